@@ -1,0 +1,1 @@
+"""Bytes in, bytes out: knows no key's age, no file, no clock."""

@@ -1,0 +1,164 @@
+"""Key documents as XML: strict, bounded parsing; compact writing; the canonical form that is signed.
+
+Parsing takes no DTD (so no entities), no processing instruction, at most 64 KB, 32 levels and 64 attributes and
+namespace declarations of an element. Comments are dropped, the text around them is joined. Whatever is wrong with a
+document is one `MalformedDocumentError`.
+
+Writing gives what ASP.NET Core writes without indentation: a namespace is declared where it begins, an attribute's
+prefix is ``p`` and its depth.
+
+Canonical form (ours; white space around text, prefixes, the order of attributes and comments count for nothing)::
+
+    element   := 01 ‖ text(expanded name) ‖ BE32(number of attributes) ‖ attribute* ‖ text(own text, stripped) ‖ element* ‖ 02
+    attribute := text(expanded name) ‖ text(value)                                  sorted by name
+    text(s)   := BE32(length in bytes) ‖ UTF-8
+
+An expanded name is ``{namespace}local`` or ``local``. Text between and after child elements must be blank.
+(ElementTree's own C14N is not used: quadratic in depth, and white space changes it.)
+
+After: `dpmiddleware.keys.document`.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from typing import Final, NoReturn
+from xml.sax.saxutils import escape, quoteattr
+
+from dpmiddleware.errors import MalformedDocumentError
+
+__all__ = ["MAX_ATTRIBUTES", "MAX_DEPTH", "MAX_SIZE", "canonical", "dump", "parse"]
+
+MAX_SIZE: Final = 64 * 1024
+"""Bytes of one document."""
+MAX_DEPTH: Final = 32
+MAX_ATTRIBUTES: Final = 64
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class _BoundedBuilder(ET.TreeBuilder):
+    """A tree builder that gives up at the first thing that a key document never has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._depth = 0
+        self._declarations = 0
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> ET.Element:  # type: ignore[override]
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise MalformedDocumentError(f"more than {MAX_DEPTH} levels deep")
+        if len(attrs) + self._declarations > MAX_ATTRIBUTES:
+            raise MalformedDocumentError(f"an element with more than {MAX_ATTRIBUTES} attributes")
+        self._declarations = 0
+        return super().start(tag, attrs)
+
+    def end(self, tag: str, /) -> ET.Element:
+        self._depth -= 1
+        return super().end(tag)
+
+    def start_ns(self, prefix: str, uri: str) -> None:
+        self._declarations += 1
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> NoReturn:
+        raise MalformedDocumentError("a document type declaration")
+
+    def pi(self, target: str, text: str | None = None, /) -> NoReturn:
+        raise MalformedDocumentError("a processing instruction")
+
+
+def parse(data: bytes) -> ET.Element:
+    """The root element of a document. `MalformedDocumentError` says in a few words what is wrong with it."""
+    if len(data) > MAX_SIZE:
+        raise MalformedDocumentError(f"larger than {MAX_SIZE // 1024} KB")
+    parser = ET.XMLParser(target=_BoundedBuilder())
+    try:
+        parser.feed(data)
+        root: ET.Element = parser.close()
+    except (ET.ParseError, ValueError, LookupError) as error:  # ValueError, LookupError: encodings that expat lacks
+        raise MalformedDocumentError("not well-formed XML") from error
+    return root
+
+
+def dump(root: ET.Element) -> bytes:
+    """``root`` as compact UTF-8 without declaration; the same bytes for the same tree."""
+    out: list[str] = []
+    _write(root, "", 1, out)
+    return "".join(out).encode("utf-8")
+
+
+def _write(element: ET.Element, default: str, depth: int, out: list[str]) -> None:
+    """Append the text of ``element``, in whose place ``default`` is the default namespace. Recursion: at most MAX_DEPTH."""
+    if element.tag is ET.Comment:  # type: ignore[comparison-overlap]  # ElementTree marks a comment by its tag
+        out.append(f"<!--{element.text}-->")
+        return
+    namespace, name = split_name(element.tag)
+    out.append(f"<{name}")
+    for attribute, value in element.attrib.items():
+        uri, local = split_name(attribute)
+        if uri:
+            out.append(f" p{depth}:{local}={_quoted(value)} xmlns:p{depth}={_quoted(uri)}")
+        else:
+            out.append(f" {local}={_quoted(value)}")
+    if namespace != default:
+        out.append(f" xmlns={_quoted(namespace)}")
+    if not element.text and not len(element):
+        out.append(" />")
+        return
+    out.append(">")
+    out.append(escape(element.text or ""))
+    for child in element:
+        _write(child, namespace, depth + 1, out)
+        out.append(escape(child.tail or ""))
+    out.append(f"</{name}>")
+
+
+def _quoted(value: str) -> str:
+    return quoteattr(value, {'"': "&quot;"})
+
+
+def split_name(expanded: str) -> tuple[str, str]:
+    """``{namespace}local`` as (namespace, local); the namespace may be empty."""
+    if expanded.startswith("{"):
+        namespace, _, local = expanded[1:].partition("}")
+        return namespace, local
+    return "", expanded
+
+
+def canonical(root: ET.Element, leave_out: frozenset[str] = frozenset()) -> bytes:
+    """The canonical form of ``root``, without the elements (expanded names) in ``leave_out``, wherever they stand.
+
+    `MalformedDocumentError` where text stands between elements.
+    """
+    return b"".join(_canonical_parts(root, leave_out))
+
+
+def _canonical_parts(root: ET.Element, leave_out: frozenset[str]) -> Iterator[bytes]:
+    """Iterative, so that depth costs no stack."""
+    open_elements: list[Iterator[ET.Element]] = []
+    yield from _opening(root)
+    open_elements.append(iter(root))
+    while open_elements:
+        child = next(open_elements[-1], None)
+        if child is None:
+            open_elements.pop()
+            yield b"\x02"
+            continue
+        if (child.tail or "").strip():
+            raise MalformedDocumentError("text between elements")
+        if isinstance(child.tag, str) and child.tag not in leave_out:
+            yield from _opening(child)
+            open_elements.append(iter(child))
+
+
+def _opening(element: ET.Element) -> Iterator[bytes]:
+    yield b"\x01" + _text(element.tag) + len(element.attrib).to_bytes(4, "big")
+    for name in sorted(element.attrib):
+        yield _text(name) + _text(element.attrib[name])
+    yield _text((element.text or "").strip())
+
+
+def _text(text: str) -> bytes:
+    raw = text.encode("utf-8")
+    return len(raw).to_bytes(4, "big") + raw
