@@ -107,9 +107,16 @@ class MalformedDocumentError(KeyManagementError):
 
 
 class DocumentSignatureError(KeyManagementError):
-    """A stored document is not signed by anybody who is trusted here, or is signed for another ring."""
+    """A stored document is not signed by anybody who is trusted here, or is signed for another ring.
+
+    ``reason``: ``unsigned``, ``malformed_signature``, ``unknown_signer``, ``bad_signature`` or ``wrong_ring``.
+    """
 
     code = "document_signature"
+
+    def __init__(self, message: str, *, reason: str = "unsigned", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
 
 
 class KeyUnwrapError(KeyManagementError):
