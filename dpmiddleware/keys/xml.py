@@ -28,7 +28,26 @@ from xml.sax.saxutils import escape, quoteattr
 
 from dpmiddleware.errors import MalformedDocumentError
 
-__all__ = ["MAX_ATTRIBUTES", "MAX_DEPTH", "MAX_SIZE", "canonical", "dump", "parse"]
+__all__ = [
+    "ENCRYPTED_SECRET",
+    "MAX_ATTRIBUTES",
+    "MAX_DEPTH",
+    "MAX_SIZE",
+    "NAMESPACE",
+    "REQUIRES_ENCRYPTION",
+    "SIGNATURE",
+    "canonical",
+    "dump",
+    "parse",
+    "split_name",
+]
+
+NAMESPACE: Final = "urn:dpmiddleware:2026:keys"
+"""Of what this package adds to a document; .NET passes over it."""
+SIGNATURE: Final = f"{{{NAMESPACE}}}signature"
+_DOTNET: Final = "http://schemas.asp.net/2015/03/dataProtection"
+ENCRYPTED_SECRET: Final = f"{{{_DOTNET}}}encryptedSecret"
+REQUIRES_ENCRYPTION: Final = f"{{{_DOTNET}}}requiresEncryption"
 
 MAX_SIZE: Final = 64 * 1024
 """Bytes of one document."""

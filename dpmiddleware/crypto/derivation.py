@@ -1,0 +1,60 @@
+"""Subkeys from a master key: NIST SP 800-108 in counter mode with HMAC-SHA512, as ASP.NET Core uses it. ::
+
+    block(i) := HMAC-SHA512(master key, BE32(i) ‖ label ‖ 00 ‖ context ‖ BE32(bits of output))      i = 1, 2, …
+    output   := the first bytes of block(1) ‖ block(2) ‖ …
+    label    := additional authenticated data of the payload        (dpmiddleware.protection.payload)
+    context  := context header ‖ key modifier (16)                  (dpmiddleware.crypto.encryptors)
+
+The length of the output is part of the input: subkeys are derived in one go and then cut.
+
+Before: `dpmiddleware.crypto.secret`. After: `dpmiddleware.crypto.encryptors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from cryptography.hazmat.primitives.hashes import SHA512
+from cryptography.hazmat.primitives.hmac import HMAC
+
+__all__ = ["derive", "prepare"]
+
+_BLOCK: Final = 64
+
+
+def derive(master_key: bytes, label: bytes, context: bytes, size: int) -> bytes:
+    """``size`` bytes in one call; ``master_key`` may be empty (context headers are made so)."""
+    return prepare(master_key, label, context, size)(b"")
+
+
+def prepare(master_key: bytes, label: bytes, context: bytes, size: int) -> Callable[[bytes], bytes]:
+    """A function from the rest of the context (the key modifier) to ``size`` bytes.
+
+    All that stays the same from payload to payload is hashed here, once; a call copies the state and adds the rest.
+    """
+    fixed = label + b"\0" + context
+    states = [_absorbed(master_key, i, fixed) for i in range(1, -(-size // _BLOCK) + 1)]
+    bits = (8 * size).to_bytes(4, "big")
+    if len(states) > 1:
+        return lambda rest: b"".join(_finished(state, rest + bits) for state in states)[:size]
+    state = states[0]
+
+    def one_block(rest: bytes) -> bytes:
+        block = state.copy()
+        block.update(rest + bits)
+        return block.finalize()[:size]
+
+    return one_block
+
+
+def _absorbed(master_key: bytes, counter: int, fixed: bytes) -> HMAC:
+    state = HMAC(master_key, SHA512())
+    state.update(counter.to_bytes(4, "big") + fixed)
+    return state
+
+
+def _finished(state: HMAC, rest: bytes) -> bytes:
+    block = state.copy()
+    block.update(rest)
+    return block.finalize()

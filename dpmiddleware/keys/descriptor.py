@@ -1,0 +1,170 @@
+"""The ``<descriptor>`` of a key document: which algorithm the key is for, and its master key. ::
+
+    <descriptor deserializerType="…">               outer: says which of four kinds the inner one is
+      <descriptor>
+        <encryption algorithm="AES_256_CBC" />
+        <validation algorithm="HMACSHA256" />       CBC only
+        <masterKey p4:requiresEncryption="true" xmlns:p4="http://schemas.asp.net/2015/03/dataProtection">
+          <value>base64 of the master key</value>
+        </masterKey>                                 or <encryptedSecret> in its place
+
+The kinds: AuthenticatedEncryptor (enumeration names), Managed (``Aes`` and ``HMACSHA256`` with keyLength in bits), CngCbc
+(``AES`` with keyLength, ``<hash algorithm="SHA256">``), CngGcm (``AES`` with keyLength). We write the first, read all.
+Whatever cannot be read makes the key unusable: `UnsupportedAlgorithmError` or `MalformedDocumentError`.
+
+Before: `dpmiddleware.crypto.encryptors`. After: `dpmiddleware.keys.document`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from typing import Final
+
+from dpmiddleware.crypto.encryptors import Algorithm, CbcHmac, Gcm, Suite
+from dpmiddleware.crypto.secret import Secret
+from dpmiddleware.errors import MalformedDocumentError, UnsupportedAlgorithmError
+from dpmiddleware.keys.xml import REQUIRES_ENCRYPTION
+from dpmiddleware.printable import printable
+
+__all__ = ["descriptor_element", "plain_type_name", "read_secret", "read_suite", "secret_element"]
+
+_ASSEMBLY: Final = "Microsoft.AspNetCore.DataProtection"
+_MODEL: Final = f"{_ASSEMBLY}.AuthenticatedEncryption.ConfigurationModel."
+_WRITTEN_VERSION: Final = "Version=10.0.0.0, Culture=neutral, PublicKeyToken=adb9793829ddae60"
+
+_ENCRYPTION_VALUES: Final = ("AES_128_CBC", "AES_192_CBC", "AES_256_CBC", "AES_128_GCM", "AES_192_GCM", "AES_256_GCM")
+_VALIDATION_VALUES: Final = ("HMACSHA256", "HMACSHA512")
+
+
+def plain_type_name(name: str) -> str:
+    """A .NET type name as the reader compares it: ``type, assembly`` without version, culture and token.
+
+    Names from before ASP.NET Core 1.0 (``Microsoft.AspNet.…``) are taken for today's.
+    """
+    parts = [part.strip() for part in name.replace("Microsoft.AspNet.DataProtection", _ASSEMBLY).split(",")]
+    return ", ".join(parts[:2])
+
+
+def descriptor_element(algorithm: Algorithm, secret: Secret) -> ET.Element:
+    """The outer descriptor of a new key, its master key not wrapped yet."""
+    kind = f"{_MODEL}AuthenticatedEncryptorDescriptorDeserializer, {_ASSEMBLY}, {_WRITTEN_VERSION}"
+    outer = ET.Element("descriptor", {"deserializerType": kind})
+    inner = ET.SubElement(outer, "descriptor")
+    encryption, validation = _names(algorithm.value)
+    ET.SubElement(inner, "encryption", {"algorithm": encryption})
+    if validation:
+        ET.SubElement(inner, "validation", {"algorithm": validation})
+    inner.append(secret_element(secret))
+    return outer
+
+
+def secret_element(secret: Secret) -> ET.Element:
+    """``<masterKey>`` in clear, marked as a thing that wants wrapping."""
+    element = ET.Element("masterKey", {REQUIRES_ENCRYPTION: "true"})
+    element.append(ET.Comment(" Warning: this key is not encrypted. "))
+    ET.SubElement(element, "value").text = base64.b64encode(secret.reveal()).decode("ascii")
+    return element
+
+
+def _names(suite: Suite) -> tuple[str, str]:
+    """ASP.NET Core's enumeration names; the second is empty for GCM."""
+    bits = 8 * suite.key_size
+    if isinstance(suite, Gcm):
+        return f"AES_{bits}_GCM", ""
+    return f"AES_{bits}_CBC", f"HMAC{suite.digest.upper()}"
+
+
+def read_secret(master_key: ET.Element) -> Secret:
+    """The master key in a ``<masterKey>`` in clear: the base64 of all its text."""
+    text = "".join(master_key.itertext()).translate({ord(c): None for c in " \t\r\n"})
+    try:
+        return Secret(binascii.a2b_base64(text, strict_mode=True))
+    except ValueError:
+        raise MalformedDocumentError("the master key is empty or no base64") from None
+
+
+def read_suite(outer: ET.Element, inner: ET.Element) -> Suite:
+    """Which algorithm a descriptor names."""
+    kind = plain_type_name(outer.get("deserializerType", ""))
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise UnsupportedAlgorithmError(f"a key of the unknown kind {printable(kind)!r}")
+    return reader(inner)
+
+
+def _child(inner: ET.Element, tag: str) -> ET.Element:
+    """The first child of that name; .NET reads no other either."""
+    found = inner.find(tag)
+    if found is None:
+        raise MalformedDocumentError(f"a descriptor without <{tag}>")
+    return found
+
+
+def _enumerated(element: ET.Element, values: tuple[str, ...]) -> str:
+    """``@algorithm`` as the name of an enumeration value; .NET takes its number as well."""
+    text = element.get("algorithm", "").strip()
+    if text in values:
+        return text
+    number = text.removeprefix("+")
+    if number.isascii() and number.isdigit() and int(number[:9]) < len(values):
+        return values[int(number[:9])]
+    raise UnsupportedAlgorithmError(f"the unknown algorithm {printable(text, 40)!r}")
+
+
+def _built_in(inner: ET.Element) -> Suite:
+    name = _enumerated(_child(inner, "encryption"), _ENCRYPTION_VALUES)
+    key_size = int(name[4:7]) // 8
+    if name.endswith("GCM"):
+        return Gcm(key_size)
+    digest = _enumerated(_child(inner, "validation"), _VALIDATION_VALUES)
+    return CbcHmac(key_size, digest.removeprefix("HMAC").lower())
+
+
+def _managed(inner: ET.Element) -> Suite:
+    encryption, validation = _child(inner, "encryption"), _child(inner, "validation")
+    cipher = _type(encryption, {"Aes": "AES"})
+    hashes = {"HMACSHA1": "sha1", "HMACSHA256": "sha256", "HMACSHA384": "sha384", "HMACSHA512": "sha512"}
+    return CbcHmac(_key_size(encryption), _type(validation, hashes), cipher)
+
+
+def _cng_cbc(inner: ET.Element) -> Suite:
+    encryption = _child(inner, "encryption")
+    cipher = _type(encryption, {"AES": "AES", "3DES": "3DES"})
+    hashes = {"SHA1": "sha1", "SHA256": "sha256", "SHA384": "sha384", "SHA512": "sha512"}
+    return CbcHmac(_key_size(encryption), _type(_child(inner, "hash"), hashes), cipher)
+
+
+def _cng_gcm(inner: ET.Element) -> Suite:
+    encryption = _child(inner, "encryption")
+    _type(encryption, {"AES": "AES"})
+    return Gcm(_key_size(encryption))
+
+
+def _type(element: ET.Element, known: dict[str, str]) -> str:
+    """``@algorithm`` as a friendly name or an assembly-qualified .NET type name."""
+    name = element.get("algorithm", "").partition(",")[0].strip().removeprefix("System.Security.Cryptography.")
+    if name not in known:
+        raise UnsupportedAlgorithmError(f"the unknown algorithm {printable(name, 60)!r}")
+    return known[name]
+
+
+def _key_size(element: ET.Element) -> int:
+    """``@keyLength`` (bits) in bytes, cut as .NET cuts it."""
+    text = element.get("keyLength", "").strip()
+    if not (text.isascii() and text.isdigit() and len(text) <= 5):
+        raise MalformedDocumentError("a keyLength that is no number")
+    return int(text) // 8
+
+
+_READERS: Final[dict[str, Callable[[ET.Element], Suite]]] = {
+    f"{_MODEL}{kind}DescriptorDeserializer, {_ASSEMBLY}": reader
+    for kind, reader in {
+        "AuthenticatedEncryptor": _built_in,
+        "ManagedAuthenticatedEncryptor": _managed,
+        "CngCbcAuthenticatedEncryptor": _cng_cbc,
+        "CngGcmAuthenticatedEncryptor": _cng_gcm,
+    }.items()
+}

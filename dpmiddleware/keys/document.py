@@ -1,0 +1,284 @@
+"""Key and revocation documents as ASP.NET Core writes them. ::
+
+    <key id="GUID" version="1">                              stored under the name key-{id}
+      <creationDate>…</creationDate> <activationDate>…</activationDate> <expirationDate>…</expirationDate>
+      <descriptor deserializerType="…">…</descriptor>        dpmiddleware.keys.descriptor
+    </key>
+
+    <revocation version="1">                                 stored under the name revocation-{id}, or revocation-{date}
+      <revocationDate>…</revocationDate>
+      <key id="GUID" />                                      "*": every key created before the date
+      <reason>…</reason>
+    </revocation>
+
+A master key at rest stands in ``<encryptedSecret decryptorType="…">`` in place of ``<masterKey>``. What we add (a
+signature) is a last child in our own namespace, which .NET passes over.
+
+Before: `dpmiddleware.repositories`, `dpmiddleware.at_rest`. After: `dpmiddleware.keys.signature`, `dpmiddleware.keys.key`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from dpmiddleware.crypto.encryptors import Algorithm, Suite
+from dpmiddleware.crypto.secret import Secret
+from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MalformedDocumentError
+from dpmiddleware.instants import Instant
+from dpmiddleware.keys import xml
+from dpmiddleware.keys.descriptor import descriptor_element, plain_type_name, read_secret, read_suite
+from dpmiddleware.keys.interfaces import Binding, KeyWrapper, StoredDocument
+from dpmiddleware.printable import printable
+
+__all__ = [
+    "KeyDocument",
+    "RevocationDocument",
+    "dump",
+    "is_wrapped",
+    "load",
+    "may_be_key",
+    "may_be_revocation",
+    "new_key",
+    "new_revocation",
+    "secret_of",
+    "wrap_secret",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDocument:
+    """A key as stored: its dates are read, its descriptor is not opened yet (it may be wrapped)."""
+
+    stored: StoredDocument
+    element: ET.Element
+    id: UUID
+    creation_date: Instant
+    activation_date: Instant
+    expiration_date: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationDocument:
+    """A revocation as stored. ``key_id`` ``None``: every key created strictly before ``date``, which then is never ``None``."""
+
+    stored: StoredDocument
+    element: ET.Element
+    key_id: UUID | None
+    date: Instant | None
+    reason: str
+
+
+# --- load ---------------------------------------------------------------------------------------------------
+
+
+def load(stored: StoredDocument) -> KeyDocument | RevocationDocument:
+    """Read a stored document. `MalformedDocumentError` where it is broken, or neither key nor revocation."""
+    if stored.problem:
+        raise MalformedDocumentError(stored.problem)
+    element = xml.parse(stored.data)
+    if element.tag == "key":
+        return _load_key(stored, element)
+    if element.tag == "revocation":
+        return _load_revocation(stored, element)
+    raise MalformedDocumentError(f"neither a key nor a revocation, but <{printable(element.tag, 60)}>")
+
+
+def _load_key(stored: StoredDocument, element: ET.Element) -> KeyDocument:
+    dates = [_date(element, name) for name in ("creationDate", "activationDate", "expirationDate")]
+    return KeyDocument(stored, element, _guid(element.get("id", "")), *dates)
+
+
+def _load_revocation(stored: StoredDocument, element: ET.Element) -> RevocationDocument:
+    """The date of a single key's revocation is not needed, so it may be unreadable, as in .NET."""
+    revoked = element.find("key")
+    name = "" if revoked is None else revoked.get("id", "")
+    said = element.find("reason")
+    reason = "" if said is None else "".join(said.itertext())
+    if name == "*":
+        return RevocationDocument(stored, element, None, _date(element, "revocationDate"), reason)
+    try:
+        date: Instant | None = _date(element, "revocationDate")
+    except MalformedDocumentError:
+        date = None
+    return RevocationDocument(stored, element, _guid(name), date, reason)
+
+
+def _date(element: ET.Element, name: str) -> Instant:
+    found = element.find(name)
+    try:
+        return Instant.parse("" if found is None else "".join(found.itertext()))
+    except (ValueError, OverflowError):
+        raise MalformedDocumentError(f"a <{name}> that is missing or no date") from None
+
+
+_GUID: Final = re.compile(
+    r"(?i)(?P<open>[{(]?)([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})(?P<close>[)}]?)|[0-9a-f]{32}"
+)
+_GUID_X: Final = re.compile(
+    r"(?i)\{0x([0-9a-f]{1,8}),0x([0-9a-f]{1,4}),0x([0-9a-f]{1,4}),\{" + ",".join([r"0x([0-9a-f]{1,2})"] * 8) + r"\}\}"
+)
+
+
+def _guid(text: str) -> UUID:
+    """A GUID in one of the forms that .NET reads: D, N, B, P, X, in any case."""
+    text = text.strip()
+    match = _GUID.fullmatch(text)
+    if match and (match["open"] or "") + (match["close"] or "") in {"", "{}", "()"}:
+        return UUID(text.strip("{}()"))
+    spelled = _GUID_X.fullmatch(text)
+    if spelled is None:
+        raise MalformedDocumentError("an id that is missing or no GUID")
+    sizes = (8, 4, 4, *[2] * 8)
+    return UUID("".join(digits.rjust(size, "0") for digits, size in zip(spelled.groups(), sizes, strict=True)))
+
+
+_SKIPPED: Final = re.compile(r"\A(?:\s|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^<>\[]*(?:\[.*?\])?\s*>)*", re.DOTALL)
+_TAG: Final = re.compile(r"<([^\s/>]*)")
+
+
+def may_be_revocation(stored: StoredDocument) -> bool:
+    """Whether a document that cannot be loaded may have been a revocation: then nobody may go on without it."""
+    return _may_be(stored, "revocation")
+
+
+def may_be_key(stored: StoredDocument) -> bool:
+    """Whether a document that cannot be loaded may have been a key: then none is made in its place."""
+    return _may_be(stored, "key")
+
+
+def _may_be(stored: StoredDocument, kind: str) -> bool:
+    if stored.name is not None:
+        return stored.name.startswith(f"{kind}-")
+    if stored.problem and not stored.data:
+        return True
+    encoding = "utf-16" if stored.data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
+    text = _SKIPPED.sub("", stored.data[: xml.MAX_SIZE].decode(encoding, "replace"), count=1)
+    tag = _TAG.match(text)
+    if tag is None:
+        return False
+    return tag[1] == kind or (tag.end() == len(text) and kind.startswith(tag[1]))
+
+
+# --- dump ---------------------------------------------------------------------------------------------------
+
+
+def dump(element: ET.Element) -> StoredDocument:
+    """An element as what a repository is given to store, under .NET's friendly name."""
+    return StoredDocument(_friendly_name(element), xml.dump(element))
+
+
+def _friendly_name(element: ET.Element) -> str:
+    if element.tag == "key":
+        return f"key-{element.get('id')}"
+    key = element.find("key")
+    key_id = "" if key is None else key.get("id", "")
+    if key_id != "*":
+        return f"revocation-{key_id}"
+    stamp = str(_date(element, "revocationDate"))
+    return "revocation-" + "".join(c for c in stamp if c.isalnum())
+
+
+def new_key(
+    key_id: UUID, *, creation: Instant, activation: Instant, expiration: Instant, algorithm: Algorithm, secret: Secret
+) -> ET.Element:
+    """``<key>`` with its master key in clear; `wrap_secret` comes next."""
+    element = ET.Element("key", {"id": str(key_id), "version": "1"})
+    for name, date in (("creationDate", creation), ("activationDate", activation), ("expirationDate", expiration)):
+        ET.SubElement(element, name).text = str(date)
+    element.append(descriptor_element(algorithm, secret))
+    return element
+
+
+def new_revocation(key_id: UUID | None, *, date: Instant, reason: str) -> ET.Element:
+    """``<revocation>`` of one key, or with ``None`` of every key created strictly before ``date``."""
+    element = ET.Element("revocation", {"version": "1"})
+    ET.SubElement(element, "revocationDate").text = str(date)
+    if key_id is None:
+        element.append(ET.Comment(" Every key created before the revocation date is revoked. "))
+    ET.SubElement(element, "key", {"id": "*" if key_id is None else str(key_id)})
+    ET.SubElement(element, "reason").text = reason or None
+    return element
+
+
+# --- the secret inside --------------------------------------------------------------------------------------
+
+
+def wrap_secret(element: ET.Element, wrapper: KeyWrapper, ring: str) -> None:
+    """Put ``<encryptedSecret>`` in place of the ``<masterKey>`` of a ``<key>``."""
+    parent, master_key = _secret_place(element)
+    if master_key.tag != "masterKey":
+        raise ConfigurationError("this key is wrapped already")
+    decryptor_type, encrypted = wrapper.wrap(master_key, _binding(element, ring))
+    wrapped = ET.Element(xml.ENCRYPTED_SECRET, {"decryptorType": decryptor_type})
+    wrapped.append(encrypted)
+    parent[list(parent).index(master_key)] = wrapped
+
+
+def secret_of(document: KeyDocument, wrappers: Sequence[KeyWrapper], ring: str) -> tuple[Suite, Secret]:
+    """What a key is for, and its master key, unwrapped where it is wrapped.
+
+    `KeyUnwrapError` where no wrapper opens it; `MalformedDocumentError`, `UnsupportedAlgorithmError` where the
+    descriptor cannot be read.
+    """
+    parent, place = _secret_place(document.element)
+    outer = document.element.find("descriptor")
+    assert outer is not None  # noqa: S101 (_secret_place has looked)
+    suite = read_suite(outer, parent)
+    if place.tag != xml.ENCRYPTED_SECRET:
+        return suite, read_secret(place)
+    kind = plain_type_name(place.get("decryptorType", ""))
+    matching = [wrapper for wrapper in wrappers if kind in wrapper.decryptor_types]
+    if len(place) != 1:
+        raise MalformedDocumentError("an <encryptedSecret> with more or less than one child")
+    if not matching:
+        raise KeyUnwrapError(
+            f"nothing configured here opens {printable(kind.partition(',')[0], 100)!r}",
+            hint="give key_wrapper= what this key was wrapped with, as well",
+        )
+    return suite, _first_opened(place[0], matching, _binding(document.element, ring))
+
+
+def is_wrapped(document: KeyDocument) -> bool:
+    """Whether the master key is wrapped by something that hides it: .NET's null encryptor does not."""
+    try:
+        _, place = _secret_place(document.element)
+    except MalformedDocumentError:
+        return True
+    return place.tag == xml.ENCRYPTED_SECRET and "NullXmlDecryptor" not in place.get("decryptorType", "")
+
+
+def _first_opened(encrypted: ET.Element, wrappers: Sequence[KeyWrapper], binding: Binding) -> Secret:
+    """Try each wrapper that knows the kind (there may be several certificates or secrets); the last error counts."""
+    failure: KeyUnwrapError | None = None
+    for wrapper in wrappers:
+        try:
+            return read_secret(wrapper.unwrap(encrypted, binding))
+        except KeyUnwrapError as error:
+            failure = error
+    assert failure is not None  # noqa: S101 (wrappers is never empty here)
+    raise failure
+
+
+def _secret_place(element: ET.Element) -> tuple[ET.Element, ET.Element]:
+    """The inner descriptor, and the one ``<masterKey>`` or ``<encryptedSecret>`` in it."""
+    outer = element.find("descriptor")
+    if outer is None or len(outer) != 1:
+        raise MalformedDocumentError("a <descriptor> with more or less than one child")
+    inner = outer[0]
+    found = [child for child in inner if child.tag in {"masterKey", xml.ENCRYPTED_SECRET}]
+    if len(found) != 1:
+        raise MalformedDocumentError("more or less than one master key")
+    return inner, found[0]
+
+
+def _binding(element: ET.Element, ring: str) -> Binding:
+    """Ring and document that a wrapping belongs to; the same before and after wrapping and signing."""
+    left_out = frozenset({"masterKey", xml.ENCRYPTED_SECRET, xml.SIGNATURE})
+    digest = hashlib.sha256(xml.canonical(element, left_out)).digest()
+    return Binding(ring, _guid(element.get("id", "")), digest)

@@ -1,0 +1,79 @@
+"""All keys at one moment, as nobody can change them.
+
+Before: `dpmiddleware.keys.rotation`. After: `dpmiddleware.keys.provider`, `dpmiddleware.protection.protector`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dpmiddleware.errors import NoUsableKeyError
+from dpmiddleware.instants import Instant
+from dpmiddleware.keys.key import Key, Revocation, apply_revocations
+
+__all__ = ["KeyRing"]
+
+
+class KeyRing:
+    """The keys of a ring, found by the 16 raw id bytes of a payload (GUID byte order).
+
+    name: the ring's name, for messages. version: the store's version that it was read at. default: the key that
+    protects. good_until: when another key becomes due, so that the whole is looked at again.
+    complete: whether every document could be read and every key be unwrapped.
+    """
+
+    __slots__ = ("_by_id", "_why_no_default", "complete", "default", "good_until", "keys", "name", "version")
+
+    def __init__(
+        self,
+        name: str,
+        keys: Sequence[Key],
+        default: Key | None,
+        *,
+        version: str,
+        good_until: Instant,
+        why_no_default: str = "",
+        complete: bool = True,
+    ) -> None:
+        self.name = name
+        self.keys = tuple(keys)
+        self.default = default
+        self.version = version
+        self.good_until = good_until
+        self.complete = complete
+        self._by_id = {key.id.bytes_le: key for key in self.keys}
+        self._why_no_default = why_no_default
+
+    def find(self, key_id: bytes) -> Key | None:
+        """The key with these 16 raw id bytes, in whatever state; ``None`` if this ring has none."""
+        return self._by_id.get(key_id)
+
+    def protecting_key(self) -> Key:
+        """The default key. `NoUsableKeyError` where there is none."""
+        if self.default is None:
+            raise NoUsableKeyError(
+                f"the ring {self.name!r} has no key to protect with{self._why_no_default and ': '}{self._why_no_default}",
+                hint="`dpm keys list` shows the keys; `dpm keys create` makes one",
+            )
+        return self.default
+
+    def with_revocations(self, revocations: Sequence[Revocation]) -> KeyRing:
+        """The same ring with more of its keys revoked; a revoked default protects no longer."""
+        keys = apply_revocations(self.keys, revocations)
+        default = next((key for key in keys if self.default is not None and key.id == self.default.id), None)
+        return KeyRing(
+            self.name,
+            keys,
+            None if default is None or default.revocation is not None else default,
+            version=self.version,
+            good_until=self.good_until,
+            why_no_default=self._why_no_default or "its default key is revoked, and the store cannot be read whole",
+            complete=False,
+        )
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __repr__(self) -> str:
+        default = "none" if self.default is None else self.default.id
+        return f"<KeyRing {self.name!r}: {len(self.keys)} keys, default {default}>"

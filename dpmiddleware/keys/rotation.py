@@ -1,0 +1,158 @@
+"""Which key protects now, and whether one is to be made: pure functions of a moment and the keys.
+
+`resolve` is ASP.NET Core's default key resolver, case for case. `plan` adds its look ahead for a successor, and our
+rule for making keys: a successor to a usable default is made when it is due; a key that would be the default at once
+is made only if nothing that may be a key is unreadable. Unreadable is never absent.
+
+Before: `dpmiddleware.keys.key`. After: `dpmiddleware.keys.ring`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.instants import Instant
+from dpmiddleware.keys.key import Key, Revocation
+
+__all__ = ["NewKey", "Plan", "Resolution", "RotationPolicy", "plan", "resolve"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RotationPolicy:
+    """How keys live, and how soon a change is seen.
+
+    lifetime: from making to expiration of a key; at least 7 days. Expired keys go on unprotecting.
+    propagation: how long before its first use a successor is made, so that every member of the farm has it by then.
+    refresh: at the latest after this time the whole ring is read again, changed or not.
+    clock_skew: how far the clocks of the farm may lie apart.
+    poll: how often the store's version is asked for; a revocation holds everywhere after this time.
+    max_stale: how old the last successful check may become before requests are answered 503; ``None``: any age.
+    """
+
+    lifetime: timedelta = timedelta(days=90)
+    propagation: timedelta = timedelta(days=2)
+    refresh: timedelta = timedelta(hours=24)
+    clock_skew: timedelta = timedelta(minutes=5)
+    poll: timedelta = timedelta(seconds=10)
+    max_stale: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        if self.lifetime < timedelta(days=7):
+            raise ConfigurationError("a key lifetime under 7 days", hint="lifetime=timedelta(days=90) is the default")
+        if self.propagation + self.refresh >= self.lifetime:
+            raise ConfigurationError("propagation and refresh together are longer than a key lives")
+        if min(self.propagation, self.clock_skew) < timedelta(0) or min(self.refresh, self.poll) <= timedelta(0):
+            raise ConfigurationError("a negative time span in the rotation policy")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """default: the key that protects. fallback: the best other one where there is no default.
+
+    preferred: the key that was activated last; it is the default unless revoked, expired or unusable.
+    """
+
+    default: Key | None
+    fallback: Key | None
+    preferred: Key | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """The dates of a key that is to be made."""
+
+    creation: Instant
+    activation: Instant
+    expiration: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do with the keys at hand.
+
+    protect_with: the key to protect with, ``None`` where there is none.
+    make: the key to make, ``None`` where none is due or none may be made.
+    blocked: why a key that is due is not made; else "".
+    """
+
+    protect_with: Key | None
+    make: NewKey | None
+    blocked: str = ""
+
+
+def resolve(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Resolution:
+    """The default key at ``now``: the one activated last (ties: the smallest id), if it is good.
+
+    No older key takes its place. The fallback is the newest key that every member must know by now, else the oldest of
+    the young ones.
+    """
+    active = [key for key in keys if key.activation_date <= now + policy.clock_skew]
+    preferred = min(active, key=lambda key: (-key.activation_date.ticks, key.id), default=None)
+    if preferred and preferred.usable and not preferred.revocation and now < preferred.expiration_date:
+        return Resolution(preferred, None, preferred)
+    known_since = now - policy.propagation
+    candidates = [key for key in keys if key.usable and not key.revocation]
+    old = [key for key in candidates if key.creation_date <= known_since and key is not preferred]
+    young = [key for key in candidates if key.creation_date > known_since]
+    old.sort(key=lambda key: key.creation_date, reverse=True)
+    young.sort(key=lambda key: key.creation_date)
+    return Resolution(None, next(iter(old + young), None), preferred)
+
+
+def plan(
+    now: Instant,
+    keys: Sequence[Key],
+    revocations: Sequence[Revocation],
+    policy: RotationPolicy,
+    *,
+    unreadable: str = "",
+) -> Plan:
+    """Which key protects, and which is to be made. ``unreadable``: what in the store may be a key and cannot be read."""
+    resolution = resolve(now, keys, policy)
+    if resolution.default is not None:
+        return _with_default(now, resolution.default, keys, revocations, policy)
+    spare = _spare(resolution)
+    broken = [key for key in keys if not key.usable and not key.revocation and now < key.expiration_date]
+    if unreadable or broken:
+        return Plan(spare, None, unreadable or f"key {broken[0].id} cannot be used: {broken[0].problem}")
+    new = _to_be_default(now, resolution.preferred, policy)
+    if _revoked_at_birth(new, revocations):
+        return Plan(spare, None, "a revocation of all keys is dated ahead: a key made now would be revoked at birth")
+    return Plan(spare, new)
+
+
+def _with_default(
+    now: Instant, default: Key, keys: Sequence[Key], revocations: Sequence[Revocation], policy: RotationPolicy
+) -> Plan:
+    """Look for the key that takes over when the default expires; make one if there is none or it does not last."""
+    horizon = now + policy.refresh + policy.propagation
+    if default.expiration_date >= horizon:
+        return Plan(default, None)
+    successor = resolve(default.expiration_date, keys, policy).default
+    if successor is not None and successor.expiration_date >= horizon:
+        return Plan(default, None)
+    new = NewKey(now, default.expiration_date, now + policy.lifetime)
+    if _revoked_at_birth(new, revocations):
+        return Plan(default, None, "a revocation of all keys is dated ahead: a successor would be revoked at birth")
+    return Plan(default, new)
+
+
+def _spare(resolution: Resolution) -> Key | None:
+    """What protects while there is no default: the fallback, else the last default, which has merely expired."""
+    last = resolution.preferred
+    if resolution.fallback is None and last is not None and last.usable and not last.revocation:
+        return last
+    return resolution.fallback
+
+
+def _to_be_default(now: Instant, preferred: Key | None, policy: RotationPolicy) -> NewKey:
+    """A key that is preferred from now on: activated later than any that stands in its way within the clock skew."""
+    activation = now if preferred is None or preferred.activation_date < now else preferred.activation_date.next()
+    return NewKey(now, activation, now + policy.lifetime)
+
+
+def _revoked_at_birth(new: NewKey, revocations: Sequence[Revocation]) -> bool:
+    return any(r.key_id is None and r.date is not None and new.creation < r.date for r in revocations)

@@ -1,0 +1,1 @@
+"""The life of a payload: from text to protected text and back."""
