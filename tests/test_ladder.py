@@ -1,0 +1,133 @@
+"""Imports inside the package go one way, up the ladder; lazy ones count, those under TYPE_CHECKING are free.
+
+A module may import what stands on a lower rung. On one rung modules may import each other as long as no circle comes
+of it (a rung that is cut finer needs no new number).
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "dpmiddleware"
+
+RUNGS: tuple[tuple[str, ...], ...] = (
+    ("errors", "purposes", "printable", "instants"),
+    ("telemetry", "crypto.secret", "keys.xml", "protection.payload", "web.cookies", "web.claims", "web.ticket"),
+    ("crypto.derivation", "keys.interfaces", "web.chunks"),
+    ("crypto.encryptors", "repositories", "at_rest"),
+    ("keys.descriptor", "keys.document"),
+    ("keys.key", "keys.signature"),
+    ("keys.rotation",),
+    ("keys.ring",),
+    ("keys.manager",),
+    ("keys.provider",),
+    ("protection.protector",),
+    ("protection.time_limited", "hosting"),
+    ("protection.serializer", "web.migration", "web.ticket_store"),
+    ("data_protection", "web.protected_cookie"),
+    ("web.session", "web.authentication", "web.cookie_protection"),
+    ("wsgi", "asgi", "django.apps"),
+    ("flask", "starlette", "django"),
+    ("",),  # the package itself: the names that a newcomer types
+    ("cli",),
+    ("__main__",),
+)
+PACKAGES_OF_NO_RUNG = {"crypto", "keys", "protection", "web"}
+"""Their ``__init__`` is a docstring."""
+
+CORE_LIBRARIES = {"cryptography", "itsdangerous", "starlette", "werkzeug"}
+OWN_FRAMEWORK = {"flask": {"flask"}, "django": {"django"}}
+"""Modules that exist for one framework import it at the top."""
+
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").rstrip("."): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+
+def rung_of(module: str) -> int | None:
+    """The rung of ``module``: that of the longest name in the table that is the module or a package around it."""
+    named = {name: number for number, rung in enumerate(RUNGS) for name in rung}
+    parts = module.split(".")
+    around = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next((named[name] for name in around if name in named), None)
+
+
+def imports_of(tree: ast.AST, module: str, *, lazy: bool = True) -> Iterator[str]:
+    """Full names of what a module imports, in the order of the text; without ``lazy`` only what it imports at once."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for other in node.orelse:
+                yield from imports_of(other, module, lazy=lazy)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{origin_of(node, module)}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            yield from (a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str))
+        elif lazy or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from imports_of(node, module, lazy=lazy)
+
+
+def origin_of(node: ast.ImportFrom, module: str) -> str:
+    """What stands between *from* and *import*, as a full name."""
+    if not node.level:
+        return node.module or ""
+    here = ["dpmiddleware", *module.split(".")] if module else ["dpmiddleware"]
+    is_package = MODULES.get(module, Path()).name == "__init__.py"
+    around = here[: len(here) - node.level + is_package]
+    return ".".join([*around, *([node.module] if node.module else [])])
+
+
+def own_imports(module: str) -> set[str]:
+    """The modules of this package that ``module`` imports, without the leading ``dpmiddleware.``."""
+    found = set()
+    for name in imports_of(ast.parse(MODULES[module].read_text("utf-8")), module):
+        first, _, rest = name.partition(".")
+        if first == "dpmiddleware":
+            while rest and rest not in MODULES:
+                rest = rest.rpartition(".")[0]
+            found.add(rest)
+    return found - {module}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name not in PACKAGES_OF_NO_RUNG])
+def test_a_module_imports_only_what_stands_below_it(module: str) -> None:
+    rung = rung_of(module)
+    assert rung is not None, f"{module} has no rung: add it to the table"
+    above = {other for other in own_imports(module) if (rung_of(other) or 0) > rung}
+    assert not above, f"{module} (rung {rung}) imports upwards: {sorted(above)}"
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    graph = {module: own_imports(module) for module in MODULES}
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" → ".join(name or "dpmiddleware" for name in error.args[1]))
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES_OF_NO_RUNG & set(MODULES)))
+def test_the_front_page_of_an_inner_package_is_a_docstring(package: str) -> None:
+    assert not list(imports_of(ast.parse(MODULES[package].read_text("utf-8")), package))
+    assert ast.get_docstring(ast.parse(MODULES[package].read_text("utf-8")))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_at_once_a_module_imports_only_the_core_libraries(module: str) -> None:
+    tree = ast.parse(MODULES[module].read_text("utf-8"))
+    tops = {name.partition(".")[0] for name in imports_of(tree, module, lazy=False)}
+    allowed = CORE_LIBRARIES | OWN_FRAMEWORK.get(module.partition(".")[0], set()) | set(sys.stdlib_module_names)
+    assert tops <= allowed | {"dpmiddleware"}, f"{module} imports an extra at once"
+
+
+def test_the_table_names_no_module_twice() -> None:
+    names = [name for rung in RUNGS for name in rung]
+    assert len(names) == len(set(names))
