@@ -14,7 +14,7 @@ import subprocess
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 __all__ = ["ABSENT", "Peer", "PeerError", "PeerRing", "find_peer"]
 
@@ -59,7 +59,7 @@ class Peer:
         )
         self._names = (f"ring{n}" for n in itertools.count(1))
 
-    def __enter__(self) -> Peer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -1,0 +1,192 @@
+"""Where keys live when nobody said: what the documentation of ASP.NET Core promises, and no folder that nobody named.
+
+The first of these that applies (`find_key_home`):
+
+1. ``ReadOnlyDataProtectionKeyDirectory`` (also after ``DOTNET_`` or ``ASPNETCORE_``): that folder, for reading only.
+2. Azure App Service (``WEBSITE_INSTANCE_ID`` and ``HOME`` not empty): ``$HOME/ASP.NET/DataProtection-Keys``, not
+   encrypted at rest. The folder is the slot's own: two slots have two rings, and a swap logs everybody out.
+3. The user profile: ``$LOCALAPPDATA/ASP.NET/DataProtection-Keys``, else ``.aspnet/DataProtection-Keys`` in the home
+   folder (``HOME``, else the account's entry in passwd). On Windows the keys are wrapped with DPAPI, elsewhere not.
+4. Memory: every restart forgets the keys.
+
+ASP.NET Core falls back to a folder relative to the working folder where the home is missing, relative or cannot be
+made; here those end in memory. Its application name from the content root is not copied: ours is always given.
+Nothing here is looked at before the ring is first needed. Source: ``DefaultKeyStorageDirectories``, ``ContainerUtils``,
+``XmlKeyManager`` of ASP.NET Core, and vectors recorded from it.
+
+Before: the environment. After: `dpmiddleware.data_protection`, which opens what is named here.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Final
+
+from dpmiddleware.printable import printable
+
+__all__ = ["HomeKind", "KeyHome", "account_home", "find_key_home", "is_lost_with_container"]
+
+_PROC: Final = Path("/proc")
+_READ_ONLY_NAMES: Final = tuple(f"{p}ReadOnlyDataProtectionKeyDirectory" for p in ("", "DOTNET_", "ASPNETCORE_"))
+_IN_CONTAINER_NAMES: Final = ("DOTNET_RUNNING_IN_CONTAINER", "DOTNET_RUNNING_IN_CONTAINERS")
+_SLOT_FOLDER: Final = ("ASP.NET", "DataProtection-Keys")
+_HOME_FOLDER: Final = (".aspnet", "DataProtection-Keys")
+
+
+class HomeKind(enum.Enum):
+    """What kind of place it is."""
+
+    READ_ONLY_FOLDER = "read-only folder"
+    APP_SERVICE = "App Service slot"
+    USER_PROFILE = "user profile"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHome:
+    """Where keys live, and why there.
+
+    repository: a folder, or ``memory:``, as `DataProtection` takes it. key_wrapper: likewise; ``None``: keys are not
+    encrypted at rest. why: for people, without a full stop. lost_with_container: in a container, on no volume.
+    """
+
+    kind: HomeKind
+    repository: str
+    why: str
+    key_wrapper: str | None = None
+    auto_create_keys: bool = True
+    lost_with_container: bool = False
+
+
+def account_home() -> str:
+    """The home folder in the account's passwd entry; empty where there is none."""
+    try:
+        import pwd  # not on Windows
+
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except (ImportError, KeyError):
+        return ""
+
+
+def find_key_home(
+    environment: Mapping[str, str] | None = None,
+    *,
+    platform: str = sys.platform,
+    home_lookup: Callable[[], str] = account_home,
+    proc: Path = _PROC,
+) -> KeyHome:
+    """The place for keys in this environment; makes the folder of the user profile if it is not there.
+
+    Never raises: a folder that was named and cannot be used is an error of the repository at its first use.
+    """
+    env = os.environ if environment is None else environment
+    home = _read_only_folder(env) or _app_service(env, platform) or _user_profile_or_memory(env, platform, home_lookup)
+    if home.kind is HomeKind.MEMORY or not is_lost_with_container(home.repository, env, platform=platform, proc=proc):
+        return home
+    why = f"{home.why}; in a container and on no volume: the keys are lost with the container"
+    return KeyHome(home.kind, home.repository, why, home.key_wrapper, home.auto_create_keys, lost_with_container=True)
+
+
+def _read_only_folder(env: Mapping[str, str]) -> KeyHome | None:
+    for name in _READ_ONLY_NAMES:
+        if folder := env.get(name, ""):
+            why = f"{name} names this folder; keys are read there and none is made"
+            return KeyHome(HomeKind.READ_ONLY_FOLDER, folder, why, auto_create_keys=False)
+    return None
+
+
+def _app_service(env: Mapping[str, str], platform: str) -> KeyHome | None:
+    """Not probed: keys of a site whose disk is away must not move into memory."""
+    home = env.get("HOME", "")
+    if not env.get("WEBSITE_INSTANCE_ID") or not home or not _is_absolute(home, platform):
+        return None
+    why = (
+        "Azure App Service (WEBSITE_INSTANCE_ID is set): the folder of this slot, not encrypted at rest; "
+        "another slot has another ring"
+    )
+    return KeyHome(HomeKind.APP_SERVICE, _join(platform, home, _SLOT_FOLDER), why)
+
+
+def _user_profile_or_memory(env: Mapping[str, str], platform: str, home_lookup: Callable[[], str]) -> KeyHome:
+    folder, reason = _profile_folder(env, platform, home_lookup)
+    if folder:
+        try:
+            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            folder, reason = "", f"{printable(folder)} cannot be made ({error.strerror})"
+    if not folder:
+        return KeyHome(HomeKind.MEMORY, "memory:", f"no usable user profile: {reason}; a restart forgets the keys")
+    wrapper = "dpapi:" if platform == "win32" else None
+    at_rest = "wrapped with DPAPI" if wrapper else "not encrypted at rest"
+    why = f"no repository is configured: the user profile ({reason}), {at_rest}"
+    return KeyHome(HomeKind.USER_PROFILE, folder, why, wrapper)
+
+
+def _profile_folder(env: Mapping[str, str], platform: str, home_lookup: Callable[[], str]) -> tuple[str, str]:
+    """The folder and what named it; or an empty text and what is wrong. Empty and relative paths name no folder."""
+    local = env.get("LOCALAPPDATA", "")
+    if local and _is_absolute(local, platform):
+        return _join(platform, local, _SLOT_FOLDER), "LOCALAPPDATA"
+    name = "USERPROFILE" if platform == "win32" else "HOME"
+    home = env.get(name, "")
+    if not home:
+        name, home = "the account's entry", home_lookup()
+    if not home:
+        return "", "no home folder is set"
+    if not _is_absolute(home, platform):
+        return "", f"{name} is {printable(home)}, not an absolute path"
+    if not Path(home).is_dir():
+        return "", f"{name} is {printable(home)}, which is no folder"
+    below = ("AppData", "Local", *_SLOT_FOLDER) if platform == "win32" else _HOME_FOLDER
+    return _join(platform, home, below), name
+
+
+def _is_absolute(path: str, platform: str) -> bool:
+    return PureWindowsPath(path).is_absolute() if platform == "win32" else path.startswith("/")
+
+
+def _join(platform: str, folder: str, below: tuple[str, ...]) -> str:
+    return str((PureWindowsPath if platform == "win32" else PurePosixPath)(folder, *below))
+
+
+def is_lost_with_container(
+    folder: str, environment: Mapping[str, str] | None = None, *, platform: str = sys.platform, proc: Path = _PROC
+) -> bool:
+    """Whether this process runs in a container and ``folder`` lies on none of its volumes.
+
+    As ASP.NET Core decides: ``DOTNET_RUNNING_IN_CONTAINER`` is ``1`` or ``true``, or the first process is in
+    a control group of Docker under OpenRC. A volume is a mount point, other than ``/``, at the folder or above it.
+    """
+    env = os.environ if environment is None else environment
+    if not _in_container(env, platform, proc):
+        return False
+    volumes = _mount_points(proc)
+    path = Path(folder).absolute()
+    return not any(str(part) in volumes for part in (path, *path.parents))
+
+
+def _in_container(env: Mapping[str, str], platform: str, proc: Path) -> bool:
+    if any(env.get(name, "").lower() in {"1", "true"} for name in _IN_CONTAINER_NAMES):
+        return True
+    groups = _lines(proc / "1" / "cgroup") if platform.startswith("linux") else []
+    return any(line.endswith("name=openrc:/docker") for line in groups)
+
+
+def _mount_points(proc: Path) -> frozenset[str]:
+    """The second field of each line of the mount table, without ``/``; white space in it is escaped in octal."""
+    fields = (line.split() for line in _lines(proc / "self" / "mounts") if not line.lstrip().startswith("#"))
+    points = (re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), field[1]) for field in fields if len(field) > 1)
+    return frozenset(point.rstrip("/") for point in points if point.startswith("/") and point != "/")
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return []

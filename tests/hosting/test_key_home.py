@@ -1,0 +1,184 @@
+"""Where keys live when nobody said: the environments recorded from ASP.NET Core on Linux, and what is decided otherwise."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dpmiddleware.hosting import HomeKind, account_home, find_key_home, is_lost_with_container
+from tests.interop.vectors import load
+
+CASES: list[dict[str, Any]] = load("hosting")["cases"]
+
+# Where no folder that nobody named is used (DESIGN decision "keys are never put in a folder that nobody named").
+DECIDED_OTHERWISE = {
+    "HOME does not exist": "memory, where ASP.NET Core makes .aspnet under the working folder",
+    "HOME cannot be made": "memory, where ASP.NET Core makes .aspnet under the working folder",
+    "HOME relative": "memory, where ASP.NET Core makes .aspnet under the working folder",
+    "LOCALAPPDATA empty": "counts as unset, where ASP.NET Core makes ASP.NET under the working folder",
+}
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    """A /proc of a machine without volumes and without Docker."""
+    return fake_proc(tmp_path / "proc", mounts="overlay / overlay rw 0 0\nproc /proc proc rw 0 0\n")
+
+
+def fake_proc(folder: Path, *, mounts: str, cgroup: str = "0::/\n") -> Path:
+    for file, text in {folder / "self" / "mounts": mounts, folder / "1" / "cgroup": cgroup}.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return folder
+
+
+def expand(value: str, places: dict[str, Path]) -> str:
+    for name, folder in places.items():
+        value = value.replace(f"{{{name}}}", str(folder))
+    return value
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """The folders that the recorded cases speak of; homes that .NET found there are there."""
+    found = {"tmp": tmp_path, "cwd": tmp_path / "cwd", "passwd home": tmp_path / "account"}
+    for folder in (*found.values(), *(tmp_path / name for name in ("home", "site", "site2", "c1", "c2", "c3", "c4"))):
+        folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(found["cwd"])
+    return found
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["why"]) for case in CASES])
+def test_keys_live_where_asp_net_core_keeps_them_or_where_the_table_says(
+    case: dict[str, Any], places: dict[str, Path], proc: Path
+) -> None:
+    environment = {name: expand(value, places) for name, value in case["env"].items()}
+    home = find_key_home(environment, platform="linux", home_lookup=lambda: str(places["passwd home"]), proc=proc)
+    if case["why"] not in DECIDED_OTHERWISE:
+        assert home.repository == expand(case["directory"], places)
+    elif case["why"] == "LOCALAPPDATA empty":
+        assert home.repository == str(places["tmp"] / "home" / ".aspnet" / "DataProtection-Keys")
+    else:
+        assert (home.kind, home.repository) == (HomeKind.MEMORY, "memory:")
+    assert home.key_wrapper is None
+    assert home.auto_create_keys is ("ReadOnlyDataProtectionKeyDirectory" not in environment)
+    assert home.lost_with_container is any("Warning 60" in line for line in case["log"])
+    assert list(places["cwd"].iterdir()) == [], "nothing is made in the working folder"
+
+
+def test_every_deviation_is_a_recorded_case() -> None:
+    assert set(DECIDED_OTHERWISE) <= {case["why"] for case in CASES}
+
+
+WHY = [
+    pytest.param({"HOME": "{home}", "WEBSITE_INSTANCE_ID": "i"}, "App Service", id="App Service"),
+    pytest.param({"HOME": "{home}"}, "user profile (HOME)", id="HOME"),
+    pytest.param({"HOME": "/gone", "LOCALAPPDATA": "{home}"}, "user profile (LOCALAPPDATA)", id="LOCALAPPDATA"),
+    pytest.param({}, "user profile (the account's entry)", id="passwd"),
+    pytest.param({"HOME": "/gone"}, "HOME is /gone, which is no folder", id="HOME is gone"),
+    pytest.param({"HOME": "rel"}, "HOME is rel, not an absolute path", id="HOME is relative"),
+    pytest.param({"HOME": "/\x1b[2J"}, "HOME is /\\x1b[2J, which is no folder", id="HOME is for a terminal"),
+    pytest.param({"HOME": "/proc"}, "/proc/.aspnet/DataProtection-Keys cannot be made", id="HOME takes no folder"),
+]
+
+
+@pytest.mark.parametrize(("environment", "words"), WHY)
+def test_each_answer_says_in_words_why(environment: dict[str, str], words: str, tmp_path: Path, proc: Path) -> None:
+    named = {name: value.replace("{home}", str(tmp_path)) for name, value in environment.items()}
+    home = find_key_home(named, platform="linux", home_lookup=lambda: str(tmp_path), proc=proc)
+    assert words in home.why
+
+
+def test_an_account_without_a_home_keeps_keys_in_memory(proc: Path) -> None:
+    home = find_key_home({}, platform="linux", home_lookup=lambda: "", proc=proc)
+    assert home.kind is HomeKind.MEMORY
+    assert "no home folder is set" in home.why
+
+
+def test_a_folder_made_in_the_user_profile_is_private(tmp_path: Path, proc: Path) -> None:
+    home = find_key_home({"HOME": str(tmp_path)}, platform="linux", proc=proc)
+    assert stat.S_IMODE(Path(home.repository).stat().st_mode) == 0o700
+
+
+def test_an_existing_folder_keeps_its_modes(tmp_path: Path, proc: Path) -> None:
+    folder = tmp_path / ".aspnet" / "DataProtection-Keys"
+    folder.mkdir(parents=True)
+    folder.chmod(0o750)
+    find_key_home({"HOME": str(tmp_path)}, platform="linux", proc=proc)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o750
+
+
+def test_app_service_is_not_probed_so_a_lost_disk_is_an_outage_and_no_new_ring(tmp_path: Path, proc: Path) -> None:
+    home = find_key_home({"HOME": str(tmp_path), "WEBSITE_INSTANCE_ID": "i"}, platform="linux", proc=proc)
+    assert home.kind is HomeKind.APP_SERVICE
+    assert list(tmp_path.iterdir()) == [proc]
+
+
+def test_two_slots_have_two_folders(tmp_path: Path, proc: Path) -> None:
+    slots = [{"HOME": str(tmp_path / slot), "WEBSITE_INSTANCE_ID": "i"} for slot in ("staging", "production")]
+    assert len({find_key_home(slot, platform="linux", proc=proc).repository for slot in slots}) == 2
+
+
+@pytest.mark.parametrize("prefix", ["", "DOTNET_", "ASPNETCORE_"])
+def test_a_read_only_folder_is_named_with_and_without_a_prefix(prefix: str, proc: Path) -> None:
+    home = find_key_home({f"{prefix}ReadOnlyDataProtectionKeyDirectory": "/keys"}, platform="linux", proc=proc)
+    assert (home.kind, home.repository, home.auto_create_keys) == (HomeKind.READ_ONLY_FOLDER, "/keys", False)
+
+
+def test_a_windows_profile_is_wrapped_with_dpapi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proc: Path) -> None:
+    """Also run where there is no Windows: the folder is then made under a strange name, in a folder of ours."""
+    monkeypatch.chdir(tmp_path)
+    home = find_key_home({"LOCALAPPDATA": "C:\\Users\\ada\\AppData\\Local"}, platform="win32", proc=proc)
+    assert home.repository == "C:\\Users\\ada\\AppData\\Local\\ASP.NET\\DataProtection-Keys"
+    assert (home.kind, home.key_wrapper) == (HomeKind.USER_PROFILE, "dpapi:")
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no passwd on this platform")
+def test_the_account_s_home_is_that_of_passwd() -> None:
+    assert account_home() == os.path.expanduser(f"~{getpass.getuser()}")  # noqa: PTH111 (the passwd entry, not HOME)
+
+
+MOUNTS = "# a comment\n\noverlay / overlay rw\n/dev/sdb /app ext4 rw\n/dev/sdc /with\\040space/ ext4 rw\nnone rel\n"
+IN_DOCKER = {"DOTNET_RUNNING_IN_CONTAINER": "TRUE"}
+VOLUMES = [
+    pytest.param("/app", False, id="the volume itself"),
+    pytest.param("/app/", False, id="with a slash"),
+    pytest.param("/app/subdir/two/", False, id="below it"),
+    pytest.param("/with space/keys", False, id="a mount point with a space"),
+    pytest.param("/", True, id="the container's own disk"),
+    pytest.param("/home/root", True, id="beside it"),
+    pytest.param("/apple", True, id="a name that begins alike"),
+]
+
+
+@pytest.mark.parametrize(("folder", "lost"), VOLUMES)
+def test_a_folder_on_no_volume_is_lost_with_its_container(folder: str, lost: bool, tmp_path: Path) -> None:
+    proc = fake_proc(tmp_path / "proc", mounts=MOUNTS)
+    assert is_lost_with_container(folder, IN_DOCKER, platform="linux", proc=proc) is lost
+
+
+@pytest.mark.parametrize(
+    ("environment", "cgroup", "contained"),
+    [
+        pytest.param({}, "0::/\n", False, id="nothing says so"),
+        pytest.param({"DOTNET_RUNNING_IN_CONTAINER": "1"}, "0::/\n", True, id="1"),
+        pytest.param({"DOTNET_RUNNING_IN_CONTAINERS": "true"}, "0::/\n", True, id="the older name"),
+        pytest.param({"DOTNET_RUNNING_IN_CONTAINER": "yes"}, "0::/\n", False, id="yes is not true"),
+        pytest.param({}, "1:name=openrc:/docker\n", True, id="a control group of Docker"),
+    ],
+)
+def test_a_container_is_recognised_as_asp_net_core_does(
+    environment: dict[str, str], cgroup: str, contained: bool, tmp_path: Path
+) -> None:
+    proc = fake_proc(tmp_path / "proc", mounts=MOUNTS, cgroup=cgroup)
+    assert is_lost_with_container("/home/root", environment, platform="linux", proc=proc) is contained
+
+
+def test_without_proc_nothing_is_a_volume_and_nothing_a_container(tmp_path: Path) -> None:
+    assert not is_lost_with_container("/keys", {}, platform="darwin", proc=tmp_path / "none")
+    assert is_lost_with_container("/keys", IN_DOCKER, platform="darwin", proc=tmp_path / "none")
