@@ -19,7 +19,16 @@ PACKAGE = ROOT / "dpmiddleware"
 
 RUNGS: tuple[tuple[str, ...], ...] = (
     ("errors", "purposes", "printable", "instants"),
-    ("telemetry", "crypto.secret", "keys.xml", "protection.payload", "web.cookies", "web.claims", "web.ticket"),
+    (
+        "telemetry",
+        "crypto.secret",
+        "keys.xml",
+        "protection.payload",
+        "web.cookies",
+        "web.claims",
+        "web.ticket",
+        "web.ticket_properties",
+    ),
     ("crypto.derivation", "keys.interfaces", "web.chunks"),
     ("crypto.encryptors", "repositories", "at_rest"),
     ("keys.descriptor", "keys.document"),
