@@ -1,0 +1,88 @@
+"""Keys in the memory of one process: for tests, and where nothing else was named.
+
+They are gone when the process ends, and no other process sees them: a farm needs one of the other stores.
+
+Before: nothing. After: `dpmiddleware.keys.document`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import Self
+from uuid import uuid4
+
+from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
+from dpmiddleware.repositories.failures import conflict, name_taken
+
+__all__ = ["MemoryKeyRepository"]
+
+_lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    """Another thread of the parent may have held the lock; in the child nobody would release it."""
+    global _lock  # noqa: PLW0603 (one lock for all repositories: it is held for microseconds)
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class MemoryKeyRepository:
+    """A `KeyRepository` that keeps its documents in this object. After ``fork`` parent and child go separate ways."""
+
+    def __init__(self, documents: Sequence[StoredDocument] = ()) -> None:
+        self._identity = uuid4().hex[:8]
+        self._commits = 0
+        self._documents: tuple[StoredDocument, ...] = ()
+        self._place(documents, frozenset())
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """``memory:`` and nothing behind it."""
+        if url.rstrip("/") != "memory:":
+            raise ConfigurationError("memory: takes no name", hint="each memory: is a store of its own")
+        return cls()
+
+    @property
+    def location(self) -> str:
+        """``memory:``."""
+        return "memory:"
+
+    def read(self) -> Snapshot:
+        """All documents and the version."""
+        with _lock:
+            return Snapshot(self._documents, self._version())
+
+    def version(self) -> str:
+        """How many commits there were."""
+        with _lock:
+            return self._version()
+
+    def commit(
+        self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
+    ) -> None:
+        """As the contract says. `VersionConflict` after another commit; `RepositoryError` for a name that is taken."""
+        with _lock:
+            if self._version() != expected:
+                raise conflict(self.location)
+            self._place(add, frozenset(document.locator for document in remove))
+            self._commits += 1
+
+    def _version(self) -> str:
+        return f"{self._identity}-{self._commits}"
+
+    def _place(self, add: Sequence[StoredDocument], removed: frozenset[str]) -> None:
+        kept = [document for document in self._documents if document.locator not in removed]
+        names = {document.name for document in kept if document.name is not None}
+        for document in add:
+            if document.name is not None:
+                if document.name in names:
+                    raise name_taken(self.location, document.name)
+                names.add(document.name)
+            kept.append(StoredDocument(document.name, document.data, uuid4().hex, document.problem))
+        self._documents = tuple(kept)
