@@ -1,0 +1,10 @@
+"""``python -m dpmiddleware`` is ``dpm``."""
+
+from __future__ import annotations
+
+import sys
+
+from dpmiddleware.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
