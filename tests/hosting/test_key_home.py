@@ -1,4 +1,4 @@
-"""Where keys live when nobody said: the environments recorded from ASP.NET Core on Linux, and what is decided otherwise."""
+"""Where keys live when nobody said: environments recorded from ASP.NET Core on Linux, and what is decided otherwise."""
 
 from __future__ import annotations
 
