@@ -1,0 +1,1 @@
+"""The life of a request: header text in, header text out, no framework."""

@@ -1,0 +1,160 @@
+"""The terms of a sign-in: since when, until when, kept by the browser or not, renewable or not, and texts of others.
+
+Kept as texts by name, as in ASP.NET Core (``AuthenticationProperties``); unknown names are kept and passed on.
+
+    .issued .expires   RFC 1123 date, 29 characters, GMT, whole seconds
+    .persistent        there or not; its value is empty
+    .refresh           True, False or not there
+    .redirect          where to go after this
+    .TokenNames        names joined with ";", each with its .Token.<name>
+
+After: `dpmiddleware.web.ticket`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from email.utils import format_datetime
+from typing import Final
+
+__all__ = ["AuthenticationProperties"]
+
+_ISSUED: Final = ".issued"
+_EXPIRES: Final = ".expires"
+_PERSISTENT: Final = ".persistent"
+_REFRESH: Final = ".refresh"
+_REDIRECT: Final = ".redirect"
+_NAMES: Final = ".TokenNames"
+_SAVED: Final = ".Token."
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_LONG_PAST: Final = datetime(1, 1, 1, tzinfo=timezone.utc)
+
+
+class AuthenticationProperties:
+    """Properties of a sign-in. ``items``: the texts by name, in the order of writing.
+
+    >>> AuthenticationProperties(is_persistent=True).items
+    {'.persistent': ''}
+    """
+
+    __slots__ = ("items",)
+
+    def __init__(
+        self,
+        items: Mapping[str, str] = {},
+        *,
+        is_persistent: bool | None = None,
+        allow_refresh: bool | None = None,
+        issued_utc: datetime | None = None,
+        expires_utc: datetime | None = None,
+        redirect_uri: str | None = None,
+    ) -> None:
+        self.items: dict[str, str] = dict(items)
+        if issued_utc is not None:
+            self.issued_utc = issued_utc
+        if expires_utc is not None:
+            self.expires_utc = expires_utc
+        if is_persistent is not None:
+            self.is_persistent = is_persistent
+        if allow_refresh is not None:
+            self.allow_refresh = allow_refresh
+        if redirect_uri is not None:
+            self.redirect_uri = redirect_uri
+
+    def copy(self) -> AuthenticationProperties:
+        """The same texts in another object."""
+        return AuthenticationProperties(self.items)
+
+    @property
+    def issued_utc(self) -> datetime | None:
+        """When the ticket was issued or last renewed; ``None`` where it is not said or cannot be read."""
+        return _parse(self.items.get(_ISSUED))
+
+    @issued_utc.setter
+    def issued_utc(self, moment: datetime | None) -> None:
+        self._set(_ISSUED, None if moment is None else _format(moment))
+
+    @property
+    def expires_utc(self) -> datetime | None:
+        """When the ticket ends; ``None`` for never. A date that cannot be read is long past (.NET: never)."""
+        return None if _EXPIRES not in self.items else _parse(self.items[_EXPIRES]) or _LONG_PAST
+
+    @expires_utc.setter
+    def expires_utc(self, moment: datetime | None) -> None:
+        self._set(_EXPIRES, None if moment is None else _format(moment))
+
+    @property
+    def is_persistent(self) -> bool:
+        """Whether the browser keeps the cookie when it is closed."""
+        return _PERSISTENT in self.items
+
+    @is_persistent.setter
+    def is_persistent(self, wanted: bool) -> None:
+        self._set(_PERSISTENT, "" if wanted else None)
+
+    @property
+    def allow_refresh(self) -> bool | None:
+        """Whether sliding may renew this ticket; ``None``: not said, it may."""
+        return {"true": True, "false": False}.get(self.items.get(_REFRESH, "").strip().lower())
+
+    @allow_refresh.setter
+    def allow_refresh(self, allowed: bool | None) -> None:
+        self._set(_REFRESH, None if allowed is None else str(allowed))
+
+    @property
+    def redirect_uri(self) -> str | None:
+        """Where to go after signing in or out, or the page that asked for a sign-in. Trusted: the application's own."""
+        return self.items.get(_REDIRECT)
+
+    @redirect_uri.setter
+    def redirect_uri(self, uri: str | None) -> None:
+        self._set(_REDIRECT, uri)
+
+    @property
+    def tokens(self) -> dict[str, str]:
+        """Tokens of a remote sign-in that were saved (``access_token`` …)."""
+        names = self.items.get(_NAMES, "").split(";")
+        return {name: self.items[_SAVED + name] for name in names if _SAVED + name in self.items}
+
+    @tokens.setter
+    def tokens(self, tokens: Mapping[str, str]) -> None:
+        if any(";" in name for name in tokens):
+            raise ValueError("a token's name cannot hold a semicolon")
+        for name in self.tokens:
+            del self.items[_SAVED + name]
+        self._set(_NAMES, ";".join(tokens) if tokens else None)
+        self.items.update({_SAVED + name: value for name, value in tokens.items()})
+
+    def _set(self, name: str, value: str | None) -> None:
+        if value is None:
+            self.items.pop(name, None)
+        else:
+            self.items[name] = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AuthenticationProperties) and self.items == other.items
+
+    __hash__ = None  # type: ignore[assignment]  # it can be changed
+
+    def __repr__(self) -> str:
+        return f"AuthenticationProperties({', '.join(self.items)})"
+
+
+def _format(moment: datetime) -> str:
+    """An aware date as ``Thu, 01 Jan 2026 00:00:00 GMT``, cut to whole seconds; English whatever the locale."""
+    if moment.tzinfo is None:
+        raise ValueError("a datetime without a time zone names no instant")
+    return format_datetime(moment.astimezone(timezone.utc), usegmt=True)
+
+
+def _parse(text: str | None) -> datetime | None:
+    """Exactly what `_format` writes; ``None`` for anything else."""
+    if text is None or len(text) != 29 or not text.isascii():
+        return None
+    try:
+        moment = datetime(int(text[12:16]), _MONTHS.index(text[8:11]) + 1, int(text[5:7]), tzinfo=timezone.utc)
+        moment = moment.replace(hour=int(text[17:19]), minute=int(text[20:22]), second=int(text[23:25]))
+    except ValueError:
+        return None
+    return moment if _format(moment) == text else None
