@@ -31,7 +31,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
     ),
     ("crypto.derivation", "keys.interfaces", "web.chunks"),
     ("crypto.encryptors", "repositories", "at_rest"),
-    ("keys.descriptor", "keys.document"),
+    ("keys.descriptor", "keys.document", "keys.signers"),
     ("keys.key", "keys.signature"),
     ("keys.rotation",),
     ("keys.ring",),

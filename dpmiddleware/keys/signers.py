@@ -1,0 +1,193 @@
+"""Keys that sign documents, and their algorithms: a key's kind decides, nothing else is chosen.
+
+==============  =====================================================================================
+key             signature
+==============  =====================================================================================
+Ed25519         RFC 8032, 64 bytes
+RSA ≥ 2048      RSASSA-PSS, SHA-256, MGF1 with SHA-256, salt of 32 bytes (RFC 8017)
+ECDSA P-256     SHA-256, DER sequence of r and s (X9.62; a service that gives r ‖ s wants it converted)
+==============  =====================================================================================
+
+After: `dpmiddleware.keys.signature`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Final, NoReturn, Protocol, TypeAlias
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+from dpmiddleware.at_rest.sources import PartURL, read_file, read_reference
+from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.printable import printable
+
+__all__ = [
+    "EcdsaSigner",
+    "Ed25519Signer",
+    "PublicKey",
+    "RsaPssSigner",
+    "Signer",
+    "checked_key",
+    "key_id_of",
+    "load_public_keys",
+    "load_signer",
+    "verify_bytes",
+]
+
+PublicKey: TypeAlias = ed25519.Ed25519PublicKey | rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+_MIN_RSA_BITS: Final = 2048
+_PSS: Final = padding.PSS(padding.MGF1(hashes.SHA256()), salt_length=32)
+
+
+class Signer(Protocol):
+    """A private key that may lie anywhere: a file, a hardware module, a key service. Yours need these two members."""
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The public half. It decides the algorithm (see the module's text)."""
+        ...
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature over ``data``: 64 bytes Ed25519, RSA-PSS as long as the modulus, or ECDSA in DER."""
+        ...
+
+
+def key_id_of(key: PublicKey) -> str:
+    """The id of a signer: SHA-256 of its public key (DER SubjectPublicKeyInfo) in hex."""
+    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).hexdigest()
+
+
+def verify_bytes(key: PublicKey, signature: bytes, data: bytes) -> None:
+    """Return if ``signature`` is ``key``'s over ``data``; else ``cryptography``'s ``InvalidSignature``."""
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        key.verify(signature, data)
+    elif isinstance(key, rsa.RSAPublicKey):
+        key.verify(signature, data, _PSS, hashes.SHA256())
+    else:
+        key.verify(signature, data, ec.ECDSA(hashes.SHA256()))
+
+
+def checked_key(key: object) -> PublicKey:
+    """``key`` if it is one that documents can be signed with; else `ConfigurationError`."""
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return key
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= _MIN_RSA_BITS:
+        return key
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        return key
+    raise ConfigurationError(
+        "documents cannot be signed with this kind of key",
+        hint="use Ed25519, RSA of 2048 bits or more, or ECDSA P-256",
+    )
+
+
+def load_public_keys(path: str | Path) -> list[PublicKey]:
+    """The public keys in a file: PEM keys and certificates (several), or one of them as DER. `ConfigurationError`."""
+    data = read_file(path, "trusted signer")
+    blocks = re.findall(rb"-----BEGIN [A-Z0-9 ]+-----.*?-----END [A-Z0-9 ]+-----", data, re.DOTALL)
+    keys: list[PublicKey] = []
+    for block in blocks or [data]:
+        if b"PRIVATE KEY-----" in block:
+            raise ConfigurationError(
+                f"trusted signer: {printable(path)} holds a private key",
+                hint="openssl pkey -in FILE -pubout; who only verifies has no use for the private one",
+            )
+        keys.append(checked_key(_load_public_key(block, path)))
+    return keys
+
+
+def _load_public_key(block: bytes, path: str | Path) -> object:
+    try:
+        if block.startswith(b"-----BEGIN CERTIFICATE"):
+            return x509.load_pem_x509_certificate(block).public_key()
+        if block.startswith(b"-----"):
+            return serialization.load_pem_public_key(block)
+        try:
+            return serialization.load_der_public_key(block)
+        except ValueError:
+            return x509.load_der_x509_certificate(block).public_key()
+    except Exception:  # noqa: BLE001 (cryptography has no common base for keys it cannot read)
+        problem = f"trusted signer: {printable(path)} holds no public key or certificate that can be read"
+        raise ConfigurationError(problem, hint="PEM or DER, SubjectPublicKeyInfo or X.509") from None
+
+
+class _PrivateKeySigner:
+    """What signers with a private key in memory share: they are not pickled, and show no more than their id."""
+
+    public_key: PublicKey
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {key_id_of(self.public_key)[:16]}…>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a signer is not for pickling or copying")
+
+
+class Ed25519Signer(_PrivateKeySigner):
+    """Signs with an Ed25519 private key: the default."""
+
+    def __init__(self, key: ed25519.Ed25519PrivateKey) -> None:
+        self._key = key
+        self.public_key = key.public_key()
+
+    @classmethod
+    def from_url(cls, url: str) -> Ed25519Signer:
+        """``ed25519:///path/signer.pem[?password=env:NAME]`` (PKCS#8). Reads the file; `ConfigurationError`."""
+        parts = PartURL.parse(url, options=frozenset({"password"}))
+        reference = parts.options.get("password")
+        password = read_reference(reference, "signer's password").rstrip(b"\r\n") if reference is not None else None
+        signer = load_signer(parts.file(), password)
+        if not isinstance(signer, Ed25519Signer):
+            raise ConfigurationError("the signer is no Ed25519 key", hint="openssl genpkey -algorithm ed25519")
+        return signer
+
+    def sign(self, data: bytes) -> bytes:
+        """64 bytes."""
+        return self._key.sign(data)
+
+
+class RsaPssSigner(_PrivateKeySigner):
+    """Signs with an RSA private key of 2048 bits or more (RSA-PSS, SHA-256)."""
+
+    def __init__(self, key: rsa.RSAPrivateKey) -> None:
+        self._key = key
+        self.public_key = key.public_key()
+
+    def sign(self, data: bytes) -> bytes:
+        """As long as the modulus."""
+        return self._key.sign(data, _PSS, hashes.SHA256())
+
+
+class EcdsaSigner(_PrivateKeySigner):
+    """Signs with an ECDSA P-256 private key (SHA-256)."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+        self._key = key
+        self.public_key = key.public_key()
+
+    def sign(self, data: bytes) -> bytes:
+        """A DER sequence of r and s."""
+        return self._key.sign(data, ec.ECDSA(hashes.SHA256()))
+
+
+def load_signer(path: str | Path, password: bytes | None = None) -> Ed25519Signer | RsaPssSigner | EcdsaSigner:
+    """The signer whose private key is in a PEM file; the key's kind says which. `ConfigurationError`."""
+    data = read_file(path, "signer")
+    try:
+        key = serialization.load_pem_private_key(data, password)
+    except Exception:  # noqa: BLE001 (cryptography has no common base for keys it cannot read)
+        problem = f"signer: {printable(path)} holds no private key that can be read"
+        raise ConfigurationError(problem, hint="PEM; with ?password=env:NAME or a file where encrypted") from None
+    checked_key(key.public_key())
+    if isinstance(key, rsa.RSAPrivateKey):
+        return RsaPssSigner(key)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return EcdsaSigner(key)
+    assert isinstance(key, ed25519.Ed25519PrivateKey)  # noqa: S101 (checked_key lets no fourth kind pass)
+    return Ed25519Signer(key)
