@@ -1,0 +1,287 @@
+"""Reads the signed session cookies that Flask, Starlette and Django wrote: nobody is logged out by adopting ours.
+
+    Flask      itsdangerous: base64url(tagged JSON, "." and zlib where shorter) . time . HMAC-SHA1, salt cookie-session
+    Starlette  itsdangerous: base64(JSON) . time . HMAC-SHA1, salt itsdangerous.Signer
+    Django     base64url(JSON, "." and zlib where shorter) : base62 time : HMAC-SHA256, signed_cookies backend
+
+What is signed under an old secret counts until a fixed day, at most the old maximum age ahead: by then every cookie
+that is still in use has been written anew. The old time stamp is checked, and `OldSession.ends` says when the old
+session would have ended; the new one must end then too. JSON only: a pickled session is refused unread.
+If the old secret may have leaked, do not migrate: whoever has it signs what they like.
+
+``writes_old`` is the way back: sessions are written in the old format while some members of the farm cannot read the
+new one yet.
+
+Before: `dpmiddleware.web.cookies` (finds). After: `dpmiddleware.web.session`, which asks only where no cookie of ours
+stands under the name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import string
+import zlib
+from abc import ABC, abstractmethod
+from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any, ClassVar, Final, NoReturn
+
+from itsdangerous import BadData, BadSignature, TimestampSigner, URLSafeTimedSerializer
+
+from dpmiddleware import telemetry
+from dpmiddleware.errors import ConfigurationError, MissingExtraError
+
+__all__ = ["DjangoSessions", "FlaskSessions", "OldSession", "SignedSessions", "StarletteSessions"]
+
+_MAX_SIZE: Final = 8192
+_MAX_PLAIN: Final = 1 << 20
+_SHORTEST_SECRET: Final = 16
+_BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
+
+
+@dataclass(frozen=True, slots=True)
+class OldSession:
+    """A session that an old cookie held. issued: when it was signed; ends: when it would have ended (both aware)."""
+
+    data: dict[str, Any]
+    issued: datetime
+    ends: datetime
+
+
+class _RefusedError(Exception):
+    """An old cookie that does not count; says why, to the counter only."""
+
+
+class SignedSessions(ABC):
+    """Session cookies of one framework under its old secret.
+
+    secret_key, fallbacks: as they stood in the framework's settings; their order does not matter.
+    until: aware; from then on old cookies are refused. max_age: how long the framework let a session cookie live.
+    writes_old: write the old format, not ours. `ConfigurationError` for what cannot be or would be dangerous.
+    """
+
+    framework: ClassVar[str]
+    default_max_age: ClassVar[timedelta] = timedelta(days=14)
+
+    def __init__(
+        self,
+        secret_key: str | bytes,
+        *,
+        until: datetime,
+        max_age: timedelta | None = None,
+        fallbacks: Sequence[str | bytes] = (),
+        writes_old: bool = False,
+        now: datetime | None = None,
+    ) -> None:
+        self._secrets = _checked_secrets(secret_key, fallbacks)
+        self.max_age = self.default_max_age if max_age is None else max_age
+        self.until = _checked_until(until, self.max_age, now or datetime.now(timezone.utc))
+        self.writes_old = writes_old
+
+    def loads(self, value: str, now: datetime) -> OldSession | None:
+        """The session in an old cookie's value, or ``None``. Counts ``session_migrated``, ``migration_refused``."""
+        try:
+            session = self._loads(value, now)
+        except _RefusedError as reason:
+            telemetry.count("migration_refused", str(reason))
+            return None
+        telemetry.count("session_migrated", self.framework)
+        return session
+
+    def _loads(self, value: str, now: datetime) -> OldSession:
+        if now >= self.until:
+            raise _RefusedError("after_until")
+        if len(value) > _MAX_SIZE or not value.isascii():
+            raise _RefusedError("malformed")
+        data, issued = self._unsign(value)
+        if not timedelta() <= now - issued <= self.max_age:
+            raise _RefusedError("expired")
+        if not isinstance(data, dict):
+            raise _RefusedError("malformed")
+        return OldSession(data, issued, issued + self.max_age)
+
+    @abstractmethod
+    def dumps(self, data: Mapping[str, Any], now: datetime) -> str:
+        """A cookie value that the framework reads, signed under the current secret at ``now``."""
+
+    @abstractmethod
+    def _unsign(self, value: str) -> tuple[Any, datetime]:
+        """What was signed and when; `_RefusedError` where the signature is not of these secrets or the rest no JSON."""
+
+
+class FlaskSessions(SignedSessions):
+    """Cookies of Flask's own session interface. max_age: ``PERMANENT_SESSION_LIFETIME``."""
+
+    framework = "flask"
+    default_max_age = timedelta(days=31)
+
+    def _unsign(self, value: str) -> tuple[Any, datetime]:
+        try:
+            data, issued = self._serializer(None).loads(value, return_timestamp=True)
+        except BadSignature:
+            raise _RefusedError("signature") from None
+        except (BadData, ValueError, RecursionError, zlib.error):
+            raise _RefusedError("not_json") from None
+        return data, issued
+
+    def dumps(self, data: Mapping[str, Any], now: datetime) -> str:
+        """Tagged JSON, signed as Flask signs."""
+        return str(self._serializer(now).dumps(dict(data)))
+
+    def _serializer(self, now: datetime | None) -> URLSafeTimedSerializer:
+        try:
+            from flask.json.tag import TaggedJSONSerializer
+        except ImportError:
+            raise MissingExtraError("flask", "reading Flask's sessions") from None
+        options = {"key_derivation": "hmac", "digest_method": hashlib.sha1, "now": now}
+        return URLSafeTimedSerializer(
+            self._secrets,
+            salt="cookie-session",
+            serializer=TaggedJSONSerializer(),
+            signer=_SignerAt,
+            signer_kwargs=options,
+        )
+
+
+class StarletteSessions(SignedSessions):
+    """Cookies of Starlette's ``SessionMiddleware``. max_age: its ``max_age``."""
+
+    framework = "starlette"
+
+    def _unsign(self, value: str) -> tuple[Any, datetime]:
+        try:
+            signed, issued = TimestampSigner(self._secrets).unsign(value, return_timestamp=True)
+        except BadData:
+            raise _RefusedError("signature") from None
+        return _json(lambda: b64decode(signed, validate=True)), issued
+
+    def dumps(self, data: Mapping[str, Any], now: datetime) -> str:
+        """base64 of JSON, signed as Starlette signs."""
+        return _SignerAt(self._secrets, now=now).sign(b64encode(json.dumps(dict(data)).encode())).decode()
+
+
+class DjangoSessions(SignedSessions):
+    """Cookies of Django's ``signed_cookies`` engine with its ``JSONSerializer``. max_age: ``SESSION_COOKIE_AGE``."""
+
+    framework = "django"
+    _salt: ClassVar[str] = "django.contrib.sessions.backends.signed_cookies"
+
+    def _unsign(self, value: str) -> tuple[Any, datetime]:
+        signed, _, signature = value.rpartition(":")
+        if not any(hmac.compare_digest(signature, self._signature(signed, secret)) for secret in self._secrets):
+            raise _RefusedError("signature")
+        payload, _, stamp = signed.rpartition(":")
+        packed = payload.startswith(".")
+        text = payload[packed:]
+        data = _json(lambda: _inflate(_unbase64(text)) if packed else _unbase64(text))
+        return data, datetime.fromtimestamp(_base62(stamp), timezone.utc)
+
+    def dumps(self, data: Mapping[str, Any], now: datetime) -> str:
+        """base64url of JSON, compressed where that is shorter, signed as Django signs."""
+        plain = json.dumps(dict(data), separators=(",", ":")).encode("latin-1")
+        packed = zlib.compress(plain)
+        text = _base64(plain) if len(packed) >= len(plain) - 1 else "." + _base64(packed)
+        signed = f"{text}:{_to_base62(int(now.timestamp()))}"
+        return f"{signed}:{self._signature(signed, self._secrets[-1])}"
+
+    def _signature(self, signed: str, secret: bytes) -> str:
+        key = hashlib.sha256(self._salt.encode() + b"signer" + secret).digest()
+        return _base64(hmac.digest(key, signed.encode(), "sha256"))
+
+
+class _SignerAt(TimestampSigner):
+    """Signs at a moment that is given."""
+
+    def __init__(self, *arguments: Any, now: datetime | None, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._now = now
+
+    def get_timestamp(self) -> int:
+        return super().get_timestamp() if self._now is None else int(self._now.timestamp())
+
+
+def _checked_secrets(secret_key: str | bytes, fallbacks: Sequence[str | bytes]) -> list[bytes]:
+    """All secrets, the current one last, as itsdangerous wants them."""
+    if isinstance(fallbacks, str | bytes):
+        raise ConfigurationError(
+            "the fallbacks of the old secret are one text, which would be taken for a list of its letters",
+            hint="write a list: fallbacks=[…]",
+        )
+    secrets = [_bytes(secret) for secret in (*fallbacks, secret_key)]
+    if len(set(secrets)) < len(secrets):
+        raise ConfigurationError("an old secret is given twice", hint="fallbacks hold only what came before the key")
+    if any(len(secret) < _SHORTEST_SECRET for secret in secrets):
+        raise ConfigurationError(
+            f"an old secret has fewer than {_SHORTEST_SECRET} bytes: it can be guessed, and sessions forged with it",
+            hint="do not migrate sessions from it; users sign in once more",
+        )
+    return secrets
+
+
+def _bytes(secret: str | bytes) -> bytes:
+    if not isinstance(secret, str | bytes):
+        raise ConfigurationError("an old secret is neither text nor bytes", hint="pass the framework's SECRET_KEY")
+    return secret.encode() if isinstance(secret, str) else secret
+
+
+def _checked_until(until: datetime, max_age: timedelta, now: datetime) -> datetime:
+    if max_age <= timedelta():
+        raise ConfigurationError("the old maximum age is not a span of time", hint="give it as the old setting said")
+    if until.tzinfo is None:
+        raise ConfigurationError("the end of the migration has no time zone", hint="datetime(…, tzinfo=timezone.utc)")
+    if until - now > max_age:
+        raise ConfigurationError(
+            f"the migration would last longer than an old cookie lives ({max_age})",
+            hint="set until to the day of the change plus the old maximum age; then nobody needs it any more",
+        )
+    return until
+
+
+def _json(plain: Callable[[], bytes]) -> Any:
+    """The JSON in bytes that still have to be decoded."""
+    try:
+        return json.loads(plain().decode("utf-8"), parse_constant=_not_json)
+    except (ValueError, RecursionError, zlib.error):
+        raise _RefusedError("not_json") from None
+
+
+def _not_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _inflate(data: bytes) -> bytes:
+    inflating = zlib.decompressobj()
+    plain = inflating.decompress(data, _MAX_PLAIN)
+    if inflating.unconsumed_tail:
+        raise ValueError("more than a megabyte")
+    return plain
+
+
+def _base64(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unbase64(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _base62(text: str) -> int:
+    """Django's base 62; a signed text, so that anything odd in it came from a holder of the secret."""
+    if not text or len(text) > 6 or not text.isalnum():
+        raise _RefusedError("malformed")
+    number = 0
+    for digit in text:
+        number = number * 62 + _BASE62.index(digit)
+    return number
+
+
+def _to_base62(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 62)
+        digits = _BASE62[digit] + digits
+    return digits or "0"
