@@ -1,0 +1,155 @@
+"""The four runs: a swap and an A/B test, with a ring a slot and with one shared ring.
+
+What ought to happen is what the documentation of ASP.NET Core says of deployment slots: each slot has a key ring of
+its own, so after a swap, and in A/B testing, a slot cannot read what the other protected, and users are logged out;
+a key store outside the slots avoids it. (*Key management and lifetime in ASP.NET Core*, *Deployment slots*:
+https://learn.microsoft.com/aspnet/core/security/data-protection/configuration/default-settings)
+
+Before: `.slot`, `.front`, `.visitor`. After: `.command`, which prints what is found here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from .front import Front
+from .slot import Slot
+from .visitor import Answer, Visitor
+
+__all__ = ["RUNS", "Farm", "Outcome", "Run", "open_farm", "tell"]
+
+NAME: Final = "ada"
+PASSWORD: Final = "analytical"  # noqa: S105 (the example's only customer)
+TURNS: Final = 6
+"""How often the visitor comes back while two versions serve in turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One of the four. shared: one ring for both slots. in_turn: A/B instead of a swap. documented: the outcome."""
+
+    id: str
+    title: str
+    shared: bool
+    in_turn: bool
+    documented: str
+
+
+RUNS: Final = (
+    Run("swap-own", "swap, each slot its own ring", shared=False, in_turn=False, documented="logged out"),
+    Run("swap-shared", "swap, one shared ring", shared=True, in_turn=False, documented="still signed in"),
+    Run("turns-own", "A/B, each slot its own ring", shared=False, in_turn=True, documented="logged out at the other"),
+    Run("turns-shared", "A/B, one shared ring", shared=True, in_turn=True, documented="still signed in"),
+)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What happened in one run. answers: what the visitor saw, sign-in first. refusals: the reasons in the logs.
+
+    keys: the ids of the keys that lie in each ring at the end, by what the ring is called in the story.
+    """
+
+    run: Run
+    happened: str = ""
+    answers: list[Answer] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    keys: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def as_documented(self) -> bool:
+        """Whether the run came out as the documentation says."""
+        return self.happened == self.run.documented
+
+
+@dataclass(frozen=True, slots=True)
+class Farm:
+    """Two slots that run, and their front. rings: the key folders by name."""
+
+    production: Slot
+    staging: Slot
+    front: Front
+    rings: dict[str, Path]
+
+    def keys(self) -> dict[str, list[str]]:
+        """The ids of the keys that lie in each ring now."""
+        return {name: sorted(file.stem[4:] for file in ring.glob("key-*.xml")) for name, ring in self.rings.items()}
+
+
+@contextlib.contextmanager
+def open_farm(folder: Path, *, shared: bool, cookie: str = "session", port: int = 0) -> Iterator[Farm]:
+    """Start version 1.0 in production and 2.0 in staging at the same time, and end them with the context."""
+    settings = {"PLANTS_COOKIE": cookie}
+    if shared:
+        settings["PLANTS_KEYS"] = str(folder / "shared-keys")
+    production = Slot("production", "1.0", folder, settings)
+    staging = Slot("staging", "2.0", folder, settings)
+    rings = (
+        {"shared": folder / "shared-keys"} if shared else {slot.name: slot.own_keys for slot in (production, staging)}
+    )
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor() as pool:
+        for started in [pool.submit(slot.__enter__) for slot in (production, staging)]:
+            stack.push(started.result())
+        yield Farm(production, staging, stack.enter_context(Front(production, staging, port)), rings)
+
+
+def tell(run: Run, folder: Path, say: Callable[[str], None]) -> Outcome:
+    """Carry out one run in ``folder`` (empty); ``say`` gets each step as it happens."""
+    outcome = Outcome(run)
+    say("starting production (version 1.0) and staging (version 2.0) …")
+    with open_farm(folder, shared=run.shared) as farm:
+        visitor = Visitor(farm.front.url)
+        note = _notes(outcome, say)
+        note(f"{NAME} signs in at {farm.front.url}", visitor.sign_in(NAME, PASSWORD))
+        if run.in_turn:
+            say("from now on both versions serve in turn (A/B)")
+            farm.front.serve_in_turn()
+            for _ in range(TURNS):
+                note(f"{NAME} comes back", visitor.come_back())
+        else:
+            farm.front.swap()
+            say("the slots are swapped: staging is production now")
+            note(f"{NAME} comes back", visitor.come_back())
+        outcome.refusals = _reasons(farm, say)
+        outcome.keys = farm.keys()
+    for name, keys in outcome.keys.items():
+        say(f"keys in the ring {name!r}: {', '.join(keys) or 'none'}")
+    outcome.happened = _in_words(outcome)
+    say(outcome.happened)
+    return outcome
+
+
+def _notes(outcome: Outcome, say: Callable[[str], None]) -> Callable[[str, Answer], None]:
+    def note(what: str, answer: Answer) -> None:
+        outcome.answers.append(answer)
+        seen = f"signed in as {answer.signed_in_as}" if answer.signed_in else "a stranger"
+        say(f"{what}: version {answer.version} sees {seen}, cookie under key {answer.cookie_key}")
+
+    return note
+
+
+def _reasons(farm: Farm, say: Callable[[str], None]) -> list[str]:
+    """The refusals that either slot has logged."""
+    lines = [(slot, line) for slot in (farm.production, farm.staging) for line in slot.refusals()]
+    for slot, line in lines:
+        say(f"log of version {slot.version}: {line[line.index('payload refused') :]}")
+    return [line for _, line in lines]
+
+
+def _in_words(outcome: Outcome) -> str:
+    """What the visitor would say of it; the words of `Run.documented` where it is one of those."""
+    first, *later = outcome.answers
+    if not first.signed_in:
+        return "could not sign in"
+    if all(answer.signed_in for answer in later):
+        return "still signed in"
+    if not any(answer.signed_in for answer in later):
+        return "logged out"
+    if all(answer.signed_in == (answer.version == first.version) for answer in later):
+        return "logged out at the other"
+    return "now in, now out"
