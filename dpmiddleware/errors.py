@@ -109,7 +109,8 @@ class MalformedDocumentError(KeyManagementError):
 class DocumentSignatureError(KeyManagementError):
     """A stored document is not signed by anybody who is trusted here, or is signed for another ring.
 
-    ``reason``: ``unsigned``, ``malformed_signature``, ``unknown_signer``, ``bad_signature`` or ``wrong_ring``.
+    ``reason``: ``unsigned``, ``malformed_signature``, ``unknown_signer``, ``bad_signature``, ``wrong_ring``;
+    ``not_wrapped`` for a key in clear where keys are wrapped.
     """
 
     code = "document_signature"

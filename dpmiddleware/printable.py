@@ -11,13 +11,17 @@ from urllib.parse import urlsplit, urlunsplit
 
 __all__ = ["printable", "without_password"]
 
-_PASSWORD_PARAMETER = re.compile(r"(?i)((?:^|[&;])[^=&;]*(?:password|passwd|pwd|secret|token|sig|accountkey)[^=&;]*=)[^&;]*")
+_PASSWORD_PARAMETER = re.compile(
+    r"(?i)((?:^|[&;])[^=&;]*(?:password|passwd|pwd|secret|token|sig|accountkey)[^=&;]*=)[^&;]*"
+)
 _ELLIPSIS = "…"
 
 
 def printable(text: object, limit: int = 200) -> str:
     """``str(text)`` on one line: what cannot be seen is escaped, what is longer than ``limit`` characters is cut."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)[: limit + 1])
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)[: limit + 1]
+    )
     return shown if len(shown) <= limit else shown[: limit - 1] + _ELLIPSIS
 
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dpmiddleware"
 
 RUNGS: tuple[tuple[str, ...], ...] = (
-    ("errors", "purposes", "printable", "instants"),
+    ("errors", "purposes", "printable", "instants", "clock"),
     (
         "telemetry",
         "crypto.secret",
@@ -35,11 +35,13 @@ RUNGS: tuple[tuple[str, ...], ...] = (
     ("keys.key", "keys.signature"),
     ("keys.rotation",),
     ("keys.ring",),
+    ("keys.reader",),
     ("keys.manager",),
     ("keys.provider",),
-    ("protection.protector",),
     ("protection.time_limited", "hosting"),
+    ("protection.protector",),
     ("protection.serializer", "web.migration", "web.ticket_store"),
+    ("parts",),
     ("data_protection", "web.protected_cookie"),
     ("web.session", "web.authentication", "web.cookie_protection"),
     ("wsgi", "asgi", "django.apps"),

@@ -63,7 +63,7 @@ class CbcHmac:
     cipher: str = "AES"
 
     def __post_init__(self) -> None:
-        if self.cipher == "AES" and self.key_size not in {16, 24, 32} or self.cipher == "3DES" and self.key_size != 24:
+        if (self.cipher == "AES" and self.key_size not in {16, 24, 32}) or (self.cipher == "3DES" and self.key_size != 24):
             raise UnsupportedAlgorithmError(f"{self.cipher} has no keys of {8 * self.key_size} bits")
         if self.cipher not in {"AES", "3DES"} or self.digest not in _DIGESTS:
             raise UnsupportedAlgorithmError(f"{self.cipher} with {self.digest} is not known here")
@@ -78,7 +78,7 @@ class CbcHmac:
         if self.cipher == "AES":
             return AES
         try:
-            from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES  # noqa: PLC0415
+            from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
         except ImportError as error:
             raise UnsupportedAlgorithmError("this version of cryptography has no TripleDES") from error
         return TripleDES
@@ -140,6 +140,13 @@ class AuthenticatedEncryptor:
         Costs some 20 µs and 2 KB, so it is kept per (key, purposes) by the protector.
         """
         return self.suite.bind(self._secret.reveal(), label, head)
+
+    def same_as(self, other: AuthenticatedEncryptor) -> bool:
+        """Whether both open each other's payloads; takes constant time."""
+        return self.suite == other.suite and self._secret == other._secret
+
+    def __repr__(self) -> str:
+        return f"<AuthenticatedEncryptor {self.suite.name}>"
 
 
 def _bind_cbc(suite: CbcHmac, master_key: bytes, label: bytes, head: bytes) -> BoundEncryptor:
@@ -207,7 +214,11 @@ def context_header(suite: Suite) -> bytes:
         return b"\0\1" + _be32(*sizes) + AESGCM(key).encrypt(bytes(_NONCE), b"", None)
     digest_size, block = _DIGESTS[suite.digest], _block_size(suite)
     keys = derive(b"", b"", b"", suite.key_size + digest_size)
-    encrypted = Cipher(suite.block_cipher()(keys[: suite.key_size]), CBC(bytes(block))).encryptor().update(bytes([block]) * block)
+    encrypted = (
+        Cipher(suite.block_cipher()(keys[: suite.key_size]), CBC(bytes(block)))
+        .encryptor()
+        .update(bytes([block]) * block)
+    )
     sizes = (suite.key_size, block, digest_size, digest_size)
     return b"\0\0" + _be32(*sizes) + encrypted + hmac.digest(keys[suite.key_size :], b"", suite.digest)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -50,7 +50,7 @@ class StoredDocument:
     """
 
     name: str | None
-    data: bytes
+    data: bytes = field(repr=False)
     locator: str = ""
     problem: str = ""
 

@@ -131,9 +131,12 @@ def _with_default(
     horizon = now + policy.refresh + policy.propagation
     if default.expiration_date >= horizon:
         return Plan(default, None)
-    successor = resolve(default.expiration_date, keys, policy).default
-    if successor is not None and successor.expiration_date >= horizon:
+    then = resolve(default.expiration_date, keys, policy)
+    if then.default is not None and then.default.expiration_date >= horizon:
         return Plan(default, None)
+    heir = then.preferred
+    if heir is not None and not heir.usable and not heir.revocation and horizon <= heir.expiration_date:
+        return Plan(default, None, f"key {heir.id} takes over soon and cannot be used: {heir.problem}")
     new = NewKey(now, default.expiration_date, now + policy.lifetime)
     if _revoked_at_birth(new, revocations):
         return Plan(default, None, "a revocation of all keys is dated ahead: a successor would be revoked at birth")
@@ -141,11 +144,9 @@ def _with_default(
 
 
 def _spare(resolution: Resolution) -> Key | None:
-    """What protects while there is no default: the fallback, else the last default, which has merely expired."""
+    """What protects while there is no default: the last default if it has merely expired, else the fallback."""
     last = resolution.preferred
-    if resolution.fallback is None and last is not None and last.usable and not last.revocation:
-        return last
-    return resolution.fallback
+    return last if last is not None and last.usable and not last.revocation else resolution.fallback
 
 
 def _to_be_default(now: Instant, preferred: Key | None, policy: RotationPolicy) -> NewKey:

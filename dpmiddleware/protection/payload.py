@@ -20,7 +20,18 @@ from typing import Final
 
 from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
 
-__all__ = ["HEAD_SIZE", "MAGIC", "associated_data", "from_text", "pack", "peek_key_id", "to_text", "unpack"]
+__all__ = [
+    "HEAD_SIZE",
+    "MAGIC",
+    "associated_data",
+    "decode_text",
+    "encode_text",
+    "from_text",
+    "pack",
+    "peek_key_id",
+    "to_text",
+    "unpack",
+]
 
 MAGIC: Final = b"\x09\xf0\xc9\xf0"
 HEAD_SIZE: Final = 20
@@ -45,7 +56,7 @@ def _stdlib_decode(text: bytes) -> bytes:
 def _fastest() -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
     """pybase64 where it is installed (extra ``speed``): stdlib base64 costs more than the cipher from 1 KB up."""
     try:
-        import pybase64  # noqa: PLC0415 (an extra)
+        import pybase64
     except ImportError:
         return _stdlib_encode, _stdlib_decode
     decode, encode = pybase64.b64decode, pybase64.b64encode
@@ -143,3 +154,19 @@ def peek_key_id(data: str | bytes) -> bytes | None:
         return unpack(start)
     except MalformedPayloadError:
         return None
+
+
+def encode_text(text: str) -> bytes:
+    """Text as the bytes that are protected: strict UTF-8. `ConfigurationError` for an unpaired surrogate."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ConfigurationError("text with an unpaired surrogate cannot be protected") from None
+
+
+def decode_text(plain: bytes) -> str:
+    """Bytes that were protected as text. `MalformedPayloadError` where they are none."""
+    try:
+        return plain.decode("utf-8")
+    except UnicodeDecodeError:
+        raise MalformedPayloadError("the payload holds bytes, not text: unprotect it as bytes") from None

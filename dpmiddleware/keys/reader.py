@@ -1,0 +1,237 @@
+"""The key walk: from the documents of a store to keys that may be used.
+
+`KeyReader.read` walks over a store, `KeyReader._admit` over one document, a line a stage. What was admitted is
+remembered by the digest of its bytes, so a refresh parses, verifies and unwraps what is new and no more; a key that
+could not be unwrapped is tried again.
+
+Before: `dpmiddleware.repositories`, `dpmiddleware.keys.document`, `dpmiddleware.keys.signature`, `dpmiddleware.at_rest`.
+After: `dpmiddleware.keys.manager`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from dpmiddleware.crypto.encryptors import AuthenticatedEncryptor
+from dpmiddleware.errors import (
+    DocumentSignatureError,
+    KeyUnwrapError,
+    MalformedDocumentError,
+    UnsupportedAlgorithmError,
+)
+from dpmiddleware.instants import Instant
+from dpmiddleware.keys.document import (
+    KeyDocument,
+    RevocationDocument,
+    is_wrapped,
+    load,
+    may_be_key,
+    may_be_revocation,
+    secret_of,
+)
+from dpmiddleware.keys.interfaces import DocumentVerifier, KeyRepository, KeyWrapper, StoredDocument
+from dpmiddleware.keys.key import Key, Revocation, apply_revocations
+from dpmiddleware.keys.xml import SIGNATURE
+from dpmiddleware.telemetry import emit
+
+__all__ = ["KeyReader", "Reading", "SetAside"]
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A document that is not used, and why. ``refused``: nobody trusted vouches for it; else it could not be read."""
+
+    stored: StoredDocument
+    problem: str
+    refused: bool = False
+
+    @property
+    def name(self) -> str:
+        """What to call it: its stored name, else its place in the store."""
+        return self.stored.name or self.stored.locator or "(a document without a name)"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one walk over the store gave.
+
+    keys: with their revocations applied, and those that this process knew and the store has lost.
+    revocations: all that hold. set_aside: what is not used. signed: whether an admitted document carries a signature.
+    lost: keys that this process has read before and that are gone, without having been revoked.
+    lost_revocation, unreadable: what could not be read and may be a revocation, may be a key; "" if there is no such.
+    """
+
+    version: str
+    keys: tuple[Key, ...]
+    revocations: tuple[Revocation, ...]
+    set_aside: tuple[SetAside, ...] = ()
+    signed: bool = False
+    lost: tuple[Key, ...] = ()
+    lost_revocation: str = ""
+    unreadable: str = ""
+
+    @property
+    def refused(self) -> tuple[SetAside, ...]:
+        """The documents that nobody trusted vouches for."""
+        return tuple(aside for aside in self.set_aside if aside.refused)
+
+
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    item: Key | Revocation
+    signed: bool
+
+
+class KeyReader:
+    """Walks over one store. See `dpmiddleware.keys.manager.KeyManager` for the arguments."""
+
+    def __init__(
+        self,
+        repository: KeyRepository,
+        ring: str,
+        wrappers: Sequence[KeyWrapper],
+        *,
+        allow_plain: bool,
+        verifier: DocumentVerifier | None,
+    ) -> None:
+        self._repository = repository
+        self._ring = ring
+        self._wrappers = tuple(wrappers)
+        self._allow_plain = allow_plain
+        self._verifier = verifier
+        self._known: dict[bytes, _Admitted] = {}
+        self._keys: dict[str, Key] = {}
+        self._revocations: dict[Revocation, None] = {}
+        self._reported: set[tuple[str, str]] = set()
+
+    def read(self) -> Reading:
+        """The key walk. `RepositoryError` where the store cannot be read; a single bad document stops nothing here.
+
+        A revocation once read holds until the process ends. A key that cannot be unwrapped is kept, unusable.
+        """
+        snapshot = self._repository.read()
+        admitted, aside = self._admit_all(snapshot.documents)
+        self._revocations.update(dict.fromkeys(a.item for a in admitted if isinstance(a.item, Revocation)))
+        found = _one_of_each(a.item for a in admitted if isinstance(a.item, Key))
+        keys = apply_revocations(self._with_lost(found), tuple(self._revocations))
+        lost = tuple(key for key in keys if str(key.id) not in found and key.revocation is None)
+        self._keys = {str(key.id): key for key in keys}
+        self._report(aside, keys, lost)
+        unread = [a.stored for a in aside if not a.refused] if self._verifier is None else []
+        return Reading(
+            snapshot.version,
+            keys,
+            tuple(self._revocations),
+            tuple(aside),
+            any(a.signed for a in admitted),
+            lost,
+            _first(unread, may_be_revocation),
+            _first(unread, may_be_key),
+        )
+
+    def _admit_all(self, stored: Iterable[StoredDocument]) -> tuple[list[_Admitted], list[SetAside]]:
+        """Every document admitted or set aside; what is remembered are the admitted ones of this walk."""
+        known: dict[bytes, _Admitted] = {}
+        admitted, aside = [], []
+        for one in stored:
+            digest = hashlib.sha256(one.data).digest()
+            try:
+                entry = self._known.get(digest) if one.data else None
+                entry = entry or self._admit(one)
+            except MalformedDocumentError as error:
+                aside.append(SetAside(one, str(error)))
+            except DocumentSignatureError as error:
+                aside.append(SetAside(one, str(error), refused=True))
+            else:
+                admitted.append(entry)
+                if isinstance(entry.item, Revocation) or entry.item.usable:
+                    known[digest] = entry
+        self._known = known
+        return admitted, aside
+
+    def _admit(self, stored: StoredDocument) -> _Admitted:
+        """One document: load, verify, unwrap. `MalformedDocumentError`, `DocumentSignatureError`: it is set aside."""
+        document = load(stored)
+        self._verify(document)
+        signed = document.element.find(SIGNATURE) is not None
+        if isinstance(document, RevocationDocument):
+            return _Admitted(Revocation.of(document), signed)
+        return _Admitted(self._unwrap(document), signed)
+
+    def _verify(self, document: KeyDocument | RevocationDocument) -> None:
+        """Before anything is unwrapped: what an intruder plants never reaches a private key or a KMS."""
+        if self._verifier is not None:
+            self._verifier.verify(document.element)
+        if isinstance(document, KeyDocument) and not self._allow_plain and not is_wrapped(document):
+            raise DocumentSignatureError(
+                "the key is not wrapped, although keys here are",
+                reason="not_wrapped",
+                hint='add "plain:" to key_wrapper= to read it',
+            )
+
+    def _unwrap(self, document: KeyDocument) -> Key:
+        key = Key(
+            document.id,
+            document.creation_date,
+            document.activation_date,
+            document.expiration_date,
+            None,
+            wrapped=is_wrapped(document),
+        )
+        try:
+            suite, secret = secret_of(document, self._wrappers, self._ring)
+        except (KeyUnwrapError, MalformedDocumentError, UnsupportedAlgorithmError) as error:
+            return replace(key, problem=str(error) or error.code)
+        return replace(key, encryptor=AuthenticatedEncryptor(secret, suite))
+
+    def _with_lost(self, found: dict[str, Key]) -> list[Key]:
+        """The keys found, and those known from before: a store that forgets does not log anybody out."""
+        return [*found.values(), *(key for name, key in self._keys.items() if name not in found)]
+
+    def _report(self, aside: Sequence[SetAside], keys: Sequence[Key], lost: Sequence[Key]) -> None:
+        """Say each thing once, and again if it went away in between."""
+        location = self._repository.location
+        seen: set[tuple[str, str]] = set()
+        for one in aside:
+            seen.add((one.name, one.problem))
+            if (one.name, one.problem) not in self._reported:
+                event = "document_refused" if one.refused else "document_set_aside"
+                emit(event, "error", document=one.name, problem=one.problem, location=location)
+        for key in keys:
+            if key.problem and key.revocation is None:
+                seen.add((str(key.id), key.problem))
+                if (str(key.id), key.problem) not in self._reported:
+                    emit("key_unusable", "error", key_id=key.id, problem=key.problem, location=location)
+        missing = ", ".join(str(key.id) for key in lost[:5]) + (" …" if len(lost) > 5 else "")
+        if lost:
+            seen.add(("", missing))
+            if ("", missing) not in self._reported:
+                emit("ring_shrank", "error", "the store has lost keys", missing=missing, location=location)
+        self._reported = seen
+
+
+def _first(stored: Iterable[StoredDocument], test: Callable[[StoredDocument], bool]) -> str:
+    """The name of the first document that passes ``test``, or ""."""
+    return next((f"{SetAside(one, '').name} cannot be read" for one in stored if test(one)), "")
+
+
+def _one_of_each(keys: Iterable[Key]) -> dict[str, Key]:
+    """Keys by id. The same key stored twice counts once; two different keys of one id are unusable, both."""
+    found: dict[str, Key] = {}
+    for key in keys:
+        other = found.get(str(key.id))
+        if other is None or (not other.usable and _dates(other) == _dates(key)):
+            found[str(key.id)] = key
+        elif key.usable and (_dates(other) != _dates(key) or not _same_encryptor(other, key)):
+            found[str(key.id)] = replace(other, encryptor=None, problem="two different keys have this id")
+    return found
+
+
+def _dates(key: Key) -> tuple[Instant, Instant, Instant]:
+    return key.creation_date, key.activation_date, key.expiration_date
+
+
+def _same_encryptor(one: Key, other: Key) -> bool:
+    return one.encryptor is None or other.encryptor is None or one.encryptor.same_as(other.encryptor)

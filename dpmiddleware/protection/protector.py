@@ -1,0 +1,146 @@
+"""`DataProtector`: protect and unprotect for one chain of purposes. The middle of the cookie walk.
+
+Before: `dpmiddleware.protection.payload`, `dpmiddleware.keys.ring`. After: `dpmiddleware.crypto.encryptors`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+
+from dpmiddleware.crypto.encryptors import AuthenticatedEncryptor, BoundEncryptor
+from dpmiddleware.errors import (
+    ConfigurationError,
+    RevokedKeyError,
+    TamperedPayloadError,
+    UnusableKeyError,
+)
+from dpmiddleware.keys.key import Key
+from dpmiddleware.keys.ring import KeyRing
+from dpmiddleware.protection.payload import (
+    associated_data,
+    decode_text,
+    encode_text,
+    from_text,
+    pack,
+    to_text,
+    unpack,
+)
+from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
+
+__all__ = ["DangerousResult", "DataProtector", "Rings"]
+
+_BOUND_KEYS: Final = 64
+"""How many keys a protector keeps ready; a ring has one or two that are used, and old ones that still open something."""
+
+_T = TypeVar("_T", str, bytes)
+
+
+class Rings(Protocol):
+    """What a protector asks of `dpmiddleware.keys.provider.KeyRingProvider`."""
+
+    def current(self) -> KeyRing:
+        """The ring; `KeyManagementError` where there is none."""
+        ...
+
+    def find(self, key_id: bytes) -> Key:
+        """The key with these raw id bytes; `UnknownKeyError`."""
+        ...
+
+    def now(self) -> datetime:
+        """Wall-clock time, aware."""
+        ...
+
+
+class DangerousResult(NamedTuple, Generic[_T]):
+    """What `DataProtector.dangerous_unprotect` found."""
+
+    data: _T
+    requires_migration: bool
+    """The key is not the one that protects now: protect the data again."""
+    was_revoked: bool
+    """The key is revoked: whoever has it may have made this payload."""
+
+
+class DataProtector:
+    """Protects data for one purpose. Text in, text out (base64url); bytes in, bytes out.
+
+    Made by `dpmiddleware.data_protection.DataProtection.create_protector`. Two protectors open each other's payloads if
+    they have the same ring and the same purposes in the same order. Safe for threads; keeps no plaintext.
+    """
+
+    __slots__ = ("_bound", "_rings", "purposes")
+
+    def __init__(self, rings: Rings, purposes: tuple[str, ...]) -> None:
+        associated_data(b"", purposes)  # refuses a purpose that cannot be encoded here, not at the first payload
+        self._rings = rings
+        self.purposes = purposes
+        self._bound: dict[bytes, tuple[AuthenticatedEncryptor, BoundEncryptor]] = {}
+
+    def create_protector(self, *purposes: str) -> DataProtector:
+        """A protector for a narrower purpose: these come after its own."""
+        if not purposes:
+            raise ConfigurationError("a protector needs a purpose", hint='create_protector("Shop.Cart", "v1")')
+        return DataProtector(self._rings, (*self.purposes, *purposes))
+
+    def time_limited(self) -> TimeLimitedDataProtector:
+        """The same with an expiry inside each payload."""
+        return TimeLimitedDataProtector(self, self._rings.now)
+
+    def protect(self, data: _T) -> _T:
+        """Encrypt and authenticate ``data`` under the default key.
+
+        `KeyManagementError` where there is no ring or no key to protect with.
+        """
+        if isinstance(data, str):
+            return to_text(self.protect(encode_text(data)))
+        key = self._rings.current().protecting_key()
+        return self._encryptor(key).encrypt(data)
+
+    def unprotect(self, data: _T) -> _T:
+        """What `protect` was given.
+
+        `MalformedPayloadError`, `UnknownKeyError`, `UnusableKeyError`, `RevokedKeyError` or `TamperedPayloadError`,
+        all of them `UnprotectError`; `KeyManagementError` where there is no ring.
+        """
+        if isinstance(data, str):
+            return decode_text(self.unprotect(from_text(data)))
+        key = self._rings.find(unpack(data))
+        if key.revocation is not None:
+            raise RevokedKeyError(f"key {key.id} has been revoked", key_id=str(key.id))
+        return self._decrypt(key, data)
+
+    def dangerous_unprotect(self, data: _T) -> DangerousResult[_T]:
+        """The same, under a revoked key as well, and says so. For moving data that cannot be lost, never for cookies."""
+        payload = from_text(data) if isinstance(data, str) else data
+        key = self._rings.find(unpack(payload))
+        plain = self._decrypt(key, payload)
+        default = self._rings.current().default
+        revoked = key.revocation is not None
+        stale = revoked or default is None or key.id != default.id
+        return DangerousResult(decode_text(plain) if isinstance(data, str) else plain, stale, revoked)
+
+    def _decrypt(self, key: Key, payload: bytes) -> bytes:
+        try:
+            return self._encryptor(key).decrypt(payload)
+        except TamperedPayloadError as error:
+            error.key_id = str(key.id)
+            raise
+
+    def _encryptor(self, key: Key) -> BoundEncryptor:
+        """The key, made ready for these purposes; kept for next time."""
+        raw_id = key.id.bytes_le
+        encryptor = key.encryptor
+        kept = self._bound.get(raw_id)
+        if kept is not None and kept[0] is encryptor:
+            return kept[1]
+        if encryptor is None:
+            raise UnusableKeyError(f"key {key.id} cannot be used: {key.problem}", key_id=str(key.id))
+        bound = encryptor.bind(associated_data(raw_id, self.purposes), pack(raw_id))
+        if len(self._bound) >= _BOUND_KEYS:
+            self._bound.pop(next(iter(self._bound)), None)
+        self._bound[raw_id] = (encryptor, bound)
+        return bound
+
+    def __repr__(self) -> str:
+        return f"<DataProtector for {' › '.join(self.purposes)}>"
