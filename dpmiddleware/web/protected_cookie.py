@@ -1,0 +1,117 @@
+"""`ProtectedCookie`: seal and open one cookie. The cookie walk is `ProtectedCookie.open`. ::
+
+    cookie value := base64url of a payload, over several cookies where it is long (see chunks)
+
+Before: `dpmiddleware.web.chunks`. After: `dpmiddleware.protection.protector`, then session or ticket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Generic, NamedTuple, TypeVar
+
+from dpmiddleware import telemetry
+from dpmiddleware.errors import (
+    ConfigurationError,
+    CookieTooLargeError,
+    UnknownKeyError,
+    UnprotectError,
+    UnusableKeyError,
+)
+from dpmiddleware.protection.payload import from_text, peek_key_id, to_text
+from dpmiddleware.protection.protector import DataProtector
+from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
+from dpmiddleware.web import chunks
+from dpmiddleware.web.cookies import MOST_OF_ONE_NAME, Attributes, CookieSettings, expired, find, render
+
+__all__ = ["Opened", "ProtectedCookie"]
+
+_T = TypeVar("_T")
+
+
+class Opened(NamedTuple, Generic[_T]):
+    """What was found under a cookie's name."""
+
+    content: _T | None
+    """``None``: no cookie, none that opens, or two different ones that do."""
+    expire: bool
+    """Whether the client should drop its cookie: nothing opened, and no ring could ever open what is there."""
+
+
+class ProtectedCookie:
+    """One cookie whose value is protected.
+
+    protector: for this cookie's purpose; a time-limited one puts the end of the cookie's life inside. ring: its name,
+    for the log. Does no I/O by itself; `KeyManagementError` passes through.
+    """
+
+    def __init__(
+        self, settings: CookieSettings, protector: DataProtector | TimeLimitedDataProtector, *, ring: str
+    ) -> None:
+        self.settings = settings
+        self._protector = protector
+        self._ring = ring
+
+    def open(self, header: bytes, read: Callable[[bytes], _T]) -> Opened[_T]:
+        """Find the cookie in a Cookie header and open it; ``read`` makes of the plaintext what the caller wants.
+
+        All cookies of the name are tried, and the bad ones count for nothing beside a good one. ``read`` may refuse
+        too (`UnprotectError`). Nowhere else is that error swallowed.
+        """
+        opened: dict[bytes, _T] = {}
+        refusals: list[UnprotectError] = []
+        for value in self._values(header):  # find, join
+            try:
+                plain = self._protector.unprotect(from_text(value))  # unprotect
+                opened[plain] = read(plain)
+            except UnprotectError as refusal:
+                telemetry.refused(refusal.code, key_id=refusal.key_id, ring=self._ring, where=self.settings.name)
+                refusals.append(refusal)
+        if len(opened) > 1:
+            telemetry.refused("ambiguous_cookie", key_id=None, ring=self._ring, where=self.settings.name)
+            return Opened(None, expire=False)
+        return Opened(next(iter(opened.values()), None), expire=not opened and bool(refusals) and _final(refusals))
+
+    def seal(self, data: bytes, header: bytes, attributes: Attributes, *, expires: datetime | None = None) -> list[str]:
+        """The Set-Cookie lines that give the client ``data``, the ones that end chunks left over from before first.
+
+        header: the request's Cookie header. expires: the end inside the payload (time-limited cookies only).
+        `CookieTooLargeError` where it would not reach the client, or not come back.
+        """
+        name, size = self.settings.name, self.settings.chunk_size
+        cookies = chunks.split(name, to_text(self._protect(data, expires)), attributes, size)
+        total = len("; ".join(f"{each}={value}" for each, value in cookies))
+        if total > self.settings.max_total:
+            raise CookieTooLargeError(
+                f"cookie {name!r} would take {total} bytes of each request, {self.settings.max_total} are allowed",
+                hint="keep less in it (an id in place of what it names), keep it on the server, or raise max_total",
+            )
+        old = chunks.leftovers(name, partial(find, header), kept=len(cookies) - 1)
+        ends = [render(chunk, "", expired(attributes)) for chunk in old]
+        return [*ends, *(render(each, value, attributes) for each, value in cookies)]
+
+    def delete(self, header: bytes, attributes: Attributes) -> list[str]:
+        """The Set-Cookie lines that end the cookie and the chunks of it that the request brought along."""
+        return chunks.delete(self.settings.name, partial(find, header), attributes)
+
+    def key_ids(self, header: bytes) -> list[bytes]:
+        """The key ids that the cookie's values name in clear; nothing is decrypted."""
+        found = (peek_key_id(value) for value in self._values(header))
+        return [key_id for key_id in found if key_id is not None]
+
+    def _values(self, header: bytes) -> list[str]:
+        return chunks.join(self.settings.name, partial(find, header))[:MOST_OF_ONE_NAME]
+
+    def _protect(self, data: bytes, expires: datetime | None) -> bytes:
+        if isinstance(self._protector, TimeLimitedDataProtector):
+            return self._protector.protect(data, expires=expires)
+        if expires is not None:
+            raise ConfigurationError(f"cookie {self.settings.name!r} has no place for an expiry inside")
+        return self._protector.protect(data)
+
+
+def _final(refusals: list[UnprotectError]) -> bool:
+    """Whether no ring could change these verdicts. Another slot, or the next refresh, may have an unknown key."""
+    return not any(isinstance(refusal, UnknownKeyError | UnusableKeyError) for refusal in refusals)

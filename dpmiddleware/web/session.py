@@ -1,0 +1,378 @@
+"""`Session`: a mapping that is read at first use and knows whether it changed; `SessionCookie` keeps it in a cookie. ::
+
+    plaintext := 01 ‖ created ‖ renewed ‖ mapping      created, renewed: BE64, milliseconds since 1970 UTC
+    mapping   := of the value format (JSON), with the session's id as "_dpm_id" and, where somebody
+                 signed in, the subject as "_dpm_subject"
+
+A session that nobody touched is not opened; one that was only read is not written, but for its idle time, which is
+renewed once half of it is gone. Changes are found by comparing what would be written with what was read, so edits
+inside nested values count.
+
+Before: `dpmiddleware.web.protected_cookie`. After: the application.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from functools import wraps
+from typing import Any, Final, NamedTuple, Protocol, cast
+
+from dpmiddleware import purposes
+from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.errors import ConfigurationError, ExpiredPayloadError, KeyManagementError, MalformedPayloadError
+from dpmiddleware.keys.interfaces import Clock
+from dpmiddleware.web.caching import Headers, with_cookies
+from dpmiddleware.web.cookies import CookieSettings
+from dpmiddleware.web.protected_cookie import Opened, ProtectedCookie
+
+__all__ = [
+    "CSRF_KEYS",
+    "JsonFormat",
+    "LoadedSession",
+    "Session",
+    "SessionCookie",
+    "SessionExchange",
+    "StoredSession",
+    "ValueFormat",
+]
+
+CSRF_KEYS: Final = ("csrf_token", "_csrf_token", "_csrftoken", "csrftoken", "_csrf")
+"""Where frameworks keep their CSRF token in a session: what an anonymous visitor had is not the signed-in user's."""
+
+_VERSION: Final = b"\x01"
+_ID: Final = "_dpm_id"
+_SUBJECT: Final = "_dpm_subject"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+class ValueFormat(Protocol):
+    """How a session's mapping becomes bytes."""
+
+    @property
+    def name(self) -> str:
+        """Part of the purpose: a session in one format is never read as another."""
+        ...
+
+    def dumps(self, mapping: Mapping[str, Any]) -> bytes:
+        """The mapping as bytes, the same for equal mappings; ``TypeError`` for a value that the format cannot hold."""
+        ...
+
+    def loads(self, data: bytes) -> dict[str, Any]:
+        """The mapping; ``ValueError`` where it is none."""
+        ...
+
+
+class JsonFormat:
+    """Text, numbers, booleans, ``None``, lists and dictionaries. A tuple comes back as a list."""
+
+    name = "json"
+
+    def dumps(self, mapping: Mapping[str, Any]) -> bytes:
+        """Compact JSON, UTF-8."""
+        return json.dumps(mapping, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+    def loads(self, data: bytes) -> dict[str, Any]:
+        """The JSON object that `dumps` wrote."""
+        mapping = json.loads(data.decode("utf-8", "surrogatepass"))
+        if not isinstance(mapping, dict):
+            raise ValueError("not a JSON object")  # noqa: TRY004 (bad data, not a bad call)
+        return cast("dict[str, Any]", mapping)
+
+
+_JSON: Final = JsonFormat()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A session as it lies in a cookie. created, renewed: aware; data: its mapping in the value format, id included."""
+
+    created: datetime
+    renewed: datetime
+    data: bytes
+
+    def pack(self) -> bytes:
+        """The plaintext (see the module)."""
+        times = ((moment - _EPOCH) // _MILLISECOND for moment in (self.created, self.renewed))
+        return _VERSION + b"".join(time.to_bytes(8, "big") for time in times) + self.data
+
+    @classmethod
+    def unpack(cls, plain: bytes) -> StoredSession:
+        """Read a plaintext; `MalformedPayloadError` where it is not of this version."""
+        if plain[:1] != _VERSION or len(plain) < 17:
+            raise MalformedPayloadError("not a session of this version")
+        try:
+            created, renewed = (_EPOCH + int.from_bytes(plain[at : at + 8], "big") * _MILLISECOND for at in (1, 9))
+        except OverflowError:
+            raise MalformedPayloadError("a session from outside of time") from None
+        return cls(created, renewed, plain[17:])
+
+
+class LoadedSession(NamedTuple):
+    """A stored session and its mapping."""
+
+    stored: StoredSession
+    mapping: dict[str, Any]
+
+
+# --- what the application holds -----------------------------------------------------------------------------
+
+
+class Session(dict[str, Any]):
+    """A dictionary that is filled when it is first touched. Every method of `dict` does what it does there.
+
+    source: gives the stored session, or ``None`` for a new one; called once at most. After the response has started a
+    change is a `ConfigurationError`: it could not be kept.
+    """
+
+    def __init__(
+        self, source: Callable[[], LoadedSession | None] = lambda: None, value_format: ValueFormat = _JSON
+    ) -> None:
+        super().__init__({_ID: None})  # not empty: C code that skips an empty dict (json) has to ask `items`
+        self.accessed = False
+        self.failure: KeyManagementError | None = None
+        self._source: Callable[[], LoadedSession | None] | None = source
+        self._format = value_format
+        self._stored: StoredSession | None = None
+        self._created: datetime | None = None
+        self._id: str | None = None
+        self._subject: str | None = None
+        self._forced = False
+        self._closed = False
+
+    @property
+    def id(self) -> str:
+        """Names this session until it is renewed; 128 random bits."""
+        self.mark_accessed()
+        if self._id is None:
+            self._id = secrets.token_urlsafe(16)
+        return self._id
+
+    @property
+    def subject(self) -> str | None:
+        """Who is signed in in this session, where sign-in is used; ``None``: nobody."""
+        self.mark_accessed()
+        return self._subject
+
+    @property
+    def stored(self) -> StoredSession | None:
+        """What the request brought along; ``None``: this session is new."""
+        self.mark_accessed()
+        return self._stored
+
+    @property
+    def created(self) -> datetime | None:
+        """When it began (aware): first written, or renewed by a sign-in; ``None``: with this request."""
+        self.mark_accessed()
+        return self._created
+
+    @property
+    def modified(self) -> bool:
+        """Whether there is something to write. May be set to True, to write what did not change."""
+        if not self.accessed:
+            return False
+        if self._stored is None:
+            return self._forced or len(self) > 0
+        return self._forced or self.dumps() != self._stored.data
+
+    @modified.setter
+    def modified(self, value: bool) -> None:
+        self.mark_accessed()
+        self._forced = value
+
+    def renew(self, subject: str | None = None) -> None:
+        """A new id, and no CSRF token from before: call it when somebody signs in.
+
+        subject: who signs in. A session that belongs to somebody else is emptied; an anonymous one keeps the rest.
+        """
+        self._touch(changes=True)
+        if subject is not None:
+            if self._subject not in {None, subject}:
+                dict.clear(self)
+            self._subject = subject
+        for key in CSRF_KEYS:
+            dict.pop(self, key, None)
+        self._id = self._created = None
+        self._forced = True
+
+    def empty(self) -> None:
+        """Forget everything, the subject too: call it when somebody signs out. The client's cookie ends."""
+        self._touch(changes=True)
+        dict.clear(self)
+        self._id = self._subject = self._created = None
+
+    def mark_accessed(self) -> None:
+        """Read the session, if that has not happened yet; Starlette calls this at ``request.session``."""
+        self._touch(changes=False)
+
+    def mark_modified(self) -> None:
+        """The same as ``session.modified = True``."""
+        self.modified = True
+
+    def dumps(self) -> bytes:
+        """The mapping in its value format, with id and subject: what is stored."""
+        reserved = {_ID: self.id} if self._subject is None else {_ID: self.id, _SUBJECT: self._subject}
+        return self._format.dumps(reserved | dict.copy(self))
+
+    def close(self) -> None:
+        """The response starts: from now on a change raises."""
+        self._closed = True
+
+    def _touch(self, *, changes: bool) -> None:
+        self.accessed = True
+        if self.failure is not None:
+            raise self.failure
+        if self._source is not None:
+            self._fill(self._source)
+        if changes and self._closed:
+            raise ConfigurationError(
+                "the session was changed after the response had started, and cannot be written any more",
+                hint="change it before the first byte of the body is sent, and before a websocket is accepted",
+            )
+
+    def _fill(self, source: Callable[[], LoadedSession | None]) -> None:
+        try:
+            loaded = source()
+        except KeyManagementError as error:
+            self.failure = error  # an outage stays one for this request, even if the application catches the error
+            raise
+        self._source = None
+        dict.clear(self)
+        if loaded is not None:
+            dict.update(self, loaded.mapping)
+            self._id, self._subject = dict.pop(self, _ID, None), dict.pop(self, _SUBJECT, None)
+            self._stored, self._created = loaded.stored, loaded.stored.created
+
+
+def _filling(name: str, *, changes: bool) -> Callable[..., Any]:
+    """The method of `dict` called ``name``, on a session that has been read."""
+    method = getattr(dict, name)
+
+    @wraps(method)
+    def call(self: Session, *args: Any, **kwargs: Any) -> Any:
+        self._touch(changes=changes)
+        return method(self, *args, **kwargs)
+
+    return call
+
+
+for _name in (
+    *("__contains__", "__eq__", "__ge__", "__getitem__", "__gt__", "__iter__", "__le__", "__len__", "__lt__", "__ne__"),
+    *("__or__", "__repr__", "__reversed__", "__ror__", "copy", "get", "items", "keys", "values"),
+):
+    setattr(Session, _name, _filling(_name, changes=False))
+for _name in ("__delitem__", "__ior__", "__setitem__", "clear", "pop", "popitem", "setdefault", "update"):
+    setattr(Session, _name, _filling(_name, changes=True))
+
+
+# --- where it is kept ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExchange:
+    """One request and its response: the session, and what to answer."""
+
+    session: Session
+    cookie: SessionCookie
+    header: bytes
+    https: bool
+    found: list[Opened[LoadedSession]] = field(default_factory=list)
+    """What was in the cookie, once the session has been opened."""
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nobody looked at the session: then there is nothing to say."""
+        return not self.session.accessed
+
+    def finish(self, headers: Headers) -> Headers:
+        """The response's headers with what the session adds to them; called once, before the response starts.
+
+        `KeyManagementError` where there is no ring, `CookieTooLargeError` where the session does not fit.
+        """
+        if self.untouched:
+            self.session.close()
+            return headers
+        if self.session.failure is not None:
+            raise self.session.failure
+        lines = self.cookie.lines(self)
+        self.session.close()
+        return with_cookies(headers, lines)
+
+
+class SessionCookie:
+    """Sessions kept in one protected cookie.
+
+    idle: how long a session lives without being read; ``None``: no limit. absolute: how long after it was created (or
+    renewed by a sign-in); ``None``: no limit. clock: that of ``data_protection`` unless given.
+    """
+
+    def __init__(
+        self,
+        data_protection: DataProtection,
+        settings: CookieSettings,
+        *,
+        idle: timedelta | None = timedelta(days=14),
+        absolute: timedelta | None = None,
+        value_format: ValueFormat = _JSON,
+        clock: Clock | None = None,
+    ) -> None:
+        for name, limit in (("idle", idle), ("absolute", absolute)):
+            if limit is not None and limit <= timedelta(0):
+                raise ConfigurationError(f"a session with an {name} time of nothing")
+        protector = data_protection.create_protector(*purposes.session(value_format.name, settings.name))
+        self._cookie = ProtectedCookie(settings, protector, ring=data_protection.ring)
+        self._clock = clock or data_protection.clock
+        self._idle, self._absolute, self._format = idle, absolute, value_format
+
+    def key_ids(self, header: bytes) -> list[bytes]:
+        """The key ids that a request's session names in clear."""
+        return self._cookie.key_ids(header)
+
+    def begin(self, header: bytes, *, https: bool, failure: KeyManagementError | None = None) -> SessionExchange:
+        """The session of a request with this Cookie header; nothing is opened yet.
+
+        failure: what touching the session raises (there is no ring, and the shell has waited for it already).
+        """
+        found: list[Opened[LoadedSession]] = []
+
+        def source() -> LoadedSession | None:
+            if failure is not None:
+                raise failure
+            found.append(self._cookie.open(header, self._read))
+            return found[0].content
+
+        return SessionExchange(Session(source, self._format), self, header, https, found)
+
+    def lines(self, exchange: SessionExchange) -> list[str]:
+        """The Set-Cookie lines that a touched session needs; none where it was only read."""
+        session, now = exchange.session, self._clock.now()
+        attributes = self._cookie.settings.attributes(https=exchange.https)
+        if not session:
+            had_one = session.stored is not None or any(opened.expire for opened in exchange.found)
+            return self._cookie.delete(exchange.header, attributes) if had_one else []
+        if not (session.modified or self._is_half_idle(session.stored, now)):
+            return []
+        plain = StoredSession(session.created or now, now, session.dumps()).pack()
+        return self._cookie.seal(plain, exchange.header, attributes)
+
+    def _read(self, plain: bytes) -> LoadedSession:
+        """A plaintext as a session that is still alive; else `MalformedPayloadError`, `ExpiredPayloadError`."""
+        stored = StoredSession.unpack(plain)
+        ends = [
+            start + limit
+            for start, limit in ((stored.renewed, self._idle), (stored.created, self._absolute))
+            if limit is not None
+        ]
+        if ends and self._clock.now() > min(ends):
+            raise ExpiredPayloadError("the session has expired", expired_at=min(ends).isoformat())
+        try:
+            return LoadedSession(stored, self._format.loads(stored.data))
+        except ValueError:
+            raise MalformedPayloadError(f"a session that is no {self._format.name}") from None
+
+    def _is_half_idle(self, stored: StoredSession | None, now: datetime) -> bool:
+        return stored is not None and self._idle is not None and now - stored.renewed > self._idle / 2
