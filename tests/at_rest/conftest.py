@@ -1,0 +1,19 @@
+"""The real ASP.NET Core, where it is present; the servers of single wrappers stand in their own test files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.interop.peer import ABSENT, Peer, find_peer
+
+
+@pytest.fixture(scope="session")
+def peer() -> Iterator[Peer]:
+    """The real ASP.NET Core; skips with its reason where the program is not present."""
+    program = find_peer()
+    if program is None:
+        pytest.skip(ABSENT)
+    with Peer(program) as running:
+        yield running

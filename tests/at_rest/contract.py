@@ -1,0 +1,213 @@
+"""What every key wrapper promises (`dpmiddleware.keys.interfaces.KeyWrapper`), as one suite; yours can inherit it.
+
+A test class names its wrapper, one of the same kind with other keys, and one whose keys cannot be reached; and says
+whether its wrappings authenticate what they hold (``authenticates``) and where the key belongs (``binds``).
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import traceback
+import xml.etree.ElementTree as ET
+from abc import ABC, abstractmethod
+from base64 import b64encode
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import pytest
+
+from dpmiddleware.crypto.secret import Secret
+from dpmiddleware.errors import KeyUnwrapError, MalformedDocumentError
+from dpmiddleware.keys.descriptor import plain_type_name, read_secret, secret_element
+from dpmiddleware.keys.interfaces import Binding, KeyWrapper
+from dpmiddleware.keys.xml import ENCRYPTED_SECRET, dump, parse
+
+__all__ = ["BINDING", "MASTER_KEY", "KeyWrapperContract", "master_key", "reread", "unwrapped"]
+
+MASTER_KEY = b"CANARY-" + bytes(range(57))
+BINDING = Binding("shop", UUID("80732141-ec8f-4b80-af9c-c4d2d1ff8901"), bytes(range(32)))
+OTHER_BINDINGS = {
+    "another ring": Binding("staging", BINDING.key_id, BINDING.digest),
+    "another key": Binding("shop", UUID("80732141-ec8f-4b80-af9c-c4d2d1ff8902"), BINDING.digest),
+    "other dates or another algorithm": Binding("shop", BINDING.key_id, bytes(32)),
+}
+GARBAGE = [
+    b"<nothing />",
+    b"<encryptedKey />",
+    b"<encryptedKey><value /></encryptedKey>",
+    b"<encryptedKey><value>AAAA</value></encryptedKey>",
+    b"<encryptedKey><value>!</value></encryptedKey>",
+    b"<encryptedKey><value><value>AAAA</value></value></encryptedKey>",
+    b"<masterKey><value>AAAA</value></masterKey>",
+]
+
+
+def master_key() -> ET.Element:
+    return secret_element(Secret(MASTER_KEY))
+
+
+def reread(encrypted: ET.Element) -> ET.Element:
+    """The wrapping as it comes out of a store."""
+    place = ET.Element(ENCRYPTED_SECRET)
+    place.append(encrypted)
+    return parse(dump(place))[0]
+
+
+def unwrapped(wrapper: KeyWrapper, encrypted: ET.Element, binding: Binding = BINDING) -> bytes:
+    return read_secret(wrapper.unwrap(reread(encrypted), binding)).reveal()
+
+
+def changed(encrypted: ET.Element) -> Iterator[ET.Element]:
+    """The wrapping with one character of one text changed, and with one element missing."""
+    data = dump(encrypted)
+    leaves = [index for index, element in enumerate(parse(data).iter()) if (element.text or "").strip()]
+    for index in leaves:
+        text = list(parse(data).iter())[index].text or ""
+        for position in {0, len(text) // 3, len(text) // 2, len(text) - 5}:
+            copy = parse(data)
+            element = list(copy.iter())[index]
+            other = "B" if text[position] != "B" else "C"
+            element.text = text[:position] + other + text[position + 1 :]
+            yield copy
+    for index in leaves:
+        copy = parse(data)
+        element = list(copy.iter())[index]
+        parent = next(p for p in copy.iter() if element in list(p))
+        parent.remove(element)
+        yield copy
+
+
+class KeyWrapperContract(ABC):
+    """Inherit this, define the fixtures, and the contract is tested."""
+
+    authenticates = True
+    binds = True
+
+    @pytest.fixture
+    @abstractmethod
+    def wrapper(self) -> KeyWrapper:
+        """The wrapper to be tested, against the real thing."""
+
+    @pytest.fixture
+    @abstractmethod
+    def stranger(self) -> KeyWrapper:
+        """One of the same kind that holds other keys."""
+
+    @pytest.fixture
+    @abstractmethod
+    def unreachable(self) -> KeyWrapper:
+        """One whose keys are gone: the file deleted, the service down. Making it must not fail."""
+
+    @pytest.fixture
+    def canaries(self) -> list[bytes]:
+        """Secrets of this wrapper's configuration; nothing may ever show them."""
+        return []
+
+    def test_what_was_wrapped_is_unwrapped(self, wrapper: KeyWrapper) -> None:
+        _, encrypted = wrapper.wrap(master_key(), BINDING)
+        assert unwrapped(wrapper, encrypted) == MASTER_KEY
+
+    def test_the_type_it_writes_is_one_that_it_unwraps(self, wrapper: KeyWrapper) -> None:
+        decryptor_type, _ = wrapper.wrap(master_key(), BINDING)
+        assert plain_type_name(decryptor_type) in wrapper.decryptor_types
+
+    def test_nothing_of_the_key_stands_in_clear(self, wrapper: KeyWrapper) -> None:
+        written = dump(wrapper.wrap(master_key(), BINDING)[1])
+        assert b64encode(MASTER_KEY) not in written
+        assert b"CANARY" not in written
+
+    def test_wrapping_leaves_the_element_as_it_was(self, wrapper: KeyWrapper) -> None:
+        element = master_key()
+        wrapper.wrap(element, BINDING)
+        assert dump(element) == dump(master_key())
+
+    def test_wrapping_twice_gives_two_texts(self, wrapper: KeyWrapper) -> None:
+        first, second = (dump(wrapper.wrap(master_key(), BINDING)[1]) for _ in range(2))
+        assert first != second
+
+    def test_a_stranger_does_not_open_it(self, wrapper: KeyWrapper, stranger: KeyWrapper) -> None:
+        _, encrypted = wrapper.wrap(master_key(), BINDING)
+        with pytest.raises(KeyUnwrapError):
+            unwrapped(stranger, encrypted)
+
+    def test_indenting_changes_nothing(self, wrapper: KeyWrapper) -> None:
+        _, encrypted = wrapper.wrap(master_key(), BINDING)
+        ET.indent(encrypted)
+        assert unwrapped(wrapper, encrypted) == MASTER_KEY
+
+    def test_a_changed_wrapping_gives_an_error_and_never_another_key(self, wrapper: KeyWrapper) -> None:
+        _, encrypted = wrapper.wrap(master_key(), BINDING)
+        copies = list(changed(encrypted))
+        assert copies
+        for copy in copies:
+            if self.authenticates:
+                with pytest.raises(KeyUnwrapError):
+                    wrapper.unwrap(copy, BINDING)
+            else:
+                _fails_or_differs(wrapper, copy)
+
+    @pytest.mark.parametrize("binding", [pytest.param(b, id=name) for name, b in OTHER_BINDINGS.items()])
+    def test_it_opens_only_where_it_belongs(self, wrapper: KeyWrapper, binding: Binding) -> None:
+        _, encrypted = wrapper.wrap(master_key(), BINDING)
+        if not self.binds:
+            assert unwrapped(wrapper, encrypted, binding) == MASTER_KEY
+            return
+        with pytest.raises(KeyUnwrapError):
+            unwrapped(wrapper, encrypted, binding)
+
+    @pytest.mark.parametrize("garbage", GARBAGE)
+    def test_garbage_is_one_kind_of_error(self, wrapper: KeyWrapper, garbage: bytes) -> None:
+        with pytest.raises(KeyUnwrapError):
+            wrapper.unwrap(parse(garbage), BINDING)
+
+    def test_without_its_keys_it_says_what_to_do(self, wrapper: KeyWrapper, unreachable: KeyWrapper) -> None:
+        _, encrypted = wrapper.wrap(master_key(), BINDING)
+        with pytest.raises(KeyUnwrapError) as caught:
+            unwrapped(unreachable, encrypted)
+        assert caught.value.hint
+
+    def test_several_threads_may_use_it(self, wrapper: KeyWrapper) -> None:
+        _, encrypted = wrapper.wrap(master_key(), BINDING)
+        with ThreadPoolExecutor(4) as pool:
+            results = list(pool.map(lambda _: unwrapped(wrapper, encrypted), range(8)))
+        assert results == [MASTER_KEY] * 8
+
+    def test_no_secret_is_shown_anywhere(
+        self,
+        wrapper: KeyWrapper,
+        stranger: KeyWrapper,
+        unreachable: KeyWrapper,
+        canaries: list[bytes],
+        request: pytest.FixtureRequest,
+    ) -> None:
+        caplog: pytest.LogCaptureFixture = request.getfixturevalue("caplog")
+        capfd: pytest.CaptureFixture[str] = request.getfixturevalue("capfd")
+        caplog.set_level(logging.DEBUG)
+        _, encrypted = wrapper.wrap(master_key(), BINDING)
+        shown = [repr(wrapper), str(wrapper), repr(vars(wrapper))]
+        for one in (wrapper, stranger, unreachable):
+            for element in (encrypted, *changed(encrypted)):
+                try:
+                    unwrapped(one, element, OTHER_BINDINGS["another ring"])
+                except (KeyUnwrapError, MalformedDocumentError) as error:
+                    shown += [str(error), getattr(error, "hint", ""), *traceback.format_exception(error)]
+        captured = capfd.readouterr()
+        everything = "\n".join([*shown, caplog.text, captured.out, captured.err]).encode()
+        for secret in (MASTER_KEY, *canaries):
+            for form in (secret, b64encode(secret), secret.hex().encode(), repr(secret)[2:-1].encode()):
+                assert form not in everything
+
+    def test_it_cannot_be_pickled(self, wrapper: KeyWrapper) -> None:
+        with pytest.raises(TypeError):
+            pickle.dumps(wrapper)
+
+
+def _fails_or_differs(wrapper: KeyWrapper, encrypted: ET.Element) -> None:
+    """Without authentication a change may go unnoticed here; it must not go unnoticed and change nothing."""
+    try:
+        found = unwrapped(wrapper, encrypted)
+    except (KeyUnwrapError, MalformedDocumentError):
+        return
+    assert found != MASTER_KEY

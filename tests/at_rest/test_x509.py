@@ -1,0 +1,394 @@
+"""Keys encrypted to a certificate: the contract, .NET's vectors, the real .NET, and another XML Encryption."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from base64 import b64decode, b64encode
+from datetime import datetime, timedelta, timezone
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import NameOID
+
+from dpmiddleware.at_rest.elements import new_element
+from dpmiddleware.at_rest.x509 import CertificateKey, X509KeyWrapper, _decrypt, load_certificates
+from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
+from dpmiddleware.keys.interfaces import KeyWrapper
+from dpmiddleware.keys.xml import ENCRYPTED_SECRET, dump, parse
+from tests.at_rest.contract import BINDING, MASTER_KEY, KeyWrapperContract, master_key, reread, unwrapped
+from tests.at_rest.documents import bound, new_document
+from tests.interop.peer import Peer
+from tests.interop.vectors import VECTORS, load
+
+CERTIFICATES = VECTORS / "certificates"
+XENC = "{http://www.w3.org/2001/04/xmlenc#}"
+DSIG = "{http://www.w3.org/2000/09/xmldsig#}"
+
+
+@cache
+def certificate_key(bits: int = 2048, name: str = "test") -> CertificateKey:
+    return CertificateKey(*_certificate(rsa.generate_private_key(65537, bits), name))
+
+
+def _certificate(key: Any, name: str = "test") -> tuple[x509.Certificate, Any]:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    start = datetime(2020, 1, 1, tzinfo=timezone.utc)
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), 1, start, start + timedelta(days=1))
+    return builder.sign(key, hashes.SHA256()), key
+
+
+def of_vectors(name: str) -> X509KeyWrapper:
+    return X509KeyWrapper(CERTIFICATES / f"{name}.pem")
+
+
+class TestContract(KeyWrapperContract):
+    authenticates = False
+    binds = False
+
+    @pytest.fixture(params=[False, True], ids=["PKCS#1 v1.5", "OAEP"])
+    def wrapper(self, request: pytest.FixtureRequest, tmp_path: Path) -> KeyWrapper:
+        return X509KeyWrapper(CERTIFICATES / "first.pem", oaep=request.param)
+
+    @pytest.fixture
+    def stranger(self) -> KeyWrapper:
+        return of_vectors("second")
+
+    @pytest.fixture
+    def unreachable(self) -> KeyWrapper:
+        return X509KeyWrapper.from_url("x509:///no/such.pfx?password=env:NO_SUCH_VARIABLE")
+
+    @pytest.fixture
+    def canaries(self) -> list[bytes]:
+        key = load_certificates(CERTIFICATES / "first.pem")[0].private_key
+        assert isinstance(key, rsa.RSAPrivateKey)
+        form = serialization.PrivateFormat.TraditionalOpenSSL
+        exported = key.private_bytes(serialization.Encoding.DER, form, serialization.NoEncryption())
+        return [exported[200:260], str(key.private_numbers().d).encode()]
+
+
+# --- what .NET wrote ------------------------------------------------------------------------------------------
+
+RINGS = load("wrapped")["rings"]
+
+
+@pytest.mark.parametrize("ring", [pytest.param(ring, id=ring["id"]) for ring in RINGS])
+@pytest.mark.parametrize("form", ["pfx", "pem"])
+def test_a_ring_of_dotnet_opens_with_its_certificate(
+    ring: dict[str, Any], form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PFX_PASSWORD", ring["password"])
+    url = f"x509://{VECTORS / ring['certificate']}?password=env:PFX_PASSWORD"
+    wrapper = X509KeyWrapper.from_url(url if form == "pfx" else url.partition("?")[0].replace(".pfx", ".pem"))
+    (document,) = ring["documents"]
+    for case in ring["payloads"]:
+        encryptor = bound(document, [wrapper], ring["application"], *case["purposes"])
+        assert encryptor.decrypt(b64decode(case["payload"])) == b64decode(case["plaintext"])
+
+
+def test_another_certificate_is_named_in_the_error() -> None:
+    with pytest.raises(KeyUnwrapError, match=r"thumbprint [0-9A-F]{40}, which is not configured"):
+        bound(RINGS[0]["documents"][0], [of_vectors("second")], "shop", "")
+
+
+def test_several_certificates_open_and_the_first_one_wraps() -> None:
+    both = X509KeyWrapper(CERTIFICATES / "second.pem", CERTIFICATES / "first.pem")
+    for ring in RINGS[:2]:
+        assert bound(ring["documents"][0], [both], "shop", "").decrypt(b64decode(ring["payloads"][0]["payload"])) == b""
+    assert unwrapped(of_vectors("second"), both.wrap(master_key(), BINDING)[1]) == MASTER_KEY
+
+
+@pytest.mark.parametrize("case", load("xmlenc")["cases"], ids=lambda case: case["why"])
+def test_iso_10126_padding_is_read(case: dict[str, str]) -> None:
+    assert _decrypt(bytes.fromhex(case["key"]), b64decode(case["cipher_value_b64"])) == case["plaintext"].encode()
+
+
+def test_what_is_written_has_the_form_of_what_dotnet_wrote() -> None:
+    """The same elements, attributes and namespaces; texts aside."""
+    theirs = parse(RINGS[0]["documents"][0].encode()).find(f".//{ENCRYPTED_SECRET}")
+    assert theirs is not None
+    decryptor_type, ours = of_vectors("first").wrap(master_key(), BINDING)
+    assert decryptor_type == theirs.get("decryptorType")
+    shape = [(element.tag, dict(element.attrib)) for element in theirs[0].iter()]
+    assert [(element.tag, dict(element.attrib)) for element in reread(ours).iter()] == shape
+    certificates = [e.findtext(f".//{DSIG}X509Certificate") for e in (theirs, ours)]
+    assert certificates[0] == certificates[1]
+
+
+# --- the real .NET, both ways ---------------------------------------------------------------------------------
+
+
+def _pfx(name: str) -> dict[str, str]:
+    return {"pfx": str(CERTIFICATES / f"{name}.pfx"), "password": name}
+
+
+@pytest.mark.parametrize("oaep", [False, True], ids=["PKCS#1 v1.5", "OAEP"])
+def test_dotnet_opens_a_key_that_was_wrapped_here(peer: Peer, oaep: bool) -> None:
+    wrapper = X509KeyWrapper(CERTIFICATES / "first.pem", oaep=oaep)
+    document = new_document(wrapper)
+    theirs = peer.documents([document], application="shop", autoGenerate=False, unprotectWith=[_pfx("first")])
+    payload = theirs.protect(b"3 apples", "cart")
+    assert bound(document, [wrapper], "shop", "cart").decrypt(payload) == b"3 apples"
+    assert theirs.unprotect(bound(document, [wrapper], "shop", "cart").encrypt(b"pear"), "cart") == b"pear"
+
+
+def test_a_key_that_dotnet_wraps_now_opens_here(peer: Peer) -> None:
+    theirs = peer.documents([], application="shop", protectWith=_pfx("second"))
+    payload = theirs.protect(b"3 apples", "cart")
+    (document,) = theirs.ask("store.documents")["documents"]
+    assert bound(document, [of_vectors("second")], "shop", "cart").decrypt(payload) == b"3 apples"
+
+
+# --- another implementation of XML Encryption -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("oaep", [False, True], ids=["PKCS#1 v1.5", "OAEP"])
+def test_libxmlsec_opens_what_was_wrapped_here(oaep: bool) -> None:
+    xmlsec = pytest.importorskip("xmlsec", reason="python-xmlsec is not installed")
+    etree = pytest.importorskip("lxml.etree", reason="lxml is not installed")
+    _, encrypted = X509KeyWrapper(CERTIFICATES / "first.pem", oaep=oaep).wrap(master_key(), BINDING)
+    manager = xmlsec.KeysManager()
+    manager.add_key(xmlsec.Key.from_file(str(CERTIFICATES / "first.pem"), xmlsec.constants.KeyDataFormatPem))
+    node = etree.fromstring(dump(encrypted))
+    decrypted = xmlsec.EncryptionContext(manager).decrypt(node)
+    assert b64decode(decrypted.findtext("value")) == MASTER_KEY
+
+
+@pytest.mark.parametrize("transport", ["RSA_PKCS1", "RSA_OAEP"])
+def test_what_libxmlsec_wraps_opens_here(transport: str) -> None:
+    xmlsec = pytest.importorskip("xmlsec", reason="python-xmlsec is not installed")
+    etree = pytest.importorskip("lxml.etree", reason="lxml is not installed")
+    constants = xmlsec.constants
+    element = etree.fromstring(dump(master_key()))
+    template = xmlsec.template.encrypted_data_create(
+        element, constants.TransformAes256Cbc, type=constants.TypeEncElement, ns="xenc"
+    )
+    xmlsec.template.encrypted_data_ensure_cipher_value(template)
+    info = xmlsec.template.encrypted_data_ensure_key_info(template, ns="dsig")
+    encrypted_key = xmlsec.template.add_encrypted_key(info, getattr(constants, f"Transform{_camel(transport)}"))
+    xmlsec.template.encrypted_data_ensure_cipher_value(encrypted_key)
+    inner = xmlsec.template.encrypted_data_ensure_key_info(encrypted_key)
+    xmlsec.template.x509_data_add_certificate(xmlsec.template.add_x509_data(inner))
+    manager = xmlsec.KeysManager()
+    key = xmlsec.Key.from_file(str(CERTIFICATES / "first.pem"), constants.KeyDataFormatPem)
+    key.load_cert_from_file(str(CERTIFICATES / "first.pem"), constants.KeyDataFormatPem)
+    manager.add_key(key)
+    context = xmlsec.EncryptionContext(manager)
+    context.key = xmlsec.Key.generate(constants.KeyDataAes, 256, constants.KeyDataTypeSession)
+    encrypted = parse(etree.tostring(context.encrypt_xml(template, element)))
+    assert encrypted.tag == f"{XENC}EncryptedData"
+    if encrypted.find(f".//{DSIG}X509Certificate") is None:
+        pytest.skip("this libxmlsec writes no certificate without one in the key manager's store")
+    assert unwrapped(of_vectors("first"), encrypted) == MASTER_KEY
+
+
+def _camel(name: str) -> str:
+    return {"RSA_PKCS1": "RsaPkcs1", "RSA_OAEP": "RsaOaep"}[name]
+
+
+# --- what is refused ------------------------------------------------------------------------------------------
+
+
+def _wrapped(wrapper: X509KeyWrapper | None = None) -> ET.Element:
+    return reread((wrapper or of_vectors("first")).wrap(master_key(), BINDING)[1])
+
+
+def _find(element: ET.Element, path: str) -> ET.Element:
+    found = element.find(path)
+    assert found is not None
+    return found
+
+
+INNER = f"{DSIG}KeyInfo/{XENC}EncryptedKey"
+
+
+def _two_of(path: str, parent_path: str) -> Any:
+    def change(element: ET.Element) -> None:
+        parent = element if parent_path == "." else _find(element, parent_path)
+        parent.append(_find(element, path))
+
+    return change
+
+
+SHAPES = {
+    "content only": lambda e: e.set("Type", "http://www.w3.org/2001/04/xmlenc#Content"),
+    "no type": lambda e: e.attrib.clear(),
+    "AES-128": lambda e: _find(e, f"{XENC}EncryptionMethod").set("Algorithm", f"{XENC[1:-1]}aes128-cbc"),
+    "AES-GCM": lambda e: _find(e, f"{XENC}EncryptionMethod").set("Algorithm", "http://www.w3.org/2009/xmlenc11#aes256-gcm"),
+    "no such transport": lambda e: _find(e, f"{INNER}/{XENC}EncryptionMethod").set("Algorithm", "urn:x"),
+    "OAEP with SHA-512": lambda e: ET.SubElement(
+        _find(e, f"{INNER}/{XENC}EncryptionMethod"), f"{DSIG}DigestMethod", {"Algorithm": f"{XENC[1:-1]}sha512"}
+    ),
+    "two encrypted keys": _two_of(INNER, f"{DSIG}KeyInfo"),
+    "two contents": _two_of(f"{XENC}CipherData", "."),
+    "two certificates": _two_of(f"{INNER}//{DSIG}X509Certificate", f"{INNER}//{DSIG}X509Data"),
+    "a reference elsewhere": lambda e: e.remove(_find(e, f"{XENC}CipherData")),
+    "no key": lambda e: e.remove(_find(e, f"{DSIG}KeyInfo")),
+    "nothing": lambda e: e.clear(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [pytest.param(change, id=name) for name, change in SHAPES.items()])
+def test_another_shape_is_refused_before_any_private_key_is_used(change: Any) -> None:
+    key, counter = _counting(certificate_key())
+    encrypted = _wrapped(X509KeyWrapper.of([key]))
+    change(encrypted)
+    with pytest.raises(KeyUnwrapError):
+        X509KeyWrapper.of([key]).unwrap(encrypted, BINDING)
+    assert counter.calls == 0
+
+
+class Counting:
+    """A private key that counts, as one in a hardware module would be used."""
+
+    def __init__(self, key: rsa.RSAPrivateKey) -> None:
+        self._key = key
+        self.calls = 0
+
+    def decrypt(self, ciphertext: bytes, padding: padding.AsymmetricPadding) -> bytes:
+        self.calls += 1
+        return self._key.decrypt(ciphertext, padding)
+
+
+def _counting(key: CertificateKey) -> tuple[CertificateKey, Counting]:
+    assert isinstance(key.private_key, rsa.RSAPrivateKey)
+    counter = Counting(key.private_key)
+    return CertificateKey(key.certificate, counter), counter
+
+
+def test_unwrapping_is_one_private_key_operation_and_wrapping_none() -> None:
+    key, counter = _counting(certificate_key())
+    wrapper = X509KeyWrapper.of([key])
+    encrypted = _wrapped(wrapper)
+    assert counter.calls == 0
+    assert unwrapped(wrapper, encrypted) == MASTER_KEY
+    assert counter.calls == 1
+
+
+def test_all_failures_after_the_certificate_was_found_look_alike() -> None:
+    """A session key that does not decrypt, one of another length, changed content, content of another length."""
+    wrapper = X509KeyWrapper.of([certificate_key()])
+    public = certificate_key().certificate.public_key()
+    assert isinstance(public, rsa.RSAPublicKey)
+    transported = {
+        "bad padding": b"\x00" * 256,
+        "too long a ciphertext": b"\x00" * 300,
+        "a short session key": public.encrypt(b"x" * 16, padding.PKCS1v15()),
+        "another session key": public.encrypt(b"x" * 32, padding.PKCS1v15()),
+    }
+    contents = {"none": b"", "one block": bytes(16), "a cut block": bytes(40), "other bytes": bytes(64)}
+    seen = set()
+    for path, values in ((INNER, transported), (".", contents)):
+        for value in values.values():
+            encrypted = _wrapped(wrapper)
+            _find(encrypted, f"{path}/{XENC}CipherData/{XENC}CipherValue").text = b64encode(value).decode()
+            with pytest.raises(KeyUnwrapError) as caught:
+                wrapper.unwrap(encrypted, BINDING)
+            seen.add((str(caught.value), caught.value.hint, caught.value.__cause__, caught.value.__suppress_context__))
+    assert len({message for message, *_ in seen}) == 1, seen
+
+
+def test_what_is_inside_must_be_a_master_key() -> None:
+    wrapper = X509KeyWrapper.of([certificate_key()])
+    _, encrypted = wrapper.wrap(new_element("encryptedSecret", value="x"), BINDING)
+    with pytest.raises(KeyUnwrapError, match="does not decrypt"):
+        wrapper.unwrap(encrypted, BINDING)
+
+
+def test_the_certificate_in_a_document_is_not_trusted_for_being_there() -> None:
+    """An intruder's own certificate, complete and working, is one that is not configured here."""
+    intruder = X509KeyWrapper.of([certificate_key(name="intruder", bits=2056)])
+    with pytest.raises(KeyUnwrapError, match="is not configured"):
+        unwrapped(of_vectors("first"), _wrapped(intruder))
+
+
+# --- files and kinds of keys ----------------------------------------------------------------------------------
+
+
+def _pem_of(key: Any, password: bytes | None = None) -> bytes:
+    protection = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    return bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection))
+
+
+def test_pem_and_pkcs12_are_read(tmp_path: Path) -> None:
+    certificate, key = _certificate(rsa.generate_private_key(65537, 2048))
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    legacy = serialization.PrivateFormat.TraditionalOpenSSL
+    files = {
+        "key first.pem": _pem_of(key) + pem,
+        "locked.pem": pem + _pem_of(key, b"horse"),
+        "old form.pem": pem + key.private_bytes(serialization.Encoding.PEM, legacy, serialization.NoEncryption()),
+        "modern.pfx": pkcs12.serialize_key_and_certificates(
+            b"x", key, certificate, None, serialization.BestAvailableEncryption(b"horse")
+        ),
+    }
+    encrypted = X509KeyWrapper.of([CertificateKey(certificate)]).wrap(master_key(), BINDING)[1]
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        assert unwrapped(X509KeyWrapper(tmp_path / name, password=b"horse"), encrypted) == MASTER_KEY, name
+
+
+def test_a_certificate_without_its_private_key_wraps_only(tmp_path: Path) -> None:
+    (tmp_path / "public.pem").write_bytes(certificate_key().certificate.public_bytes(serialization.Encoding.PEM))
+    wrapper = X509KeyWrapper.from_url(f"x509://{tmp_path}/public.pem")
+    encrypted = _wrapped(wrapper)
+    with pytest.raises(KeyUnwrapError, match="without its private key"):
+        wrapper.unwrap(encrypted, BINDING)
+    assert unwrapped(X509KeyWrapper.of([certificate_key()]), encrypted) == MASTER_KEY
+
+
+def test_certificates_of_issuers_beside_it_do_no_harm() -> None:
+    issuer, _ = _certificate(ec.generate_private_key(ec.SECP256R1()), "issuer")
+    wrapper = X509KeyWrapper.of([certificate_key(), CertificateKey(issuer)])
+    assert unwrapped(wrapper, _wrapped(wrapper)) == MASTER_KEY
+    assert wrapper.certificates == (certificate_key().certificate,)
+
+
+def test_only_rsa_certificates_wrap() -> None:
+    wrapper = X509KeyWrapper.of([CertificateKey(_certificate(ec.generate_private_key(ec.SECP256R1()))[0])])
+    with pytest.raises(ConfigurationError, match="CN=test has no RSA key") as caught:
+        wrapper.wrap(master_key(), BINDING)
+    assert "RSA certificates only" in caught.value.hint
+
+
+def test_halves_that_do_not_belong_together_are_refused() -> None:
+    wrong = CertificateKey(certificate_key().certificate, rsa.generate_private_key(65537, 2048))
+    with pytest.raises(ConfigurationError, match="not that of the certificate"):
+        X509KeyWrapper.of([wrong]).wrap(master_key(), BINDING)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        pytest.param(b"", "cannot be read", id="empty"),
+        pytest.param(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read", id="broken"),
+        pytest.param((CERTIFICATES / "first.pfx").read_bytes(), "password is wrong", id="wrong password"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_an_error_of_configuration(content: bytes, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=problem) as caught:
+        X509KeyWrapper(tmp_path / "keys", password=b"CANARY").wrap(master_key(), BINDING)
+    assert "CANARY" not in f"{caught.value} {caught.value.hint} {caught.value.__cause__}"
+
+
+def test_a_file_that_appears_later_is_found(tmp_path: Path) -> None:
+    """A mounted secret that was not there yet; a failure is not remembered."""
+    wrapper = X509KeyWrapper(tmp_path / "keys.pem")
+    with pytest.raises(ConfigurationError, match="No such file"):
+        wrapper.wrap(master_key(), BINDING)
+    (tmp_path / "keys.pem").write_bytes((CERTIFICATES / "first.pem").read_bytes())
+    assert unwrapped(wrapper, _wrapped(wrapper)) == MASTER_KEY
+
+
+@pytest.mark.timeout(20)
+def test_a_huge_wrapping_is_refused_in_bounded_time() -> None:
+    encrypted = _wrapped()
+    _find(encrypted, f"{INNER}/{XENC}CipherData/{XENC}CipherValue").text = "A" * 10_000_000
+    with pytest.raises(KeyUnwrapError):
+        of_vectors("first").unwrap(encrypted, BINDING)
