@@ -47,6 +47,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
     ("wsgi", "asgi", "django.apps"),
     ("flask", "starlette", "django"),
     ("",),  # the package itself: the names that a newcomer types
+    ("examples",),
     ("cli",),
     ("__main__",),
 )

@@ -31,6 +31,8 @@ from .page import shop_page
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from dpmiddleware.web.session import Session
+
 __all__ = ["make_application"]
 
 CUSTOMERS: Final = {"ada": generate_password_hash("analytical")}
@@ -61,15 +63,16 @@ def shop(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
 
 def show(request: Request, problem: str = "") -> Response:
     """The shop's only page."""
-    customer = request.environ["dpmiddleware.session"].get("customer")
-    page = shop_page(name=customer, slot=SLOT, version=VERSION, cookie=on_the_cookie(request), problem=problem)
+    page = shop_page(
+        name=session_of(request).subject, slot=SLOT, version=VERSION, cookie=on_the_cookie(request), problem=problem
+    )
     return Response(page, 403 if problem else 200, mimetype="text/html")
 
 
 def who(request: Request) -> Response:
     """The same for programs."""
     answer = {
-        "signed_in_as": request.environ["dpmiddleware.session"].get("customer"),
+        "signed_in_as": session_of(request).subject,
         "slot": SLOT,
         "version": VERSION,
         "cookie_key": cookie_key(request),
@@ -78,20 +81,24 @@ def who(request: Request) -> Response:
 
 
 def sign_in(request: Request) -> Response:
-    """A session of its own for whoever knows a password."""
+    """A new session id for whoever knows a password, and a name to it."""
     name, password = request.form.get("name", ""), request.form.get("password", "")
     if not check_password_hash(CUSTOMERS.get(name, ""), password):
         return show(request, "That name and that password do not belong together.")
-    session = request.environ["dpmiddleware.session"]
-    session.clear()
-    session["customer"] = name
+    session_of(request).renew(name)
     return redirect("/", 303)
 
 
 def sign_out(request: Request) -> Response:
     """Empty the session; its cookie ends with it."""
-    request.environ["dpmiddleware.session"].clear()
+    session_of(request).empty()
     return redirect("/", 303)
+
+
+def session_of(request: Request) -> Session:
+    """What the middleware put into the environment; opened when it is first looked into."""
+    session: Session = request.environ["dpmiddleware.session"]
+    return session
 
 
 def cookie_key(request: Request) -> str | None:
@@ -105,7 +112,7 @@ def on_the_cookie(request: Request) -> str:
     key = cookie_key(request)
     if key is None:
         return "you sent no session cookie"
-    if "customer" in request.environ["dpmiddleware.session"]:
+    if session_of(request).subject is not None:
         return f"under key {key}, which is in this slot's ring"
     return f"under key {key}, which this slot could not open it with"
 
