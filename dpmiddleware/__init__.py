@@ -7,6 +7,7 @@ framework and no extra, and does no I/O.
 from __future__ import annotations
 
 from dpmiddleware.crypto.encryptors import Algorithm
+from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import (
     ConfigurationError,
     DataProtectionError,
@@ -15,13 +16,18 @@ from dpmiddleware.errors import (
     UnprotectError,
 )
 from dpmiddleware.keys.rotation import RotationPolicy
+from dpmiddleware.protection.protector import DataProtector
+from dpmiddleware.protection.serializer import ProtectedSerializer
 
 __all__ = [
     "Algorithm",
     "ConfigurationError",
+    "DataProtection",
     "DataProtectionError",
+    "DataProtector",
     "ExpiredPayloadError",
     "KeyManagementError",
+    "ProtectedSerializer",
     "RotationPolicy",
     "UnprotectError",
     "__version__",

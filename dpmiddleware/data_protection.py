@@ -205,8 +205,9 @@ class DataProtection:
             raise ConfigurationError(f"there is no setting {printable(unknown[0])!r}", hint=hint)
         if "application" not in values:
             raise ConfigurationError("no application name", hint='application = "shop", the same in the whole farm')
-        if isinstance(values.get("algorithm"), str):
-            values["algorithm"] = _algorithm_called(values["algorithm"])
+        algorithm = values.get("algorithm")
+        if isinstance(algorithm, str):
+            values["algorithm"] = _algorithm_called(algorithm)
         return cls(**values, **parts)
 
     @classmethod

@@ -1,10 +1,10 @@
-"""From a URL to the part that it names: repositories, key wrappers, signers. ::
+r"""From a URL to the part that it names: repositories, key wrappers, signers. ::
 
     repository    memory: · a path, file:///… · redis:// rediss:// unix:// · any SQLAlchemy URL · azblob:// · s3:// · registry://
     key_wrapper   x509:///… · keyblob:///… · secret:… · azurekv://… · awskms:///… · openbao://… · dpapi: · plain:
     signer        ed25519:///signer.pem
 
-An object is taken as it is. No scheme, or one of a single letter (``C:\\keys``), is a path. A scheme that nobody here
+An object is taken as it is. No scheme, or one of a single letter (``C:\keys``), is a path. A scheme that nobody here
 knows is SQLAlchemy's if it has that dialect. Adapters are imported when they are named, so that their libraries stay
 extras. Making a part does no I/O with its store.
 

@@ -1,6 +1,6 @@
-"""Text from elsewhere (a store, a client, a URL), made fit to be shown in a log, a terminal or a page.
+r"""Text from elsewhere (a store, a client, a URL), made fit to be shown in a log, a terminal or a page.
 
-Control characters become ``\\x..`` escapes, so that a revocation's reason cannot rewrite a terminal line and a
+Control characters become ``\x..`` escapes, so that a revocation's reason cannot rewrite a terminal line and a
 cookie cannot forge a log line; markup characters are escaped where a page is drawn, by the page.
 """
 

@@ -69,7 +69,7 @@ def emit(event: str, level: str = "info", message: str = "", **fields: object) -
 def refused(reason: str, *, key_id: str | None, ring: str, where: str) -> None:
     """Count a payload that was not opened, and log it if the last line of this reason is ten seconds old.
 
-    ``reason``: the code of the `UnprotectError`. ``ring``: which ring refused it. ``where``: the cookie's name or the like.
+    reason: the code of the `UnprotectError`. ring: which ring refused it. where: the cookie's name or the like.
     """
     count("unprotect_refused", reason)
     now = time.monotonic()

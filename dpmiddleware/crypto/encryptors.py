@@ -63,10 +63,9 @@ class CbcHmac:
     cipher: str = "AES"
 
     def __post_init__(self) -> None:
-        if (self.cipher == "AES" and self.key_size not in {16, 24, 32}) or (self.cipher == "3DES" and self.key_size != 24):
-            raise UnsupportedAlgorithmError(f"{self.cipher} has no keys of {8 * self.key_size} bits")
-        if self.cipher not in {"AES", "3DES"} or self.digest not in _DIGESTS:
-            raise UnsupportedAlgorithmError(f"{self.cipher} with {self.digest} is not known here")
+        key_sizes = {"AES": {16, 24, 32}, "3DES": {24}}.get(self.cipher, set())
+        if self.key_size not in key_sizes or self.digest not in _DIGESTS:
+            raise UnsupportedAlgorithmError(f"{self.name} is not known here")
 
     @property
     def name(self) -> str:

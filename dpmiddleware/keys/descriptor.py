@@ -8,8 +8,9 @@
           <value>base64 of the master key</value>
         </masterKey>                                 or <encryptedSecret> in its place
 
-The kinds: AuthenticatedEncryptor (enumeration names), Managed (``Aes`` and ``HMACSHA256`` with keyLength in bits), CngCbc
-(``AES`` with keyLength, ``<hash algorithm="SHA256">``), CngGcm (``AES`` with keyLength). We write the first, read all.
+The kinds: AuthenticatedEncryptor (enumeration names), Managed (``Aes`` and ``HMACSHA256`` with keyLength in bits),
+CngCbc (``AES`` with keyLength, ``<hash algorithm="SHA256">``), CngGcm (``AES`` with keyLength). We write the first and
+read all four.
 Whatever cannot be read makes the key unusable: `UnsupportedAlgorithmError` or `MalformedDocumentError`.
 
 Before: `dpmiddleware.crypto.encryptors`. After: `dpmiddleware.keys.document`.

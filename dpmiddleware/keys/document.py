@@ -14,7 +14,8 @@
 A master key at rest stands in ``<encryptedSecret decryptorType="…">`` in place of ``<masterKey>``. What we add (a
 signature) is a last child in our own namespace, which .NET passes over.
 
-Before: `dpmiddleware.repositories`, `dpmiddleware.at_rest`. After: `dpmiddleware.keys.signature`, `dpmiddleware.keys.key`.
+Before: `dpmiddleware.repositories`. After: `dpmiddleware.keys.signature`, `dpmiddleware.at_rest`,
+`dpmiddleware.keys.key`.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class KeyDocument:
 
 @dataclass(frozen=True, slots=True)
 class RevocationDocument:
-    """A revocation as stored. ``key_id`` ``None``: every key created strictly before ``date``, which then is never ``None``."""
+    """A revocation as stored. ``key_id`` ``None``: every key created strictly before ``date``, which is there then."""
 
     stored: StoredDocument
     element: ET.Element

@@ -61,7 +61,7 @@ class Key:
 
     @property
     def usable(self) -> bool:
-        """Whether its master key is at hand. A revoked key may be usable: then `dangerous_unprotect` opens its payloads."""
+        """Whether its master key is at hand; also of a revoked key, whose payloads `dangerous_unprotect` then opens."""
         return self.encryptor is not None
 
     @property

@@ -220,7 +220,7 @@ class KeyManager:
         return self._commit_new_key(new, reading)
 
     def revoke(self, key_id: UUID, reason: str = "") -> bool:
-        """Revoke one key, known or not; payloads under it are refused everywhere within one poll. ``False``: it was already."""
+        """Revoke one key, known or not: everywhere within one poll. ``False``: it was revoked already."""
         return self._begun_again(lambda: self._revoke_once(key_id, reason))
 
     def _revoke_once(self, key_id: UUID, reason: str) -> bool:

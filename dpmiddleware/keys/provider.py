@@ -252,7 +252,7 @@ class KeyRingProvider:
         return flight
 
     def _fly(self, flight: _Flight) -> None:
-        """Runs beside the requests. Whatever goes wrong is kept and reported; nothing is raised into a thread's void."""
+        """Runs beside the requests. What goes wrong is kept and reported; nothing is raised into a thread's void."""
         began = self._monotonic()
         try:
             self._refresh()

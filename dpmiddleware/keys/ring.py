@@ -51,8 +51,9 @@ class KeyRing:
     def protecting_key(self) -> Key:
         """The default key. `NoUsableKeyError` where there is none."""
         if self.default is None:
+            why = f": {self._why_no_default}" if self._why_no_default else ""
             raise NoUsableKeyError(
-                f"the ring {self.name!r} has no key to protect with{self._why_no_default and ': '}{self._why_no_default}",
+                f"the ring {self.name!r} has no key to protect with{why}",
                 hint="`dpm keys list` shows the keys; `dpm keys create` makes one",
             )
         return self.default

@@ -110,7 +110,7 @@ def plan(
     *,
     unreadable: str = "",
 ) -> Plan:
-    """Which key protects, and which is to be made. ``unreadable``: what in the store may be a key and cannot be read."""
+    """Which key protects, which is to be made. ``unreadable``: what in the store may be a key and cannot be read."""
     resolution = resolve(now, keys, policy)
     if resolution.default is not None:
         return _with_default(now, resolution.default, keys, revocations, policy)

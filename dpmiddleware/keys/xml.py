@@ -9,8 +9,9 @@ prefix is ``p`` and its depth.
 
 Canonical form (ours; white space around text, prefixes, the order of attributes and comments count for nothing)::
 
-    element   := 01 ‖ text(expanded name) ‖ BE32(number of attributes) ‖ attribute* ‖ text(own text, stripped) ‖ element* ‖ 02
-    attribute := text(expanded name) ‖ text(value)                                  sorted by name
+    element   := 01 ‖ text(expanded name) ‖ BE32(number of attributes) ‖ attribute*
+                 ‖ text(own text, stripped) ‖ element* ‖ 02
+    attribute := text(expanded name) ‖ text(value)                       sorted by name
     text(s)   := BE32(length in bytes) ‖ UTF-8
 
 An expanded name is ``{namespace}local`` or ``local``. Text between and after child elements must be blank.
@@ -64,7 +65,7 @@ class _BoundedBuilder(ET.TreeBuilder):
         self._depth = 0
         self._declarations = 0
 
-    def start(self, tag: str, attrs: dict[str, str], /) -> ET.Element:  # type: ignore[override]
+    def start(self, tag: str, attrs: dict[str, str], /) -> ET.Element:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise MalformedDocumentError(f"more than {MAX_DEPTH} levels deep")
@@ -108,7 +109,7 @@ def dump(root: ET.Element) -> bytes:
 
 
 def _write(element: ET.Element, default: str, depth: int, out: list[str]) -> None:
-    """Append the text of ``element``, in whose place ``default`` is the default namespace. Recursion: at most MAX_DEPTH."""
+    """Append the text of ``element``; ``default``: the default namespace around it. Recurses MAX_DEPTH times."""
     if element.tag is ET.Comment:  # type: ignore[comparison-overlap]  # ElementTree marks a comment by its tag
         out.append(f"<!--{element.text}-->")
         return

@@ -31,7 +31,7 @@ from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
 __all__ = ["DangerousResult", "DataProtector", "Rings"]
 
 _BOUND_KEYS: Final = 64
-"""How many keys a protector keeps ready; a ring has one or two that are used, and old ones that still open something."""
+"""How many keys a protector keeps ready: a ring has one or two in use, and old ones that still open something."""
 
 _T = TypeVar("_T", str, bytes)
 
@@ -111,14 +111,15 @@ class DataProtector:
         return self._decrypt(key, data)
 
     def dangerous_unprotect(self, data: _T) -> DangerousResult[_T]:
-        """The same, under a revoked key as well, and says so. For moving data that cannot be lost, never for cookies."""
-        payload = from_text(data) if isinstance(data, str) else data
-        key = self._rings.find(unpack(payload))
-        plain = self._decrypt(key, payload)
+        """The same, under a revoked key as well, and says so. For data that cannot be lost, never for cookies."""
+        if isinstance(data, str):
+            plain, requires_migration, was_revoked = self.dangerous_unprotect(from_text(data))
+            return DangerousResult(decode_text(plain), requires_migration, was_revoked)
+        key = self._rings.find(unpack(data))
         default = self._rings.current().default
         revoked = key.revocation is not None
         stale = revoked or default is None or key.id != default.id
-        return DangerousResult(decode_text(plain) if isinstance(data, str) else plain, stale, revoked)
+        return DangerousResult(self._decrypt(key, data), stale, revoked)
 
     def _decrypt(self, key: Key, payload: bytes) -> bytes:
         try:

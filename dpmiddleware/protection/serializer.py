@@ -123,7 +123,7 @@ class ProtectedSerializer:
     def loads_unsafe(
         self, s: str | bytes, max_age: int | None = None, salt: str | bytes | None = None
     ) -> tuple[bool, Any]:
-        """``(True, value)``, or ``(False, None)``: what is not authentic is never decrypted, so there is nothing to show."""
+        """``(True, value)``, or ``(False, None)``: what is not authentic is not decrypted, so nothing can be shown."""
         try:
             return True, self.loads(s, max_age, salt=salt)
         except BadSignature:

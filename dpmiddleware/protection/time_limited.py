@@ -50,26 +50,26 @@ class TimeLimitedDataProtector:
         """
         if expires is not None and lifetime is not None:
             raise ConfigurationError("give expires= or lifetime=, not both")
+        if isinstance(data, str):
+            return to_text(self.protect(encode_text(data), expires=expires, lifetime=lifetime))
         moment = self._now() + lifetime if lifetime is not None else expires
         ticks = _NEVER if moment is None else Instant.of(moment).ticks
-        raw = encode_text(data) if isinstance(data, str) else data
-        payload = self._protector.protect(ticks.to_bytes(8, "big") + raw)
-        return to_text(payload) if isinstance(data, str) else payload
+        return self._protector.protect(ticks.to_bytes(8, "big") + data)
 
     def unprotect(self, data: _T) -> _T:
-        """What was protected, if it has not expired: `ExpiredPayloadError`, else errors as `DataProtector.unprotect`."""
+        """What was protected, if it has not expired: `ExpiredPayloadError`, and errors as `DataProtector.unprotect`."""
         return self.unprotect_with_expiry(data)[0]
 
     def unprotect_with_expiry(self, data: _T) -> tuple[_T, datetime | None]:
         """The same, and when it will expire (UTC); ``None``: never."""
-        payload = from_text(data) if isinstance(data, str) else data
-        plain = self._protector.unprotect(payload)
+        if isinstance(data, str):
+            text, end = self.unprotect_with_expiry(from_text(data))
+            return decode_text(text), end
+        plain = self._protector.unprotect(data)
         ticks = int.from_bytes(plain[:8], "big")
         if len(plain) < 8 or ticks > _NEVER:
             raise MalformedPayloadError("not a payload with a time limit")
         expiration = Instant(ticks)
         if Instant.of(self._now()) > expiration:
             raise ExpiredPayloadError(f"the payload expired at {expiration}", expired_at=str(expiration))
-        rest = plain[8:]
-        result = decode_text(rest) if isinstance(data, str) else rest
-        return result, None if ticks == _NEVER else expiration.to_datetime()
+        return plain[8:], None if ticks == _NEVER else expiration.to_datetime()
