@@ -113,8 +113,8 @@ class DataProtector:
     def dangerous_unprotect(self, data: _T) -> DangerousResult[_T]:
         """The same, under a revoked key as well, and says so. For data that cannot be lost, never for cookies."""
         if isinstance(data, str):
-            plain, requires_migration, was_revoked = self.dangerous_unprotect(from_text(data))
-            return DangerousResult(decode_text(plain), requires_migration, was_revoked)
+            found = self.dangerous_unprotect(from_text(data))
+            return DangerousResult(decode_text(found.data), found.requires_migration, found.was_revoked)
         key = self._rings.find(unpack(data))
         default = self._rings.current().default
         revoked = key.revocation is not None

@@ -63,8 +63,8 @@ class TimeLimitedDataProtector:
     def unprotect_with_expiry(self, data: _T) -> tuple[_T, datetime | None]:
         """The same, and when it will expire (UTC); ``None``: never."""
         if isinstance(data, str):
-            text, end = self.unprotect_with_expiry(from_text(data))
-            return decode_text(text), end
+            opened = self.unprotect_with_expiry(from_text(data))
+            return decode_text(opened[0]), opened[1]
         plain = self._protector.unprotect(data)
         ticks = int.from_bytes(plain[:8], "big")
         if len(plain) < 8 or ticks > _NEVER:
