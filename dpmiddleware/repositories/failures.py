@@ -26,7 +26,9 @@ def name_taken(location: str, name: str) -> RepositoryError:
 
 def moving(location: str) -> RepositoryError:
     """The store changed again and again while it was read."""
-    return RepositoryError(f"{location} did not keep still while it was read", hint="try again; who keeps writing there?")
+    return RepositoryError(
+        f"{location} did not keep still while it was read", hint="try again; who keeps writing there?"
+    )
 
 
 def failed(location: str, doing: str, reason: object, hint: str) -> RepositoryError:

@@ -168,7 +168,9 @@ class RepositoryContract:
         assert len(repository.read().documents) == 2
 
     def test_what_net_wrote_with_a_byte_order_mark_can_be_committed(self, repository: KeyRepository) -> None:
-        net = StoredDocument("key-net", b'\xef\xbb\xbf<?xml version="1.0" encoding="utf-8"?>\r\n<key>\r\n  <a>\xc3\xa9</a>\r\n</key>')
+        net = StoredDocument(
+            "key-net", b'\xef\xbb\xbf<?xml version="1.0" encoding="utf-8"?>\r\n<key>\r\n  <a>\xc3\xa9</a>\r\n</key>'
+        )
         commit(repository, net)
         (found,) = repository.read().documents
         assert b"<a>\xc3\xa9</a>" in found.data
@@ -241,14 +243,17 @@ class RepositoryContract:
 
     def test_of_many_writers_at_one_version_one_wins(self, store: Store, repository: KeyRepository) -> None:
         for _ in range(3):
-            version = repository.version()
-            before = contents(repository)
-            outcomes = at_once(8, lambda _: store.open().commit(add=[document()], expected=version))
+            before = repository.read()
+
+            def write(number: int, version: str = before.version) -> None:
+                store.open().commit(add=[document()], expected=version)
+
+            outcomes = at_once(8, write)
             won = [outcome for outcome in outcomes if outcome is None]
             lost = [outcome for outcome in outcomes if outcome is not None]
             assert len(won) == 1, lost
             assert all(isinstance(outcome, VersionConflict) for outcome in lost), lost
-            assert len(contents(repository)) == len(before) + 1
+            assert len(contents(repository)) == len(before.documents) + 1
 
     def test_several_threads_share_one_repository(self, repository: KeyRepository) -> None:
         added = [document() for _ in range(4)]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from dpmiddleware.errors import ConfigurationError
-from dpmiddleware.keys.interfaces import KeyRepository
+from dpmiddleware.keys.interfaces import KeyRepository, StoredDocument
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from tests.repositories.contract import (
     RepositoryContract,
     Store,
-    StoredDocument,
     commit,
     contents,
     document,
