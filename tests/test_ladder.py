@@ -25,6 +25,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
         "keys.xml",
         "protection.payload",
         "web.cookies",
+        "web.caching",
         "web.claims",
         "web.ticket",
         "web.ticket_properties",
@@ -43,7 +44,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
     ("protection.serializer", "web.migration", "web.ticket_store"),
     ("parts",),
     ("data_protection", "web.protected_cookie"),
-    ("web.session", "web.authentication", "web.cookie_protection"),
+    ("web.session", "web.session_cookie", "web.authentication", "web.cookie_protection"),
     ("wsgi", "asgi", "django.apps"),
     ("flask", "starlette", "django"),
     ("",),  # the package itself: the names that a newcomer types

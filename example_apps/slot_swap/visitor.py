@@ -46,12 +46,20 @@ class Visitor:
 
     def sign_in(self, name: str, password: str) -> Answer:
         """Fill in the form, and see whether it worked."""
-        form = urllib.parse.urlencode({"name": name, "password": password}).encode("ascii")
-        with self._opener.open(urllib.parse.urljoin(self._url, "sign-in"), form, timeout=REQUEST_TIMEOUT) as response:
-            response.read()
+        self._send("sign-in", {"name": name, "password": password})
+        return self.come_back()
+
+    def sign_out(self) -> Answer:
+        """Press the button."""
+        self._send("sign-out", {})
         return self.come_back()
 
     def come_back(self) -> Answer:
         """Ask the site who one is."""
         with self._opener.open(urllib.parse.urljoin(self._url, "who"), timeout=REQUEST_TIMEOUT) as response:
             return Answer(**json.load(response))
+
+    def _send(self, path: str, form: dict[str, str]) -> None:
+        body = urllib.parse.urlencode(form).encode("ascii")
+        with self._opener.open(urllib.parse.urljoin(self._url, path), body, timeout=REQUEST_TIMEOUT) as response:
+            response.read()
