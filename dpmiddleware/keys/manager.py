@@ -37,7 +37,7 @@ from dpmiddleware.keys.interfaces import (
     KeyWrapper,
     StoredDocument,
 )
-from dpmiddleware.keys.key import Key
+from dpmiddleware.keys.key import Key, Revocation
 from dpmiddleware.keys.reader import KeyReader, Reading
 from dpmiddleware.keys.ring import KeyRing
 from dpmiddleware.keys.rotation import NewKey, Plan, RotationPolicy, plan
@@ -112,6 +112,11 @@ class KeyManager:
         """The clock's time."""
         return Instant.of(self.clock.now())
 
+    @property
+    def revocations(self) -> tuple[Revocation, ...]:
+        """Those that this process has read so far, also in a walk that led to no ring."""
+        return self._reader.revocations
+
     def read(self) -> Reading:
         """The key walk; see `KeyReader.read`."""
         return self._reader.read()
@@ -168,7 +173,8 @@ class KeyManager:
         """The ring of a reading. A ring that is not complete is good for a minute only."""
         now, key = self.now(), decided.protect_with
         self._report(reading, decided)
-        if decided.blocked and not any(k.usable and not k.revocation for k in reading.keys):
+        all_revoked = bool(reading.keys) and all(k.revocation for k in reading.keys) and not reading.unreadable
+        if decided.blocked and not all_revoked and not any(k.usable and not k.revocation for k in reading.keys):
             unwrapping = any(not k.usable for k in reading.keys)
             error = KeyUnwrapError if unwrapping else NoUsableKeyError
             raise error(
