@@ -29,7 +29,7 @@ from uuid import UUID
 
 from dpmiddleware.errors import DataProtectionError, KeyManagementError, RepositoryError, UnknownKeyError
 from dpmiddleware.keys.key import Key
-from dpmiddleware.keys.manager import IncompleteReadingError, KeyManager
+from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.ring import KeyRing
 from dpmiddleware.telemetry import emit
 
@@ -280,8 +280,8 @@ class KeyRingProvider:
 
     def _failed(self, error: Exception) -> None:
         """Keep the ring that there is, with every revocation that could be read."""
-        if isinstance(error, IncompleteReadingError) and self._ring is not None:
-            self._ring = self._ring.with_revocations(error.reading.revocations)
+        if self._ring is not None:
+            self._ring = self._ring.with_revocations(self.manager.revocations)
         location = self.manager.repository.location
         self._failure = _as_key_management_error(error, location)
         self._missed += 1

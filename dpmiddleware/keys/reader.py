@@ -106,6 +106,11 @@ class KeyReader:
         self._revocations: dict[Revocation, None] = {}
         self._reported: set[tuple[str, str]] = set()
 
+    @property
+    def revocations(self) -> tuple[Revocation, ...]:
+        """All that were read so far; they hold until the process ends."""
+        return tuple(self._revocations)
+
     def read(self) -> Reading:
         """The key walk. `RepositoryError` where the store cannot be read; a single bad document stops nothing here.
 

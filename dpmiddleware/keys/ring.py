@@ -61,6 +61,8 @@ class KeyRing:
     def with_revocations(self, revocations: Sequence[Revocation]) -> KeyRing:
         """The same ring with more of its keys revoked; a revoked default protects no longer."""
         keys = apply_revocations(self.keys, revocations)
+        if keys == self.keys:
+            return self
         default = next((key for key in keys if self.default is not None and key.id == self.default.id), None)
         return KeyRing(
             self.name,
