@@ -1,0 +1,178 @@
+"""``dpm check``: is this ring fit for production? Findings, and an exit status.
+
+A *problem* makes the exit status 1: something leaks, is lost at the next restart, or is out of order. A *note* is what
+an operator should have decided, not stumbled over. Reads the store; changes nothing and makes no key.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Final, Literal
+
+from dpmiddleware.cli.output import Console, moment
+from dpmiddleware.cli.ring import open_ring
+from dpmiddleware.cli.verbs import Verbs
+from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.hosting import is_lost_with_container
+from dpmiddleware.instants import Instant
+from dpmiddleware.keys.key import Key
+from dpmiddleware.keys.reader import Reading
+from dpmiddleware.keys.rotation import plan
+
+__all__ = ["Finding", "add_to", "findings_of"]
+
+NOT_SEEN: Final = (
+    "not seen from here: behind a proxy, Secure cookies need forwarded headers to be honoured; "
+    "cookies that scripts read (csrftoken) are not for wrapping"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was found. ``code``: for machines, stable."""
+
+    code: str
+    level: Literal["problem", "note"]
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    dp: DataProtection
+    reading: Reading
+    now: Instant
+
+    @property
+    def alive(self) -> list[Key]:
+        """Keys that still protect or unprotect something that matters: neither revoked nor expired."""
+        return [key for key in self.reading.keys if key.revocation is None and self.now < key.expiration_date]
+
+
+def add_to(verbs: Verbs) -> None:
+    """``check``."""
+    verbs.add("check", _check, "is this ring fit for production?", notes=False)
+
+
+def _check(arguments: argparse.Namespace, console: Console) -> int:
+    dp = open_ring(arguments)
+    try:
+        reading = dp.manager.read()
+    except KeyManagementError as error:
+        found = [*_place(dp), Finding(error.code, "problem", str(error), error.hint)]
+    else:
+        found = findings_of(dp, reading, dp.manager.now())
+    problems = sum(finding.level == "problem" for finding in found)
+    data = {
+        "location": dp.repository.location,
+        "ring": dp.ring,
+        "fit": not problems,
+        "findings": [asdict(finding) for finding in found],
+    }
+    lines = [f"{dp.repository.location}, ring {dp.ring or '(without a name)'}"]
+    for finding in found:
+        lines.append(f"{finding.level}: {finding.text}  [{finding.code}]")
+        lines += [f"  hint: {finding.hint}"] if finding.hint else []
+    lines.append("fit for production" if not problems else f"{problems} problem{'s' if problems > 1 else ''}")
+    console.result(data, console.escaped(lines))
+    return 1 if problems else 0
+
+
+def findings_of(dp: DataProtection, reading: Reading, now: Instant) -> list[Finding]:
+    """Everything that can be found in a ring that could be read."""
+    seen = _Seen(dp, reading, now)
+    return [*_place(dp), *(finding for look in _LOOKS for finding in look(seen)), Finding("not_seen", "note", NOT_SEEN)]
+
+
+def _place(dp: DataProtection) -> Iterator[Finding]:
+    """Where the keys are, and why there."""
+    repository, home = dp.repository, dp.home
+    if home is not None:
+        yield Finding("home", "note", home.why, "--repository, or DPM_REPOSITORY, says where")
+    if repository.location == "memory:":
+        text = "keys are in memory only: a restart logs everybody out"
+        yield Finding("keys_in_memory", "problem", text, "--repository, or DPM_REPOSITORY")
+    folder = getattr(repository, "folder", None)
+    if folder is not None and is_lost_with_container(str(folder)):
+        text = f"{repository.location} is in a container and on no volume: the keys are lost with the container"
+        yield Finding("lost_with_container", "problem", text, "mount a volume there")
+    look = getattr(repository, "findings", None)
+    try:
+        for text in look() if look is not None else ():
+            yield Finding("store", "problem", text)
+    except KeyManagementError as error:
+        yield Finding(error.code, "problem", str(error), error.hint)
+
+
+def _documents(seen: _Seen) -> Iterator[Finding]:
+    """What the store holds and nobody uses."""
+    for aside in seen.reading.set_aside:
+        code = "document_refused" if aside.refused else "document_set_aside"
+        hint = "sign it if it is yours" if aside.refused else "repair it, or take it out of the store"
+        yield Finding(code, "problem", f"{aside.name}: {aside.problem}", hint)
+    if seen.reading.lost_revocation:
+        text = f"{seen.reading.lost_revocation}, and it may be a revocation: this ring is not loaded"
+        yield Finding("revocation_unreadable", "problem", text, "repair the document or take it away")
+    if seen.reading.signed and seen.dp.manager.verifier is None:
+        text = "documents are signed, and nobody is trusted here: a planted key would be taken"
+        yield Finding("signatures_ignored", "problem", text, "--trusted-signer, or DPM_TRUSTED_SIGNERS")
+
+
+def _at_rest(seen: _Seen) -> Iterator[Finding]:
+    """Who can read the store can read every key that is not wrapped."""
+    clear = [key for key in seen.alive if not key.wrapped]
+    if clear:
+        text = f"{len(clear)} of {len(seen.alive)} keys lie in the store in clear"
+        hint = "give a key wrapper, make a new key, revoke these when nobody holds payloads of theirs"
+        yield Finding("keys_not_wrapped", "problem", text, hint)
+    if not seen.dp.manager.wrappers and seen.dp.repository.location != "memory:":
+        hint = "--key-wrapper, or DPM_KEY_WRAPPER"
+        yield Finding("no_key_wrapper", "problem", "new keys will be stored in clear", hint)
+    ours = sorted(t for w in seen.dp.manager.wrappers[:1] for t in w.decryptor_types if t.startswith("dpmiddleware."))
+    if ours:
+        text = f".NET members of this farm cannot read keys wrapped as {ours[0]}"
+        yield Finding("dotnet_cannot_unwrap", "note", text, "a mixed farm wraps with x509, azurekv or dpapi")
+    if seen.reading.signed:
+        text = "the ring is signed: .NET members do not sign, so they run with key generation off"
+        yield Finding("dotnet_does_not_sign", "note", text)
+
+
+def _keys(seen: _Seen) -> Iterator[Finding]:
+    """Keys that cannot be used, and the one that protects."""
+    for key in seen.alive:
+        if not key.usable:
+            hint = "is what it is wrapped with configured here?"
+            yield Finding("key_unusable", "problem", f"key {key.id}: {key.problem}", hint)
+    reading, now = seen.reading, seen.now
+    decided = plan(now, reading.keys, reading.revocations, seen.dp.policy, unreadable=reading.unreadable)
+    if decided.blocked:
+        yield Finding("making_blocked", "problem", f"a key is due and is not made: {decided.blocked}")
+    elif decided.protect_with is None or decided.protect_with.expiration_date <= now:
+        yield Finding("no_default_key", "note", "no key protects now: the next member that may make keys makes one")
+    elif decided.make is not None:
+        text = f"the default key expires {moment(decided.protect_with.expiration_date)} and a successor is due"
+        yield Finding("successor_due", "note", text, "the next member that may make keys makes it")
+
+
+def _clock(seen: _Seen) -> Iterator[Finding]:
+    """A key from the future means that a clock is wrong, here or where it was made."""
+    latest = max((key.creation_date for key in seen.reading.keys), default=seen.now)
+    if latest > seen.now + seen.dp.policy.clock_skew:
+        text = f"the newest key was made {moment(latest)}, and here it is {moment(seen.now)}"
+        yield Finding("clock", "problem", text, "set the clock, here or where the key was made")
+    ahead = [r.date for r in seen.reading.revocations if r.key_id is None and r.date and r.date > seen.now]
+    if ahead:
+        text = f"all keys created before {max(ahead)} are revoked, and that lies ahead: keys made until then are too"
+        yield Finding("revocation_ahead", "problem", text)
+
+
+def _names(seen: _Seen) -> Iterator[Finding]:
+    if seen.dp.application is None:
+        text = "no application name: every application on this ring opens every other's payloads"
+        yield Finding("no_application", "note", text, "--application, the same in the whole farm")
+
+
+_LOOKS: Final[tuple[Callable[[_Seen], Iterator[Finding]], ...]] = (_documents, _at_rest, _keys, _clock, _names)

@@ -1,0 +1,90 @@
+"""``dpm inspect``: what a payload says in clear, and what the ring says about its key. Decrypts nothing.
+
+A payload shows its key id and its size to everybody; see `dpmiddleware.protection.payload`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from uuid import UUID
+
+from dpmiddleware.cli.keys_list import describe, key_json, read_ring
+from dpmiddleware.cli.output import Console, table
+from dpmiddleware.cli.ring import open_ring
+from dpmiddleware.cli.verbs import Verbs
+from dpmiddleware.crypto.encryptors import CbcHmac, Suite
+from dpmiddleware.errors import MalformedPayloadError
+from dpmiddleware.keys.key import KeyState
+from dpmiddleware.protection.payload import HEAD_SIZE, from_text, unpack
+
+__all__ = ["add_to", "plaintext_sizes"]
+
+_MAX_INPUT = 1_000_000  # characters; a payload in a cookie has 4,000
+_CHUNKED = re.compile(r"chunks-?[0-9]+", re.IGNORECASE)
+_READABLE = {KeyState.ACTIVE, KeyState.CREATED, KeyState.EXPIRED}
+
+
+def add_to(verbs: Verbs) -> None:
+    """``inspect``."""
+    parser = verbs.add("inspect", _inspect, "which key a payload is under, and whether this ring reads it", notes=False)
+    parser.add_argument("payload", metavar="TOKEN", help="the text of a payload; - reads it from standard input")
+
+
+def _inspect(arguments: argparse.Namespace, console: Console) -> int:
+    """Exit status 0 where the ring has a key that would be tried."""
+    text = (sys.stdin.read(_MAX_INPUT) if arguments.payload == "-" else arguments.payload).strip().strip('"')
+    if _CHUNKED.fullmatch(text):
+        console.error("this counts the chunks of a cookie", "join the values of NAMEC1, NAMEC2 … and inspect that")
+        return 1
+    try:
+        payload = from_text(text)
+        key_id = UUID(bytes_le=unpack(payload))
+    except MalformedPayloadError as error:
+        console.error(f"{error}, but {len(text)} characters of something else", "a payload begins with CfDJ8")
+        return 1
+    dp = open_ring(arguments)
+    reading, now, default = read_ring(dp)
+    key = next((key for key in reading.keys if key.id == key_id), None)
+    suite = None if key is None or key.encryptor is None else key.encryptor.suite
+    sizes = None if suite is None else plaintext_sizes(suite, len(payload))
+    rows: list[tuple[str, object]] = [
+        ("key", key_id),
+        ("state", "not in this ring" if key is None else describe(key, now, default)),
+        ("ring", f"{dp.repository.location}, {len(reading.keys)} keys"),
+        ("payload", f"{len(payload)} bytes, {len(text)} characters as text"),
+    ]
+    if suite is not None:
+        rows += [("algorithm", suite.name), ("plaintext", _in_words(sizes))]
+    data = {
+        "key_id": str(key_id),
+        "state": "unknown" if key is None else key.state(now).value,
+        "key": None if key is None else key_json(key, now, default),
+        "payload_bytes": len(payload),
+        "characters": len(text),
+        "plaintext_bytes": sizes,
+    }
+    console.result(data, table(("", ""), rows)[1:])
+    return 0 if key is not None and key.state(now) in _READABLE else 1
+
+
+def plaintext_sizes(suite: Suite, size: int) -> tuple[int, int] | None:
+    """The fewest and the most bytes of plaintext in a payload of ``size`` bytes; ``None``: there is no such payload.
+
+    GCM hides nothing; CBC hides all but the number of blocks.
+    """
+    if not isinstance(suite, CbcHmac):
+        exact = size - HEAD_SIZE - 16 - 12 - 16
+        return (exact, exact) if exact >= 0 else None
+    block = 16 if suite.cipher == "AES" else 8
+    digest = {"sha1": 20, "sha256": 32, "sha384": 48, "sha512": 64}[suite.digest]
+    blocks, rest = divmod(size - HEAD_SIZE - 16 - block - digest, block)
+    return (blocks * block - block, blocks * block - 1) if blocks > 0 and not rest else None
+
+
+def _in_words(sizes: tuple[int, int] | None) -> str:
+    if sizes is None:
+        return "none: no payload of this key has this size"
+    least, most = sizes
+    return f"{least} bytes" if least == most else f"{least} to {most} bytes"

@@ -1,0 +1,116 @@
+"""``dpm keys create``, ``revoke`` and ``revoke-all``."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import timedelta
+from uuid import UUID
+
+from dpmiddleware.cli.keys_list import describe, find_key, key_json, read_ring
+from dpmiddleware.cli.output import Console, moment
+from dpmiddleware.cli.ring import open_ring
+from dpmiddleware.cli.verbs import Verbs
+from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.instants import Instant
+
+__all__ = ["add_to", "date", "days", "key_id"]
+
+
+def add_to(verbs: Verbs) -> None:
+    """``create``, ``revoke``, ``revoke-all``."""
+    create = verbs.add("create", _create, "make a key, due or not")
+    create.add_argument(
+        "--now", action="store_true", help="it protects at once, not only when every member has seen it"
+    )
+    create.add_argument("--lifetime", metavar="DAYS", type=days, help="from its activation; 90 days by default")
+    revoke = verbs.add("revoke", _revoke, "refuse every payload under one key")
+    revoke.add_argument("key", metavar="KEY", type=key_id, help="its whole id")
+    revoke.add_argument("--unknown", action="store_true", help="also if the ring has no such key")
+    everything = verbs.add("revoke-all", _revoke_all, "refuse every payload under the keys that there are")
+    everything.add_argument(
+        "--before", metavar="DATE", type=date, help="only keys created before it; UTC unless it says"
+    )
+    everything.add_argument("--future", action="store_true", help="the date may lie ahead")
+    for parser in (revoke, everything):
+        parser.add_argument("--reason", default="", help="stands in the document, for people")
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def date(text: str) -> Instant:
+    """A date as an operator types it: XML Schema, a blank for the T allowed, UTC where no zone is given."""
+    text = text.strip().replace(" ", "T")
+    has_zone = text[-1:] in {"Z", "z"} or (text[-6:-5] in {"+", "-"} and text[-3:-2] == ":")
+    try:
+        return Instant.parse(text if has_zone else f"{text}Z")
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError("not a date such as 2026-11-22T10:00:00Z") from None
+
+
+def key_id(text: str) -> UUID:
+    """The whole id of a key: what destroys takes no abbreviation."""
+    try:
+        return UUID(text.strip())
+    except ValueError:
+        raise argparse.ArgumentTypeError("not the whole id of a key; `dpm keys list` shows the ids") from None
+
+
+def days(text: str) -> timedelta:
+    """A number of days, at least 7."""
+    if not (text.isascii() and text.isdigit() and 7 <= int(text[:6]) <= 36_500):
+        raise argparse.ArgumentTypeError("not a number of days from 7 to 36500")
+    return timedelta(days=int(text))
+
+
+def _create(arguments: argparse.Namespace, console: Console) -> int:
+    dp = open_ring(arguments)
+    key_id = dp.manager.create_key(activate_now=arguments.now, lifetime=arguments.lifetime)
+    reading, now, default = read_ring(dp)
+    key = next(key for key in reading.keys if key.id == key_id)
+    line = f"created {key.id}, active from {moment(key.activation_date)}, expires {moment(key.expiration_date)}"
+    console.result(key_json(key, now, default), [line])
+    return 0
+
+
+def _revoke(arguments: argparse.Namespace, console: Console) -> int:
+    dp, wanted = open_ring(arguments), arguments.key
+    reading, now, default = read_ring(dp)
+    key = find_key(reading, str(wanted))
+    if key is None and not arguments.unknown:
+        console.error(f"the ring has no key {wanted}", "--unknown revokes it all the same")
+        return 1
+    state = "unknown here" if key is None else describe(key, now, default)
+    if not console.confirmed(f"revoke {wanted} ({state})", yes=arguments.yes):
+        return 1
+    changed = dp.manager.revoke(wanted, arguments.reason)
+    lines = [f"revoked {wanted}: refused everywhere within {_poll(dp)}" if changed else f"{wanted} was revoked already"]
+    if changed and wanted == default:
+        lines.append("it was the default key: the next member that looks makes a new one, or `dpm keys create --now`")
+    console.result({"revoked": str(wanted), "already": not changed, "was_default": wanted == default}, lines)
+    return 0
+
+
+def _poll(dp: DataProtection) -> str:
+    return f"{dp.policy.poll.total_seconds():g} s"
+
+
+def _revoke_all(arguments: argparse.Namespace, console: Console) -> int:
+    dp = open_ring(arguments)
+    scope = "all keys" if arguments.before is None else f"all keys created before {arguments.before}"
+    if not console.confirmed(f"revoke {scope} in {dp.repository.location}", yes=arguments.yes):
+        return 1
+    done = dp.manager.revoke_all(arguments.before, arguments.reason, future=arguments.future)
+    lines = [
+        f"revoked every key created before {done.date}: {len(done.revoked)}; refused everywhere within {_poll(dp)}",
+        f"created {done.new_key}",
+        *(f"survives: {key.id}, created {key.creation_date}" for key in done.survivors),
+    ]
+    data = {
+        "date": str(done.date),
+        "revoked": [str(key.id) for key in done.revoked],
+        "survivors": [str(key.id) for key in done.survivors],
+        "created": str(done.new_key),
+    }
+    console.result(data, lines)
+    if done.survivors:
+        console.error(f"{len(done.survivors)} keys survive", "without --before none does")
+    return 1 if done.survivors else 0

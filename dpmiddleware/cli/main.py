@@ -1,0 +1,102 @@
+"""The parser of ``dpm``, and what happens around every verb."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Final, NoReturn, Protocol
+
+from dpmiddleware import __version__
+from dpmiddleware.cli import check, demo, inspection, keys_change, keys_list
+from dpmiddleware.cli.output import Console
+from dpmiddleware.cli.ring import UsageError
+from dpmiddleware.cli.verbs import Verbs
+from dpmiddleware.errors import DataProtectionError
+from dpmiddleware.telemetry import LOGGER
+
+__all__ = ["main"]
+
+
+class VerbFile(Protocol):
+    """A module that adds verbs."""
+
+    def add_to(self, verbs: Verbs) -> None:
+        """Add its verbs."""
+
+
+KEYS: Final[tuple[VerbFile, ...]] = (keys_list, keys_change)
+"""The verbs of ``dpm keys``."""
+TOP: Final[tuple[VerbFile, ...]] = (inspection, check, demo)
+"""The verbs of ``dpm`` itself."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Speaks as the rest of ``dpm`` does, and repeats no argument: one may hold a password."""
+
+    def error(self, message: str) -> NoReturn:
+        message = re.sub(r"invalid choice: .*? \(choose", "unknown verb (choose", message)
+        Console().error(message, f"{self.prog} --help")
+        sys.exit(2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    parser = _parser()
+    try:
+        arguments, rest = parser.parse_known_args(argv)
+        if rest:
+            unknown = [word.partition("=")[0] for word in rest if word.startswith("-")]
+            parser.error(f"unknown option {unknown[0]}" if unknown else "more arguments than the verb takes")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 2
+    console = Console(as_json=arguments.json)
+    handler = _Notes(console, logging.WARNING if arguments.notes else logging.CRITICAL + 1)
+    LOGGER.addHandler(handler)
+    try:
+        return _run(arguments, console)
+    finally:
+        LOGGER.removeHandler(handler)
+
+
+def _run(arguments: argparse.Namespace, console: Console) -> int:
+    try:
+        status: int = arguments.run(arguments, console)
+    except UsageError as error:
+        console.error(str(error), error.hint)
+        return 2
+    except DataProtectionError as error:
+        console.failure(error)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+class _Notes(logging.Handler):
+    """Warnings of the package, as notes; without a handler they would be written a second way."""
+
+    def __init__(self, console: Console, level: int) -> None:
+        super().__init__(level)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.note(record.getMessage())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="dpm", description="Looks after the key rings of dpmiddleware.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"dpm {__version__}")
+    verbs = Verbs(parser)
+    keys = verbs.group("keys", "the keys of a ring")
+    for file in KEYS:
+        file.add_to(keys)
+    for file in TOP:
+        file.add_to(verbs)
+    return parser
