@@ -90,7 +90,7 @@ else:
 
 @contextmanager
 def folder_lock(folder: Path) -> Generator[None]:
-    """Hold the lock of ``folder``, which must exist. ``TimeoutError`` after SECONDS_TO_WAIT; else ``OSError`` at once."""
+    """Hold the lock of ``folder``, which must exist. ``TimeoutError`` after `SECONDS_TO_WAIT`, other ``OSError``."""
     path = folder / LOCK_NAME
     descriptor = _open(path)
     _held.add(descriptor)

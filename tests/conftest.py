@@ -1,0 +1,125 @@
+"""Servers for the tests that need them, and at the end of a run a list of what was used and what was skipped.
+
+Session fixtures (one server a process): `redis_server`, `postgres_server`, `mariadb_server`, `azurite_server`,
+`moto_server`, `openbao_server`. `own_redis` and `own_postgres` are for one test, which may pause, flush and kill them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests import servers
+from tests.servers import Server, Unavailable
+
+USED = pytest.StashKey[dict[str, str]]()
+
+
+def need(config: pytest.Config, name: str, make: Callable[[], Server]) -> Iterator[Server]:
+    """Give a server and end it; what cannot be had is a skip, and a failure where ``DPM_REQUIRE_SERVERS=1``."""
+    try:
+        server = make()
+    except Unavailable as error:
+        if os.environ.get("DPM_REQUIRE_SERVERS") == "1":
+            pytest.fail(f"{name}: {error} (DPM_REQUIRE_SERVERS=1)", pytrace=False)
+        pytest.skip(f"{name}: {error}")
+    config.stash[USED][name] = server.used
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server(pytestconfig: pytest.Config) -> Iterator[Server]:
+    yield from need(pytestconfig, "redis", servers.redis)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(pytestconfig: pytest.Config) -> Iterator[Server]:
+    yield from need(pytestconfig, "postgresql", servers.postgres)
+
+
+@pytest.fixture(scope="session")
+def mariadb_server(pytestconfig: pytest.Config) -> Iterator[Server]:
+    yield from need(pytestconfig, "mariadb", servers.mariadb)
+
+
+@pytest.fixture(scope="session")
+def azurite_server(pytestconfig: pytest.Config) -> Iterator[Server]:
+    yield from need(pytestconfig, "azurite", servers.azurite)
+
+
+@pytest.fixture(scope="session")
+def moto_server(pytestconfig: pytest.Config) -> Iterator[Server]:
+    yield from need(pytestconfig, "moto", servers.moto)
+
+
+@pytest.fixture(scope="session")
+def openbao_server(pytestconfig: pytest.Config) -> Iterator[Server]:
+    yield from need(pytestconfig, "openbao", servers.openbao)
+
+
+@pytest.fixture
+def own_redis(pytestconfig: pytest.Config) -> Iterator[Server]:
+    yield from need(pytestconfig, "redis (own)", servers.own_redis)
+
+
+@pytest.fixture
+def own_postgres(pytestconfig: pytest.Config) -> Iterator[Server]:
+    yield from need(pytestconfig, "postgresql (own)", servers.own_postgres)
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_server(pytestconfig: pytest.Config) -> Iterator[Server]:
+    yield from need(pytestconfig, "redis-cluster", servers.redis_cluster)
+
+
+@pytest.fixture
+def redis_sentinel_server(pytestconfig: pytest.Config, own_redis: Server) -> Iterator[Server]:
+    yield from need(pytestconfig, "redis-sentinel", lambda: servers.redis_sentinel(own_redis))
+
+
+# --- the end of a run -----------------------------------------------------------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[USED] = {}
+    if config.pluginmanager.hasplugin("xdist"):
+        config.pluginmanager.register(_FromWorkers(config), "dpmiddleware-servers-of-workers")
+
+
+class _FromWorkers:
+    """Under xdist the servers are the workers', and the end of the run is the controller's."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_sessionfinish(self) -> None:
+        output = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            output["servers"] = self._config.stash[USED]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object) -> None:
+        output = getattr(node, "workeroutput", None) or {}
+        self._config.stash[USED].update(output.get("servers", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    used = config.stash[USED]
+    if used:
+        terminalreporter.section("servers")
+        for name, what in sorted(used.items()):
+            terminalreporter.write_line(f"{name}: {what}")
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple)
+    )
+    terminalreporter.section("not run on this machine")
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"{count} test{'s' if count > 1 else ''}: {reason}")
+    if not reasons:
+        terminalreporter.write_line("nothing was skipped")
