@@ -21,7 +21,7 @@ from typing import Final
 from dpmiddleware.errors import CookieTooLargeError
 from dpmiddleware.web.cookies import Attributes, expired, render
 
-__all__ = ["MOST_CHUNKS", "chunk_names", "delete", "is_marker", "join", "leftovers", "split"]
+__all__ = ["MOST_CHUNKS", "announced", "chunk_names", "delete", "join", "leftovers", "split"]
 
 MOST_CHUNKS: Final = 20
 """Chunks of one value, on reading as on writing. Browsers keep 50 cookies a site; no server takes so long a header."""
@@ -83,9 +83,9 @@ def delete(name: str, find: Find, attributes: Attributes) -> list[str]:
     return [render(each, "", expired(attributes)) for each in (name, *leftovers(name, find))]
 
 
-def is_marker(value: str) -> bool:
-    """Whether a value announces chunks that `join` would look for."""
-    return _count(value, MOST_CHUNKS) > 0
+def announced(value: str) -> int:
+    """How many chunks a value announces; 0 where it is no marker, or one that `join` would not follow."""
+    return _count(value, MOST_CHUNKS)
 
 
 def chunk_names(name: str, count: int) -> list[str]:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpmiddleware.errors import CookieTooLargeError
-from dpmiddleware.web.chunks import MOST_CHUNKS, chunk_names, delete, is_marker, join, leftovers, split
+from dpmiddleware.web.chunks import MOST_CHUNKS, announced, chunk_names, delete, join, leftovers, split
 from dpmiddleware.web.cookies import Attributes, CookieSettings, attributes, find, render
 
 VECTORS: dict[str, list[dict[str, Any]]] = json.loads(
@@ -149,10 +149,9 @@ def test_no_room_for_a_value_is_an_error() -> None:
         split("c", "v" * 90, ("path=/" + "x" * 90,), 100)
 
 
-def test_only_a_marker_in_reach_is_a_marker() -> None:
-    assert [is_marker(text) for text in ("chunks-1", "chunks-20", "chunks-21", "chunks-0", "Chunks-1", "x")] == [
-        True, True, False, False, False, False,
-    ]  # fmt: skip
+def test_only_a_marker_in_reach_announces_chunks() -> None:
+    texts = ("chunks-1", "chunks-020", "chunks-21", "chunks-0", "Chunks-1", "x")
+    assert [announced(text) for text in texts] == [1, 20, 0, 0, 0, 0]
 
 
 # --- properties ---------------------------------------------------------------------------------------------

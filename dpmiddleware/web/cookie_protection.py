@@ -1,0 +1,263 @@
+"""`CookieProtection`: seals the cookies that an application sets, opens the ones that it gets, without its knowing. ::
+
+    plaintext := the value as the application wrote it, time-limited (see dpmiddleware.protection.time_limited)
+
+Which: names, or patterns with ``*``. A chunk is resolved before patterns are: what belongs to a ``chunks-N`` marker is
+never matched by itself. Into the application's Cookie header come only values that opened; a part of the header that
+some lenient parser could take for a cookie of such a name is taken out.
+
+Before: `dpmiddleware.web.protected_cookie`. After: `dpmiddleware.wsgi`, `dpmiddleware.asgi`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Final
+
+from dpmiddleware import purposes
+from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
+from dpmiddleware.printable import printable
+from dpmiddleware.web import chunks
+from dpmiddleware.web.cookies import CookieSettings, SameSite, SetCookie, pairs
+from dpmiddleware.web.exchange import Headers, with_cookies
+from dpmiddleware.web.protected_cookie import ProtectedCookie
+
+__all__ = ["MOST_NAMES", "CookieExchange", "CookieProtection"]
+
+MOST_NAMES: Final = 50
+"""Wrapped cookies of one request that are opened; browsers hardly keep more a site. Others are left out."""
+
+_KEPT_COOKIES: Final = 64
+"""`ProtectedCookie` objects kept ready; names that match a pattern are chosen by clients, so this is bounded."""
+_LONGEST_NAME: Final = 256
+_SMALLEST_CHUNK: Final = 512  # room for a value beside the longest name
+_LONGEST_LIFE: Final = timedelta(days=400)  # browsers cut to this
+_TOKEN_BYTES: Final = bytes(c for c in range(33, 127) if c not in b'"(),/:;<=>?@[\\]{}')
+_OTHER_BYTES: Final = bytes(c for c in range(256) if c not in _TOKEN_BYTES)
+_PATTERN: Final = re.compile(r"[*!#$%&'+\-.^_`|~0-9A-Za-z]+")
+_SECONDS: Final = re.compile(r"-?[0-9]{1,12}")
+_OCTETS: Final = r"[!#-+\--:<-\[\]-~]*"
+_QUOTED: Final = r'"(?:[ !#-+\--:<-\[\]-~]|\\["\\]|\\[0-3][0-7]{2})*"'  # as http.cookies and Werkzeug quote
+_VALUE: Final = re.compile(f"{_OCTETS}|{_QUOTED}")
+
+
+@dataclass(frozen=True, slots=True)
+class CookieExchange:
+    """One request and its response. header: the Cookie header for the application, with opened values."""
+
+    protection: CookieProtection
+    header: bytes
+    sent: bytes
+    """The Cookie header as the client sent it."""
+    https: bool
+    found: bool = False
+    """Whether a wrapped cookie was there, opened or not."""
+    expire: tuple[str, ...] = ()
+    """Names that the client should drop."""
+
+    @property
+    def untouched(self) -> bool:
+        """False: the application may set a wrapped cookie in any response."""
+        return False
+
+    def finish(self, headers: Headers) -> Headers:
+        """The response's headers with wrapped cookies sealed; called before the response starts.
+
+        `KeyManagementError` where there is no ring, `CookieTooLargeError` where a value does not fit.
+        """
+        return self.protection.sealed(headers, self)
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+class CookieProtection:
+    """Which cookies of an application are wrapped, and how.
+
+    cookies: names and patterns, ``["sid", "auth*"]``; compared exactly. secure, http_only, partitioned: put these
+    attributes on each of them, whatever the application said; same_site: this one instead of the application's.
+    max_age: how long a value lives that the application set no end for. path, domain: where a cookie that can never
+    be opened is expired at the client. chunk_size, max_total: see `CookieSettings`.
+    """
+
+    def __init__(
+        self,
+        data_protection: DataProtection,
+        cookies: Sequence[str],
+        *,
+        secure: bool = False,
+        http_only: bool = False,
+        same_site: SameSite | None = None,
+        partitioned: bool = False,
+        max_age: timedelta = timedelta(days=14),
+        path: str | None = "/",
+        domain: str | None = None,
+        chunk_size: int | None = 4050,
+        max_total: int = 7168,
+    ) -> None:
+        if chunk_size is not None and chunk_size < _SMALLEST_CHUNK:
+            raise ConfigurationError(f"wrapped cookies need a chunk_size of {_SMALLEST_CHUNK} or more")
+        self._matches = _matcher(cookies)
+        self._needles = [name.partition("*")[0].encode("ascii") for name in cookies]
+        self._settings = CookieSettings(
+            "wrapped",
+            path,
+            domain,
+            secure="always" if secure else "same_as_request",
+            http_only=http_only,
+            same_site=same_site,
+            partitioned=partitioned,
+            max_age=max_age,
+            chunk_size=chunk_size,
+            max_total=max_total,
+        )
+        flags = (secure and "secure", http_only and "httponly", same_site and f"samesite={same_site}")
+        self._forced = tuple(text for text in (*flags, partitioned and "partitioned") if text)
+        self._max_age = max_age
+        self._data_protection = data_protection
+        self._cookie: Callable[[str], ProtectedCookie] = lru_cache(_KEPT_COOKIES)(self._make_cookie)
+
+    def _make_cookie(self, name: str) -> ProtectedCookie:
+        """The wrapped cookie of this name; its attributes are the application's."""
+        if len(name) > _LONGEST_NAME:
+            raise ConfigurationError(f"a wrapped cookie with a name of {len(name)} characters")
+        size, total = self._settings.chunk_size, self._settings.max_total
+        settings = CookieSettings(name, secure="always", chunk_size=size, max_total=total)
+        protector = self._data_protection.create_protector(*purposes.cookie(name)).time_limited()
+        return ProtectedCookie(settings, protector, ring=self._data_protection.ring)
+
+    # --- the request ----------------------------------------------------------------------------------------
+
+    def key_ids(self, header: bytes) -> list[bytes]:
+        """The key ids that a request's wrapped cookies name in clear."""
+        names = self._names(header)[0] if self._may_concern(header) else []
+        return [key_id for name in names for key_id in self._cookie(name).key_ids(header)]
+
+    def begin(self, header: bytes, *, https: bool) -> CookieExchange:
+        """Open the wrapped cookies of a request. `KeyManagementError` where there are some and there is no ring."""
+        if not self._may_concern(header):
+            return CookieExchange(self, header, header, https)
+        names, chunk_names = self._names(header)
+        values: dict[str, str] = {}
+        expire: list[str] = []
+        for name in names:
+            opened = self._cookie(name).open(header, _cookie_value)
+            if opened.content is not None:
+                values[name] = opened.content
+            elif opened.expire:
+                expire.append(name)
+        cleaned = b";".join(self._parts(header, values, chunk_names)).strip()
+        return CookieExchange(self, cleaned, header, https, found=bool(names), expire=tuple(expire))
+
+    def _may_concern(self, header: bytes) -> bool:
+        """Whether a name that is wrapped can be in there at all: most requests end here."""
+        return any(needle in header for needle in self._needles)
+
+    def _names(self, header: bytes) -> tuple[list[str], set[str]]:
+        """(names of wrapped cookies in a header, the first `MOST_NAMES`; names of their chunks)."""
+        found: dict[str, int] = {}
+        for name, value in pairs(header):
+            if len(name) <= _LONGEST_NAME and self._matches(name):
+                found[name] = max(found.get(name, 0), chunks.announced(value))
+        chunk_names = {chunk for name, count in found.items() for chunk in chunks.chunk_names(name, count)}
+        return [name for name in found if name not in chunk_names][:MOST_NAMES], chunk_names
+
+    def _parts(self, header: bytes, values: dict[str, str], chunk_names: set[str]) -> Iterator[bytes]:
+        """The parts of a Cookie header for the application: opened values in place of sealed ones, others as sent."""
+        left = dict(values)
+        for part in header.split(b";"):
+            pair = next(pairs(part), None)
+            names = _possible_names(part) if pair is None else [pair[0]]
+            if not any(name in chunk_names or self._matches(name) for name in names):
+                yield part
+            elif pair is not None and pair[0] in left:
+                yield f" {pair[0]}={left.pop(pair[0])}".encode("ascii")
+
+    # --- the response ---------------------------------------------------------------------------------------
+
+    def sealed(self, headers: Headers, exchange: CookieExchange) -> Headers:
+        """The headers of a response to that request, with wrapped cookies sealed and unreadable ones expired."""
+        kept: Headers = []
+        wrapped: dict[tuple[str, str, str], SetCookie] = {}  # of several for one place the last one counts
+        for header in headers:
+            cookie = SetCookie.parse(header[1]) if header[0].lower() == "set-cookie" else None
+            if cookie is None or not cookie.name or not self._matches(cookie.name):
+                kept.append(header)
+            else:
+                place = (cookie.name, (cookie.attribute("domain") or "").lower(), cookie.attribute("path") or "")
+                wrapped[place] = cookie
+        lines = [line for cookie in wrapped.values() for line in self._lines(cookie, exchange.sent)]
+        attributes = self._settings.attributes(https=exchange.https)
+        for name in exchange.expire:
+            if not any(place[0] == name for place in wrapped):
+                lines += self._cookie(name).delete(exchange.sent, attributes)
+        return with_cookies(kept, lines) if lines or exchange.found else headers
+
+    def _lines(self, cookie: SetCookie, sent: bytes) -> list[str]:
+        """What goes to the client for a cookie that the application sets or deletes."""
+        for attribute in self._forced:
+            cookie = cookie.with_attribute(attribute)
+        now = self._data_protection.clock.now()
+        end = self._end(cookie, now)
+        if end <= now:
+            return self._cookie(cookie.name).delete(sent, cookie.attributes)
+        if not _VALUE.fullmatch(cookie.value):
+            raise ConfigurationError(
+                f"the value of the wrapped cookie {cookie.name!r} holds characters that no Cookie header can",
+                hint="quote it, as http.cookies does, or encode it as base64url",
+            )
+        return self._cookie(cookie.name).seal(cookie.value.encode("ascii"), sent, cookie.attributes, expires=end)
+
+    def _end(self, cookie: SetCookie, now: datetime) -> datetime:
+        """When the value ends, as a browser reckons it: Max-Age before Expires; with neither, ``max_age``."""
+        seconds, date = cookie.attribute("max-age"), cookie.attribute("expires")
+        if seconds is not None and _SECONDS.fullmatch(seconds):
+            return now + min(timedelta(seconds=int(seconds)), _LONGEST_LIFE) if int(seconds) > 0 else now
+        try:
+            end = parsedate_to_datetime(date or "")
+        except ValueError:
+            return now + self._max_age
+        return min(end if end.tzinfo else end.replace(tzinfo=timezone.utc), now + _LONGEST_LIFE)
+
+
+def _matcher(cookies: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a name is, or matches, one of these. Linear in the name's length."""
+    if isinstance(cookies, str) or not cookies:
+        raise ConfigurationError("cookies= takes a list of names and patterns", hint='cookies=["sid", "auth*"]')
+    for name in cookies:
+        if not _PATTERN.fullmatch(name):
+            raise ConfigurationError(f"{printable(name, 80)!r} is no name of a cookie, and no pattern of names")
+    expression = re.compile("|".join(map(_expression, cookies)))
+    return lambda name: expression.fullmatch(name) is not None
+
+
+def _expression(pattern: str) -> str:
+    """A pattern as a regular expression; what a ``*`` has matched is not tried again (as in fnmatch)."""
+    first, *rest = map(re.escape, pattern.split("*"))
+    if not rest:
+        return first
+    *middle, last = rest
+    return first + "".join(f"(?>.*?{text})" for text in middle) + ".*" + last
+
+
+def _possible_names(part: bytes) -> list[str]:
+    """What a lenient parser might take for the name of a cookie in a malformed part: any token before any ``=``."""
+    names: list[str] = []
+    for text in part.split(b"=")[:-1]:
+        end = text.rstrip(_OTHER_BYTES)
+        names.append(end[len(end.rstrip(_TOKEN_BYTES)) :].decode("ascii"))
+    return names
+
+
+def _cookie_value(plain: bytes) -> str:
+    """A plaintext that may stand in a Cookie header; else `MalformedPayloadError`."""
+    text = plain.decode("latin-1")
+    if not _VALUE.fullmatch(text):
+        raise MalformedPayloadError("a value that cannot stand in a Cookie header")
+    return text

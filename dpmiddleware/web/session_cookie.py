@@ -1,0 +1,131 @@
+"""`SessionCookie`: sessions kept in one protected cookie; when they end, when they are written.
+
+A session that nobody touched is not opened; one that was only read is not written, but for its idle time, which is
+renewed once half of it is gone.
+
+Before: `dpmiddleware.web.protected_cookie`, `dpmiddleware.web.session`. After: `dpmiddleware.wsgi`,
+`dpmiddleware.asgi`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from dpmiddleware import purposes
+from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.errors import ConfigurationError, ExpiredPayloadError, KeyManagementError, MalformedPayloadError
+from dpmiddleware.keys.interfaces import Clock
+from dpmiddleware.web.cookies import CookieSettings
+from dpmiddleware.web.exchange import Headers, with_cookies
+from dpmiddleware.web.protected_cookie import Opened, ProtectedCookie
+from dpmiddleware.web.session import JSON, LoadedSession, Session, StoredSession, ValueFormat
+
+__all__ = ["SessionCookie", "SessionExchange"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExchange:
+    """One request and its response: the session, and what to answer."""
+
+    session: Session
+    cookie: SessionCookie
+    header: bytes
+    https: bool
+    found: list[Opened[LoadedSession]] = field(default_factory=list)
+    """What was in the cookie, once the session has been opened."""
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nobody looked at the session: then there is nothing to say."""
+        return not self.session.accessed
+
+    def finish(self, headers: Headers) -> Headers:
+        """The response's headers with what the session adds to them; called once, before the response starts.
+
+        `KeyManagementError` where there is no ring, `CookieTooLargeError` where the session does not fit.
+        """
+        if self.session.failure is not None:
+            raise self.session.failure
+        lines = self.cookie.lines(self)
+        self.close()
+        return with_cookies(headers, lines)
+
+    def close(self) -> None:
+        """From now on a change of the session raises."""
+        self.session.close()
+
+
+class SessionCookie:
+    """Sessions kept in one protected cookie.
+
+    idle: how long a session lives without being read; ``None``: no limit. absolute: how long after it was created (or
+    renewed by a sign-in); ``None``: no limit. clock: that of ``data_protection`` unless given.
+    """
+
+    def __init__(
+        self,
+        data_protection: DataProtection,
+        settings: CookieSettings,
+        *,
+        idle: timedelta | None = timedelta(days=14),
+        absolute: timedelta | None = None,
+        value_format: ValueFormat = JSON,
+        clock: Clock | None = None,
+    ) -> None:
+        for name, limit in (("idle", idle), ("absolute", absolute)):
+            if limit is not None and limit <= timedelta(0):
+                raise ConfigurationError(f"a session with an {name} time of nothing")
+        protector = data_protection.create_protector(*purposes.session(value_format.name, settings.name))
+        self._cookie = ProtectedCookie(settings, protector, ring=data_protection.ring)
+        self._clock = clock or data_protection.clock
+        self._idle, self._absolute, self._format = idle, absolute, value_format
+
+    def key_ids(self, header: bytes) -> list[bytes]:
+        """The key ids that a request's session names in clear."""
+        return self._cookie.key_ids(header)
+
+    def begin(self, header: bytes, *, https: bool, failure: KeyManagementError | None = None) -> SessionExchange:
+        """The session of a request with this Cookie header; nothing is opened yet.
+
+        failure: what touching the session raises (there is no ring, and the shell has waited for it already).
+        """
+        found: list[Opened[LoadedSession]] = []
+
+        def source() -> LoadedSession | None:
+            if failure is not None:
+                raise failure
+            found.append(self._cookie.open(header, self._read))
+            return found[0].content
+
+        return SessionExchange(Session(source, self._format), self, header, https, found)
+
+    def lines(self, exchange: SessionExchange) -> list[str]:
+        """The Set-Cookie lines that a touched session needs; none where it was only read."""
+        session, now = exchange.session, self._clock.now()
+        attributes = self._cookie.settings.attributes(https=exchange.https)
+        if not session:
+            had_one = session.stored is not None or any(opened.expire for opened in exchange.found)
+            return self._cookie.delete(exchange.header, attributes) if had_one else []
+        if not (session.modified or self._is_half_idle(session.stored, now)):
+            return []
+        plain = StoredSession(session.created or now, now, session.dumps()).pack()
+        return self._cookie.seal(plain, exchange.header, attributes)
+
+    def _read(self, plain: bytes) -> LoadedSession:
+        """A plaintext as a session that is still alive; else `MalformedPayloadError`, `ExpiredPayloadError`."""
+        stored = StoredSession.unpack(plain)
+        ends = [
+            start + limit
+            for start, limit in ((stored.renewed, self._idle), (stored.created, self._absolute))
+            if limit is not None
+        ]
+        if ends and self._clock.now() > min(ends):
+            raise ExpiredPayloadError("the session has expired", expired_at=min(ends).isoformat())
+        try:
+            return LoadedSession(stored, self._format.loads(stored.data))
+        except ValueError:
+            raise MalformedPayloadError(f"a session that is no {self._format.name}") from None
+
+    def _is_half_idle(self, stored: StoredSession | None, now: datetime) -> bool:
+        return stored is not None and self._idle is not None and now - stored.renewed > self._idle / 2

@@ -1,0 +1,213 @@
+"""The middleware for any WSGI application.
+
+Headers are held back until the application has returned its body (a generator: its first piece), so a session may be
+changed after ``start_response``, and cookies are sealed before the response starts. Where there is no ring, a request
+that needs one is answered 503 with ``Retry-After``: an outage is never "anonymous", and signs nobody out.
+
+Before: the server. After: `dpmiddleware.web.cookies`, then the application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
+from itertools import chain
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from dpmiddleware import telemetry
+from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.keys.interfaces import Clock
+from dpmiddleware.web.cookie_protection import CookieProtection
+from dpmiddleware.web.cookies import CookieSettings
+from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, Exchange, Headers
+from dpmiddleware.web.session import JSON, ValueFormat
+from dpmiddleware.web.session_cookie import SessionCookie
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["SESSION_KEY", "CookieProtectionMiddleware", "SessionMiddleware", "cookie_header", "is_https"]
+
+SESSION_KEY: Final = "dpmiddleware.session"
+"""Where the session stands in the environment."""
+
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+Write = Callable[[bytes], object]
+
+
+class _Middleware:
+    """What all of them do: finish the exchange before the response starts, and answer outages."""
+
+    def __init__(self, app: WSGIApplication, data_protection: DataProtection) -> None:
+        self.app = app
+        self.data_protection = data_protection
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """One request."""
+        response = _Response(start_response)
+        try:
+            return self.serve(environ, response)
+        except KeyManagementError as error:
+            if response.started or not (error is response.failure or not self.data_protection.health().ready):
+                raise
+            telemetry.emit("unavailable", "error", "answered 503: there is no key ring", error=error, code=error.code)
+            start_response("503 Service Unavailable", list(RETRY_AFTER))
+            return [UNAVAILABLE]
+
+    def serve(self, environ: WSGIEnvironment, response: _Response) -> Iterable[bytes]:
+        """Begin the exchange, give it to ``response``, and let that run the application."""
+        raise NotImplementedError
+
+
+class _Response:
+    """``start_response`` for the application. ``exchange`` is finished once, with the headers of the response."""
+
+    def __init__(self, start_response: StartResponse) -> None:
+        self.exchange: Exchange | None = None
+        self.failure: KeyManagementError | None = None
+        """What came of the ring while the exchange began or finished."""
+        self.started = False
+        self._start_response = start_response
+        self._held: tuple[str, Headers, _ExcInfo | None] | None = None
+        self._write: Write | None = None
+
+    def __call__(self, status: str, headers: Headers, exc_info: _ExcInfo | None = None, /) -> Write:
+        """Hold status and headers back; once they are out, only an error may replace them, and the server says how."""
+        if self.started:
+            return self._start_response(status, headers, exc_info)
+        self._held = (status, headers, exc_info)
+        return self._legacy_write
+
+    def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
+        """Call the application and start its response; its body is returned as it is wherever that is possible."""
+        body = app(environ, self)
+        try:
+            if self._held is not None:
+                self._start()
+                return body
+            pieces = iter(body)  # a generator calls start_response no earlier than it is asked for its first piece
+            first = next(pieces, b"")
+            self._start()
+            return _Body(chain((first,), pieces), body)
+        except BaseException:
+            _close(body)
+            raise
+
+    def _start(self) -> None:
+        if self.started or self._held is None:
+            return
+        status, headers, exc_info = self._held
+        if self.exchange is not None:
+            headers = self._finished(headers, self.exchange)
+        self.started = True
+        self._write = self._start_response(status, headers, *(() if exc_info is None else (exc_info,)))
+
+    def _finished(self, headers: Headers, exchange: Exchange) -> Headers:
+        if exchange.untouched:
+            exchange.close()
+            return headers
+        try:
+            return exchange.finish(headers)
+        except KeyManagementError as error:
+            self.failure = error
+            raise
+
+    def _legacy_write(self, data: bytes) -> None:
+        self._start()
+        assert self._write is not None  # noqa: S101 (for the type checker: _start has set it)
+        self._write(data)
+
+
+class _Body:
+    """The rest of a body whose first piece had to be asked for; closes what the application returned."""
+
+    def __init__(self, pieces: Iterator[bytes], body: Iterable[bytes]) -> None:
+        self._pieces = pieces
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+    def close(self) -> None:
+        """See PEP 3333."""
+        _close(self._body)
+
+
+def _close(body: Iterable[bytes]) -> None:
+    close = getattr(body, "close", None)
+    if close is not None:
+        close()
+
+
+class SessionMiddleware(_Middleware):
+    """``environ["dpmiddleware.session"]``: a dictionary, kept in a protected cookie.
+
+    cookie: its name, or all of its settings. idle, absolute: see `SessionCookie`.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        data_protection: DataProtection,
+        cookie: CookieSettings | str = "session",
+        idle: timedelta | None = timedelta(days=14),
+        absolute: timedelta | None = None,
+        value_format: ValueFormat = JSON,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(app, data_protection)
+        settings = CookieSettings(cookie) if isinstance(cookie, str) else cookie
+        self.sessions = SessionCookie(
+            data_protection, settings, idle=idle, absolute=absolute, value_format=value_format, clock=clock
+        )
+
+    def serve(self, environ: WSGIEnvironment, response: _Response) -> Iterable[bytes]:
+        """Put the session into the environment; it is opened when somebody touches it."""
+        exchange = self.sessions.begin(cookie_header(environ), https=is_https(environ))
+        response.exchange = exchange
+        environ[SESSION_KEY] = exchange.session
+        try:
+            return response.run(self.app, environ)
+        finally:
+            response.failure = response.failure or exchange.session.failure
+
+
+class CookieProtectionMiddleware(_Middleware):
+    """Wraps cookies of an application that knows nothing of it: ``cookies=["sid", "auth*"]``.
+
+    Options: those of `dpmiddleware.web.cookie_protection.CookieProtection`.
+    """
+
+    def __init__(
+        self, app: WSGIApplication, *, data_protection: DataProtection, cookies: Sequence[str], **options: Any
+    ) -> None:
+        super().__init__(app, data_protection)
+        self.protection = CookieProtection(data_protection, cookies, **options)
+
+    def serve(self, environ: WSGIEnvironment, response: _Response) -> Iterable[bytes]:
+        """Open wrapped cookies into the Cookie header, and seal those that the application sets."""
+        header = cookie_header(environ)
+        try:
+            exchange = self.protection.begin(header, https=is_https(environ))
+        except KeyManagementError as error:
+            response.failure = error
+            raise
+        response.exchange = exchange
+        if exchange.header:
+            environ["HTTP_COOKIE"] = exchange.header.decode("latin-1")
+        else:
+            environ.pop("HTTP_COOKIE", None)
+        return response.run(self.app, environ)
+
+
+def cookie_header(environ: WSGIEnvironment) -> bytes:
+    """The Cookie header of a request."""
+    return str(environ.get("HTTP_COOKIE", "")).encode("latin-1", "replace")
+
+
+def is_https(environ: WSGIEnvironment) -> bool:
+    """Whether the connection is encrypted, as the server (or a proxy that it trusts) says."""
+    return environ.get("wsgi.url_scheme") == "https"
