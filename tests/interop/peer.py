@@ -152,7 +152,7 @@ class PeerRing:
         answer = self.ask("unprotect.timed", purposes=purposes, data=_text(data))
         return _bytes(answer), str(answer["expires"])
 
-    def keys(self) -> list[dict[str, Any]]:
+    def list_keys(self) -> list[dict[str, Any]]:
         """IKeyManager.GetAllKeys()."""
         return list(self.ask("key.list")["keys"])
 
