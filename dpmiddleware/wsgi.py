@@ -19,9 +19,10 @@ from dpmiddleware import telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.interfaces import Clock
+from dpmiddleware.web.caching import Headers
 from dpmiddleware.web.cookie_protection import CookieProtection
 from dpmiddleware.web.cookies import CookieSettings
-from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, Exchange, Headers
+from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, Exchange
 from dpmiddleware.web.session import JSON, ValueFormat
 from dpmiddleware.web.session_cookie import SessionCookie
 

@@ -25,6 +25,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
         "keys.xml",
         "protection.payload",
         "web.cookies",
+        "web.caching",
         "web.exchange",
         "web.claims",
         "web.ticket",

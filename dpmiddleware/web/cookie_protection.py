@@ -24,8 +24,8 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
 from dpmiddleware.printable import printable
 from dpmiddleware.web import chunks
+from dpmiddleware.web.caching import Headers, with_cookies
 from dpmiddleware.web.cookies import CookieSettings, SameSite, SetCookie, pairs
-from dpmiddleware.web.exchange import Headers, with_cookies
 from dpmiddleware.web.protected_cookie import ProtectedCookie
 
 __all__ = ["MOST_NAMES", "CookieExchange", "CookieProtection"]

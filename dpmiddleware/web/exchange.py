@@ -1,4 +1,4 @@
-"""`Exchange`: what a shell asks of a request and its response; what caches must be told; the answer without a ring.
+"""`Exchange`: what a shell asks of one request and its response; the answer while there is no key ring.
 
 Before: `dpmiddleware.web.session_cookie`, `dpmiddleware.web.cookie_protection`. After: `dpmiddleware.wsgi`,
 `dpmiddleware.asgi`.
@@ -6,13 +6,11 @@ Before: `dpmiddleware.web.session_cookie`, `dpmiddleware.web.cookie_protection`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, Protocol
 
-__all__ = ["RETRY_AFTER", "UNAVAILABLE", "Exchange", "Headers", "with_cookies"]
+from dpmiddleware.web.caching import Headers
 
-Headers = list[tuple[str, str]]
-"""The headers of a response as (name in any case, value)."""
+__all__ = ["RETRY_AFTER", "UNAVAILABLE", "Exchange"]
 
 UNAVAILABLE: Final = b"Service Unavailable\n"
 """The body of the answer while there is no key ring."""
@@ -40,23 +38,3 @@ class Exchange(Protocol):
     def close(self) -> None:
         """The response starts, and nothing more can be said in its headers; called in place of ``finish``."""
         ...
-
-
-def with_cookies(headers: Headers, set_cookies: Sequence[str]) -> Headers:
-    """The headers of a response that depends on a cookie, with these Set-Cookie lines (may be none) added.
-
-    It gets ``Vary: Cookie``. If it sets a cookie it also gets ``Cache-Control: no-store``, in place of what it said,
-    unless that was ``private`` or ``no-store``.
-    """
-    out = [*headers, *(("set-cookie", line) for line in set_cookies)]
-    if not {"cookie", "*"} & _words(headers, "vary"):
-        out.append(("vary", "Cookie"))
-    if set_cookies and not {"private", "no-store"} & _words(headers, "cache-control"):
-        out = [(name, value) for name, value in out if name.lower() != "cache-control"]
-        out.append(("cache-control", "no-store"))
-    return out
-
-
-def _words(headers: Headers, wanted: str) -> set[str]:
-    """The members of a comma-separated header, in lower case."""
-    return {word.strip().lower() for name, value in headers if name.lower() == wanted for word in value.split(",")}

@@ -16,8 +16,8 @@ from dpmiddleware import purposes
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, ExpiredPayloadError, KeyManagementError, MalformedPayloadError
 from dpmiddleware.keys.interfaces import Clock
+from dpmiddleware.web.caching import Headers, with_cookies
 from dpmiddleware.web.cookies import CookieSettings
-from dpmiddleware.web.exchange import Headers, with_cookies
 from dpmiddleware.web.protected_cookie import Opened, ProtectedCookie
 from dpmiddleware.web.session import JSON, LoadedSession, Session, StoredSession, ValueFormat
 

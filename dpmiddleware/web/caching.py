@@ -1,0 +1,34 @@
+"""What a response that read or wrote a cookie must tell caches.
+
+Before: `dpmiddleware.web.session_cookie`, `dpmiddleware.web.cookie_protection`. After: `dpmiddleware.wsgi`,
+`dpmiddleware.asgi`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["Headers", "with_cookies"]
+
+Headers = list[tuple[str, str]]
+"""The headers of a response as (name in any case, value)."""
+
+
+def with_cookies(headers: Headers, set_cookies: Sequence[str]) -> Headers:
+    """The headers of a response that depends on a cookie, with these Set-Cookie lines (may be none) added.
+
+    It gets ``Vary: Cookie``. If it sets a cookie it also gets ``Cache-Control: no-store``, in place of what it said,
+    unless that was ``private`` or ``no-store``.
+    """
+    out = [*headers, *(("set-cookie", line) for line in set_cookies)]
+    if not {"cookie", "*"} & _words(headers, "vary"):
+        out.append(("vary", "Cookie"))
+    if set_cookies and not {"private", "no-store"} & _words(headers, "cache-control"):
+        out = [(name, value) for name, value in out if name.lower() != "cache-control"]
+        out.append(("cache-control", "no-store"))
+    return out
+
+
+def _words(headers: Headers, wanted: str) -> set[str]:
+    """The members of a comma-separated header, in lower case."""
+    return {word.strip().lower() for name, value in headers if name.lower() == wanted for word in value.split(",")}
