@@ -36,7 +36,7 @@ code { font-size: .85em; }
 _SIGN_IN = """<h1>Sign in</h1>
 {problem}<form method="post" action="/sign-in">
 <label for="name">Name</label>
-<input id="name" name="name" autocomplete="username" required autofocus>
+<input id="name" name="name" autocomplete="username" required>
 <label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required>
 <button>Sign in</button></form>

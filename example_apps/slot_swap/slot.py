@@ -31,7 +31,7 @@ class SlotFailedError(Exception):
 
 
 class Slot:
-    """A slot of the App Service *plants*, as a context manager: its process runs while the context is open.
+    """A slot of the App Service *plants*. As a context manager it ends its process, if one was started.
 
     name: ``production`` or ``staging``, the slot that it is when it is made; a swap moves the name *production*, not
     the slot. version: of the application in it. settings: application settings, as environment variables.
@@ -66,7 +66,8 @@ class Slot:
             **self._settings,
         }
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Start the server, and wait until it listens; `SlotFailedError` where it does not."""
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         package = __name__.rpartition(".")[0]
         with self.log_file.open("ab") as log:
@@ -78,11 +79,9 @@ class Slot:
                 stderr=log,
                 text=True,
             )
-        try:
-            self.port = self._announced_port(self._process)
-        except SlotFailedError:
-            self.stop()
-            raise
+        self.port = self._announced_port(self._process)
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

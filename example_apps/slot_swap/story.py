@@ -11,7 +11,7 @@ Before: `.slot`, `.front`, `.visitor`. After: `.command`, which prints what is f
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +43,9 @@ class Run:
 RUNS: Final = (
     Run("swap-own", "swap, each slot its own ring", shared=False, in_turn=False, documented="logged out"),
     Run("swap-shared", "swap, one shared ring", shared=True, in_turn=False, documented="still signed in"),
-    Run("turns-own", "A/B, each slot its own ring", shared=False, in_turn=True, documented="logged out at the other"),
+    Run(
+        "turns-own", "A/B, each slot its own ring", shared=False, in_turn=True, documented="logged out every other time"
+    ),
     Run("turns-shared", "A/B, one shared ring", shared=True, in_turn=True, documented="still signed in"),
 )
 
@@ -82,7 +84,7 @@ class Farm:
 
 
 @contextlib.contextmanager
-def open_farm(folder: Path, *, shared: bool, cookie: str = "session", port: int = 0) -> Iterator[Farm]:
+def open_farm(folder: Path, *, shared: bool, cookie: str = "session", port: int = 0) -> Generator[Farm]:
     """Start version 1.0 in production and 2.0 in staging at the same time, and end them with the context."""
     settings = {"PLANTS_COOKIE": cookie}
     if shared:
@@ -92,17 +94,20 @@ def open_farm(folder: Path, *, shared: bool, cookie: str = "session", port: int 
     rings = (
         {"shared": folder / "shared-keys"} if shared else {slot.name: slot.own_keys for slot in (production, staging)}
     )
-    with contextlib.ExitStack() as stack, ThreadPoolExecutor() as pool:
-        for started in [pool.submit(slot.__enter__) for slot in (production, staging)]:
-            stack.push(started.result())
+    with contextlib.ExitStack() as stack:
+        slots = (stack.enter_context(production), stack.enter_context(staging))
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Slot.start, slots))
         yield Farm(production, staging, stack.enter_context(Front(production, staging, port)), rings)
 
 
 def tell(run: Run, folder: Path, say: Callable[[str], None]) -> Outcome:
     """Carry out one run in ``folder`` (empty); ``say`` gets each step as it happens."""
     outcome = Outcome(run)
-    say("starting production (version 1.0) and staging (version 2.0) …")
+    say("production (version 1.0) and staging (version 2.0) are started …")
     with open_farm(folder, shared=run.shared) as farm:
+        for name, ring in farm.rings.items():
+            say(f"the ring {name!r} is in …{str(ring).removeprefix(str(folder))}")
         visitor = Visitor(farm.front.url)
         note = _notes(outcome, say)
         note(f"{NAME} signs in at {farm.front.url}", visitor.sign_in(NAME, PASSWORD))
@@ -118,17 +123,17 @@ def tell(run: Run, folder: Path, say: Callable[[str], None]) -> Outcome:
         outcome.refusals = _reasons(farm, say)
         outcome.keys = farm.keys()
     for name, keys in outcome.keys.items():
-        say(f"keys in the ring {name!r}: {', '.join(keys) or 'none'}")
+        say(f"the ring {name!r} has the key {', '.join(keys) or '(none)'}")
     outcome.happened = _in_words(outcome)
-    say(outcome.happened)
+    say(f"so: {outcome.happened}")
     return outcome
 
 
 def _notes(outcome: Outcome, say: Callable[[str], None]) -> Callable[[str, Answer], None]:
     def note(what: str, answer: Answer) -> None:
         outcome.answers.append(answer)
-        seen = f"signed in as {answer.signed_in_as}" if answer.signed_in else "a stranger"
-        say(f"{what}: version {answer.version} sees {seen}, cookie under key {answer.cookie_key}")
+        seen = f"signed in as {answer.signed_in_as}" if answer.signed_in else "not signed in"
+        say(f"{what}: version {answer.version} says {seen!r} (cookie under key {(answer.cookie_key or 'none')[:8]}…)")
 
     return note
 
@@ -151,5 +156,5 @@ def _in_words(outcome: Outcome) -> str:
     if not any(answer.signed_in for answer in later):
         return "logged out"
     if all(answer.signed_in == (answer.version == first.version) for answer in later):
-        return "logged out at the other"
+        return "logged out every other time"
     return "now in, now out"

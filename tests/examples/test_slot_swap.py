@@ -95,8 +95,8 @@ def test_the_server_processes_end_with_the_farm(tmp_path: Path) -> None:
 
 def test_a_slot_that_does_not_start_says_what_its_log_says(tmp_path: Path) -> None:
     broken = Slot("production", "1.0", tmp_path, {"PLANTS_KEYS": "rediss//nowhere?", "PLANTS_COOKIE": "no cookie name"})
-    with pytest.raises(SlotFailedError, match="ConfigurationError"), broken:
-        pass
+    with broken, pytest.raises(SlotFailedError, match="ConfigurationError"):
+        broken.start()
 
 
 def test_a_difference_from_the_documentation_is_exit_status_1(
