@@ -9,7 +9,6 @@ Before: `dpmiddleware.parts`, `dpmiddleware.hosting`. After: `dpmiddleware.prote
 from __future__ import annotations
 
 import os
-import threading
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -22,7 +21,6 @@ from dpmiddleware.crypto.encryptors import Algorithm
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.hosting import KeyHome, find_key_home
 from dpmiddleware.keys.interfaces import Clock, KeyRepository, KeyWrapper
-from dpmiddleware.keys.key import Key
 from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.provider import Health, KeyRingProvider
 from dpmiddleware.keys.ring import KeyRing
@@ -93,8 +91,8 @@ class DataProtection:
             raise ConfigurationError("a signed ring needs a name", hint='ring="shop", the same for all who share it')
         self._algorithm = _checked_algorithm(algorithm)
         self._auto_create_keys = auto_create_keys
-        self._lock = threading.Lock()
-        self._provider: KeyRingProvider | None = None
+        self.provider = KeyRingProvider(self._open_manager, clock=self.clock, policy=self.policy)
+        """Keeps the ring current."""
 
     # --- protectors -----------------------------------------------------------------------------------------
 
@@ -102,15 +100,11 @@ class DataProtection:
         """A protector for these purposes. No I/O."""
         if not purposes or not all(isinstance(purpose, str) for purpose in purposes):
             raise ConfigurationError("a protector needs purposes, as text", hint='create_protector("Shop.Cart", "v1")')
-        return DataProtector(self, (self.application, *purposes) if self.application else purposes)
+        return DataProtector(self.provider, (self.application, *purposes) if self.application else purposes)
 
     def current(self) -> KeyRing:
         """The ring; see `KeyRingProvider.current`."""
-        return (self._provider or self._open()).current()
-
-    def find(self, key_id: bytes) -> Key:
-        """A key by its 16 raw id bytes; see `KeyRingProvider.find`."""
-        return (self._provider or self._open()).find(key_id)
+        return self.provider.current()
 
     def now(self) -> datetime:
         """The clock's time."""
@@ -128,16 +122,11 @@ class DataProtection:
 
     def wait_is_due(self, key_id: bytes | None) -> bool:
         """See `KeyRingProvider.wait_is_due`."""
-        return self._provider is None or self._provider.wait_is_due(key_id)
+        return self.provider.wait_is_due(key_id)
 
     def wait(self, key_id: bytes | None) -> None:
         """See `KeyRingProvider.wait`."""
         self.provider.wait(key_id)
-
-    @property
-    def provider(self) -> KeyRingProvider:
-        """Keeps the ring current."""
-        return self._provider or self._open()
 
     @property
     def manager(self) -> KeyManager:
@@ -149,14 +138,8 @@ class DataProtection:
         """Where the keys are."""
         return self.manager.repository
 
-    def _open(self) -> KeyRingProvider:
-        """Put the parts together, at first use: where keys live may depend on the machine, and signers on files."""
-        with self._lock:
-            if self._provider is None:
-                self._provider = KeyRingProvider(self._open_manager())
-            return self._provider
-
     def _open_manager(self) -> KeyManager:
+        """Put the parts together, at first use: where keys live may depend on the machine, and signers on files."""
         repository, auto_create_keys = self._repository, self._auto_create_keys
         if repository is None:
             self.home = find_key_home()

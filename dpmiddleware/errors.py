@@ -11,6 +11,7 @@ do, may be empty). No message holds payload or key bytes; text from a store or a
 from __future__ import annotations
 
 from typing import ClassVar
+from uuid import UUID
 
 __all__ = [
     "ConfigurationError",
@@ -136,13 +137,23 @@ class NoUsableKeyError(KeyManagementError):
 
 
 class UnprotectError(DataProtectionError):
-    """A payload that is not opened. ``key_id``: the id that it names, as text; ``None`` where it names none."""
+    """A payload that is not opened. ``key_id``: the id that it names, as text or as its 16 raw bytes."""
 
     code = "unprotect"
 
-    def __init__(self, message: str, *, key_id: str | None = None, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.key_id = key_id
+    def __init__(self, message: str, *, key_id: str | bytes | None = None, hint: str = "") -> None:
+        Exception.__init__(self, message)  # not through the parent: refusing a forged payload has to be cheap
+        self.hint = hint
+        self._key_id = key_id
+
+    @property
+    def key_id(self) -> str | None:
+        """The key's id as text; ``None`` where the payload names none. Written out when asked: refusals are cheap."""
+        return str(UUID(bytes_le=self._key_id)) if isinstance(self._key_id, bytes) else self._key_id
+
+    @key_id.setter
+    def key_id(self, key_id: str | None) -> None:
+        self._key_id = key_id
 
 
 class MalformedPayloadError(UnprotectError):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import total_ordering
 
-__all__ = ["TICKS_PER_SECOND", "Instant"]
+__all__ = ["TICKS_PER_SECOND", "Instant", "ticks_of"]
 
 TICKS_PER_SECOND = 10_000_000
 _EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
@@ -46,9 +46,7 @@ class Instant:
     @classmethod
     def of(cls, moment: datetime) -> Instant:
         """An aware ``datetime`` as an instant."""
-        if moment.tzinfo is None:
-            raise ValueError("a datetime without a time zone names no instant")
-        return cls((moment - _EPOCH) // _MICROSECOND * 10)
+        return cls(ticks_of(moment))
 
     @classmethod
     def parse(cls, text: str) -> Instant:
@@ -91,6 +89,14 @@ class Instant:
 
     def __repr__(self) -> str:
         return f"Instant('{self}')"
+
+
+def ticks_of(moment: datetime) -> int:
+    """Ticks of an aware ``datetime``; ``ValueError`` where it has no time zone."""
+    if moment.tzinfo is None:
+        raise ValueError("a datetime without a time zone names no instant")
+    span = moment - _EPOCH
+    return (span.days * 86_400 + span.seconds) * TICKS_PER_SECOND + span.microseconds * 10
 
 
 def _fraction(digits: str | None) -> int:

@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
-from dpmiddleware.crypto.derivation import derive, prepare
+from dpmiddleware.crypto.derivation import derive, prepare, short_hmac
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import TamperedPayloadError, UnsupportedAlgorithmError
 
@@ -153,24 +153,25 @@ def _bind_cbc(suite: CbcHmac, master_key: bytes, label: bytes, head: bytes) -> B
     algorithm = suite.block_cipher()
     block = _block_size(suite)
     subkeys = prepare(master_key, label, context_header(suite), key_size + digest_size)
+    mac = short_hmac(digest)
     paddings = [bytes([n]) * n for n in range(block + 1)]
     start, first = len(head), len(head) + _MODIFIER
     shortest = first + 2 * block + digest_size
 
     def encrypt(plaintext: bytes) -> bytes:
         random = os.urandom(_MODIFIER + block)
-        keys = subkeys(random[:_MODIFIER])
-        iv = random[_MODIFIER:]
+        modifier, iv = random[:_MODIFIER], random[_MODIFIER:]
+        keys = subkeys(modifier)
         padded = plaintext + paddings[block - len(plaintext) % block]
         sealed = iv + Cipher(algorithm(keys[:key_size]), CBC(iv)).encryptor().update(padded)
-        return head + random[:_MODIFIER] + sealed + hmac.digest(keys[key_size:], sealed, digest)
+        return head + modifier + sealed + mac(keys[key_size:], sealed)
 
     def decrypt(payload: bytes) -> bytes:
         if len(payload) < shortest:
             raise _tampered()
         keys = subkeys(payload[start:first])
         sealed = payload[first:-digest_size]
-        if not hmac.compare_digest(hmac.digest(keys[key_size:], sealed, digest), payload[-digest_size:]):
+        if not hmac.compare_digest(mac(keys[key_size:], sealed), payload[-digest_size:]):
             raise _tampered()
         if len(sealed) % block:
             raise _tampered()

@@ -28,9 +28,11 @@ from typing import Final, Literal
 from uuid import UUID
 
 from dpmiddleware.errors import DataProtectionError, KeyManagementError, RepositoryError, UnknownKeyError
+from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.keys.key import Key
 from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.ring import KeyRing
+from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.telemetry import emit
 
 __all__ = ["Health", "KeyRingProvider"]
@@ -83,14 +85,25 @@ _providers: weakref.WeakSet[KeyRingProvider] = weakref.WeakSet()
 class KeyRingProvider:
     """Keeps the ring of one `KeyManager` current. Safe for threads, event loops and ``fork``; does no I/O when made.
 
+    manager: the manager, or a function that makes it when it is first needed; then ``clock`` and ``policy`` are given.
     start: runs a refresh; by default in a new daemon thread, in the simulated farm at once.
     """
 
-    def __init__(self, manager: KeyManager, *, start: Callable[[Callable[[], None]], None] = _in_thread) -> None:
-        self.manager = manager
-        self._monotonic = manager.clock.monotonic
+    def __init__(
+        self,
+        manager: KeyManager | Callable[[], KeyManager],
+        *,
+        clock: Clock | None = None,
+        policy: RotationPolicy | None = None,
+        start: Callable[[Callable[[], None]], None] = _in_thread,
+    ) -> None:
+        self._forget_threads()
+        self._manager = manager
+        self._clock = clock or self.manager.clock
+        self._policy = policy or self.manager.policy
+        self._monotonic = self._clock.monotonic
         self._start = start
-        self._poll = manager.policy.poll.total_seconds()
+        self._poll = self._policy.poll.total_seconds()
         self._ring: KeyRing | None = None
         self._failure: KeyManagementError | None = None
         self._missed = 0
@@ -99,7 +112,6 @@ class KeyRingProvider:
         self._next_attempt = float("-inf")
         self._next_heal = float("-inf")
         self._absent: dict[bytes, None] = {}
-        self._forget_threads()
         _providers.add(self)
 
     def _forget_threads(self) -> None:
@@ -107,6 +119,15 @@ class KeyRingProvider:
         self._lock = threading.Lock()
         self._flight: _Flight | None = None
         self._waiting = 0
+
+    @property
+    def manager(self) -> KeyManager:
+        """What reads and changes the ring."""
+        if not isinstance(self._manager, KeyManager):
+            with self._lock:
+                if not isinstance(self._manager, KeyManager):
+                    self._manager = self._manager()
+        return self._manager
 
     # --- what requests ask ----------------------------------------------------------------------------------
 
@@ -124,7 +145,7 @@ class KeyRingProvider:
 
     def now(self) -> datetime:
         """The clock's time, aware, UTC."""
-        return self.manager.clock.now()
+        return self._clock.now()
 
     def wait_is_due(self, key_id: bytes | None) -> bool:
         """Whether opening a payload of this key would wait; from memory, for the ASGI shell."""
@@ -192,7 +213,7 @@ class KeyRingProvider:
                 return key
             if asked and flight is not None and flight.succeeded:
                 self._remember_absent(key_id)
-        raise UnknownKeyError("the payload's key is not in the ring", key_id=str(UUID(bytes_le=key_id)))
+        raise UnknownKeyError("the payload's key is not in the ring", key_id=key_id)
 
     def _ask_again(self) -> tuple[bool, _Flight | None]:
         """(True, the check begun now), (False, one that began before), or (False, None): the budget is used up."""
@@ -226,7 +247,7 @@ class KeyRingProvider:
         return self._checked is None or self._monotonic() - self._checked > 2 * self._poll
 
     def _is_too_old(self) -> bool:
-        limit = self.manager.policy.max_stale
+        limit = self._policy.max_stale
         return (
             limit is not None
             and self._checked is not None

@@ -75,7 +75,7 @@ class DataProtector:
         associated_data(b"", purposes)  # refuses a purpose that cannot be encoded here, not at the first payload
         self._rings = rings
         self.purposes = purposes
-        self._bound: dict[bytes, tuple[AuthenticatedEncryptor, BoundEncryptor]] = {}
+        self._bound: dict[AuthenticatedEncryptor, BoundEncryptor] = {}
 
     def create_protector(self, *purposes: str) -> DataProtector:
         """A protector for a narrower purpose: these come after its own."""
@@ -92,10 +92,10 @@ class DataProtector:
 
         `KeyManagementError` where there is no ring or no key to protect with.
         """
+        encryptor = self._encryptor(self._rings.current().protecting_key())
         if isinstance(data, str):
-            return to_text(self.protect(encode_text(data)))
-        key = self._rings.current().protecting_key()
-        return self._encryptor(key).encrypt(data)
+            return to_text(encryptor.encrypt(encode_text(data)))
+        return encryptor.encrypt(data)
 
     def unprotect(self, data: _T) -> _T:
         """What `protect` was given.
@@ -130,17 +130,17 @@ class DataProtector:
 
     def _encryptor(self, key: Key) -> BoundEncryptor:
         """The key, made ready for these purposes; kept for next time."""
-        raw_id = key.id.bytes_le
         encryptor = key.encryptor
-        kept = self._bound.get(raw_id)
-        if kept is not None and kept[0] is encryptor:
-            return kept[1]
         if encryptor is None:
             raise UnusableKeyError(f"key {key.id} cannot be used: {key.problem}", key_id=str(key.id))
+        bound = self._bound.get(encryptor)
+        if bound is not None:
+            return bound
+        raw_id = key.id.bytes_le
         bound = encryptor.bind(associated_data(raw_id, self.purposes), pack(raw_id))
         if len(self._bound) >= _BOUND_KEYS:
             self._bound.pop(next(iter(self._bound)), None)
-        self._bound[raw_id] = (encryptor, bound)
+        self._bound[encryptor] = bound
         return bound
 
     def __repr__(self) -> str:

@@ -1,0 +1,44 @@
+"""``python -m benchmarks [name …]``: run the cases whose names contain one of the words, and print a table.
+
+Exit status 0; with ``--strict`` 1 if a promise was not kept in this run.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+
+from benchmarks import payloads
+from benchmarks.harness import Case, compare
+
+
+def all_cases() -> Iterator[Case]:
+    """Every case there is."""
+    yield from payloads.cases()
+
+
+def main(argv: list[str]) -> int:
+    """Run and print."""
+    logging.disable(logging.CRITICAL)
+    strict = "--strict" in argv
+    words = [word for word in argv if not word.startswith("--")]
+    print(f"{'case':34} {'peer':24} {'ratio':>6} {'10-90 %':>13} {'goal':>5}  {'µs':>7} {'peer µs':>8}")
+    kept = True
+    for case in all_cases():
+        if words and not any(word in case.name for word in words):
+            continue
+        result = compare(case)
+        kept &= result.holds
+        spread = f"{result.low:.2f}-{result.high:.2f}"
+        mark = " " if result.holds else "!"
+        print(
+            f"{case.name:34} {case.peer:24} {result.ratio:6.2f} {spread:>13} {case.goal:5.2f} {mark}"
+            f" {result.ours_us:7.1f} {result.theirs_us:8.1f}",
+            flush=True,
+        )
+    return 1 if strict and not kept else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,94 @@
+"""Compare two callables fairly on a noisy machine.
+
+Each round times one batch of each, in turns; what counts is the median over the rounds of the ratio within a round, so
+that a neighbour who slows the machine down slows both. Times in microseconds are printed for scale only.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["Case", "Result", "compare"]
+
+ROUNDS = 41
+BATCH_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """ours against theirs. ``goal``: the ratio (ours / theirs) that is promised; less is faster.
+
+    ``idle``: what both do anyway (an application without a session); its time is taken off both.
+    """
+
+    name: str
+    ours: Callable[[], object]
+    theirs: Callable[[], object]
+    goal: float
+    peer: str
+    idle: Callable[[], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The median ratio, its 10th and 90th percentile, and microseconds a call for scale."""
+
+    case: Case
+    ratio: float
+    low: float
+    high: float
+    ours_us: float
+    theirs_us: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the promise was kept in this run."""
+        return self.ratio <= self.case.goal
+
+
+def compare(case: Case, rounds: int = ROUNDS) -> Result:
+    """Run one case."""
+    calls = [case.ours, case.theirs, *([case.idle] if case.idle else [])]
+    sizes = [_batch_size(call) for call in calls]
+    ratios, ours, theirs = [], [], []
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(rounds):
+            order = range(len(calls)) if number % 2 else reversed(range(len(calls)))
+            times = {i: _time(calls[i], sizes[i]) for i in order}
+            idle = times.get(2, 0.0)
+            ours.append(times[0] - idle)
+            theirs.append(times[1] - idle)
+            ratios.append(ours[-1] / max(theirs[-1], 1e-9))
+    finally:
+        gc.enable()
+    deciles = statistics.quantiles(ratios, n=10)
+    return Result(
+        case,
+        statistics.median(ratios),
+        deciles[0],
+        deciles[-1],
+        statistics.median(ours) * 1e6,
+        statistics.median(theirs) * 1e6,
+    )
+
+
+def _batch_size(call: Callable[[], object]) -> int:
+    """How many calls take about `BATCH_SECONDS`."""
+    size = 1
+    while (spent := _time(call, size) * size) < BATCH_SECONDS / 2:
+        size = max(2 * size, int(size * BATCH_SECONDS / 2 / max(spent, 1e-7)))
+    return size
+
+
+def _time(call: Callable[[], object], size: int) -> float:
+    """Seconds a call, over one batch."""
+    began = time.perf_counter()
+    for _ in range(size):
+        call()
+    return (time.perf_counter() - began) / size
