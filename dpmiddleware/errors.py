@@ -142,7 +142,7 @@ class UnprotectError(DataProtectionError):
     code = "unprotect"
 
     def __init__(self, message: str, *, key_id: str | bytes | None = None, hint: str = "") -> None:
-        Exception.__init__(self, message)  # not through the parent: refusing a forged payload has to be cheap
+        # not through the parents (BaseException.__new__ keeps the message): a forged payload has to be cheap to refuse
         self.hint = hint
         self._key_id = key_id
 

@@ -44,6 +44,7 @@ _SECONDS_BETWEEN_ATTEMPTS: Final = 1.0
 """Of a first load that failed, and of checks that unknown ids cause."""
 _REMEMBERED_IDS: Final = 4096
 _MISSED_POLLS: Final = 3
+_NOT_THERE: Final = "the payload's key is not in the ring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,11 @@ class KeyRingProvider:
     def find(self, key_id: bytes) -> Key:
         """The key with these 16 raw id bytes. `UnknownKeyError` where the ring, checked again if need be, has none."""
         key = self.current().find(key_id)
-        return self._healed(key_id) if key is None else key
+        if key is not None:
+            return key
+        if key_id in self._absent:
+            raise UnknownKeyError(_NOT_THERE, key_id=key_id)
+        return self._healed(key_id)
 
     def now(self) -> datetime:
         """The clock's time, aware, UTC."""
@@ -203,17 +208,16 @@ class KeyRingProvider:
 
     def _healed(self, key_id: bytes) -> Key:
         """Look once more whether somebody has just made the key that a payload names."""
-        if key_id not in self._absent:
-            asked, flight = self._ask_again()
-            if flight is not None and not _on_event_loop():
-                self._join(flight)
-            ring = self._ring
-            key = None if ring is None else ring.find(key_id)
-            if key is not None:
-                return key
-            if asked and flight is not None and flight.succeeded:
-                self._remember_absent(key_id)
-        raise UnknownKeyError("the payload's key is not in the ring", key_id=key_id)
+        asked, flight = self._ask_again()
+        if flight is not None and not _on_event_loop():
+            self._join(flight)
+        ring = self._ring
+        key = None if ring is None else ring.find(key_id)
+        if key is not None:
+            return key
+        if asked and flight is not None and flight.succeeded:
+            self._remember_absent(key_id)
+        raise UnknownKeyError(_NOT_THERE, key_id=key_id)
 
     def _ask_again(self) -> tuple[bool, _Flight | None]:
         """(True, the check begun now), (False, one that began before), or (False, None): the budget is used up."""
