@@ -108,6 +108,10 @@ class KeyManager:
         plain = not wrappers if allow_plain is None else allow_plain
         self._reader = KeyReader(repository, ring, self.wrappers, allow_plain=plain, verifier=verifier)
 
+    def forget_threads(self) -> None:
+        """In the child of a fork a lock may be held by nobody."""
+        self._reader.forget_threads()
+
     def now(self) -> Instant:
         """The clock's time."""
         return Instant.of(self.clock.now())

@@ -116,10 +116,16 @@ class KeyRingProvider:
         _providers.add(self)
 
     def _forget_threads(self) -> None:
-        """Also in the child of a fork, where no other thread lives on and a lock may be held by nobody."""
+        """Nobody waits, nothing is under way."""
         self._lock = threading.Lock()
         self._flight: _Flight | None = None
         self._waiting = 0
+
+    def after_fork(self) -> None:
+        """In the child: the ring is good, whatever had to do with threads is not."""
+        self._forget_threads()
+        if isinstance(self._manager, KeyManager):
+            self._manager.forget_threads()
 
     @property
     def manager(self) -> KeyManager:
@@ -347,7 +353,7 @@ def _on_event_loop() -> bool:
 
 def _after_fork() -> None:
     for provider in list(_providers):
-        provider._forget_threads()  # noqa: SLF001
+        provider.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

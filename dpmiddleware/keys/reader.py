@@ -11,6 +11,7 @@ Before: `dpmiddleware.repositories`, `dpmiddleware.keys.document`, `dpmiddleware
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -31,7 +32,7 @@ from dpmiddleware.keys.document import (
     may_be_revocation,
     secret_of,
 )
-from dpmiddleware.keys.interfaces import DocumentVerifier, KeyRepository, KeyWrapper, StoredDocument
+from dpmiddleware.keys.interfaces import DocumentVerifier, KeyRepository, KeyWrapper, Snapshot, StoredDocument
 from dpmiddleware.keys.key import Key, Revocation, apply_revocations
 from dpmiddleware.keys.xml import SIGNATURE
 from dpmiddleware.telemetry import emit
@@ -60,6 +61,7 @@ class Reading:
     keys: with their revocations applied, and those that this process knew and the store has lost.
     revocations: all that hold. set_aside: what is not used. signed: whether an admitted document carries a signature.
     lost: keys that this process has read before and that are gone, without having been revoked.
+    documents: the documents that are used, and what each says (keys without revocations applied).
     lost_revocation, unreadable: what could not be read and may be a revocation, may be a key; "" if there is no such.
     """
 
@@ -71,6 +73,7 @@ class Reading:
     lost: tuple[Key, ...] = ()
     lost_revocation: str = ""
     unreadable: str = ""
+    documents: tuple[tuple[StoredDocument, Key | Revocation], ...] = ()
 
     @property
     def refused(self) -> tuple[SetAside, ...]:
@@ -82,6 +85,9 @@ class Reading:
 class _Admitted:
     item: Key | Revocation
     signed: bool
+
+
+_Pairs = list[tuple[StoredDocument, _Admitted]]
 
 
 class KeyReader:
@@ -105,6 +111,11 @@ class KeyReader:
         self._keys: dict[str, Key] = {}
         self._revocations: dict[Revocation, None] = {}
         self._reported: set[tuple[str, str]] = set()
+        self.forget_threads()
+
+    def forget_threads(self) -> None:
+        """In the child of a fork a lock may be held by nobody."""
+        self._one_at_a_time = threading.Lock()
 
     @property
     def revocations(self) -> tuple[Revocation, ...]:
@@ -116,10 +127,14 @@ class KeyReader:
 
         A revocation once read holds until the process ends. A key that cannot be unwrapped is kept, unusable.
         """
-        snapshot = self._repository.read()
-        admitted, aside = self._admit_all(snapshot.documents)
-        self._revocations.update(dict.fromkeys(a.item for a in admitted if isinstance(a.item, Revocation)))
-        found = _one_of_each(a.item for a in admitted if isinstance(a.item, Key))
+        with self._one_at_a_time:  # an older snapshot must not look like a loss to one who has seen a newer one
+            return self._walk(self._repository.read())
+
+    def _walk(self, snapshot: Snapshot) -> Reading:
+        pairs, aside = self._admit_all(snapshot.documents)
+        items = [admitted.item for _, admitted in pairs]
+        self._revocations.update(dict.fromkeys(item for item in items if isinstance(item, Revocation)))
+        found = _one_of_each(item for item in items if isinstance(item, Key))
         keys = apply_revocations(self._with_lost(found), tuple(self._revocations))
         lost = tuple(key for key in keys if str(key.id) not in found and key.revocation is None)
         self._keys = {str(key.id): key for key in keys}
@@ -130,16 +145,18 @@ class KeyReader:
             keys,
             tuple(self._revocations),
             tuple(aside),
-            any(a.signed for a in admitted),
+            any(admitted.signed for _, admitted in pairs),
             lost,
             _first(unread, may_be_revocation),
             _first(unread, may_be_key),
+            tuple((stored, admitted.item) for stored, admitted in pairs),
         )
 
-    def _admit_all(self, stored: Iterable[StoredDocument]) -> tuple[list[_Admitted], list[SetAside]]:
+    def _admit_all(self, stored: Iterable[StoredDocument]) -> tuple[_Pairs, list[SetAside]]:
         """Every document admitted or set aside; what is remembered are the admitted ones of this walk."""
         known: dict[bytes, _Admitted] = {}
-        admitted, aside = [], []
+        admitted: _Pairs = []
+        aside: list[SetAside] = []
         for one in stored:
             digest = hashlib.sha256(one.data).digest()
             try:
@@ -150,7 +167,7 @@ class KeyReader:
             except DocumentSignatureError as error:
                 aside.append(SetAside(one, str(error), refused=True))
             else:
-                admitted.append(entry)
+                admitted.append((one, entry))
                 if isinstance(entry.item, Revocation) or entry.item.usable:
                     known[digest] = entry
         self._known = known
