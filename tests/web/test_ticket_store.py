@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 import time
@@ -11,12 +10,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from redis.exceptions import ConnectionError  # noqa: A004 (redis has its own)
 
 from dpmiddleware.errors import ConfigurationError, RepositoryError
 from dpmiddleware.web.ticket_store import MemoryTicketStore, RedisTicketStore, entry_name, new_key, ticket_store_from
+from tests.servers import Server
 
-REDIS = os.environ.get("DPM_TEST_REDIS", "redis://127.0.0.1:6379/0")
 HOUR = timedelta(hours=1)
 Store = MemoryTicketStore | RedisTicketStore
 
@@ -27,12 +25,9 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
         yield MemoryTicketStore()
         return
     prefix = f"test-tickets-{secrets.token_hex(6)}:"
-    made = RedisTicketStore(f"{REDIS}?key={prefix}")
+    server: Server = request.getfixturevalue("redis_server")
+    made = RedisTicketStore(f"{server.address}?key={prefix}")
     client: Any = made._redis
-    try:
-        client.ping()
-    except ConnectionError:
-        pytest.skip(f"no Redis at {REDIS}")
     yield made
     for name in client.scan_iter(f"{prefix}*"):
         client.delete(name)

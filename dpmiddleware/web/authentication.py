@@ -1,0 +1,381 @@
+"""Cookie authentication as ASP.NET Core does it: sign in, sign out, authenticate, renew, challenge, forbid.
+
+Written without I/O (see `dpmiddleware.web.steps`): what a step needs (a ticket from the store, an event of the
+application) it yields as a `Call`, and is sent the answer.
+
+What the application says (`sign_in`, `sign_out`, `challenge`, `forbid`) is noted and done when the response starts:
+so nothing in between has to wait, and the last word counts. A ticket is read when somebody looks at the user; a
+request in which nobody does costs nothing and renews nothing.
+
+Before: `dpmiddleware.web.ticket_cookie`. After: `dpmiddleware.wsgi`, `dpmiddleware.asgi`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, NamedTuple, Protocol
+
+from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.errors import ConfigurationError, KeyManagementError
+from dpmiddleware.web import redirects
+from dpmiddleware.web.authentication_events import (
+    SignedInContext,
+    SigningInContext,
+    SigningOutContext,
+    SlidingExpirationContext,
+    ValidatePrincipalContext,
+)
+from dpmiddleware.web.authentication_options import CookieAuthenticationOptions
+from dpmiddleware.web.caching import Headers, with_cookies
+from dpmiddleware.web.claims import Principal
+from dpmiddleware.web.return_urls import WebRequest, is_local
+from dpmiddleware.web.steps import Call, Steps, drive
+from dpmiddleware.web.ticket import AuthenticationProperties, Ticket
+from dpmiddleware.web.ticket_cookie import ReadTicket, TicketCookie
+
+__all__ = ["AuthenticateResult", "BoundSession", "CookieAuthentication", "CookieAuthenticator", "Outcome"]
+
+_NO_CACHE: Final = {
+    "cache-control": "no-cache,no-store",
+    "pragma": "no-cache",
+    "expires": "Thu, 01 Jan 1970 00:00:00 GMT",
+}
+
+
+class AuthenticateResult(NamedTuple):
+    """What a request's cookie said: a ticket, nothing (no cookie), or why it does not count."""
+
+    ticket: Ticket | None = None
+    failure: str | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether there is a ticket that counts."""
+        return self.ticket is not None
+
+
+class BoundSession(Protocol):
+    """The session that goes with a sign-in; `dpmiddleware.web.session.Session` is one."""
+
+    def renew(self, subject: str | None = None) -> None:
+        """Somebody signed in."""
+        ...
+
+    def empty(self) -> None:
+        """Somebody signed out."""
+        ...
+
+
+class Outcome(NamedTuple):
+    """What to answer. replaces_body: the response is a redirect now, and what the application wrote does not count."""
+
+    status: int
+    headers: Headers
+    replaces_body: bool = False
+
+
+class _Asked(NamedTuple):
+    """One call of ``sign_in`` (with a principal), ``sign_out``, ``challenge`` or ``forbid``."""
+
+    what: str
+    properties: AuthenticationProperties
+    principal: Principal = Principal()
+    subject: str | None = None
+
+
+class CookieAuthenticator:
+    """Cookie authentication of one application; makes a `CookieAuthentication` for each request."""
+
+    def __init__(self, data_protection: DataProtection, options: CookieAuthenticationOptions | None = None) -> None:
+        self.options = options or CookieAuthenticationOptions()
+        self.cookie = TicketCookie(data_protection, self.options)
+        self._clock = self.options.clock or data_protection.clock
+
+    def begin(
+        self, request: WebRequest, *, session: Callable[[], BoundSession | None] = lambda: None
+    ) -> CookieAuthentication:
+        """Cookie authentication of one request. ``session``: finds the session that goes with it, when it is needed."""
+        return CookieAuthentication(self, request, self._clock.now(), session)
+
+    def key_ids(self, header: bytes) -> list[bytes]:
+        """The key ids that a request's cookie names in clear."""
+        return self.cookie.key_ids(header)
+
+    def must_read_ahead(self, header: bytes) -> bool:
+        """Whether a ticket is there whose reading may wait for a store or an event: not on an event loop, then."""
+        events, store = self.options.events, self.options.store
+        handlers = (events.handler(name) for name in ("validate_principal", "check_sliding_expiration"))
+        return (store is not None or any(handlers)) and self.cookie.is_in(header)
+
+
+class CookieAuthentication:
+    """Cookie authentication of one request, in the hands of a shell and of the application.
+
+    failure: an outage that was met while reading ahead; whoever then looks at the user meets it too.
+    """
+
+    def __init__(
+        self,
+        authenticator: CookieAuthenticator,
+        request: WebRequest,
+        now: datetime,
+        session: Callable[[], BoundSession | None],
+    ) -> None:
+        self.authenticator = authenticator
+        self.request = request
+        self.touched = False
+        self.failure: KeyManagementError | None = None
+        self._now = now
+        self._session = session
+        self._found: ReadTicket | None = None
+        self._result: AuthenticateResult | None = None
+        self._renewal: Ticket | None = None
+        self._asked: list[_Asked] = []
+        self._target: str | None = None
+
+    # --- for the application --------------------------------------------------------------------------------
+
+    @property
+    def result(self) -> AuthenticateResult:
+        """What the cookie said. `KeyManagementError` where there is no ring, or the store cannot be reached."""
+        self.touched = True
+        if self.failure is not None:
+            raise self.failure
+        try:
+            return drive(self.authenticate())
+        except KeyManagementError as error:
+            self.failure = error
+            raise
+
+    @property
+    def principal(self) -> Principal:
+        """Who the user is: as the cookie says, or as this request signed in or out; nobody is ``Principal()``."""
+        for asked in reversed(self._asked):
+            if asked.what in {"sign_in", "sign_out"}:
+                return asked.principal
+        ticket = self.result.ticket
+        return Principal() if ticket is None else ticket.principal
+
+    @property
+    def subject(self) -> str | None:
+        """Whose sessions may be read in this request: that of the cookie's user; ``None`` for nobody."""
+        ticket = self.result.ticket
+        return None if ticket is None else ticket.principal.subject
+
+    def sign_in(self, principal: Principal, properties: AuthenticationProperties | None = None) -> None:
+        """Sign ``principal`` in when the response starts; from now on they are the user of this request.
+
+        The session gets a new id and loses its CSRF token; somebody else's is emptied.
+        """
+        if self.authenticator.options.require_authenticated_sign_in and not principal.is_authenticated:
+            raise ConfigurationError(
+                "a principal who is not authenticated cannot sign in",
+                hint="give the first identity an authentication_type, or say require_authenticated_sign_in=False",
+            )
+        session = self._session()
+        if session is not None:
+            session.renew(principal.subject)
+        self._ask("sign_in", properties, principal, principal.subject)
+
+    def sign_out(self, properties: AuthenticationProperties | None = None) -> None:
+        """Sign the user out when the response starts: the cookie ends, and the ticket in the session store."""
+        session = self._session()
+        if session is not None:
+            session.empty()
+        self._ask("sign_out", properties)
+
+    def challenge(self, properties: AuthenticationProperties | None = None) -> None:
+        """Send the browser to sign in, where the response's status is 401. ``redirect_uri``: where to return to."""
+        self._ask("challenge", properties)
+
+    def forbid(self, properties: AuthenticationProperties | None = None) -> None:
+        """Say that the user may not, where the response's status is 403."""
+        self._ask("forbid", properties)
+
+    def _ask(
+        self,
+        what: str,
+        properties: AuthenticationProperties | None,
+        principal: Principal = Principal(),  # noqa: B008 (nobody; immutable)
+        subject: str | None = None,
+    ) -> None:
+        self.touched = True
+        asked = AuthenticationProperties() if properties is None else properties.copy()
+        self._asked.append(_Asked(what, asked, principal, subject))
+
+    # --- reading --------------------------------------------------------------------------------------------
+
+    def authenticate(self) -> Steps[AuthenticateResult]:
+        """Read the ticket, once; slide it; ask the application whether it still counts."""
+        if self._result is None:
+            self._result = yield from self._authenticate()
+        return self._result
+
+    def _authenticate(self) -> Steps[AuthenticateResult]:
+        read = yield from self._read()
+        ticket = read.ticket
+        if ticket is None:
+            return AuthenticateResult(None, read.failure)
+        yield from self._slide(ticket)
+        context = ValidatePrincipalContext(
+            self.request.native, self._scheme, ticket.principal, ticket.properties.copy()
+        )
+        yield from self._event("validate_principal", context)
+        if context.principal is None:
+            self._renewal = None
+            return AuthenticateResult(None, "No principal.")
+        ticket = Ticket(self._scheme, context.principal, context.properties)
+        if context.should_renew:
+            self._renew_later(ticket)
+        return AuthenticateResult(ticket)
+
+    def _read(self) -> Steps[ReadTicket]:
+        if self._found is None:
+            self._found = yield from self.authenticator.cookie.read(self.request.cookies, self._now)
+        return self._found
+
+    def _slide(self, ticket: Ticket) -> Steps[None]:
+        issued, expires = ticket.properties.issued_utc, ticket.properties.expires_utc
+        options = self.authenticator.options
+        if issued is None or expires is None or not options.sliding_expiration:
+            return
+        if ticket.properties.allow_refresh is False:
+            return
+        elapsed, remaining = self._now - issued, expires - self._now
+        context = SlidingExpirationContext(
+            self.request.native,
+            self._scheme,
+            ticket.principal,
+            ticket.properties.copy(),
+            elapsed,
+            remaining,
+            should_renew=remaining < elapsed,
+        )
+        yield from self._event("check_sliding_expiration", context)
+        if context.should_renew:
+            self._renew_later(ticket)
+
+    def _renew_later(self, ticket: Ticket) -> None:
+        """Note a renewal: the ticket's own lifetime again, from now on. One without dates has none to renew."""
+        properties = ticket.properties.copy()
+        issued, expires = properties.issued_utc, properties.expires_utc
+        if issued is None or expires is None:
+            return
+        properties.issued_utc, properties.expires_utc = self._now, self._now + (expires - issued)
+        self._renewal = Ticket(self._scheme, ticket.principal, properties)
+
+    # --- answering ------------------------------------------------------------------------------------------
+
+    def finish(self, status: int, headers: Headers, endpoint: object = None) -> Steps[Outcome]:
+        """What to answer in place of ``status`` and ``headers``; called once, before the response starts.
+
+        endpoint: the function that served the request, for its mark (`api`). `KeyManagementError` where there is no
+        ring or the store cannot be reached, `CookieTooLargeError` where the ticket does not fit.
+        """
+        if not self.touched:
+            return Outcome(status, headers)
+        if self.failure is not None:
+            raise self.failure
+        lines: list[str] | None = None
+        for asked in self._asked:
+            if asked.what == "sign_in":
+                lines = yield from self._sign_in(asked)
+            elif asked.what == "sign_out":
+                lines = yield from self._sign_out(asked.properties)
+        if lines is None:
+            lines = yield from self._renew()
+        if lines is not None:
+            headers = [header for header in headers if header[0].lower() not in _NO_CACHE]
+            headers += _NO_CACHE.items()
+        answer = with_cookies(headers, lines or ())
+        redirect = self._redirect(status)
+        if redirect is None:
+            return Outcome(status, answer)
+        decision = yield from redirects.decide(redirect, self.request, self.authenticator.options, status, endpoint)
+        return Outcome(decision.status, redirects.with_location(answer, decision), decision.status != status)
+
+    def _redirect(self, status: int) -> redirects.Redirect | None:
+        """Where this request is to go instead; ``None``: nowhere."""
+        asked = {each.what: each.properties for each in self._asked}
+        if status == 200 and self._target is not None:
+            return redirects.Redirect("redirect_to_return_url", self._target, AuthenticationProperties())
+        options = self.authenticator.options
+        for on, what, event, path in (
+            (401, "challenge", "redirect_to_login", options.login_path),
+            (403, "forbid", "redirect_to_access_denied", options.access_denied_path),
+        ):
+            if status == on and what in asked:
+                return_url = asked[what].redirect_uri or self.request.url
+                target = self.request.redirect_to(path, options.return_url_parameter, return_url)
+                return redirects.Redirect(event, target, asked[what])
+        return None
+
+    def _sign_in(self, asked: _Asked) -> Steps[list[str]]:
+        options, cookie, properties = self.authenticator.options, self.authenticator.cookie, asked.properties
+        old = yield from self._read()
+        issued = properties.issued_utc
+        if issued is None:
+            issued = properties.issued_utc = self._now
+        if properties.expires_utc is None:
+            properties.expires_utc = issued + options.expire_time_span
+        context = SigningInContext(self.request.native, self._scheme, asked.principal, properties, cookie.settings)
+        yield from self._event("signing_in", context)
+        self._follow(asked, context.principal)
+        properties, ends = context.properties, None
+        if properties.is_persistent:
+            ends = properties.expires_utc or issued + options.expire_time_span
+        ticket = Ticket(self._scheme, context.principal, properties)
+        carried, key = yield from cookie.keep(ticket, self._now, old.key)
+        self._found = ReadTicket(ticket, key=key)
+        lines = cookie.seal(carried, self.request, context.cookie, ends)
+        signed_in = SignedInContext(self.request.native, self._scheme, context.principal, properties)
+        yield from self._event("signed_in", signed_in)
+        self._aim(properties, options.login_path)
+        return lines
+
+    def _follow(self, asked: _Asked, principal: Principal) -> None:
+        """The session goes with the principal that an event put in place of the one who signed in."""
+        session = self._session() if principal.subject != asked.subject else None
+        if session is not None:
+            session.renew(principal.subject)
+
+    def _sign_out(self, properties: AuthenticationProperties) -> Steps[list[str]]:
+        cookie = self.authenticator.cookie
+        read = yield from self._read()
+        yield from cookie.forget(read.key)
+        self._found = ReadTicket()
+        context = SigningOutContext(self.request.native, self._scheme, properties, cookie.settings)
+        yield from self._event("signing_out", context)
+        self._aim(properties, self.authenticator.options.logout_path)
+        return cookie.delete(self.request, context.cookie)
+
+    def _renew(self) -> Steps[list[str] | None]:
+        """The renewed cookie; ``None`` where none is due, or the ticket was taken out of the store meanwhile."""
+        if self._renewal is None:
+            return None
+        cookie, properties = self.authenticator.cookie, self._renewal.properties
+        read = yield from self._read()
+        ticket = yield from cookie.renew(self._renewal, self._now, read.key)
+        if ticket is None:
+            return None
+        ends = properties.expires_utc if properties.is_persistent else None
+        return cookie.seal(ticket, self.request, cookie.settings, ends)
+
+    def _aim(self, properties: AuthenticationProperties, path: str) -> None:
+        """Where to go after signing in or out: where the application says, else at ``path`` the client's return URL."""
+        self._target = properties.redirect_uri or None
+        if self._target is None and self.request.is_at(path):
+            wanted = self.request.parameter(self.authenticator.options.return_url_parameter)
+            self._target = wanted if wanted is not None and is_local(wanted) else None
+
+    # --- events ---------------------------------------------------------------------------------------------
+
+    def _event(self, name: str, context: object) -> Steps[None]:
+        handler = self.authenticator.options.events.handler(name)
+        if handler is not None:
+            yield Call(handler, (context,))
+
+    @property
+    def _scheme(self) -> str:
+        return self.authenticator.options.scheme

@@ -1,0 +1,81 @@
+"""Redirects of cookie authentication: decided here, with the application's say.
+
+==========================  ===============  =======================================================================
+where to                    a browser        a program (a script's call; for the first two also an API)
+==========================  ===============  =======================================================================
+the login page              302 + Location   401 + Location
+the access-denied page      302 + Location   403 + Location
+back, after signing in/out  302 + Location   200 + Location
+==========================  ===============  =======================================================================
+
+An API is a route marked `api`, or what ``is_api_request`` says; what a client accepts is not asked.
+
+Before: `dpmiddleware.web.authentication`. After: `dpmiddleware.wsgi`, `dpmiddleware.asgi`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dpmiddleware.web.authentication_events import RedirectContext
+from dpmiddleware.web.authentication_options import CookieAuthenticationOptions, is_api
+from dpmiddleware.web.caching import Headers
+from dpmiddleware.web.return_urls import WebRequest, location
+from dpmiddleware.web.steps import Call, Steps
+from dpmiddleware.web.ticket_properties import AuthenticationProperties
+
+__all__ = ["Decision", "Redirect", "decide", "with_location"]
+
+RETURN: str = "redirect_to_return_url"
+
+
+class Redirect(NamedTuple):
+    """A wish to redirect. event: the name of the event that may change it."""
+
+    event: str
+    target: str
+    properties: AuthenticationProperties
+
+
+class Decision(NamedTuple):
+    """What came of it."""
+
+    status: int
+    location: str | None
+
+
+def decide(
+    redirect: Redirect,
+    request: WebRequest,
+    options: CookieAuthenticationOptions,
+    status: int,
+    endpoint: object,
+) -> Steps[Decision]:
+    """Redirect, or leave ``status`` as it is because a program asks; then the application's event."""
+    is_call = request.is_ajax
+    if redirect.event != RETURN and not is_call:
+        is_call = yield from _is_api(request, options, endpoint)
+    wanted = status if is_call else 302
+    context = RedirectContext(
+        request.native, options.scheme, redirect.properties, redirect.target, wanted, is_api=is_call
+    )
+    handler = options.events.handler(redirect.event)
+    if handler is not None:
+        yield Call(handler, (context,))
+    return Decision(status if context.status is None else context.status, context.redirect_uri)
+
+
+def with_location(headers: Headers, decision: Decision) -> Headers:
+    """The headers with the decision's ``Location``, fit for a header."""
+    if decision.location is None:
+        return headers
+    kept = [header for header in headers if header[0].lower() != "location"]
+    return [*kept, ("location", location(decision.location))]
+
+
+def _is_api(request: WebRequest, options: CookieAuthenticationOptions, endpoint: object) -> Steps[bool]:
+    mark = is_api(endpoint)
+    if mark is not None or options.is_api_request is None:
+        return bool(mark)
+    answer = yield Call(options.is_api_request, (request.native,))
+    return bool(answer)

@@ -1,0 +1,86 @@
+r"""Where to send a browser: which return URLs are ours, and what may stand in ``Location``.
+
+    Location := path-absolute, or a URI that the application itself gave; ASCII without spaces
+    challenge := path base ‖ login path ‖ "?" ‖ parameter ‖ "=" ‖ percent-encoded path and query of the request
+
+A return URL comes from the client. It counts if it is a path on this host: ``/`` and then neither ``/`` nor ``\``,
+without control characters, which browsers drop (``/<TAB>/evil.example`` would become ``//evil.example``).
+
+After: `dpmiddleware.web.authentication`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote
+
+__all__ = ["AJAX", "WebRequest", "is_local", "location"]
+
+AJAX: Final = "XMLHttpRequest"
+_REQUESTED_WITH: Final = "x-requested-with"
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+_PATH: Final = "/:@!$&'()*+,;=~"
+_URI: Final = _PATH + "%?#[]"
+_MAX_FIELDS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class WebRequest:
+    """What cookie authentication has to know of a request, in no framework's terms.
+
+    cookies: its Cookie headers, joined with ``; ``. path_base, path: decoded; where the application is mounted, and
+    what follows. query: as it came, without ``?``. requested_with: ``X-Requested-With``. native: what events are given
+    (environ, scope, the framework's request).
+    """
+
+    cookies: bytes = b""
+    https: bool = False
+    path_base: str = ""
+    path: str = "/"
+    query: str = ""
+    requested_with: str = ""
+    native: Any = None
+
+    @property
+    def is_ajax(self) -> bool:
+        """Whether a script asks: the header, or a query parameter of its name, says exactly ``XMLHttpRequest``."""
+        return self.requested_with == AJAX or self.parameter(_REQUESTED_WITH) == AJAX
+
+    @property
+    def url(self) -> str:
+        """Path and query, percent-encoded: what a return URL says."""
+        path = quote(self.path_base + self.path, safe=_PATH, errors="surrogatepass")
+        query = quote(self.query, safe=_URI, errors="surrogatepass")
+        return f"{path}?{query}" if query else path
+
+    def parameter(self, name: str) -> str | None:
+        """The query parameter ``name`` (in any case), decoded; ``None`` where it is not there, or there twice."""
+        try:
+            fields = parse_qsl(self.query, keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="replace")
+        except ValueError:
+            return None
+        values = [value for key, value in fields if key.lower() == name.lower()]
+        return values[0] if len(values) == 1 else None
+
+    def is_at(self, path: str) -> bool:
+        """Whether the request is for ``path`` within the application: without case, a trailing slash counts."""
+        return self.path.lower() == path.lower()
+
+    def redirect_to(self, path: str, parameter: str, return_url: str) -> str:
+        """A path of the application, with where to return to in its query."""
+        target = quote(self.path_base + path, safe=_PATH, errors="surrogatepass")
+        return f"/{target.lstrip('/')}?{quote(parameter, safe='')}={quote(return_url, safe='', errors='surrogatepass')}"
+
+
+def is_local(url: str) -> bool:
+    """Whether a decoded return URL stays on this host."""
+    if _CONTROL.search(url):
+        return False
+    return url == "/" or (len(url) > 1 and url[0] == "/" and url[1] not in "/\\")
+
+
+def location(uri: str) -> str:
+    r"""A URI as it may stand in a header: what is not ASCII, white space, quotes and ``\`` percent-encoded."""
+    return quote(uri, safe=_URI, errors="surrogatepass")

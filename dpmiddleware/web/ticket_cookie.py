@@ -1,0 +1,150 @@
+"""`TicketCookie`: read a sign-in ticket from a request; write it to the client, or to a store and its key there. ::
+
+    cookie value := base64url of a payload, purposes "…CookieAuthenticationMiddleware", scheme, "v2"; inside: a ticket
+    with a session store, that ticket is a reference: one claim "…Cookies-SessionId", the key of the real one
+
+Before: `dpmiddleware.web.protected_cookie`, `dpmiddleware.web.ticket`. After: `dpmiddleware.web.authentication`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from dpmiddleware import purposes, telemetry
+from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.errors import UnprotectError
+from dpmiddleware.protection.protector import DataProtector
+from dpmiddleware.web.authentication_options import CookieAuthenticationOptions
+from dpmiddleware.web.claims import LOCAL_AUTHORITY, Claim, Identity, Principal
+from dpmiddleware.web.cookies import CookieSettings, find
+from dpmiddleware.web.protected_cookie import ProtectedCookie
+from dpmiddleware.web.return_urls import WebRequest
+from dpmiddleware.web.steps import Call, Steps
+from dpmiddleware.web.ticket import AuthenticationProperties, Ticket
+from dpmiddleware.web.ticket_store import entry_name, new_key
+
+__all__ = ["SESSION_ID_CLAIM", "ReadTicket", "TicketCookie"]
+
+SESSION_ID_CLAIM: Final = "Microsoft.AspNetCore.Authentication.Cookies-SessionId"
+"""The type of the claim that names a ticket in the session store; ASP.NET Core's."""
+
+
+class ReadTicket(NamedTuple):
+    """What a request's cookie held: a ticket, nothing at all, or why it does not count. key: in the session store."""
+
+    ticket: Ticket | None = None
+    failure: str | None = None
+    key: str | None = None
+
+
+class TicketCookie:
+    """The sign-in cookie of one scheme, and the session store behind it where there is one."""
+
+    def __init__(self, data_protection: DataProtection, options: CookieAuthenticationOptions) -> None:
+        self.settings = options.cookie_settings
+        self._options = options
+        self._data_protection = data_protection
+        self._protector = data_protection.create_protector(*purposes.authentication_cookie(options.scheme))
+        self._cookie = ProtectedCookie(self.settings, self._protector, ring=data_protection.ring)
+
+    def is_in(self, header: bytes) -> bool:
+        """Whether a Cookie header brings something under the cookie's name."""
+        return bool(find(header, self.settings.name, 1))
+
+    def key_ids(self, header: bytes) -> list[bytes]:
+        """The key ids that a request's cookie names in clear."""
+        return self._cookie.key_ids(header)
+
+    def read(self, header: bytes, now: datetime) -> Steps[ReadTicket]:
+        """The ticket of a request, if it still holds at ``now``. The failures are ASP.NET Core's."""
+        store, key = self._options.store, None
+        if not self.is_in(header):
+            return ReadTicket()
+        ticket = self._cookie.open(header, Ticket.deserialize).content
+        if ticket is None:
+            return ReadTicket(failure="Unprotect ticket failed")
+        if store is not None:
+            key = ticket.principal.value(SESSION_ID_CLAIM)
+            if key is None:
+                return ReadTicket(failure="SessionId missing")
+            value = yield Call(store.get, (entry_name(key),))
+            ticket = None if value is None else self._open_entry(key, value)
+            if ticket is None:
+                return ReadTicket(failure="Identity missing in session store")
+        expires = ticket.properties.expires_utc
+        if expires is not None and expires < now:
+            yield from self.forget(key)
+            return ReadTicket(failure="Ticket expired")
+        return ReadTicket(ticket, key=key)
+
+    def forget(self, key: str | None) -> Steps[None]:
+        """Take a ticket out of the session store."""
+        if self._options.store is not None and key is not None:
+            yield Call(self._options.store.remove, (entry_name(key),))
+
+    def keep(self, ticket: Ticket, now: datetime, replaced: str | None) -> Steps[tuple[Ticket, str | None]]:
+        """Put a new ticket into the session store, in place of the one under the key ``replaced``.
+
+        (what goes into the cookie, the new key); without a store the ticket itself.
+        """
+        store = self._options.store
+        if store is None:
+            return ticket, None
+        key = new_key()
+        name, value = self._seal_entry(key, ticket)
+        yield Call(store.put, (name, value, _lifetime(ticket.properties, now)))
+        yield from self.forget(replaced)
+        return self._reference(key, self._options.claims_issuer or ""), key
+
+    def renew(self, ticket: Ticket, now: datetime, key: str | None) -> Steps[Ticket | None]:
+        """Put a renewed ticket where the old one is. ``None``: it was taken out meanwhile, and stays out."""
+        store = self._options.store
+        if store is None:
+            return ticket
+        if key is None:
+            return None
+        name, value = self._seal_entry(key, ticket)
+        there = yield Call(store.replace, (name, value, _lifetime(ticket.properties, now)))
+        return self._reference(key, ticket.scheme) if there else None
+
+    def seal(
+        self, ticket: Ticket, request: WebRequest, settings: CookieSettings, expires: datetime | None
+    ) -> list[str]:
+        """The Set-Cookie lines that give the client ``ticket``. ``expires``: when the browser forgets it."""
+        attributes = settings.attributes(https=request.https, expires=expires)
+        return self._under(settings).seal(ticket.serialize(), request.cookies, attributes)
+
+    def delete(self, request: WebRequest, settings: CookieSettings) -> list[str]:
+        """The Set-Cookie lines that end the cookie."""
+        return self._under(settings).delete(request.cookies, settings.attributes(https=request.https))
+
+    def _under(self, settings: CookieSettings) -> ProtectedCookie:
+        """The cookie under the settings that an event gave it."""
+        if settings is self.settings:
+            return self._cookie
+        return ProtectedCookie(settings, self._protector, ring=self._data_protection.ring)
+
+    def _reference(self, key: str, authentication_type: str) -> Ticket:
+        claim = Claim(SESSION_ID_CLAIM, key, issuer=self._options.claims_issuer or LOCAL_AUTHORITY)
+        return Ticket(self._options.scheme, Principal(identities=[Identity((claim,), authentication_type)]))
+
+    def _seal_entry(self, key: str, ticket: Ticket) -> tuple[str, bytes]:
+        name = entry_name(key)
+        return name, self._entry_protector(name).protect(ticket.serialize())
+
+    def _open_entry(self, key: str, value: bytes) -> Ticket | None:
+        """The ticket in a value of the store; ``None`` where it is not the one that was kept under ``key``."""
+        try:
+            return Ticket.deserialize(self._entry_protector(entry_name(key)).unprotect(value))
+        except UnprotectError as refusal:
+            ring = self._data_protection.ring
+            telemetry.refused(refusal.code, key_id=refusal.key_id, ring=ring, where="ticket store")
+            return None
+
+    def _entry_protector(self, name: str) -> DataProtector:
+        return self._data_protection.create_protector(*purposes.ticket_store(self._options.scheme, name))
+
+
+def _lifetime(properties: AuthenticationProperties, now: datetime) -> timedelta | None:
+    return None if properties.expires_utc is None else properties.expires_utc - now

@@ -1,0 +1,79 @@
+"""A visitor without a network: a cookie jar in front of cookie authentication, and the application as a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from dpmiddleware.web.authentication import BoundSession, CookieAuthentication, CookieAuthenticator
+from dpmiddleware.web.cookies import SetCookie
+from dpmiddleware.web.return_urls import WebRequest
+from dpmiddleware.web.steps import drive
+
+__all__ = ["Answer", "Visitor"]
+
+App = Callable[[CookieAuthentication], int | None]
+"""Does something with the user of a request and says the status, 200 where it says none."""
+
+
+@dataclass
+class Answer:
+    """The response."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    replaces_body: bool
+
+    def all(self, name: str) -> list[str]:
+        return [value for other, value in self.headers if other.lower() == name]
+
+    def __getitem__(self, name: str) -> str | None:
+        values = self.all(name)
+        assert len(values) < 2, f"{name} given twice"
+        return values[0] if values else None
+
+    @property
+    def cookies(self) -> list[str]:
+        return self.all("set-cookie")
+
+
+@dataclass
+class Visitor:
+    """Somebody with a browser. ``jar``: name → value."""
+
+    authenticator: CookieAuthenticator
+    jar: dict[str, str] = field(default_factory=dict)
+    session: BoundSession | None = None
+
+    def visit(
+        self,
+        app: App = lambda auth: None,
+        url: str = "/",
+        *,
+        requested_with: str = "",
+        endpoint: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request, with the cookies of the jar; those of the answer go into it."""
+        path, _, query = url.partition("?")
+        auth = self.authenticator.begin(
+            WebRequest(self.header, path=path, query=query, requested_with=requested_with, native="the request"),
+            session=lambda: self.session,
+        )
+        status = app(auth) or 200
+        outcome = drive(auth.finish(status, list((headers or {}).items()), endpoint))
+        answer = Answer(*outcome)
+        self.take(answer)
+        return answer
+
+    @property
+    def header(self) -> bytes:
+        return "; ".join(f"{name}={value}" for name, value in self.jar.items()).encode()
+
+    def take(self, answer: Answer) -> None:
+        for line in answer.cookies:
+            cookie = SetCookie.parse(line)
+            if cookie.value:
+                self.jar[cookie.name] = cookie.value
+            else:
+                self.jar.pop(cookie.name, None)
