@@ -198,8 +198,12 @@ class Session(dict[str, Any]):
 
     def dumps(self) -> bytes:
         """The mapping in its value format, with id and subject: what is stored."""
-        reserved = {_ID: self.id} if self._subject is None else {_ID: self.id, _SUBJECT: self._subject}
-        return self._format.dumps(reserved | dict.copy(self))
+        mapping = {_ID: self.id, _SUBJECT: self._subject, **self.copy()}
+        mapping[_ID] = self._id  # whatever the application has put there
+        mapping[_SUBJECT] = self._subject
+        if self._subject is None:
+            del mapping[_SUBJECT]
+        return self._format.dumps(mapping)
 
     def close(self) -> None:
         """The response starts: from now on a change raises."""
