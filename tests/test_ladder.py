@@ -42,6 +42,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
     ("keys.ring",),
     ("keys.reader",),
     ("keys.manager",),
+    ("keys.maintenance",),
     ("keys.provider",),
     ("protection.time_limited", "hosting"),
     ("protection.protector",),

@@ -43,9 +43,12 @@ _VALIDATION_VALUES: Final = ("HMACSHA256", "HMACSHA512")
 def plain_type_name(name: str) -> str:
     """A .NET type name as the reader compares it: ``type, assembly`` without version, culture and token.
 
-    Names from before ASP.NET Core 1.0 (``Microsoft.AspNet.…``) are taken for today's.
+    Names from before ASP.NET Core 1.0 (``Microsoft.AspNet.…``) are taken for today's; where no assembly is named, its
+    own is meant.
     """
     parts = [part.strip() for part in name.replace("Microsoft.AspNet.DataProtection", _ASSEMBLY).split(",")]
+    if len(parts) == 1 and name.startswith("Microsoft.AspNet"):
+        parts.append(_ASSEMBLY)
     return ", ".join(parts[:2])
 
 

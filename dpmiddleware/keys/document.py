@@ -33,7 +33,7 @@ from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MalformedDocumentError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import xml
-from dpmiddleware.keys.descriptor import descriptor_element, plain_type_name, read_secret, read_suite
+from dpmiddleware.keys.descriptor import descriptor_element, plain_type_name, read_secret, read_suite, secret_element
 from dpmiddleware.keys.interfaces import Binding, KeyWrapper, StoredDocument
 from dpmiddleware.printable import printable
 
@@ -41,15 +41,23 @@ __all__ = [
     "KeyDocument",
     "RevocationDocument",
     "dump",
+    "friendly_name",
     "is_wrapped",
     "load",
     "may_be_key",
     "may_be_revocation",
     "new_key",
     "new_revocation",
+    "put_in_clear",
     "secret_of",
     "wrap_secret",
 ]
+
+
+_NOT_WRAPPED: Final = (
+    "Microsoft.AspNetCore.DataProtection.XmlEncryption.NullXmlDecryptor, Microsoft.AspNetCore.DataProtection"
+)
+""".NET's wrapping that wraps nothing: the master key stands in clear in the one child of ``<encryptedSecret>``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +179,11 @@ def _may_be(stored: StoredDocument, kind: str) -> bool:
 
 def dump(element: ET.Element) -> StoredDocument:
     """An element as what a repository is given to store, under .NET's friendly name."""
-    return StoredDocument(_friendly_name(element), xml.dump(element))
+    return StoredDocument(friendly_name(element), xml.dump(element))
 
 
-def _friendly_name(element: ET.Element) -> str:
+def friendly_name(element: ET.Element) -> str:
+    """The name that .NET stores a key or revocation under."""
     if element.tag == "key":
         return f"key-{element.get('id')}"
     key = element.find("key")
@@ -221,6 +230,12 @@ def wrap_secret(element: ET.Element, wrapper: KeyWrapper, ring: str) -> None:
     parent[list(parent).index(master_key)] = wrapped
 
 
+def put_in_clear(element: ET.Element, secret: Secret) -> None:
+    """Put ``<masterKey>`` in clear in the place of a wrapped one; `wrap_secret` comes next."""
+    parent, place = _secret_place(element)
+    parent[list(parent).index(place)] = secret_element(secret)
+
+
 def secret_of(document: KeyDocument, wrappers: Sequence[KeyWrapper], ring: str) -> tuple[Suite, Secret]:
     """What a key is for, and its master key, unwrapped where it is wrapped.
 
@@ -234,9 +249,11 @@ def secret_of(document: KeyDocument, wrappers: Sequence[KeyWrapper], ring: str) 
     if place.tag != xml.ENCRYPTED_SECRET:
         return suite, read_secret(place)
     kind = plain_type_name(place.get("decryptorType", ""))
-    matching = [wrapper for wrapper in wrappers if kind in wrapper.decryptor_types]
     if len(place) != 1:
         raise MalformedDocumentError("an <encryptedSecret> with more or less than one child")
+    if kind == _NOT_WRAPPED and len(place[0]) == 1:
+        return suite, read_secret(place[0][0])
+    matching = [wrapper for wrapper in wrappers if kind in wrapper.decryptor_types]
     if not matching:
         raise KeyUnwrapError(
             f"nothing configured here opens {printable(kind.partition(',')[0], 100)!r}",
@@ -251,7 +268,7 @@ def is_wrapped(document: KeyDocument) -> bool:
         _, place = _secret_place(document.element)
     except MalformedDocumentError:
         return True
-    return place.tag == xml.ENCRYPTED_SECRET and "NullXmlDecryptor" not in place.get("decryptorType", "")
+    return place.tag == xml.ENCRYPTED_SECRET and plain_type_name(place.get("decryptorType", "")) != _NOT_WRAPPED
 
 
 def _first_opened(encrypted: ET.Element, wrappers: Sequence[KeyWrapper], binding: Binding) -> Secret:

@@ -133,7 +133,7 @@ class KeyManager:
         `IncompleteReadingError` where a revocation may be missing, `ConfigurationError` where there are documents and
         none is trusted, `KeyUnwrapError` or `NoUsableKeyError` where there are keys and none of them can be used.
         """
-        return self._begun_again(self._load_once)
+        return self.begun_again(self._load_once)
 
     def _load_once(self) -> KeyRing:
         reading = self._trusted_reading()
@@ -218,7 +218,7 @@ class KeyManager:
 
         A key that cannot be read does not stand in the way here: the operator has decided.
         """
-        return self._begun_again(lambda: self._create_once(activate_now=activate_now, lifetime=lifetime))
+        return self.begun_again(lambda: self._create_once(activate_now=activate_now, lifetime=lifetime))
 
     def _create_once(self, *, activate_now: bool, lifetime: timedelta | None) -> UUID:
         reading = self.read()
@@ -231,14 +231,14 @@ class KeyManager:
 
     def revoke(self, key_id: UUID, reason: str = "") -> bool:
         """Revoke one key, known or not: everywhere within one poll. ``False``: it was revoked already."""
-        return self._begun_again(lambda: self._revoke_once(key_id, reason))
+        return self.begun_again(lambda: self._revoke_once(key_id, reason))
 
     def _revoke_once(self, key_id: UUID, reason: str) -> bool:
         reading = self.read()
         if any(revocation.key_id == key_id for revocation in reading.revocations):
             return False
         revocation = document.new_revocation(key_id, date=self.now(), reason=reason)
-        self._commit([revocation], reading)
+        self.commit([revocation], reading)
         emit("key_revoked", "warning", key_id=key_id, location=self.repository.location)
         return True
 
@@ -248,7 +248,7 @@ class KeyManager:
         date: by default the later of now and one tick after the newest creation, so that nothing survives. A later
         date than now has to be meant: ``future=True``.
         """
-        return self._begun_again(lambda: self._revoke_all_once(date, reason, future=future))
+        return self.begun_again(lambda: self._revoke_all_once(date, reason, future=future))
 
     def _revoke_all_once(self, date: Instant | None, reason: str, *, future: bool) -> RevokedAll:
         reading = self.read()
@@ -262,7 +262,7 @@ class KeyManager:
         date = date or max(now, newest.next())
         born = max(now, date)
         new_id, element = self._new_key(NewKey(born, born, born + self.policy.lifetime))
-        self._commit([document.new_revocation(None, date=date, reason=reason), element], reading)
+        self.commit([document.new_revocation(None, date=date, reason=reason), element], reading)
         emit("key_revoked", "warning", key_id="*", location=self.repository.location)
         emit("key_created", "info", key_id=new_id, location=self.repository.location)
         revoked = tuple(key for key in reading.keys if key.creation_date < date)
@@ -293,11 +293,11 @@ class KeyManager:
 
     def _commit_new_key(self, new: NewKey, reading: Reading) -> UUID:
         key_id, element = self._new_key(new)
-        self._commit([element], reading)
+        self.commit([element], reading)
         emit("key_created", "info", key_id=key_id, location=self.repository.location)
         return key_id
 
-    def _commit(self, add: Sequence[ET.Element], reading: Reading, remove: Sequence[StoredDocument] = ()) -> None:
+    def commit(self, add: Sequence[ET.Element], reading: Reading, remove: Sequence[StoredDocument] = ()) -> None:
         """Sign what is new and store it, if the store is still as it was read."""
         if self.signer is None and (reading.signed or self.verifier is not None):
             raise ConfigurationError(
@@ -309,7 +309,7 @@ class KeyManager:
                 self.signer.sign(element, self.clock.now())
         self.repository.commit(add=[document.dump(element) for element in add], remove=remove, expected=reading.version)
 
-    def _begun_again(self, change: Callable[[], _T]) -> _T:
+    def begun_again(self, change: Callable[[], _T]) -> _T:
         """Run a change until it is not overtaken."""
         for _ in range(_ATTEMPTS):
             try:

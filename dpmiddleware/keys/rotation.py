@@ -17,7 +17,7 @@ from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.key import Key, Revocation
 
-__all__ = ["NewKey", "Plan", "Resolution", "RotationPolicy", "plan", "resolve"]
+__all__ = ["NewKey", "Plan", "Resolution", "RotationPolicy", "plan", "resolve", "rotation_due"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +141,21 @@ def _with_default(
     if _revoked_at_birth(new, revocations):
         return Plan(default, None, "a revocation of all keys is dated ahead: a successor would be revoked at birth")
     return Plan(default, new)
+
+
+def rotation_due(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Instant | None:
+    """When the next key is to be made, as things stand; ``now`` where one is due, ``None`` where none can be said.
+
+    That is when the last key in the row has only ``refresh`` and ``propagation`` left to live.
+    """
+    last = resolve(now, keys, policy).default
+    if last is None:
+        return now if not keys or any(key.usable for key in keys) else None
+    while True:
+        successor = resolve(last.expiration_date, keys, policy).default
+        if successor is None or successor.expiration_date <= last.expiration_date:
+            return max(now, last.expiration_date - policy.refresh - policy.propagation)
+        last = successor
 
 
 def _spare(resolution: Resolution) -> Key | None:
