@@ -6,7 +6,7 @@ import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from http.cookies import SimpleCookie
+from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 import pytest
@@ -153,7 +153,7 @@ def test_no_parser_of_a_framework_finds_a_value_that_was_not_sealed(parts: list[
     assert "sid" not in starlettes(seen)
     with suppress(UnicodeDecodeError):  # Werkzeug's own, before it looks at a name
         assert not werkzeugs(seen).get("sid")
-    if "\\" not in seen:
+    with suppress(CookieError):
         assert "sid" not in SimpleCookie(seen)
 
 
@@ -327,7 +327,7 @@ def test_ten_thousand_names_that_match_a_pattern_leave_memory_flat(dp: DataProte
 
     def flood(start: int) -> None:
         for number in range(start, start + 2_000, 10):
-            header = "; ".join(f"auth{number + n}={value}" for n in range(10))
+            header = "; ".join(f"auth{number + n}={value if n == 0 else 'garbage'}" for n in range(10))
             protection.begin(header.encode(), https=False)
 
     tracemalloc.start()
