@@ -38,7 +38,7 @@ HEAD_SIZE: Final = 20
 """Bytes of magic and key id."""
 
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
-_FROM_URL: Final = bytes.maketrans(b"-_=", b"+/!")  # "!" is in no alphabet
+_FROM_URL: Final = bytes.maketrans(b"-_+/=", b"+/!!!")  # "!" is in no alphabet: text that is not plain base64url
 _PADDING: Final = (b"", b"===", b"==", b"=")  # by length modulo 4; one character too many is refused by the decoder
 _WHITE_SPACE: Final = b" \t\r\n"
 _ZERO_BITS: Final = {2: frozenset(b"AQgw"), 3: frozenset(b"AEIMQUYcgkosw048")}

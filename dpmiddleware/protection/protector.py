@@ -79,8 +79,8 @@ class DataProtector:
 
     def create_protector(self, *purposes: str) -> DataProtector:
         """A protector for a narrower purpose: these come after its own."""
-        if not purposes:
-            raise ConfigurationError("a protector needs a purpose", hint='create_protector("Shop.Cart", "v1")')
+        if not purposes or not all(isinstance(purpose, str) for purpose in purposes):
+            raise ConfigurationError("a protector needs purposes, as text", hint='create_protector("Shop.Cart", "v1")')
         return DataProtector(self._rings, (*self.purposes, *purposes))
 
     def time_limited(self) -> TimeLimitedDataProtector:
