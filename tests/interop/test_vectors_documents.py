@@ -11,6 +11,7 @@ import pytest
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.instants import Instant
 from tests.interop.ours import OurRing, of_documents
+from tests.interop.peer import Peer
 from tests.interop.vectors import load
 
 FILE = load("documents")
@@ -92,3 +93,41 @@ def test_an_empty_master_key_is_unusable_where_asp_net_core_fails_at_every_paylo
     case = one(UNUSABLE_HERE)
     assert case["usable"][0]["error"] is None
     assert [key.usable for key in ring_of(case).manager.read().keys] == [False]
+
+
+NULL = "Microsoft.AspNetCore.DataProtection.XmlEncryption.NullXmlDecryptor"
+NULL_WRAPPINGS = [
+    pytest.param(f"{NULL}, Microsoft.AspNetCore.DataProtection, Version=10.0.0.0", True, id="with its assembly"),
+    pytest.param(NULL, True, id="without its assembly"),
+    pytest.param(f"{NULL}, System.Xml", False, id="of another assembly"),
+    pytest.param("System.Object", False, id="another type"),
+]
+
+
+def null_wrapped(decryptor: str) -> str:
+    """The good key as .NET's null encryptor writes it: its master key in clear, one element deeper."""
+    before, opening, rest = one("as it was")["documents"][0].partition("<masterKey")
+    content, closing, after = rest.partition("</masterKey>")
+    around = f'<encryptedSecret decryptorType="{decryptor}" xmlns="http://schemas.asp.net/2015/03/dataProtection">'
+    inner = f'{around}<unencryptedKey xmlns="">{opening}{content}{closing}</unencryptedKey></encryptedSecret>'
+    return f"{before}{inner}{after}"
+
+
+@pytest.mark.parametrize(("decryptor", "usable"), NULL_WRAPPINGS)
+def test_a_wrapping_that_wraps_nothing_is_read_and_counts_as_none(decryptor: str, usable: bool) -> None:
+    (key,) = of_documents([null_wrapped(decryptor)], None, now=THAT_DAY).manager.read().keys
+    assert key.usable is usable
+    assert key.wrapped is not usable
+
+
+@pytest.mark.parametrize(("decryptor", "usable"), NULL_WRAPPINGS)
+def test_asp_net_core_reads_the_same_wrappings(decryptor: str, usable: bool, peer: Peer) -> None:
+    assert set(peer.documents([null_wrapped(decryptor)], autoGenerate=False).usable().values()) == {usable}
+
+
+def test_a_descriptor_whose_assembly_is_not_named_is_read(peer: Peer) -> None:
+    document = one("as it was")["documents"][0]
+    start = document.index("Deserializer,") + len("Deserializer")
+    shortened = document[:start] + document[document.index('"', start) :]
+    assert opens_canary(of_documents([shortened], None, now=THAT_DAY))
+    assert set(peer.documents([shortened], autoGenerate=False).usable().values()) == {True}
