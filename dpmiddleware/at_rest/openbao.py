@@ -122,7 +122,7 @@ class OpenBaoKeyWrapper:
             )
         return opened(plaintext[len(expected) :])
 
-    def rewrap(self, encrypted: ET.Element) -> ET.Element:
+    def rewrap(self, encrypted: ET.Element, binding: Binding) -> ET.Element:
         """The same wrapping under the newest version of the server's key; nothing comes here in clear."""
         ciphertext = self._call("rewrap", "ciphertext", ciphertext=_ciphertext(encrypted))
         return new_element("transitKey", value=ciphertext)
