@@ -2,7 +2,8 @@
 #
 #   make demo     the slot swap, for real        make lint    ruff, mypy --strict, basedpyright
 #   make test     all tests                      make soak    the long runs
-#   make package  sdist and wheel in dist/       make clean   take it all away again
+#   make docs     write docs/dpm.md              make package sdist and wheel in dist/
+#   make clean    take it all away again
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Azurite, where .ci/run or `make servers` installed it.
 export PATH := $(CURDIR)/.servers/node_modules/.bin:$(PATH)
 
-.PHONY: demo test lint soak package servers clean
+.PHONY: demo test lint soak docs package servers clean
 
 demo: $(VENV)/.core
 	$(BIN)/dpm demo slot-swap
@@ -30,6 +31,9 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+docs: $(VENV)/.test
+	$(BIN)/python docs/write_help.py
 
 package: $(VENV)/.core
 	$(PIP) build

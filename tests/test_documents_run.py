@@ -2,12 +2,16 @@
 
 A Python block runs in the order of its page, with the names of the blocks before it, in an empty folder. A comment
 ``<!-- not run: reason -->`` on the line before a block excuses it; it still has to compile.
+
+A console block holds commands (``$ dpm …``) and what they print, exit status in brackets where it is not 0. ``…``
+stands for any text of a line, a line of it for any lines; KEY in a command is the id that was printed last.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -50,6 +54,12 @@ def name_of(page: Path) -> str:
 
 PYTHON = {page: [block for block in blocks(page) if block.language == "python"] for page in PAGES}
 HELP = [block for page in PAGES for block in blocks(page) if re.match(r"\$ dpm\b.* --help\n", block.text)]
+CONSOLE = {
+    page: [block for block in blocks(page) if block.language == "console" and block not in HELP and not block.excuse]
+    for page in PAGES
+}
+COMMAND = re.compile(r"^\$ dpm (?P<arguments>.*)\n(?P<shown>(?:(?!\$ ).*\n)*)", re.MULTILINE)
+KEY_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @pytest.mark.parametrize("page", [page for page, found in PYTHON.items() if found], ids=name_of)
@@ -99,19 +109,57 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("block", HELP, ids=lambda block: block.text.splitlines()[0].removeprefix("$ "))
-def test_help_in_the_documents_is_what_the_program_prints(block: Block) -> None:
-    """Compared word by word: how argparse breaks lines differs between versions of Python."""
-    command, _, shown = block.text.partition("\n")
-    printed = subprocess.run(
-        [sys.executable, "-m", *command.removeprefix("$ ").replace("dpm", "dpmiddleware", 1).split()],
-        env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
+def dpm(arguments: list[str], folder: Path) -> str:
+    """What the program prints, both streams as a terminal shows them, and its exit status where it is not 0."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DPM_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "dpmiddleware", *arguments],
+        cwd=folder,
+        env=environment
+        | {"DPM_APPLICATION": "shop", "DPM_REPOSITORY": "keys", "PYTHONPATH": str(ROOT)}
+        | {"COLUMNS": "100", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1", "PYTHON_COLORS": "0"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         timeout=SECONDS_FOR_A_PAGE,
-        check=True,
-    ).stdout
-    assert shown.split() == printed.split()
+        check=False,
+    )
+    return done.stdout + (f"[{done.returncode}]\n" if done.returncode else "")
+
+
+def pattern_of(line: str) -> str:
+    return r"(?:.*\n)*?" if line == "…" else re.escape(line).replace("…", ".*") + r"\n"
+
+
+@pytest.mark.parametrize("page", [page for page, found in CONSOLE.items() if found], ids=name_of)
+def test_the_commands_of_a_page_print_what_it_shows(page: Path, tmp_path: Path) -> None:
+    """In an empty folder, with the ring *shop* in ``keys``."""
+    last_key = "KEY"
+    for command in (match for block in CONSOLE[page] for match in COMMAND.finditer(block.text)):
+        printed = dpm(shlex.split(command["arguments"].replace("KEY", last_key)), tmp_path)
+        last_key = next(iter(reversed(KEY_ID.findall(printed))), last_key)
+        pattern = "".join(map(pattern_of, command["shown"].splitlines()))
+        assert re.fullmatch(pattern, printed), f"$ dpm {command['arguments']}\n{printed}"
+
+
+@pytest.mark.parametrize("block", HELP, ids=lambda block: block.text.splitlines()[0].removeprefix("$ "))
+def test_help_in_the_documents_is_what_the_program_prints(block: Block, tmp_path: Path) -> None:
+    """Compared word by word: how argparse breaks lines differs between versions of Python. `make docs` writes them."""
+    command, _, shown = block.text.partition("\n")
+    assert shown.split() == dpm(command.split()[2:], tmp_path).split()
+
+
+def test_the_help_of_every_verb_is_in_the_documents(tmp_path: Path) -> None:
+    shown = {block.text.partition("\n")[0] for block in HELP}
+    assert shown == {f"$ {' '.join(('dpm', *verb))} --help" for verb in every_verb(tmp_path)}
+
+
+def every_verb(folder: Path, around: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The verbs of ``dpm``, groups before what is in them, as the help texts list them."""
+    yield around
+    listed = dpm([*around, "--help"], folder).partition("positional arguments:\n  VERB\n")[2].partition("\n\n")[0]
+    for name in re.findall(r"^    (\S+)", listed, re.MULTILINE):
+        yield from every_verb(folder, (*around, name))
 
 
 def test_the_commands_that_the_readme_opens_with_are_in_the_makefile() -> None:
