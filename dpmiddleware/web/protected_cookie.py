@@ -61,18 +61,18 @@ class ProtectedCookie:
         too (`UnprotectError`). Nowhere else is that error swallowed.
         """
         opened: dict[bytes, _T] = {}
-        refusals: list[UnprotectError] = []
+        verdicts: list[bool] = []  # of those refused: is it final? (the errors themselves would hold this frame)
         for value in self._values(header):  # find, join
             try:
                 plain = self._protector.unprotect(from_text(value))  # unprotect
                 opened[plain] = read(plain)
             except UnprotectError as refusal:
                 telemetry.refused(refusal.code, key_id=refusal.key_id, ring=self._ring, where=self.settings.name)
-                refusals.append(refusal)
+                verdicts.append(_is_final(refusal))
         if len(opened) > 1:
             telemetry.refused("ambiguous_cookie", key_id=None, ring=self._ring, where=self.settings.name)
             return Opened(None, expire=False)
-        return Opened(next(iter(opened.values()), None), expire=not opened and bool(refusals) and _final(refusals))
+        return Opened(next(iter(opened.values()), None), expire=not opened and bool(verdicts) and all(verdicts))
 
     def seal(self, data: bytes, header: bytes, attributes: Attributes, *, expires: datetime | None = None) -> list[str]:
         """The Set-Cookie lines that give the client ``data``, the ones that end chunks left over from before first.
@@ -112,6 +112,6 @@ class ProtectedCookie:
         return self._protector.protect(data)
 
 
-def _final(refusals: list[UnprotectError]) -> bool:
-    """Whether no ring could change these verdicts. Another slot, or the next refresh, may have an unknown key."""
-    return not any(isinstance(refusal, UnknownKeyError | UnusableKeyError) for refusal in refusals)
+def _is_final(refusal: UnprotectError) -> bool:
+    """Whether no ring could change this verdict. Another slot, or the next refresh, may have an unknown key."""
+    return not isinstance(refusal, UnknownKeyError | UnusableKeyError)
