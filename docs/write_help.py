@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.test_documents_run import dpm, every_verb  # noqa: E402 (found through the line above)
+from tests.test_documents_run import every_verb, help_of  # noqa: E402 (found through the line above)
 
 _HEAD = """# The command `dpm`
 
@@ -24,11 +23,10 @@ This page is written by `make docs`.
 
 def main() -> None:
     """Write the page."""
-    with tempfile.TemporaryDirectory() as folder:
-        parts = [_HEAD]
-        for verb in every_verb(Path(folder)):
-            name = " ".join(("dpm", *verb))
-            parts.append(f"\n## `{name}`\n\n```console\n$ {name} --help\n{dpm([*verb, '--help'], Path(folder))}```\n")
+    parts = [_HEAD]
+    for verb in every_verb():
+        name = " ".join(("dpm", *verb))
+        parts.append(f"\n## `{name}`\n\n```console\n$ {name} --help\n{help_of(verb)}```\n")
     (ROOT / "docs" / "dpm.md").write_text("".join(parts), "utf-8")
 
 

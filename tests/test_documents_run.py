@@ -9,16 +9,21 @@ stands for any text of a line, a line of it for any lines; KEY in a command is t
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import pytest
+
+from dpmiddleware.cli import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("example_apps/**/*.md")])
@@ -142,24 +147,32 @@ def test_the_commands_of_a_page_print_what_it_shows(page: Path, tmp_path: Path) 
         assert re.fullmatch(pattern, printed), f"$ dpm {command['arguments']}\n{printed}"
 
 
-@pytest.mark.parametrize("block", HELP, ids=lambda block: block.text.splitlines()[0].removeprefix("$ "))
-def test_help_in_the_documents_is_what_the_program_prints(block: Block, tmp_path: Path) -> None:
-    """Compared word by word: how argparse breaks lines differs between versions of Python. `make docs` writes them."""
-    command, _, shown = block.text.partition("\n")
-    assert shown.split() == dpm(command.split()[2:], tmp_path).split()
+def help_of(verb: tuple[str, ...]) -> str:
+    """The help text of a verb, as wide as it stands in the documents."""
+    printed = io.StringIO()
+    with redirect_stdout(printed), mock.patch.dict(os.environ, {"COLUMNS": "100", "NO_COLOR": "1"}):
+        assert main([*verb, "--help"]) == 0
+    return printed.getvalue()
 
 
-def test_the_help_of_every_verb_is_in_the_documents(tmp_path: Path) -> None:
-    shown = {block.text.partition("\n")[0] for block in HELP}
-    assert shown == {f"$ {' '.join(('dpm', *verb))} --help" for verb in every_verb(tmp_path)}
-
-
-def every_verb(folder: Path, around: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def every_verb(around: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The verbs of ``dpm``, groups before what is in them, as the help texts list them."""
     yield around
-    listed = dpm([*around, "--help"], folder).partition("positional arguments:\n  VERB\n")[2].partition("\n\n")[0]
+    listed = help_of(around).partition("positional arguments:\n  VERB\n")[2].partition("\n\n")[0]
     for name in re.findall(r"^    (\S+)", listed, re.MULTILINE):
-        yield from every_verb(folder, (*around, name))
+        yield from every_verb((*around, name))
+
+
+@pytest.mark.parametrize("block", HELP, ids=lambda block: block.text.splitlines()[0].removeprefix("$ "))
+def test_help_in_the_documents_is_what_the_program_prints(block: Block) -> None:
+    """Compared word by word: how argparse breaks lines differs between versions of Python. `make docs` writes them."""
+    command, _, shown = block.text.partition("\n")
+    assert shown.split() == help_of(tuple(command.split()[2:-1])).split()
+
+
+def test_the_help_of_every_verb_is_in_the_documents() -> None:
+    shown = {block.text.partition("\n")[0] for block in HELP}
+    assert shown == {f"$ {' '.join(('dpm', *verb))} --help" for verb in every_verb()}
 
 
 def test_the_commands_that_the_readme_opens_with_are_in_the_makefile() -> None:
