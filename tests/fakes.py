@@ -1,0 +1,290 @@
+"""What tests put in the place of time, of a store and of a key wrapper, and short words to build rings with."""
+
+from __future__ import annotations
+
+import threading
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Final
+from uuid import UUID, uuid4
+
+import pytest
+
+from dpmiddleware.crypto.encryptors import Algorithm
+from dpmiddleware.crypto.secret import Secret
+from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.errors import KeyUnwrapError, RepositoryError
+from dpmiddleware.instants import Instant
+from dpmiddleware.keys import document
+from dpmiddleware.keys.interfaces import Binding, KeyRepository, KeyWrapper, Snapshot, StoredDocument
+from dpmiddleware.keys.manager import KeyManager
+from dpmiddleware.keys.provider import KeyRingProvider
+from dpmiddleware.keys.rotation import RotationPolicy
+from dpmiddleware.repositories.memory import MemoryKeyRepository
+
+__all__ = [
+    "NOON",
+    "BoxWrapper",
+    "StoppedClock",
+    "WatchedRepository",
+    "bad_document",
+    "data_protection",
+    "events",
+    "inline",
+    "key_document",
+    "manager",
+    "provider",
+    "put",
+    "revocation_document",
+    "ring_of",
+    "take_away",
+    "until",
+]
+
+NOON: Final = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
+DAY: Final = timedelta(days=1)
+
+
+class StoppedClock:
+    """Time that passes when a test says so."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self._now = now
+        self._seconds = 1_000.0
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._seconds
+
+    def advance(self, **span: float) -> None:
+        """Let time pass: ``advance(days=1)``."""
+        passed = timedelta(**span)
+        self._now += passed
+        self._seconds += passed.total_seconds()
+
+    def jump(self, **span: float) -> None:
+        """Somebody sets the wall clock; no time passes."""
+        self._now += timedelta(**span)
+
+
+class WatchedRepository:
+    """Another repository, counted. ``failure``: raised by every call. ``gate``: every call waits until it is set."""
+
+    def __init__(self, inner: KeyRepository | None = None, location: str = "redis://store.example/0") -> None:
+        self.inner: KeyRepository = MemoryKeyRepository() if inner is None else inner
+        self.failure: Exception | None = None
+        self.commit_failure: Exception | None = None
+        self.gate: threading.Event | None = None
+        self.entered = threading.Event()
+        self.reads = self.versions = self.commits = 0
+        self._location = location
+
+    @property
+    def location(self) -> str:
+        return self._location
+
+    @property
+    def calls(self) -> int:
+        """Round trips of any kind."""
+        return self.reads + self.versions + self.commits
+
+    def read(self) -> Snapshot:
+        self.reads += 1
+        self._pass()
+        return self.inner.read()
+
+    def version(self) -> str:
+        self.versions += 1
+        self._pass()
+        return self.inner.version()
+
+    def commit(
+        self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
+    ) -> None:
+        self.commits += 1
+        self._pass()
+        if self.commit_failure is not None:
+            raise self.commit_failure
+        self.inner.commit(add=add, remove=remove, expected=expected)
+
+    def go_down(self) -> None:
+        """From now on the store does not answer."""
+        self.failure = RepositoryError(f"cannot read {self.location}: connection refused", hint="is it running?")
+
+    def come_back(self) -> None:
+        self.failure = None
+
+    def _pass(self) -> None:
+        self.entered.set()
+        if self.gate is not None and not self.gate.wait(60):
+            raise RepositoryError("nobody opened the gate")
+        if self.failure is not None:
+            raise self.failure
+
+
+class BoxWrapper:
+    """A key wrapper that hides nothing and can be broken, as a KMS that is away."""
+
+    def __init__(self, name: str = "Box") -> None:
+        self.name = f"tests.{name}, tests"
+        self.broken = False
+        self.unwrapped = 0
+
+    @property
+    def decryptor_types(self) -> frozenset[str]:
+        return frozenset({self.name})
+
+    def wrap(self, secret: ET.Element, binding: Binding) -> tuple[str, ET.Element]:
+        self._check()
+        box = ET.Element("box")
+        box.append(secret)
+        return self.name, box
+
+    def unwrap(self, encrypted: ET.Element, binding: Binding) -> ET.Element:
+        self._check()
+        self.unwrapped += 1
+        return encrypted[0]
+
+    def _check(self) -> None:
+        if self.broken:
+            raise KeyUnwrapError("the key service is away", hint="bring it back")
+
+
+# --- documents ------------------------------------------------------------------------------------------------------
+
+
+def key_document(
+    now: datetime = NOON,
+    *,
+    key_id: UUID | None = None,
+    created: timedelta = -DAY,
+    activated: timedelta | None = None,
+    expires: timedelta = 60 * DAY,
+    algorithm: Algorithm = Algorithm.AES_256_CBC_HMACSHA256,
+    secret: Secret | None = None,
+    wrapper: KeyWrapper | None = None,
+    ring: str = "shop",
+) -> StoredDocument:
+    """A key whose dates lie this far from ``now``; activated when created, if nothing else is said."""
+    moment = Instant.of(now)
+    element = document.new_key(
+        key_id or uuid4(),
+        creation=moment + created,
+        activation=moment + (created if activated is None else activated),
+        expiration=moment + expires,
+        algorithm=algorithm,
+        secret=secret or Secret.random(),
+    )
+    if wrapper is not None:
+        document.wrap_secret(element, wrapper, ring)
+    return document.dump(element)
+
+
+def revocation_document(
+    key_id: UUID | None, now: datetime = NOON, *, dated: timedelta = timedelta(0), reason: str = "stolen"
+) -> StoredDocument:
+    """A revocation of one key, or with ``None`` of all that were created before its date."""
+    return document.dump(document.new_revocation(key_id, date=Instant.of(now) + dated, reason=reason))
+
+
+def bad_document(kind: str = "key", data: bytes = b"<key id=") -> StoredDocument:
+    """A document that was cut off while it was written; ``kind``: key, revocation or anything."""
+    return StoredDocument(f"{kind}-{uuid4()}", data)
+
+
+def id_of(stored: StoredDocument) -> UUID:
+    """The id of a stored key."""
+    assert stored.name is not None
+    return UUID(stored.name.removeprefix("key-"))
+
+
+def put(repository: KeyRepository, *documents: StoredDocument) -> None:
+    """Somebody else adds documents."""
+    repository.commit(add=documents, expected=repository.version())
+
+
+def take_away(repository: KeyRepository, wanted: Callable[[StoredDocument], bool] = lambda _: True) -> None:
+    """Somebody else removes documents, by default all."""
+    snapshot = repository.read()
+    repository.commit(remove=[stored for stored in snapshot.documents if wanted(stored)], expected=snapshot.version)
+
+
+# --- rings ----------------------------------------------------------------------------------------------------------
+
+
+def inline(job: Callable[[], None]) -> None:
+    """Runs a refresh at once, in the thread that asked for it."""
+    job()
+
+
+def manager(
+    repository: KeyRepository,
+    clock: StoppedClock | None = None,
+    *,
+    wrappers: Sequence[KeyWrapper] = (),
+    policy: RotationPolicy | None = None,
+    auto_create_keys: bool = True,
+) -> KeyManager:
+    """A manager of the ring "shop"."""
+    return KeyManager(
+        repository,
+        clock or StoppedClock(),
+        ring="shop",
+        wrappers=wrappers,
+        policy=policy,
+        auto_create_keys=auto_create_keys,
+    )
+
+
+def provider(
+    repository: KeyRepository, clock: StoppedClock | None = None, *, policy: RotationPolicy | None = None
+) -> KeyRingProvider:
+    """A provider of the ring "shop" whose refreshes run inline."""
+    return KeyRingProvider(manager(repository, clock, policy=policy), start=inline)
+
+
+def data_protection(
+    repository: KeyRepository,
+    clock: StoppedClock | None = None,
+    *,
+    application: str | None = "shop",
+    key_wrapper: KeyWrapper | None = None,
+    policy: RotationPolicy | None = None,
+    algorithm: Algorithm = Algorithm.AES_256_CBC_HMACSHA256,
+    auto_create_keys: bool = True,
+) -> DataProtection:
+    """What an application holds, with refreshes that run inline."""
+    dp = DataProtection(
+        application,
+        repository=repository,
+        key_wrapper=key_wrapper,
+        policy=policy,
+        algorithm=algorithm,
+        auto_create_keys=auto_create_keys,
+        clock=clock or StoppedClock(),
+    )
+    dp.provider._start = inline
+    return dp
+
+
+def ring_of(*documents: StoredDocument) -> WatchedRepository:
+    """A store that holds these documents; nothing has been counted yet."""
+    return WatchedRepository(MemoryKeyRepository(documents))
+
+
+def events(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, object]]:
+    """The fields of each event of this name."""
+    return [vars(record) for record in caplog.records if vars(record).get("event") == name]
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for what other threads or processes do; fails after ``seconds``."""
+    pause = threading.Event()
+    for _ in range(int(seconds * 100)):
+        if condition():
+            return
+        pause.wait(0.01)
+    pytest.fail(f"still not after {seconds} s")

@@ -1,0 +1,231 @@
+"""Payloads as bytes and as text, seen from outside, with and without the fast base64."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
+from dpmiddleware.protection import payload
+from dpmiddleware.protection.payload import (
+    MAGIC,
+    associated_data,
+    decode_text,
+    encode_text,
+    from_text,
+    pack,
+    peek_key_id,
+    to_text,
+    unpack,
+)
+
+ID = UUID("0c819c80-6619-4019-9536-53f8aaffee57").bytes_le
+Codec = tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]
+STDLIB: Codec = (payload._stdlib_encode, payload._stdlib_decode)
+
+
+def fast() -> Codec:
+    pytest.importorskip("pybase64", reason="pybase64 (extra speed) is not installed")
+    return payload._fastest()
+
+
+@pytest.fixture(params=["stdlib", "pybase64"])
+def codec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both code paths, whichever is in use here."""
+    encode, decode = STDLIB if request.param == "stdlib" else fast()
+    monkeypatch.setattr(payload, "_encode", encode)
+    monkeypatch.setattr(payload, "_decode", decode)
+    return str(request.param)
+
+
+def refused(text: str) -> bool:
+    try:
+        from_text(text)
+    except MalformedPayloadError:
+        return True
+    return False
+
+
+# --- bytes ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_key_id_stands_in_clear_in_the_order_of_net_guids() -> None:
+    assert pack(ID).hex() == "09f0c9f0809c810c19661940953653f8aaffee57"
+    assert unpack(pack(ID) + b"body") == ID
+    assert peek_key_id(pack(ID)) == ID
+
+
+@pytest.mark.parametrize("data", [b"", MAGIC, MAGIC + ID[:15], b"\0" * 40, b"\x09\xf0\xc9\xf1" + ID], ids=bytes.hex)
+def test_what_is_no_payload_is_malformed(data: bytes) -> None:
+    assert peek_key_id(data) is None
+    with pytest.raises(MalformedPayloadError):
+        unpack(data)
+
+
+@pytest.mark.parametrize(
+    ("size", "prefix"),
+    [(0, "00"), (1, "01"), (127, "7f"), (128, "8001"), (155, "9b01"), (300, "ac02"), (16_384, "808001")],
+)
+def test_story_21_lengths_of_purposes_take_as_many_bytes_as_they_need(size: int, prefix: str) -> None:
+    """Story 21: purposes of 127, 128, 300 bytes; ports that write the length as one byte cannot say 128."""
+    data = associated_data(ID, ["p" * size])
+    assert data == pack(ID) + bytes.fromhex("00000001" + prefix) + b"p" * size
+
+
+def test_story_21_lengths_are_of_bytes_not_of_characters() -> None:
+    """Story 21: 64 characters of two bytes each are 128 bytes, and those need a length of two bytes."""
+    assert associated_data(ID, ["é" * 64])[24:26] == bytes.fromhex("8001")
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=300), min_size=1, max_size=4))
+def test_different_purposes_have_different_data(purposes: list[str]) -> None:
+    """Nothing runs into its neighbour: not by joining, not by an empty one more, not by order."""
+    data = associated_data(ID, purposes)
+    others = [["".join(purposes)], [*purposes, ""], ["", *purposes], purposes[:-1]]
+    assert all(associated_data(ID, other) != data for other in others if other != purposes)
+
+
+def test_an_unpaired_surrogate_is_refused_with_the_developers_error() -> None:
+    with pytest.raises(ConfigurationError, match="surrogate"):
+        associated_data(ID, ["bad \ud800 purpose"])
+
+
+# --- text -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.binary(max_size=100))
+def test_text_of_any_bytes_is_base64url_without_padding_and_comes_back(data: bytes) -> None:
+    text = to_text(data)
+    assert text == base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    assert from_text(text) == data
+
+
+def test_every_payload_begins_with_the_same_five_characters() -> None:
+    assert to_text(pack(ID) + b"body").startswith("CfDJ8")
+
+
+UNUSUAL = [
+    pytest.param("AQIDBAU=", id="padded"),
+    pytest.param("AQIDBAU%", id="percent as padding"),
+    pytest.param(" AQID\r\n\tBAU ", id="white space"),
+    pytest.param("AQIDBAU=\n", id="padded, end of line"),
+]
+
+
+@pytest.mark.parametrize("text", UNUSUAL)
+def test_unusual_text_is_read_as_asp_net_core_reads_it(text: str, codec: str) -> None:
+    assert from_text(text) == bytes([1, 2, 3, 4, 5])
+
+
+def test_ordinary_base64_is_read_where_its_characters_show(codec: str) -> None:
+    data = bytes([0xFB, 0xFF, 0xFE, 1])
+    assert from_text(base64.b64encode(data).decode()) == data
+    assert from_text(base64.urlsafe_b64encode(data).decode()) == data
+
+
+BROKEN = [
+    pytest.param("A", id="one character"),
+    pytest.param("AQIDB", id="one too many"),
+    pytest.param("AQIDBAV", id="bits left over"),
+    pytest.param("AR", id="bits left over after two"),
+    pytest.param("AQIDBAU==", id="too much padding"),
+    pytest.param("AQID=", id="padding where none fits"),
+    pytest.param("AQ=IDBAU", id="padding in the middle"),
+    pytest.param("====", id="nothing but padding"),
+    pytest.param("-_+/", id="both alphabets, ours first"),
+    pytest.param("+/-_", id="both alphabets, the other first"),
+    pytest.param("+/+", id="ordinary base64 without its padding"),
+    pytest.param("AQIDBAU\x00", id="a zero byte"),
+    pytest.param("AQID\x0bBAU", id="white space that is none"),
+    pytest.param("AQID\xa0BAU", id="no-break space"),
+    pytest.param("ＡＱＩＤ", id="full-width letters"),
+    pytest.param("AQIDBA\ud800", id="a surrogate"),
+    pytest.param("AQIDBAU!", id="no letter of the alphabet"),
+    pytest.param('"AQIDBAU"', id="quoted"),
+]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_text_that_stands_for_nothing_is_malformed(text: str, codec: str) -> None:
+    assert refused(text)
+
+
+def test_nothing_is_the_text_of_nothing(codec: str) -> None:
+    assert from_text("") == b""
+    assert peek_key_id("") is None
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=40))
+@example("A===")
+@example("AA\n==")
+@example("+A-A")
+@example("AAAA=AAA")
+def test_both_decoders_read_the_same(text: str) -> None:
+    """With pybase64 and without: the same bytes, the same refusals."""
+    results = []
+    saved = payload._decode
+    try:
+        for _, decode in (STDLIB, fast()):
+            payload._decode = decode
+            results.append(None if refused(text) else from_text(text))
+    finally:
+        payload._decode = saved
+    assert results[0] == results[1]
+
+
+@given(st.binary(max_size=60), st.data())
+def test_a_value_has_one_text_without_padding_and_white_space(data: bytes, draw: st.DataObject) -> None:
+    """Whoever keeps refused texts in a list can compare them: no second spelling without unusual characters."""
+    text = to_text(data)
+    if not text:
+        return
+    at = draw.draw(st.integers(0, len(text) - 1))
+    letter = draw.draw(st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"))
+    changed = text[:at] + letter + text[at + 1 :]
+    assert changed == text or refused(changed) or from_text(changed) != data
+
+
+def test_without_pybase64_the_standard_library_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pybase64", None)
+    assert payload._fastest() == STDLIB
+
+
+def test_a_text_of_100_kb_is_refused_or_read_and_nothing_else(codec: str) -> None:
+    assert from_text("A" * 100_000) == bytes(75_000)
+    assert refused("=" * 100_000)
+    assert refused(" " * 100_000 + "A")
+    assert refused("é" * 100_000)
+
+
+@given(st.binary(min_size=20, max_size=60))
+def test_the_key_id_is_read_from_the_first_characters_alone(body: bytes) -> None:
+    text = to_text(pack(ID) + body)
+    assert peek_key_id(text) == peek_key_id(text + "garbage!" * 10) == ID
+
+
+@pytest.mark.parametrize("text", ["", "abc", "CfDJ8", "CfDJ8" + "!" * 40, "é" * 40, "\ud800" * 40, "A" * 40])
+def test_peeking_at_garbage_gives_nothing(text: str) -> None:
+    assert peek_key_id(text) is None
+
+
+# --- what is inside -------------------------------------------------------------------------------------------------
+
+
+def test_text_that_cannot_be_encoded_is_the_callers_mistake() -> None:
+    with pytest.raises(ConfigurationError, match="surrogate"):
+        encode_text("\udc80")
+
+
+@pytest.mark.parametrize("plain", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80"], ids=bytes.hex)
+def test_bytes_that_are_no_text_are_malformed_and_not_shown(plain: bytes) -> None:
+    """Overlong forms and surrogates are no UTF-8; the error does not repeat what was decrypted."""
+    with pytest.raises(MalformedPayloadError) as caught:
+        decode_text(plain)
+    assert caught.value.__cause__ is None
+    assert repr(plain) not in str(caught.value)
