@@ -11,6 +11,7 @@ A store of your own is held to it like this::
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import traceback
 import warnings
@@ -24,6 +25,7 @@ import pytest
 from dpmiddleware.errors import RepositoryError, VersionConflict
 from dpmiddleware.keys.interfaces import KeyRepository, StoredDocument
 from dpmiddleware.keys.xml import MAX_SIZE
+from tests.servers import LOOPBACK, free_port
 
 PASSWORD = "hunter2-must-not-be-shown"
 
@@ -33,6 +35,8 @@ class Store(ABC):
 
     keeps_names = True
     """Whether the store remembers .NET's friendly names; Redis and blobs do not."""
+    one_text = False
+    """Whether all documents are one text, which a malformed one makes unreadable as a whole."""
 
     @abstractmethod
     def open(self) -> KeyRepository:
@@ -164,6 +168,10 @@ class RepositoryContract:
         good = document()
         commit(repository, good)
         store.append("key-broken", b"<key><broken x='&#1;' /></key>")
+        if store.one_text:
+            with refusal(repository):
+                repository.read()
+            return
         assert good.data in contents(repository)
         assert len(repository.read().documents) == 2
 
@@ -284,7 +292,38 @@ class RepositoryContract:
         assert contents(repository) == sorted([before.data, by_child.data, by_parent.data])
 
 
-def at_once(count: int, action: Callable[[int], object]) -> list[BaseException | None]:
+class RemoteRepositoryContract(RepositoryContract):
+    """What a repository promises besides, where the store is another machine."""
+
+    def at(self, port: int) -> KeyRepository:
+        """A repository on whatever listens on this port of loopback, with the password `PASSWORD`."""
+        raise NotImplementedError("a test class says how to get there")
+
+    def test_constructing_connects_to_nobody(self) -> None:
+        with socket.create_server((LOOPBACK, 0)) as server:
+            server.setblocking(False)
+            assert PASSWORD not in self.at(server.getsockname()[1]).location
+            with pytest.raises(BlockingIOError):
+                server.accept()
+
+    def test_a_store_that_is_down_is_an_error_and_not_an_empty_one(self) -> None:
+        repository = self.at(free_port())
+        for action in (repository.read, repository.version, lambda: repository.commit(add=[document()], expected="0")):
+            with refusal(repository):
+                action()
+
+    def test_a_store_that_answers_nothing_is_let_go(self) -> None:
+        with socket.create_server((LOOPBACK, 0)) as server:  # takes connections, says nothing
+            repository = self.at(server.getsockname()[1])
+
+            def ask(_: int) -> None:
+                with refusal(repository):
+                    repository.version()
+
+            assert at_once(1, ask, seconds=20) == [None]
+
+
+def at_once(count: int, action: Callable[[int], object], seconds: float = 60) -> list[BaseException | None]:
     """Run ``action(0…count-1)`` in as many threads that start together; what each raised, or ``None``."""
     start = threading.Barrier(count)
     outcomes: list[BaseException | None] = [None] * count
@@ -300,7 +339,7 @@ def at_once(count: int, action: Callable[[int], object]) -> list[BaseException |
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=seconds)
         assert not thread.is_alive(), "a writer never came back"
     return outcomes
 
