@@ -58,6 +58,10 @@ class AuthenticateResult(NamedTuple):
 class BoundSession(Protocol):
     """The session that goes with a sign-in; `dpmiddleware.web.session.Session` is one."""
 
+    def bind(self, owner: Callable[[], str | None]) -> None:
+        """From now on show this request's user (``owner`` tells their subject) no session of somebody else."""
+        ...
+
     def renew(self, subject: str | None = None) -> None:
         """Somebody signed in."""
         ...
@@ -81,7 +85,7 @@ class _Asked(NamedTuple):
     what: str
     properties: AuthenticationProperties
     principal: Principal = Principal()
-    subject: str | None = None
+    endpoint: object = None
 
 
 class CookieAuthenticator:
@@ -92,11 +96,9 @@ class CookieAuthenticator:
         self.cookie = TicketCookie(data_protection, self.options)
         self._clock = self.options.clock or data_protection.clock
 
-    def begin(
-        self, request: WebRequest, *, session: Callable[[], BoundSession | None] = lambda: None
-    ) -> CookieAuthentication:
-        """Cookie authentication of one request. ``session``: finds the session that goes with it, when it is needed."""
-        return CookieAuthentication(self, request, self._clock.now(), session)
+    def begin(self, request: WebRequest) -> CookieAuthentication:
+        """Cookie authentication of one request. Nothing is read yet."""
+        return CookieAuthentication(self, request, self._clock.now())
 
     def key_ids(self, header: bytes) -> list[bytes]:
         """The key ids that a request's cookie names in clear."""
@@ -115,19 +117,14 @@ class CookieAuthentication:
     failure: an outage that was met while reading ahead; whoever then looks at the user meets it too.
     """
 
-    def __init__(
-        self,
-        authenticator: CookieAuthenticator,
-        request: WebRequest,
-        now: datetime,
-        session: Callable[[], BoundSession | None],
-    ) -> None:
+    def __init__(self, authenticator: CookieAuthenticator, request: WebRequest, now: datetime) -> None:
         self.authenticator = authenticator
         self.request = request
         self.touched = False
         self.failure: KeyManagementError | None = None
         self._now = now
-        self._session = session
+        self._session: BoundSession | None = None
+        self._finished = False
         self._found: ReadTicket | None = None
         self._result: AuthenticateResult | None = None
         self._renewal: Ticket | None = None
@@ -173,36 +170,46 @@ class CookieAuthentication:
                 "a principal who is not authenticated cannot sign in",
                 hint="give the first identity an authentication_type, or say require_authenticated_sign_in=False",
             )
-        session = self._session()
-        if session is not None:
-            session.renew(principal.subject)
-        self._ask("sign_in", properties, principal, principal.subject)
+        self._ask("sign_in", properties, principal)
+        if self._session is not None:
+            self._session.renew(principal.subject)
 
     def sign_out(self, properties: AuthenticationProperties | None = None) -> None:
         """Sign the user out when the response starts: the cookie ends, and the ticket in the session store."""
-        session = self._session()
-        if session is not None:
-            session.empty()
         self._ask("sign_out", properties)
+        if self._session is not None:
+            self._session.empty()
 
-    def challenge(self, properties: AuthenticationProperties | None = None) -> None:
-        """Send the browser to sign in, where the response's status is 401. ``redirect_uri``: where to return to."""
-        self._ask("challenge", properties)
+    def challenge(self, properties: AuthenticationProperties | None = None, *, endpoint: object = None) -> None:
+        """Send the browser to sign in, where the response's status is 401. ``redirect_uri``: where to return to.
 
-    def forbid(self, properties: AuthenticationProperties | None = None) -> None:
-        """Say that the user may not, where the response's status is 403."""
-        self._ask("forbid", properties)
+        endpoint: the function that serves the request, for its mark (`dpmiddleware.web.authentication_options.api`).
+        """
+        self._ask("challenge", properties, endpoint=endpoint)
+
+    def forbid(self, properties: AuthenticationProperties | None = None, *, endpoint: object = None) -> None:
+        """Say that the user may not, where the response's status is 403. endpoint: as in `challenge`."""
+        self._ask("forbid", properties, endpoint=endpoint)
+
+    def attach(self, session: BoundSession) -> None:
+        """The session that goes with this request: it will be the user's own, or nobody's."""
+        self._session = session
+        session.bind(lambda: self.subject)
 
     def _ask(
         self,
         what: str,
         properties: AuthenticationProperties | None,
         principal: Principal = Principal(),  # noqa: B008 (nobody; immutable)
-        subject: str | None = None,
+        endpoint: object = None,
     ) -> None:
+        if self._finished:
+            raise ConfigurationError(
+                f"{what} was called after the response had started", hint="call it before the first byte is sent"
+            )
         self.touched = True
         asked = AuthenticationProperties() if properties is None else properties.copy()
-        self._asked.append(_Asked(what, asked, principal, subject))
+        self._asked.append(_Asked(what, asked, principal, endpoint))
 
     # --- reading --------------------------------------------------------------------------------------------
 
@@ -267,12 +274,13 @@ class CookieAuthentication:
 
     # --- answering ------------------------------------------------------------------------------------------
 
-    def finish(self, status: int, headers: Headers, endpoint: object = None) -> Steps[Outcome]:
+    def finish(self, status: int, headers: Headers) -> Steps[Outcome]:
         """What to answer in place of ``status`` and ``headers``; called once, before the response starts.
 
-        endpoint: the function that served the request, for its mark (`api`). `KeyManagementError` where there is no
-        ring or the store cannot be reached, `CookieTooLargeError` where the ticket does not fit.
+        `KeyManagementError` where there is no ring or the store cannot be reached, `CookieTooLargeError` where the
+        ticket does not fit.
         """
+        self._finished = True
         if not self.touched:
             return Outcome(status, headers)
         if self.failure is not None:
@@ -292,23 +300,24 @@ class CookieAuthentication:
         redirect = self._redirect(status)
         if redirect is None:
             return Outcome(status, answer)
-        decision = yield from redirects.decide(redirect, self.request, self.authenticator.options, status, endpoint)
+        decision = yield from redirects.decide(redirect, self.request, self.authenticator.options, status)
         return Outcome(decision.status, redirects.with_location(answer, decision), decision.status != status)
 
     def _redirect(self, status: int) -> redirects.Redirect | None:
         """Where this request is to go instead; ``None``: nowhere."""
-        asked = {each.what: each.properties for each in self._asked}
+        asked = {each.what: each for each in self._asked}
         if status == 200 and self._target is not None:
-            return redirects.Redirect("redirect_to_return_url", self._target, AuthenticationProperties())
+            return redirects.Redirect(redirects.RETURN, self._target, AuthenticationProperties())
         options = self.authenticator.options
         for on, what, event, path in (
             (401, "challenge", "redirect_to_login", options.login_path),
             (403, "forbid", "redirect_to_access_denied", options.access_denied_path),
         ):
             if status == on and what in asked:
-                return_url = asked[what].redirect_uri or self.request.url
+                properties = asked[what].properties
+                return_url = properties.redirect_uri or self.request.url
                 target = self.request.redirect_to(path, options.return_url_parameter, return_url)
-                return redirects.Redirect(event, target, asked[what])
+                return redirects.Redirect(event, target, properties, asked[what].endpoint)
         return None
 
     def _sign_in(self, asked: _Asked) -> Steps[list[str]]:
@@ -321,7 +330,8 @@ class CookieAuthentication:
             properties.expires_utc = issued + options.expire_time_span
         context = SigningInContext(self.request.native, self._scheme, asked.principal, properties, cookie.settings)
         yield from self._event("signing_in", context)
-        self._follow(asked, context.principal)
+        if self._session is not None and context.principal.subject != asked.principal.subject:
+            self._session.renew(context.principal.subject)
         properties, ends = context.properties, None
         if properties.is_persistent:
             ends = properties.expires_utc or issued + options.expire_time_span
@@ -333,12 +343,6 @@ class CookieAuthentication:
         yield from self._event("signed_in", signed_in)
         self._aim(properties, options.login_path)
         return lines
-
-    def _follow(self, asked: _Asked, principal: Principal) -> None:
-        """The session goes with the principal that an event put in place of the one who signed in."""
-        session = self._session() if principal.subject != asked.subject else None
-        if session is not None:
-            session.renew(principal.subject)
 
     def _sign_out(self, properties: AuthenticationProperties) -> Steps[list[str]]:
         cookie = self.authenticator.cookie

@@ -15,7 +15,7 @@ Before: `dpmiddleware.web.authentication`. After: `dpmiddleware.wsgi`, `dpmiddle
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from dpmiddleware.web.authentication_events import RedirectContext
 from dpmiddleware.web.authentication_options import CookieAuthenticationOptions, is_api
@@ -24,17 +24,19 @@ from dpmiddleware.web.return_urls import WebRequest, location
 from dpmiddleware.web.steps import Call, Steps
 from dpmiddleware.web.ticket_properties import AuthenticationProperties
 
-__all__ = ["Decision", "Redirect", "decide", "with_location"]
+__all__ = ["RETURN", "Decision", "Redirect", "decide", "with_location"]
 
-RETURN: str = "redirect_to_return_url"
+RETURN: Final = "redirect_to_return_url"
+"""The event of going back after signing in or out."""
 
 
 class Redirect(NamedTuple):
-    """A wish to redirect. event: the name of the event that may change it."""
+    """A wish to redirect. event: the name of the event that may change it. endpoint: the function of the route."""
 
     event: str
     target: str
     properties: AuthenticationProperties
+    endpoint: object = None
 
 
 class Decision(NamedTuple):
@@ -45,16 +47,12 @@ class Decision(NamedTuple):
 
 
 def decide(
-    redirect: Redirect,
-    request: WebRequest,
-    options: CookieAuthenticationOptions,
-    status: int,
-    endpoint: object,
+    redirect: Redirect, request: WebRequest, options: CookieAuthenticationOptions, status: int
 ) -> Steps[Decision]:
     """Redirect, or leave ``status`` as it is because a program asks; then the application's event."""
     is_call = request.is_ajax
     if redirect.event != RETURN and not is_call:
-        is_call = yield from _is_api(request, options, endpoint)
+        is_call = yield from _is_api(request, options, redirect.endpoint)
     wanted = status if is_call else 302
     context = RedirectContext(
         request.native, options.scheme, redirect.properties, redirect.target, wanted, is_api=is_call

@@ -51,17 +51,17 @@ class Visitor:
         url: str = "/",
         *,
         requested_with: str = "",
-        endpoint: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """One request, with the cookies of the jar; those of the answer go into it."""
         path, _, query = url.partition("?")
         auth = self.authenticator.begin(
-            WebRequest(self.header, path=path, query=query, requested_with=requested_with, native="the request"),
-            session=lambda: self.session,
+            WebRequest(self.header, path=path, query=query, requested_with=requested_with, native="the request")
         )
+        if self.session is not None:
+            auth.attach(self.session)
         status = app(auth) or 200
-        outcome = drive(auth.finish(status, list((headers or {}).items()), endpoint))
+        outcome = drive(auth.finish(status, list((headers or {}).items())))
         answer = Answer(*outcome)
         self.take(answer)
         return answer

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -74,13 +75,13 @@ def look(auth: CookieAuthentication) -> None:
     assert auth.principal is not None
 
 
-def challenge(auth: CookieAuthentication) -> int:
-    auth.challenge()
+def challenge(auth: CookieAuthentication, endpoint: object = None) -> int:
+    auth.challenge(endpoint=endpoint)
     return 401
 
 
-def forbid(auth: CookieAuthentication) -> int:
-    auth.forbid()
+def forbid(auth: CookieAuthentication, endpoint: object = None) -> int:
+    auth.forbid(endpoint=endpoint)
     return 403
 
 
@@ -418,7 +419,7 @@ def test_with_the_ticket_in_the_cookie_a_slow_renewal_undoes_a_sign_out(visitor:
     [pytest.param(challenge, "Login", 401, id="challenge"), pytest.param(forbid, "AccessDenied", 403, id="forbid")],
 )
 def test_a_browser_is_redirected_and_a_program_told(
-    visitor: Visitor, app: Callable[[CookieAuthentication], int], path: str, status: int
+    visitor: Visitor, app: Callable[..., int], path: str, status: int
 ) -> None:
     answer = visitor.visit(app, "/secret?a=1&b=%2F")
     expected = f"/Account/{path}?ReturnUrl=%2Fsecret%3Fa%3D1%26b%3D%252F"
@@ -428,7 +429,7 @@ def test_a_browser_is_redirected_and_a_program_told(
 
     for told in (
         visitor.visit(app, "/secret", requested_with="XMLHttpRequest"),
-        visitor.visit(app, "/secret", endpoint=api(endpoint)),
+        visitor.visit(partial(app, endpoint=api(endpoint)), "/secret"),
     ):
         expected = f"/Account/{path}?ReturnUrl=%2Fsecret"
         assert (told.status, told["location"], told.replaces_body) == (status, expected, False)
@@ -461,8 +462,8 @@ def test_the_predicate_says_what_an_api_is_and_a_mark_on_the_route_overrules_it(
 
     assert visitor.visit(challenge).status == 401
     assert seen == ["the request"]
-    assert visitor.visit(challenge, endpoint=api(allow_cookie_redirect(endpoint))).status == 302
-    assert visitor.visit(challenge, endpoint=allow_cookie_redirect(api(endpoint))).status == 302
+    assert visitor.visit(partial(challenge, endpoint=api(allow_cookie_redirect(endpoint)))).status == 302
+    assert visitor.visit(partial(challenge, endpoint=allow_cookie_redirect(api(endpoint)))).status == 302
 
 
 def test_a_challenge_whose_response_was_not_returned_changes_nothing(visitor: Visitor) -> None:
@@ -930,6 +931,10 @@ def test_a_key_in_the_cookie_that_is_not_known_is_never_used(kept: Visitor, stor
 class FakeSession:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str | None]] = []
+        self.owner: Callable[[], str | None] = lambda: None
+
+    def bind(self, owner: Callable[[], str | None]) -> None:
+        self.owner = owner
 
     def renew(self, subject: str | None = None) -> None:
         self.calls.append(("renew", subject))
@@ -946,6 +951,31 @@ def test_signing_in_renews_the_session_for_its_subject_and_signing_out_empties_i
     visitor.visit(sign_in())
     visitor.visit(sign_out)
     assert session.calls == [("renew", ADA.subject), ("empty", None)]
+
+
+def test_the_session_is_told_whose_it_may_be_by_the_cookie_and_not_by_what_comes_of_the_request(
+    dp: DataProtection,
+) -> None:
+    session = FakeSession()
+    visitor = Visitor(CookieAuthenticator(dp), session=session)
+    visitor.visit(sign_in())
+    owners: list[str | None] = []
+
+    def switch(auth: CookieAuthentication) -> None:
+        owners.append(session.owner())
+        auth.sign_in(BOB)
+        owners.append(session.owner())
+
+    visitor.visit(switch)
+    visitor.visit(lambda auth: owners.append(session.owner()))
+    assert owners == [ADA.subject, ADA.subject, BOB.subject]
+
+
+def test_signing_in_after_the_response_has_started_is_an_error(visitor: Visitor) -> None:
+    auth = visitor.authenticator.begin(WebRequest())
+    drive(auth.finish(200, []))
+    with pytest.raises(ConfigurationError, match="after the response"):
+        auth.sign_in(ADA)
 
 
 def test_the_session_follows_where_an_event_puts_another_user_in_place(dp: DataProtection) -> None:
