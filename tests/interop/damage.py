@@ -108,6 +108,8 @@ KEYS: Final = (
     "AA=",
     "A",
     "AA==AA==",
+    "AAECAwQF==",
+    "AAECAwQF====",
     "====",
     "not base64!",
 )

@@ -260,3 +260,20 @@ def test_any_damaged_text_is_opened_by_both_or_by_none(
     except UnprotectError:
         mine = None
     assert mine == opened, json.dumps(damaged)
+
+
+PADDED = ("=", "==", "===", "====", "A", "A=", "A==", "A===", "AA=", "AA==", "AAA", "AAA=", "AB==")
+
+
+@pytest.mark.parametrize("ending", PADDED)
+@pytest.mark.parametrize("slash", ["", "/"], ids=["base64url", "base64"])
+def test_odd_padding_is_taken_by_both_or_by_none(slash: str, ending: str, shared: tuple[OurRing, PeerRing]) -> None:
+    """Both refuse such a payload; what counts is whether it was a payload at all."""
+    ours, theirs = shared
+    text = "CfDJ8AAAAAAAAAAAAAAAAAAAAAAAAAAA" + (slash and "AAA" + slash) + ending
+    with pytest.raises(PeerError) as theirs_said:
+        theirs.unprotect_text(text, "p")
+    with pytest.raises(UnprotectError) as we_said:
+        ours.protector("p").unprotect(text)
+    was_text = "not found in the key ring" in str(theirs_said.value)
+    assert isinstance(we_said.value, UnknownKeyError) is was_text
