@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from starlette.concurrency import run_in_threadpool
 
@@ -22,7 +22,7 @@ from dpmiddleware import telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.interfaces import Clock
-from dpmiddleware.web.cookie_protection import CookieProtection
+from dpmiddleware.web.cookie_protection import CookieProtection, ProtectionOptions
 from dpmiddleware.web.cookies import CookieSettings
 from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, Exchange
 from dpmiddleware.web.session import JSON, ValueFormat
@@ -174,11 +174,16 @@ class SessionMiddleware(_Middleware):
 class CookieProtectionMiddleware(_Middleware):
     """Wraps cookies of an application that knows nothing of it: ``cookies=["sid", "auth*"]``.
 
-    Options: those of `dpmiddleware.web.cookie_protection.CookieProtection`.
+    Options: those of `dpmiddleware.web.cookie_protection.ProtectionOptions`.
     """
 
     def __init__(
-        self, app: ASGIApp, *, data_protection: DataProtection, cookies: Sequence[str], **options: Any
+        self,
+        app: ASGIApp,
+        *,
+        data_protection: DataProtection,
+        cookies: Sequence[str],
+        **options: Unpack[ProtectionOptions],
     ) -> None:
         super().__init__(app, data_protection)
         self.protection = CookieProtection(data_protection, cookies, **options)

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import chain
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
 from dpmiddleware import telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.web.caching import Headers
-from dpmiddleware.web.cookie_protection import CookieProtection
+from dpmiddleware.web.cookie_protection import CookieProtection, ProtectionOptions
 from dpmiddleware.web.cookies import CookieSettings
 from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, Exchange
 from dpmiddleware.web.session import JSON, ValueFormat
@@ -179,11 +179,16 @@ class SessionMiddleware(_Middleware):
 class CookieProtectionMiddleware(_Middleware):
     """Wraps cookies of an application that knows nothing of it: ``cookies=["sid", "auth*"]``.
 
-    Options: those of `dpmiddleware.web.cookie_protection.CookieProtection`.
+    Options: those of `dpmiddleware.web.cookie_protection.ProtectionOptions`.
     """
 
     def __init__(
-        self, app: WSGIApplication, *, data_protection: DataProtection, cookies: Sequence[str], **options: Any
+        self,
+        app: WSGIApplication,
+        *,
+        data_protection: DataProtection,
+        cookies: Sequence[str],
+        **options: Unpack[ProtectionOptions],
     ) -> None:
         super().__init__(app, data_protection)
         self.protection = CookieProtection(data_protection, cookies, **options)

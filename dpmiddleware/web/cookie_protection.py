@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypedDict, Unpack
 
 from dpmiddleware import purposes
 from dpmiddleware.data_protection import DataProtection
@@ -25,10 +25,10 @@ from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
 from dpmiddleware.printable import printable
 from dpmiddleware.web import chunks
 from dpmiddleware.web.caching import Headers, with_cookies
-from dpmiddleware.web.cookies import CookieSettings, SameSite, SetCookie, pairs
+from dpmiddleware.web.cookies import CookieSettings, SameSite, SetCookie, attributes, pairs
 from dpmiddleware.web.protected_cookie import ProtectedCookie
 
-__all__ = ["MOST_NAMES", "CookieExchange", "CookieProtection"]
+__all__ = ["MOST_NAMES", "CookieExchange", "CookieProtection", "ProtectionOptions"]
 
 MOST_NAMES: Final = 50
 """Wrapped cookies of one request that are opened; browsers hardly keep more a site. Others are left out."""
@@ -77,49 +77,59 @@ class CookieExchange:
         """Nothing is kept."""
 
 
+class ProtectionOptions(TypedDict, total=False):
+    """How wrapped cookies are written; every one may be left out.
+
+    secure, http_only, partitioned: put these attributes on each cookie, whatever the application said; same_site: this
+    one instead of the application's. max_age: how long a value lives that the application set no end for (14 days).
+    path, domain: where a cookie that can never be opened is expired at the client (``/``, none). chunk_size,
+    max_total: see `CookieSettings`.
+    """
+
+    secure: bool
+    http_only: bool
+    same_site: SameSite | None
+    partitioned: bool
+    max_age: timedelta
+    path: str | None
+    domain: str | None
+    chunk_size: int | None
+    max_total: int
+
+
 class CookieProtection:
     """Which cookies of an application are wrapped, and how.
 
-    cookies: names and patterns, ``["sid", "auth*"]``; compared exactly. secure, http_only, partitioned: put these
-    attributes on each of them, whatever the application said; same_site: this one instead of the application's.
-    max_age: how long a value lives that the application set no end for. path, domain: where a cookie that can never
-    be opened is expired at the client. chunk_size, max_total: see `CookieSettings`.
+    cookies: names and patterns, ``["sid", "auth*"]``; compared exactly.
     """
 
     def __init__(
-        self,
-        data_protection: DataProtection,
-        cookies: Sequence[str],
-        *,
-        secure: bool = False,
-        http_only: bool = False,
-        same_site: SameSite | None = None,
-        partitioned: bool = False,
-        max_age: timedelta = timedelta(days=14),
-        path: str | None = "/",
-        domain: str | None = None,
-        chunk_size: int | None = 4050,
-        max_total: int = 7168,
+        self, data_protection: DataProtection, cookies: Sequence[str], **options: Unpack[ProtectionOptions]
     ) -> None:
+        secure, chunk_size = options.get("secure", False), options.get("chunk_size", 4050)
         if chunk_size is not None and chunk_size < _SMALLEST_CHUNK:
             raise ConfigurationError(f"wrapped cookies need a chunk_size of {_SMALLEST_CHUNK} or more")
         self._matches = _matcher(cookies)
         self._needles = [name.partition("*")[0].encode("ascii") for name in cookies]
+        self._max_age = options.get("max_age", timedelta(days=14))
         self._settings = CookieSettings(
             "wrapped",
-            path,
-            domain,
+            path=options.get("path", "/"),
+            domain=options.get("domain"),
             secure="always" if secure else "same_as_request",
-            http_only=http_only,
-            same_site=same_site,
-            partitioned=partitioned,
-            max_age=max_age,
+            http_only=options.get("http_only", False),
+            same_site=options.get("same_site"),
+            partitioned=options.get("partitioned", False),
+            max_age=self._max_age,
             chunk_size=chunk_size,
-            max_total=max_total,
+            max_total=options.get("max_total", 7168),
         )
-        flags = (secure and "secure", http_only and "httponly", same_site and f"samesite={same_site}")
-        self._forced = tuple(text for text in (*flags, partitioned and "partitioned") if text)
-        self._max_age = max_age
+        self._forced = attributes(
+            secure=secure,
+            same_site=self._settings.same_site,
+            http_only=self._settings.http_only,
+            others=("partitioned",) if self._settings.partitioned else (),
+        )
         self._data_protection = data_protection
         self._cookie: Callable[[str], ProtectedCookie] = lru_cache(_KEPT_COOKIES)(self._make_cookie)
 
@@ -193,10 +203,10 @@ class CookieProtection:
                 place = (cookie.name, (cookie.attribute("domain") or "").lower(), cookie.attribute("path") or "")
                 wrapped[place] = cookie
         lines = [line for cookie in wrapped.values() for line in self._lines(cookie, exchange.sent)]
-        attributes = self._settings.attributes(https=exchange.https)
+        ended = self._settings.attributes(https=exchange.https)
         for name in exchange.expire:
             if not any(place[0] == name for place in wrapped):
-                lines += self._cookie(name).delete(exchange.sent, attributes)
+                lines += self._cookie(name).delete(exchange.sent, ended)
         return with_cookies(kept, lines) if lines or exchange.found else headers
 
     def _lines(self, cookie: SetCookie, sent: bytes) -> list[str]:

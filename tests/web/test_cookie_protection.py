@@ -293,7 +293,7 @@ def test_a_value_that_is_too_large_is_an_error_when_it_is_set(browser: Browser) 
 def test_flags_force_attributes(dp: DataProtection, clock: StoppedClock) -> None:
     browser = Browser(dp, clock, secure=True, http_only=True, same_site="none", partitioned=True)
     [cookie] = set_cookies(browser.sets("sid=1; Path=/; SameSite=Lax; HttpOnly"))
-    assert cookie.attributes == ("Path=/", "secure", "httponly", "samesite=none", "partitioned")
+    assert cookie.attributes == ("Path=/", "secure", "samesite=none", "httponly", "partitioned")
     [deletion] = set_cookies(browser.sets("sid=; Max-Age=0; Path=/"))
     assert deletion.attributes[1:] == cookie.attributes
 
