@@ -1,8 +1,9 @@
 """`Session`: a mapping that is read at first use and knows whether it was read, changed or emptied. ::
 
     plaintext := 01 ‖ created ‖ renewed ‖ mapping      created, renewed: BE64, milliseconds since 1970 UTC
-    mapping   := of the value format (JSON), with the session's id as "_dpm_id" and, where somebody
-                 signed in, the subject as "_dpm_subject"
+    mapping   := of the value format (JSON), with the session's id as "_dpm_id"; where somebody signed in,
+                 the subject as "_dpm_subject"; where it was another framework's before, when that one
+                 would have ended as "_dpm_ends" (milliseconds since 1970 UTC)
 
 Changes are found by comparing what would be written with what was read, so edits inside nested values count.
 
@@ -19,6 +20,7 @@ from datetime import datetime, timedelta, timezone
 from functools import wraps
 from typing import Any, Final, NamedTuple, Protocol, cast
 
+from dpmiddleware import telemetry
 from dpmiddleware.errors import ConfigurationError, KeyManagementError, MalformedPayloadError
 
 __all__ = ["CSRF_KEYS", "JSON", "JsonFormat", "LoadedSession", "Session", "StoredSession", "ValueFormat"]
@@ -29,6 +31,8 @@ CSRF_KEYS: Final = ("csrf_token", "_csrf_token", "_csrftoken", "csrftoken", "_cs
 _VERSION: Final = b"\x01"
 _ID: Final = "_dpm_id"
 _SUBJECT: Final = "_dpm_subject"
+_ENDS: Final = "_dpm_ends"
+_RESERVED: Final = (_ID, _SUBJECT, _ENDS)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -96,10 +100,22 @@ class StoredSession:
 
 
 class LoadedSession(NamedTuple):
-    """A stored session and its mapping."""
+    """A stored session and its mapping. ends: when it does, whatever the cookie's own limits; aware."""
 
     stored: StoredSession
     mapping: dict[str, Any]
+    ends: datetime | None = None
+
+    @classmethod
+    def of(cls, stored: StoredSession, mapping: dict[str, Any]) -> LoadedSession:
+        """The same with its end, as the mapping says; `MalformedPayloadError` where it says nonsense."""
+        milliseconds = mapping.pop(_ENDS, None)
+        if milliseconds is None:
+            return cls(stored, mapping)
+        try:
+            return cls(stored, mapping, _EPOCH + milliseconds * _MILLISECOND)
+        except (TypeError, OverflowError):
+            raise MalformedPayloadError("a session that ends outside of time") from None
 
 
 # --- what the application holds -----------------------------------------------------------------------------
@@ -124,6 +140,8 @@ class Session(dict[str, Any]):
         self._created: datetime | None = None
         self._id: str | None = None
         self._subject: str | None = None
+        self._ends: datetime | None = None
+        self._owner: Callable[[], str | None] | None = None
         self._forced = False
         self._closed = False
 
@@ -167,6 +185,13 @@ class Session(dict[str, Any]):
         self.mark_accessed()
         self._forced = value
 
+    def bind(self, owner: Callable[[], str | None]) -> None:
+        """Show the user of this request, whose subject ``owner`` tells, no session of somebody else.
+
+        Another subject's session counts as none. An anonymous one becomes the user's: it is renewed (see `renew`).
+        """
+        self._owner = owner
+
     def renew(self, subject: str | None = None) -> None:
         """A new id, and no CSRF token from before: call it when somebody signs in.
 
@@ -177,6 +202,9 @@ class Session(dict[str, Any]):
             if self._subject not in {None, subject}:
                 dict.clear(self)
             self._subject = subject
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         for key in CSRF_KEYS:
             dict.pop(self, key, None)
         self._id = self._created = None
@@ -186,7 +214,7 @@ class Session(dict[str, Any]):
         """Forget everything, the subject too: call it when somebody signs out. The client's cookie ends."""
         self._touch(changes=True)
         dict.clear(self)
-        self._id = self._subject = self._created = None
+        self._id = self._subject = self._created = self._ends = None
 
     def mark_accessed(self) -> None:
         """Read the session, if that has not happened yet; Starlette calls this at ``request.session``."""
@@ -198,12 +226,17 @@ class Session(dict[str, Any]):
 
     def dumps(self) -> bytes:
         """The mapping in its value format, with id and subject: what is stored."""
-        mapping = {_ID: self.id, _SUBJECT: self._subject, **self.copy()}
-        mapping[_ID] = self._id  # whatever the application has put there
-        mapping[_SUBJECT] = self._subject
-        if self._subject is None:
-            del mapping[_SUBJECT]
-        return self._format.dumps(mapping)
+        kept = self.reserved()
+        return self._format.dumps(kept | {name: value for name, value in self.items() if name not in _RESERVED})
+
+    def reserved(self) -> dict[str, Any]:
+        """What is kept beside the application's values: id, subject, end."""
+        kept: dict[str, Any] = {_ID: self.id}
+        if self._subject is not None:
+            kept[_SUBJECT] = self._subject
+        if self._ends is not None:
+            kept[_ENDS] = (self._ends - _EPOCH) // _MILLISECOND
+        return kept
 
     def close(self) -> None:
         """The response starts: from now on a change raises."""
@@ -224,15 +257,24 @@ class Session(dict[str, Any]):
     def _fill(self, source: Callable[[], LoadedSession | None]) -> None:
         try:
             loaded = source()
+            owner = None if self._owner is None else self._owner()
         except KeyManagementError as error:
             self.failure = error  # an outage stays one for this request, even if the application catches the error
             raise
         self._source = None
         dict.clear(self)
+        subject = None if loaded is None else loaded.mapping.get(_SUBJECT)
+        if self._owner is not None and subject is not None and subject != owner:
+            telemetry.emit("session_discarded", "info", reason="another_subject")
+            loaded = None
         if loaded is not None:
             dict.update(self, loaded.mapping)
             self._id, self._subject = dict.pop(self, _ID, None), dict.pop(self, _SUBJECT, None)
-            self._stored, self._created = loaded.stored, loaded.stored.created
+            self._stored, self._created, self._ends = loaded.stored, loaded.stored.created, loaded.ends
+        if owner is not None and self._subject is None:
+            self._subject = owner
+            if loaded is not None:
+                self._begin_anew()
 
 
 def _filling(name: str, *, changes: bool) -> Callable[..., Any]:

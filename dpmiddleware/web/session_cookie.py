@@ -11,17 +11,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 from dpmiddleware import purposes
 from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.errors import ConfigurationError, ExpiredPayloadError, KeyManagementError, MalformedPayloadError
+from dpmiddleware.errors import (
+    ConfigurationError,
+    CookieTooLargeError,
+    ExpiredPayloadError,
+    KeyManagementError,
+    MalformedPayloadError,
+)
 from dpmiddleware.keys.interfaces import Clock
+from dpmiddleware.protection.payload import peek_key_id
+from dpmiddleware.web import chunks
 from dpmiddleware.web.caching import Headers, with_cookies
-from dpmiddleware.web.cookies import CookieSettings
+from dpmiddleware.web.cookies import Attributes, CookieSettings, find
+from dpmiddleware.web.migration import SignedSessions
 from dpmiddleware.web.protected_cookie import Opened, ProtectedCookie
 from dpmiddleware.web.session import JSON, LoadedSession, Session, StoredSession, ValueFormat
 
 __all__ = ["SessionCookie", "SessionExchange"]
+
+_LONGEST_COOKIE: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +72,8 @@ class SessionCookie:
     """Sessions kept in one protected cookie.
 
     idle: how long a session lives without being read; ``None``: no limit. absolute: how long after it was created (or
-    renewed by a sign-in); ``None``: no limit. clock: that of ``data_protection`` unless given.
+    renewed by a sign-in); ``None``: no limit. migration: reads the cookies that another framework wrote under this
+    name, as long as none of ours stands there. clock: that of ``data_protection`` unless given.
     """
 
     def __init__(
@@ -71,6 +84,7 @@ class SessionCookie:
         idle: timedelta | None = timedelta(days=14),
         absolute: timedelta | None = None,
         value_format: ValueFormat = JSON,
+        migration: SignedSessions | None = None,
         clock: Clock | None = None,
     ) -> None:
         for name, limit in (("idle", idle), ("absolute", absolute)):
@@ -78,6 +92,7 @@ class SessionCookie:
                 raise ConfigurationError(f"a session with an {name} time of nothing")
         protector = data_protection.create_protector(*purposes.session(value_format.name, settings.name))
         self._cookie = ProtectedCookie(settings, protector, ring=data_protection.ring)
+        self._migration = migration
         self._clock = clock or data_protection.clock
         self._idle, self._absolute, self._format = idle, absolute, value_format
 
@@ -95,8 +110,9 @@ class SessionCookie:
         def source() -> LoadedSession | None:
             if failure is not None:
                 raise failure
-            found.append(self._cookie.open(header, self._read))
-            return found[0].content
+            opened = self._cookie.open(header, self._read)
+            found.append(opened)
+            return opened.content if self._migration is None or opened.content else self._old(header, self._migration)
 
         return SessionExchange(Session(source, self._format), self, header, https, found)
 
@@ -109,6 +125,8 @@ class SessionCookie:
             return self._cookie.delete(exchange.header, attributes) if had_one else []
         if not (session.modified or self._is_half_idle(session.stored, now)):
             return []
+        if self._migration is not None and self._migration.writes_old and now < self._migration.until:
+            return self._old_lines(session, self._migration, attributes)
         plain = StoredSession(session.created or now, now, session.dumps()).pack()
         return self._cookie.seal(plain, exchange.header, attributes)
 
@@ -120,12 +138,40 @@ class SessionCookie:
             for start, limit in ((stored.renewed, self._idle), (stored.created, self._absolute))
             if limit is not None
         ]
-        if ends and self._clock.now() > min(ends):
-            raise ExpiredPayloadError("the session has expired", expired_at=min(ends).isoformat())
         try:
-            return LoadedSession(stored, self._format.loads(stored.data))
+            loaded = LoadedSession.of(stored, self._format.loads(stored.data))
         except ValueError:
             raise MalformedPayloadError(f"a session that is no {self._format.name}") from None
+        ends += [] if loaded.ends is None else [loaded.ends]
+        if ends and self._clock.now() > min(ends):
+            raise ExpiredPayloadError("the session has expired", expired_at=min(ends).isoformat())
+        return loaded
+
+    def _old(self, header: bytes, migration: SignedSessions) -> LoadedSession | None:
+        """The session that another framework's cookie holds, if no cookie of ours is beside it.
+
+        It counts as changed, so it is ours from the first look on.
+        """
+        values = find(header, self._cookie.settings.name)
+        if any(peek_key_id(value) is not None or chunks.announced(value) for value in values):
+            return None
+        for value in values:
+            old = migration.loads(value.strip('"'), self._clock.now())
+            if old is not None:
+                stored = StoredSession(old.issued, old.issued, b"")
+                return LoadedSession.of(stored, old.data)._replace(ends=old.ends)
+        return None
+
+    def _old_lines(self, session: Session, migration: SignedSessions, attributes: Attributes) -> list[str]:
+        """The cookie as the old framework writes it, for members of the farm that read no other."""
+        value = migration.dumps({**session.reserved(), **session.copy()}, self._clock.now())
+        name = self._cookie.settings.name
+        if len(name) + len(value) > _LONGEST_COOKIE:
+            raise CookieTooLargeError(
+                f"cookie {name!r} would take {len(value)} bytes in its old format, which knows no chunks",
+                hint="keep less in the session until the whole farm writes the new format",
+            )
+        return ["; ".join((f"{name}={value}", *attributes))]
 
     def _is_half_idle(self, stored: StoredSession | None, now: datetime) -> bool:
         return stored is not None and self._idle is not None and now - stored.renewed > self._idle / 2
