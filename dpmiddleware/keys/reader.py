@@ -14,6 +14,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from dpmiddleware.crypto.encryptors import AuthenticatedEncryptor
 from dpmiddleware.errors import (
@@ -88,6 +89,7 @@ class _Admitted:
 
 
 _Pairs = list[tuple[StoredDocument, _Admitted]]
+_TWO_KEYS: Final = "two different keys have this id"
 
 
 class KeyReader:
@@ -240,14 +242,20 @@ def _first(stored: Iterable[StoredDocument], test: Callable[[StoredDocument], bo
 
 
 def _one_of_each(keys: Iterable[Key]) -> dict[str, Key]:
-    """Keys by id. The same key stored twice counts once; two different keys of one id are unusable, both."""
+    """Keys by id, in whatever order they come. Copies count once, and as usable where one of them is; different keys
+    of one id are unusable, all of them.
+    """
     found: dict[str, Key] = {}
     for key in keys:
         other = found.get(str(key.id))
-        if other is None or (not other.usable and _dates(other) == _dates(key)):
+        if other is None:
             found[str(key.id)] = key
-        elif key.usable and (_dates(other) != _dates(key) or not _same_encryptor(other, key)):
-            found[str(key.id)] = replace(other, encryptor=None, problem="two different keys have this id")
+        elif other.problem == _TWO_KEYS:
+            continue
+        elif _dates(other) != _dates(key) or not _same_encryptor(other, key):
+            found[str(key.id)] = replace(other, encryptor=None, problem=_TWO_KEYS)
+        elif not other.usable:
+            found[str(key.id)] = key
     return found
 
 
