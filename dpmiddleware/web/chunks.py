@@ -61,8 +61,11 @@ def join(name: str, find: Find, most: int = MOST_CHUNKS) -> list[str]:
     Where chunks stand there several times (set under two paths), each is tried with the ones beside it. A marker
     whose set is incomplete, or that names more than ``most`` chunks, stays as it is.
     """
+    found = find(name)
+    if len(found) < 2 and not any(value.startswith("chunks-") for value in found):
+        return found
     values: list[str] = []
-    for value in find(name):
+    for value in found:
         count = _count(value, most)
         candidates = _joined([find(chunk) for chunk in chunk_names(name, count)]) if count else []
         values += [text for text in candidates or [value] if text not in values]

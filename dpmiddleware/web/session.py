@@ -58,14 +58,16 @@ class JsonFormat:
     """Text, numbers, booleans, ``None``, lists and dictionaries. A tuple comes back as a list."""
 
     name = "json"
+    _encode = staticmethod(json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode)
+    _decode = staticmethod(json.JSONDecoder().decode)
 
     def dumps(self, mapping: Mapping[str, Any]) -> bytes:
         """Compact JSON, UTF-8."""
-        return json.dumps(mapping, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+        return self._encode(mapping).encode("utf-8", "surrogatepass")
 
     def loads(self, data: bytes) -> dict[str, Any]:
         """The JSON object that `dumps` wrote."""
-        mapping = json.loads(data.decode("utf-8", "surrogatepass"))
+        mapping = self._decode(data.decode("utf-8", "surrogatepass"))
         if not isinstance(mapping, dict):
             raise ValueError("not a JSON object")  # noqa: TRY004 (bad data, not a bad call)
         return cast("dict[str, Any]", mapping)
@@ -176,9 +178,9 @@ class Session(dict[str, Any]):
         """Whether there is something to write. May be set to True, to write what did not change."""
         if not self.accessed:
             return False
-        if self._stored is None:
-            return self._forced or len(self) > 0
-        return self._forced or self.dumps() != self._stored.data
+        if self._forced:
+            return True
+        return len(self) > 0 if self._stored is None else self.dumps() != self._stored.data
 
     @modified.setter
     def modified(self, value: bool) -> None:
@@ -191,6 +193,8 @@ class Session(dict[str, Any]):
         Another subject's session counts as none. An anonymous one becomes the user's: it is renewed (see `renew`).
         """
         self._owner = owner
+        if self._source is None:
+            self._claim(owner())
 
     def renew(self, subject: str | None = None) -> None:
         """A new id, and no CSRF token from before: call it when somebody signs in.
@@ -243,10 +247,8 @@ class Session(dict[str, Any]):
         self._closed = True
 
     def _touch(self, *, changes: bool) -> None:
-        self.accessed = True
-        if self.failure is not None:
-            raise self.failure
         if self._source is not None:
+            self.accessed = True
             self._fill(self._source)
         if changes and self._closed:
             raise ConfigurationError(
@@ -255,6 +257,8 @@ class Session(dict[str, Any]):
             )
 
     def _fill(self, source: Callable[[], LoadedSession | None]) -> None:
+        if self.failure is not None:
+            raise self.failure
         try:
             loaded = source()
             owner = None if self._owner is None else self._owner()
@@ -263,17 +267,22 @@ class Session(dict[str, Any]):
             raise
         self._source = None
         dict.clear(self)
-        subject = None if loaded is None else loaded.mapping.get(_SUBJECT)
-        if self._owner is not None and subject is not None and subject != owner:
-            telemetry.emit("session_discarded", "info", reason="another_subject")
-            loaded = None
         if loaded is not None:
             dict.update(self, loaded.mapping)
             self._id, self._subject = dict.pop(self, _ID, None), dict.pop(self, _SUBJECT, None)
             self._stored, self._created, self._ends = loaded.stored, loaded.stored.created, loaded.ends
+        if self._owner is not None:
+            self._claim(owner)
+
+    def _claim(self, owner: str | None) -> None:
+        """The user of this request is ``owner``: discard what is somebody else's, take what is nobody's."""
+        if self._subject is not None and self._subject != owner:
+            telemetry.emit("session_discarded", "info", reason="another_subject")
+            dict.clear(self)
+            self._stored = self._id = self._subject = self._created = self._ends = None
         if owner is not None and self._subject is None:
             self._subject = owner
-            if loaded is not None:
+            if self._stored is not None:
                 self._begin_anew()
 
 

@@ -93,6 +93,7 @@ class SessionCookie:
         protector = data_protection.create_protector(*purposes.session(value_format.name, settings.name))
         self._cookie = ProtectedCookie(settings, protector, ring=data_protection.ring)
         self._migration = migration
+        self._attributes = {https: settings.attributes(https=https) for https in (False, True)}
         self._clock = clock or data_protection.clock
         self._idle, self._absolute, self._format = idle, absolute, value_format
 
@@ -119,7 +120,7 @@ class SessionCookie:
     def lines(self, exchange: SessionExchange) -> list[str]:
         """The Set-Cookie lines that a touched session needs; none where it was only read."""
         session, now = exchange.session, self._clock.now()
-        attributes = self._cookie.settings.attributes(https=exchange.https)
+        attributes = self._attributes[exchange.https]
         if not session:
             had_one = session.stored is not None or any(opened.expire for opened in exchange.found)
             return self._cookie.delete(exchange.header, attributes) if had_one else []

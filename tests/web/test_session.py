@@ -179,6 +179,38 @@ def test_signing_out_empties_the_session() -> None:
     assert session.subject is None
 
 
+@pytest.mark.parametrize("opened_before", [True, False])
+@pytest.mark.parametrize("owner", ["bob", None])
+def test_a_session_of_another_user_is_discarded(owner: str | None, opened_before: bool) -> None:
+    session = stored({"cart": ["apples"]}, _dpm_subject="ada")
+    if opened_before:
+        session.mark_accessed()
+    session.bind(lambda: owner)
+    assert session == {}
+    assert session.subject == owner
+    assert session.id != "id-1"
+
+
+def test_a_users_own_session_is_kept() -> None:
+    session = stored({"a": 1}, _dpm_subject="ada")
+    session.bind(lambda: "ada")
+    assert (session, session.id, session.modified) == ({"a": 1}, "id-1", False)
+
+
+def test_an_anonymous_session_becomes_the_users_under_a_new_id() -> None:
+    session = stored({"a": 1, "csrf_token": "planted"})
+    session.bind(lambda: "ada")
+    assert session == {"a": 1}
+    assert session.subject == "ada"
+    assert session.id != "id-1"
+
+
+def test_binding_opens_nothing() -> None:
+    session = stored({"a": 1})
+    session.bind(lambda: "ada")
+    assert not session.accessed
+
+
 # --- what must not happen silently --------------------------------------------------------------------------
 
 
