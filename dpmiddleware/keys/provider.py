@@ -207,9 +207,10 @@ class KeyRingProvider:
         elif flight is not None and self._is_idle() and not _on_event_loop():
             self._join(flight)
         if self._ring is None or self._is_too_old():
-            raise self._failure or RepositoryError(
-                f"{self.manager.repository.location} has not answered yet", hint="the first load is under way"
+            failure = self._failure or RepositoryError(
+                f"{self._location()} has not answered yet", hint="the first load is under way"
             )
+            raise failure.with_traceback(None)  # one error for all requests until the next try: it must not grow
         return self._ring
 
     def _healed(self, key_id: bytes) -> Key:
@@ -313,7 +314,7 @@ class KeyRingProvider:
         """Keep the ring that there is, with every revocation that could be read."""
         if self._ring is not None:
             self._ring = self._ring.with_revocations(self.manager.revocations)
-        location = self.manager.repository.location
+        location = self._location()
         self._failure = _as_key_management_error(error, location)
         self._missed += 1
         code = error.code if isinstance(error, DataProtectionError) else type(error).__name__
@@ -324,6 +325,10 @@ class KeyRingProvider:
         pause = _SECONDS_BETWEEN_ATTEMPTS if self._ring is None else self._poll
         self._next_attempt = self._monotonic() + pause
         self._next_check = float("-inf") if self._is_too_old() else self._next_attempt
+
+    def _location(self) -> str:
+        """Where the ring is, for messages; also where there is no manager, because its parts could not be had."""
+        return self._manager.repository.location if isinstance(self._manager, KeyManager) else "the key store"
 
     def _land(self, flight: _Flight) -> None:
         with self._lock:
