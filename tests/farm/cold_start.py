@@ -1,0 +1,67 @@
+"""Many processes start at the same moment on an empty folder; run as a program by the tests beside it.
+
+``cold_start.py FOLDER PROCESSES ROUNDS``: in each round one warm parent forks the processes; they wait at a barrier,
+protect a payload each, and open those of all the others. Prints one JSON line a round: keys in the folder, key ids
+in the payloads, payloads opened, and what was refused.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import sys
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from dpmiddleware import DataProtection
+
+SECONDS = 60
+
+
+def process(number: int, folder: str, barrier: Barrier, pipe: Connection) -> None:
+    """One of the farm. The ring is first asked for when all are there."""
+    protector = DataProtection("shop", repository=folder).create_protector("farm")
+    barrier.wait(SECONDS)
+    try:
+        pipe.send(protector.protect(f"{number}"))
+        tokens = pipe.recv()
+        pipe.send([protector.unprotect(token) for token in tokens])
+    except Exception as error:  # noqa: BLE001 (whatever it was, the test has to see it)
+        pipe.send(f"{type(error).__name__}: {error}")
+
+
+def one_round(folder: str, processes: int) -> dict[str, object]:
+    """Fork, gather the payloads, hand them round."""
+    fork = multiprocessing.get_context("fork")
+    barrier = fork.Barrier(processes)
+    pipes = [fork.Pipe() for _ in range(processes)]
+    farm = [
+        fork.Process(target=process, args=(number, folder, barrier, child), daemon=True)
+        for number, (_, child) in enumerate(pipes)
+    ]
+    for each in farm:
+        each.start()
+    tokens = [_received(parent) for parent, _ in pipes]
+    for parent, _ in pipes:
+        parent.send(tokens)
+    opened = [_received(parent) for parent, _ in pipes]
+    for each in farm:
+        each.join(SECONDS)
+    expected = [f"{number}" for number in range(processes)]
+    return {
+        "keys": len(list(Path(folder).glob("key-*.xml"))),
+        "ids": len({str(token)[:26] for token in tokens}),
+        "opened": sum(found == expected for found in opened),
+        "problems": [str(found) for found in [*tokens, *opened] if ": " in str(found)[:60]],
+    }
+
+
+def _received(pipe: Connection) -> object:
+    return pipe.recv() if pipe.poll(SECONDS) else "TimeoutError: nothing came"
+
+
+if __name__ == "__main__":
+    parent_folder, processes, rounds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    for number in range(rounds):
+        print(json.dumps(one_round(str(parent_folder / f"round-{number}"), processes)), flush=True)
