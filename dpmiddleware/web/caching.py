@@ -20,10 +20,10 @@ def with_cookies(headers: Headers, set_cookies: Sequence[str]) -> Headers:
     It gets ``Vary: Cookie``. If it sets a cookie it also gets ``Cache-Control: no-store``, in place of what it said,
     unless that was ``private`` or ``no-store``.
     """
-    out = [*headers, *(("set-cookie", line) for line in set_cookies)]
-    if not {"cookie", "*"} & _words(headers, "vary"):
+    out = [*headers, *[("set-cookie", line) for line in set_cookies]]
+    if _words(headers, "vary").isdisjoint(("cookie", "*")):
         out.append(("vary", "Cookie"))
-    if set_cookies and not {"private", "no-store"} & _words(headers, "cache-control"):
+    if set_cookies and _words(headers, "cache-control").isdisjoint(("private", "no-store")):
         out = [(name, value) for name, value in out if name.lower() != "cache-control"]
         out.append(("cache-control", "no-store"))
     return out

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
-from typing import Generic, NamedTuple, TypeVar
+from functools import lru_cache, partial
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from dpmiddleware import telemetry
 from dpmiddleware.errors import (
@@ -29,6 +29,9 @@ from dpmiddleware.web.cookies import MOST_OF_ONE_NAME, Attributes, CookieSetting
 __all__ = ["Opened", "ProtectedCookie"]
 
 _T = TypeVar("_T")
+
+_HEAD: Final = 27
+"""Characters in which magic and key id stand; the last one holds two bits of what follows."""
 
 
 class Opened(NamedTuple, Generic[_T]):
@@ -53,6 +56,7 @@ class ProtectedCookie:
         self.settings = settings
         self._protector = protector
         self._ring = ring
+        self._last: tuple[bytes, list[str]] = (b"", [])
 
     def open(self, header: bytes, read: Callable[[bytes], _T]) -> Opened[_T]:
         """Find the cookie in a Cookie header and open it; ``read`` makes of the plaintext what the caller wants.
@@ -98,11 +102,16 @@ class ProtectedCookie:
 
     def key_ids(self, header: bytes) -> list[bytes]:
         """The key ids that the cookie's values name in clear; nothing is decrypted."""
-        found = (peek_key_id(value) for value in self._values(header))
+        found = [_peek(value[:_HEAD]) for value in self._values(header)]
         return [key_id for key_id in found if key_id is not None]
 
     def _values(self, header: bytes) -> list[str]:
-        return chunks.join(self.settings.name, partial(find, header))[:MOST_OF_ONE_NAME]
+        """Asked twice in a request, for key ids and to open, with the same object: looked up once."""
+        last, values = self._last
+        if last is not header:
+            values = chunks.join(self.settings.name, partial(find, header))[:MOST_OF_ONE_NAME]
+            self._last = (header, values)
+        return values
 
     def _protect(self, data: bytes, expires: datetime | None) -> bytes:
         if isinstance(self._protector, TimeLimitedDataProtector):
@@ -110,6 +119,12 @@ class ProtectedCookie:
         if expires is not None:
             raise ConfigurationError(f"cookie {self.settings.name!r} has no place for an expiry inside")
         return self._protector.protect(data)
+
+
+@lru_cache(64)
+def _peek(head: str) -> bytes | None:
+    """The key id in the first characters of a value. A ring has few keys, so they are the same in most requests."""
+    return peek_key_id(head + "A")
 
 
 def _is_final(refusal: UnprotectError) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -32,9 +33,10 @@ _VERSION: Final = b"\x01"
 _ID: Final = "_dpm_id"
 _SUBJECT: Final = "_dpm_subject"
 _ENDS: Final = "_dpm_ends"
-_RESERVED: Final = (_ID, _SUBJECT, _ENDS)
+_RESERVED: Final = frozenset((_ID, _SUBJECT, _ENDS))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_TIMES: Final = struct.Struct(">QQ")
 
 
 class ValueFormat(Protocol):
@@ -86,19 +88,19 @@ class StoredSession:
 
     def pack(self) -> bytes:
         """The plaintext (see the module)."""
-        times = ((moment - _EPOCH) // _MILLISECOND for moment in (self.created, self.renewed))
-        return _VERSION + b"".join(time.to_bytes(8, "big") for time in times) + self.data
+        times = _TIMES.pack((self.created - _EPOCH) // _MILLISECOND, (self.renewed - _EPOCH) // _MILLISECOND)
+        return _VERSION + times + self.data
 
     @classmethod
     def unpack(cls, plain: bytes) -> StoredSession:
         """Read a plaintext; `MalformedPayloadError` where it is not of this version."""
-        if plain[:1] != _VERSION or len(plain) < 17:
+        if plain[:1] != _VERSION or len(plain) < _TIMES.size + 1:
             raise MalformedPayloadError("not a session of this version")
+        created, renewed = _TIMES.unpack_from(plain, 1)
         try:
-            created, renewed = (_EPOCH + int.from_bytes(plain[at : at + 8], "big") * _MILLISECOND for at in (1, 9))
+            return cls(_EPOCH + created * _MILLISECOND, _EPOCH + renewed * _MILLISECOND, plain[_TIMES.size + 1 :])
         except OverflowError:
             raise MalformedPayloadError("a session from outside of time") from None
-        return cls(created, renewed, plain[17:])
 
 
 class LoadedSession(NamedTuple):
@@ -120,6 +122,9 @@ class LoadedSession(NamedTuple):
             raise MalformedPayloadError("a session that ends outside of time") from None
 
 
+_UNREAD: Final[dict[str, Any]] = {_ID: None}
+"""In a session not yet read: C code (json) skips a dictionary that is empty, and asks this one for its `items`."""
+
 # --- what the application holds -----------------------------------------------------------------------------
 
 
@@ -130,22 +135,23 @@ class Session(dict[str, Any]):
     change is a `ConfigurationError`: it could not be kept.
     """
 
+    accessed: bool = False
+    failure: KeyManagementError | None = None
+    _stored: StoredSession | None = None
+    _created: datetime | None = None
+    _id: str | None = None
+    _subject: str | None = None
+    _ends: datetime | None = None
+    _owner: Callable[[], str | None] | None = None
+    _forced: bool = False
+    _closed: bool = False
+
     def __init__(
         self, source: Callable[[], LoadedSession | None] = lambda: None, value_format: ValueFormat = JSON
     ) -> None:
-        super().__init__({_ID: None})  # not empty: C code that skips an empty dict (json) has to ask `items`
-        self.accessed = False
-        self.failure: KeyManagementError | None = None
+        super().__init__(_UNREAD)
         self._source: Callable[[], LoadedSession | None] | None = source
         self._format = value_format
-        self._stored: StoredSession | None = None
-        self._created: datetime | None = None
-        self._id: str | None = None
-        self._subject: str | None = None
-        self._ends: datetime | None = None
-        self._owner: Callable[[], str | None] | None = None
-        self._forced = False
-        self._closed = False
 
     @property
     def id(self) -> str:
@@ -180,7 +186,9 @@ class Session(dict[str, Any]):
             return False
         if self._forced:
             return True
-        return len(self) > 0 if self._stored is None else self.dumps() != self._stored.data
+        if self._stored is None:
+            return dict.__len__(self) > 0
+        return self.dumps() != self._stored.data
 
     @modified.setter
     def modified(self, value: bool) -> None:
@@ -230,8 +238,11 @@ class Session(dict[str, Any]):
 
     def dumps(self) -> bytes:
         """The mapping in its value format, with id and subject: what is stored."""
-        kept = self.reserved()
-        return self._format.dumps(kept | {name: value for name, value in self.items() if name not in _RESERVED})
+        self.mark_accessed()
+        mapping = dict.copy(self)
+        if not _RESERVED.isdisjoint(mapping):
+            mapping = {name: value for name, value in mapping.items() if name not in _RESERVED}
+        return self._format.dumps(self.reserved() | mapping)
 
     def reserved(self) -> dict[str, Any]:
         """What is kept beside the application's values: id, subject, end."""

@@ -34,9 +34,10 @@ from dpmiddleware.web.session import JSON, LoadedSession, Session, StoredSession
 __all__ = ["SessionCookie", "SessionExchange"]
 
 _LONGEST_COOKIE: Final = 4096
+_NO_TIME: Final = timedelta(0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SessionExchange:
     """One request and its response: the session, and what to answer."""
 
@@ -134,18 +135,15 @@ class SessionCookie:
     def _read(self, plain: bytes) -> LoadedSession:
         """A plaintext as a session that is still alive; else `MalformedPayloadError`, `ExpiredPayloadError`."""
         stored = StoredSession.unpack(plain)
-        ends = [
-            start + limit
-            for start, limit in ((stored.renewed, self._idle), (stored.created, self._absolute))
-            if limit is not None
-        ]
         try:
             loaded = LoadedSession.of(stored, self._format.loads(stored.data))
         except ValueError:
             raise MalformedPayloadError(f"a session that is no {self._format.name}") from None
-        ends += [] if loaded.ends is None else [loaded.ends]
-        if ends and self._clock.now() > min(ends):
-            raise ExpiredPayloadError("the session has expired", expired_at=min(ends).isoformat())
+        now = self._clock.now()
+        limits = ((stored.renewed, self._idle), (stored.created, self._absolute), (loaded.ends, _NO_TIME))
+        for start, limit in limits:
+            if start is not None and limit is not None and now - start > limit:
+                raise ExpiredPayloadError("the session has expired", expired_at=(start + limit).isoformat())
         return loaded
 
     def _old(self, header: bytes, migration: SignedSessions) -> LoadedSession | None:
