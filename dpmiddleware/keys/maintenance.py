@@ -54,7 +54,7 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class Rewrapped:
-    """wrapped: keys wrapped anew. there: those that were already. failed: those that nothing opens. left_out: `Copied`."""
+    """wrapped: keys wrapped anew. there: those that were so already. failed: those that nothing opens."""
 
     wrapped: tuple[UUID, ...]
     there: tuple[UUID, ...]

@@ -145,11 +145,19 @@ class KeyManager:
         except VersionConflict:
             raise
         except DataProtectionError as error:
-            if decided.protect_with is None:
-                raise
-            return self._ring(reading, Plan(decided.protect_with, None, str(error)))
+            return self._ring_without_new_key(error)
         reading = self._trusted_reading()
         return self._ring(reading, self._plan(reading))
+
+    def _ring_without_new_key(self, error: DataProtectionError) -> KeyRing:
+        """A key could not be made: go on with what there is. It may be there all the same: a reply can be lost."""
+        reading = self._trusted_reading()
+        decided = self._plan(reading)
+        if decided.make is None:
+            return self._ring(reading, decided)
+        if decided.protect_with is None:
+            raise error
+        return self._ring(reading, Plan(decided.protect_with, None, f"no key was made: {error}"))
 
     def _trusted_reading(self) -> Reading:
         reading = self.read()
@@ -188,8 +196,9 @@ class KeyManager:
         until = now + self.policy.refresh * (1 - random.random() / 5)  # noqa: S311 (spreads the farm's reads)
         if decided.blocked or any(not k.usable and not k.revocation for k in reading.keys):
             until = now + _LOOK_AGAIN
-        elif key is not None and now < key.expiration_date:
-            until = min(until, key.expiration_date)
+        elif key is not None:
+            rotation = key.expiration_date - self.policy.refresh - self.policy.propagation
+            until = min([until, *(moment for moment in (rotation, key.expiration_date) if now < moment)])
         return KeyRing(
             self.ring_name,
             reading.keys,
