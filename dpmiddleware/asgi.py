@@ -12,28 +12,52 @@ Before: the server. After: `dpmiddleware.web.cookies`, then the application.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from datetime import timedelta
-from typing import Any, Final, Unpack
+from typing import Any, Final, TypeVar, Unpack
 
 from starlette.concurrency import run_in_threadpool
+from werkzeug.local import LocalProxy
 
 from dpmiddleware import telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.interfaces import Clock
+from dpmiddleware.web.authentication import (
+    AUTHENTICATION_KEY,
+    PRINCIPAL_KEY,
+    CookieAuthentication,
+    CookieAuthenticator,
+)
+from dpmiddleware.web.authentication_options import CookieAuthenticationOptions, OptionArguments
+from dpmiddleware.web.cookie_policy import CookiePolicy
 from dpmiddleware.web.cookie_protection import CookieProtection, ProtectionOptions
-from dpmiddleware.web.cookies import CookieSettings
+from dpmiddleware.web.cookies import CookieSettings, SameSite, SecurePolicy
 from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, Exchange
-from dpmiddleware.web.session import JSON, ValueFormat
+from dpmiddleware.web.migration import SignedSessions
+from dpmiddleware.web.redirects import without_body
+from dpmiddleware.web.return_urls import WebRequest
+from dpmiddleware.web.session import JSON, Session, ValueFormat
 from dpmiddleware.web.session_cookie import SessionCookie
+from dpmiddleware.web.steps import Steps
 
-__all__ = ["CookieProtectionMiddleware", "SessionMiddleware", "cookie_header", "is_https"]
+__all__ = [
+    "AUTHENTICATION_KEY",
+    "PRINCIPAL_KEY",
+    "CookieAuthenticationMiddleware",
+    "CookiePolicyMiddleware",
+    "CookieProtectionMiddleware",
+    "SessionMiddleware",
+    "cookie_header",
+    "is_https",
+]
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+_T = TypeVar("_T")
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _STARTS: Final = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
@@ -108,6 +132,11 @@ class _Response:
             raise
         return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
+    async def wait(self) -> None:
+        """Wait for a ring to protect with, in a worker thread, where there is none or its version is in doubt."""
+        if self._data_protection.wait_is_due(None):
+            await run_in_threadpool(self._data_protection.wait, None)
+
     def raise_failure(self) -> None:
         """Raise what failed before, unless the response is out."""
         if self.failure is not None and not self.started:
@@ -133,8 +162,8 @@ async def _unavailable(scope: Scope, send: Send, error: KeyManagementError) -> N
 class SessionMiddleware(_Middleware):
     """``scope["session"]`` (Starlette: ``request.session``): a dictionary, kept in a protected cookie.
 
-    cookie: its name, or all of its settings. idle, absolute: see `SessionCookie`. Works for every framework that
-    leaves the scope as it is.
+    cookie: its name, or all of its settings. idle, absolute, migration: see `SessionCookie`. Works for every framework
+    that leaves the scope as it is.
     """
 
     def __init__(
@@ -146,12 +175,19 @@ class SessionMiddleware(_Middleware):
         idle: timedelta | None = timedelta(days=14),
         absolute: timedelta | None = None,
         value_format: ValueFormat = JSON,
+        migration: SignedSessions | None = None,
         clock: Clock | None = None,
     ) -> None:
         super().__init__(app, data_protection)
         settings = CookieSettings(cookie) if isinstance(cookie, str) else cookie
         self.sessions = SessionCookie(
-            data_protection, settings, idle=idle, absolute=absolute, value_format=value_format, clock=clock
+            data_protection,
+            settings,
+            idle=idle,
+            absolute=absolute,
+            value_format=value_format,
+            migration=migration,
+            clock=clock,
         )
 
     async def serve(self, scope: Scope, receive: Receive, response: _Response) -> None:
@@ -165,6 +201,8 @@ class SessionMiddleware(_Middleware):
         exchange = self.sessions.begin(header, https=is_https(scope), failure=failure)
         response.exchange = exchange
         scope["session"] = exchange.session
+        if AUTHENTICATION_KEY in scope:
+            scope[AUTHENTICATION_KEY].attach(exchange.session)
         try:
             await self.app(scope, receive, response)
         finally:
@@ -202,6 +240,140 @@ class CookieProtectionMiddleware(_Middleware):
             others = [pair for pair in scope["headers"] if pair[0] != b"cookie"]
             scope = {**scope, "headers": [*others, (b"cookie", exchange.header)] if exchange.header else others}
         await self.app(scope, receive, response)
+
+
+class CookieAuthenticationMiddleware(_Middleware):
+    """Who is signed in: ``scope["dpmiddleware.principal"]``; and ``scope["dpmiddleware.authentication"]`` to change it.
+
+    Options: those of `dpmiddleware.web.authentication_options.CookieAuthenticationOptions`. Goes around or inside of
+    `SessionMiddleware`; a ticket is read ahead of the application where a store or an event has to be waited for.
+    """
+
+    def __init__(self, app: ASGIApp, *, data_protection: DataProtection, **options: Unpack[OptionArguments]) -> None:
+        super().__init__(app, data_protection)
+        self.authenticator = CookieAuthenticator(data_protection, CookieAuthenticationOptions(**options))
+
+    async def serve(self, scope: Scope, receive: Receive, response: _Response) -> None:
+        """Put the authentication into the scope; the user is read when somebody looks."""
+        header = cookie_header(scope)
+        authentication = self.authenticator.begin(_web_request(scope, header, self.native(scope, receive)))
+        try:
+            await self.wait(self.authenticator.key_ids(header))
+            if self.authenticator.must_read_ahead(header):
+                await _drive(authentication.authenticate())
+        except KeyManagementError as error:
+            authentication.failure = error  # raised when the user is looked at: other pages go on
+        self.place(scope, authentication)
+        try:
+            await self.app(scope, receive, _SignInResponse(authentication, response))
+        finally:
+            response.failure = response.failure or authentication.failure
+
+    def place(self, scope: Scope, authentication: CookieAuthentication) -> None:
+        """Where the application finds it."""
+        scope[AUTHENTICATION_KEY] = authentication
+        scope[PRINCIPAL_KEY] = LocalProxy(lambda: authentication.principal)
+        if isinstance(scope.get("session"), Session):
+            authentication.attach(scope["session"])
+
+    def native(self, scope: Scope, receive: Receive) -> Any:
+        """What events are given as the request."""
+        return scope
+
+
+class _SignInResponse:
+    """``send`` for the application: sign-in, sign-out, renewal and redirects are done before the response starts."""
+
+    def __init__(self, authentication: CookieAuthentication, response: _Response) -> None:
+        self._authentication = authentication
+        self._response = response
+        self._is_replaced = False
+
+    async def __call__(self, message: Message) -> None:
+        kind = message["type"]
+        if kind in _STARTS and not self._response.started:
+            message = await self._started(message)
+        elif self._is_replaced and kind not in _STARTS:
+            more = message.get("more_body", False)
+            message = {"type": "http.response.body" if kind.startswith("http") else kind, "more_body": more}
+        await self._response(message)
+
+    async def _started(self, message: Message) -> Message:
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message.get("headers", ())]
+        try:
+            if self._authentication.touched:
+                await self._response.wait()
+            outcome = await _drive(self._authentication.finish(message.get("status", 101), headers))
+        except KeyManagementError as error:
+            self._response.failure = error
+            raise
+        if outcome.replaces_body:
+            self._is_replaced = True
+            headers = without_body(outcome.headers)
+        else:
+            headers = outcome.headers
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        return {**message, "headers": raw, **({"status": outcome.status} if "status" in message else {})}
+
+
+class CookiePolicyMiddleware:
+    """The least that every cookie of an application must keep to; put it around all others.
+
+    Options: those of `dpmiddleware.web.cookie_policy.CookiePolicy`.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        minimum_same_site: SameSite | None = None,
+        secure: SecurePolicy = "never",
+        http_only: bool = False,
+    ) -> None:
+        self.app = app
+        self.policy = CookiePolicy(minimum_same_site, secure, http_only)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection."""
+
+        async def apply(message: Message) -> None:
+            if message["type"] in _STARTS and any(name.lower() == b"set-cookie" for name, _ in message["headers"]):
+                headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"]]
+                applied = self.policy.apply(headers, https=is_https(scope))
+                raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in applied]
+                message = {**message, "headers": raw}
+            await send(message)
+
+        await self.app(scope, receive, apply)
+
+
+async def _drive(steps: Steps[_T]) -> _T:
+    """Do all that ``steps`` need: coroutine functions are awaited, plain ones run in a worker thread."""
+    try:
+        call = next(steps)
+        while True:
+            try:
+                if inspect.iscoroutinefunction(call.function):
+                    answer = await call.function(*call.arguments)
+                else:
+                    answer = await run_in_threadpool(call.function, *call.arguments)
+                    answer = await answer if inspect.isawaitable(answer) else answer
+            except Exception as error:  # noqa: BLE001 (the steps decide; what they do not catch comes back out)
+                call = steps.throw(error)
+            else:
+                call = steps.send(answer)
+    except StopIteration as stop:
+        result: _T = stop.value
+        return result
+
+
+def _web_request(scope: Scope, header: bytes, native: Any) -> WebRequest:
+    path, base = str(scope.get("path", "")), str(scope.get("root_path", "")).rstrip("/")
+    if base and (path == base or path.startswith(f"{base}/")):
+        path = path[len(base) :]
+    asked = b", ".join(value for name, value in scope["headers"] if name == b"x-requested-with")
+    query = bytes(scope.get("query_string", b"")).decode("latin-1")
+    return WebRequest(header, is_https(scope), base, path, query, asked.decode("latin-1"), native)
 
 
 def cookie_header(scope: Scope) -> bytes:

@@ -11,29 +11,56 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from http import HTTPStatus
 from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Unpack
+
+from werkzeug.local import LocalProxy
 
 from dpmiddleware import telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.interfaces import Clock
+from dpmiddleware.web.authentication import (
+    AUTHENTICATION_KEY,
+    PRINCIPAL_KEY,
+    CookieAuthentication,
+    CookieAuthenticator,
+)
+from dpmiddleware.web.authentication_options import CookieAuthenticationOptions, OptionArguments
 from dpmiddleware.web.caching import Headers
+from dpmiddleware.web.cookie_policy import CookiePolicy
 from dpmiddleware.web.cookie_protection import CookieProtection, ProtectionOptions
-from dpmiddleware.web.cookies import CookieSettings
+from dpmiddleware.web.cookies import CookieSettings, SameSite, SecurePolicy
 from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, Exchange
-from dpmiddleware.web.session import JSON, ValueFormat
+from dpmiddleware.web.migration import SignedSessions
+from dpmiddleware.web.redirects import without_body
+from dpmiddleware.web.return_urls import WebRequest
+from dpmiddleware.web.session import JSON, Session, ValueFormat
 from dpmiddleware.web.session_cookie import SessionCookie
+from dpmiddleware.web.steps import drive
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["SESSION_KEY", "CookieProtectionMiddleware", "SessionMiddleware", "cookie_header", "is_https"]
+__all__ = [
+    "AUTHENTICATION_KEY",
+    "PRINCIPAL_KEY",
+    "SESSION_KEY",
+    "CookieAuthenticationMiddleware",
+    "CookiePolicyMiddleware",
+    "CookieProtectionMiddleware",
+    "SessionMiddleware",
+    "cookie_header",
+    "is_https",
+    "web_request",
+]
 
 SESSION_KEY: Final = "dpmiddleware.session"
 """Where the session stands in the environment."""
 
+_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 Write = Callable[[bytes], object]
 
@@ -41,13 +68,17 @@ Write = Callable[[bytes], object]
 class _Middleware:
     """What all of them do: finish the exchange before the response starts, and answer outages."""
 
+    def response(self, start_response: StartResponse) -> _Response:
+        """What stands between the application and ``start_response``."""
+        return _Response(start_response)
+
     def __init__(self, app: WSGIApplication, data_protection: DataProtection) -> None:
         self.app = app
         self.data_protection = data_protection
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """One request."""
-        response = _Response(start_response)
+        response = self.response(start_response)
         try:
             return self.serve(environ, response)
         except KeyManagementError as error:
@@ -145,7 +176,7 @@ def _close(body: Iterable[bytes]) -> None:
 class SessionMiddleware(_Middleware):
     """``environ["dpmiddleware.session"]``: a dictionary, kept in a protected cookie.
 
-    cookie: its name, or all of its settings. idle, absolute: see `SessionCookie`.
+    cookie: its name, or all of its settings. idle, absolute, migration: see `SessionCookie`.
     """
 
     def __init__(
@@ -157,12 +188,19 @@ class SessionMiddleware(_Middleware):
         idle: timedelta | None = timedelta(days=14),
         absolute: timedelta | None = None,
         value_format: ValueFormat = JSON,
+        migration: SignedSessions | None = None,
         clock: Clock | None = None,
     ) -> None:
         super().__init__(app, data_protection)
         settings = CookieSettings(cookie) if isinstance(cookie, str) else cookie
         self.sessions = SessionCookie(
-            data_protection, settings, idle=idle, absolute=absolute, value_format=value_format, clock=clock
+            data_protection,
+            settings,
+            idle=idle,
+            absolute=absolute,
+            value_format=value_format,
+            migration=migration,
+            clock=clock,
         )
 
     def serve(self, environ: WSGIEnvironment, response: _Response) -> Iterable[bytes]:
@@ -170,6 +208,8 @@ class SessionMiddleware(_Middleware):
         exchange = self.sessions.begin(cookie_header(environ), https=is_https(environ))
         response.exchange = exchange
         environ[SESSION_KEY] = exchange.session
+        if AUTHENTICATION_KEY in environ:
+            environ[AUTHENTICATION_KEY].attach(exchange.session)
         try:
             return response.run(self.app, environ)
         finally:
@@ -207,6 +247,118 @@ class CookieProtectionMiddleware(_Middleware):
         else:
             environ.pop("HTTP_COOKIE", None)
         return response.run(self.app, environ)
+
+
+class CookieAuthenticationMiddleware(_Middleware):
+    """Who is signed in: ``environ["dpmiddleware.principal"]``; ``environ["dpmiddleware.authentication"]`` changes it.
+
+    Options: those of `dpmiddleware.web.authentication_options.CookieAuthenticationOptions`. Goes around or inside of
+    `SessionMiddleware`.
+    """
+
+    def __init__(
+        self, app: WSGIApplication, *, data_protection: DataProtection, **options: Unpack[OptionArguments]
+    ) -> None:
+        super().__init__(app, data_protection)
+        self.authenticator = CookieAuthenticator(data_protection, CookieAuthenticationOptions(**options))
+
+    def response(self, start_response: StartResponse) -> _Response:
+        """One that may answer otherwise than the application."""
+        return _SignInResponse(start_response)
+
+    def serve(self, environ: WSGIEnvironment, response: _Response) -> Iterable[bytes]:
+        """Put the authentication into the environment; the user is read when somebody looks."""
+        authentication = self.authenticator.begin(web_request(environ))
+        environ[AUTHENTICATION_KEY] = authentication
+        environ[PRINCIPAL_KEY] = LocalProxy(lambda: authentication.principal)
+        if isinstance(environ.get(SESSION_KEY), Session):
+            authentication.attach(environ[SESSION_KEY])
+        assert isinstance(response, _SignInResponse)  # noqa: S101 (for the type checker: see `response`)
+        response.authentication = authentication
+        try:
+            return response.run(self.app, environ)
+        finally:
+            response.failure = response.failure or authentication.failure
+
+
+class _SignInResponse(_Response):
+    """Sign-in, sign-out, renewal and redirects are done before the response starts."""
+
+    authentication: CookieAuthentication
+    _is_replaced = False
+
+    def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
+        """The application's body, or none where it is redirected."""
+        body = super().run(app, environ)
+        if self._is_replaced:
+            _close(body)
+            return []
+        return body
+
+    def _start(self) -> None:
+        if self.started or self._held is None:
+            return
+        line, headers, exc_info = self._held
+        status = int(line[:3])
+        try:
+            outcome = drive(self.authentication.finish(status, headers))
+        except KeyManagementError as error:
+            self.failure = error
+            raise
+        if outcome.status != status:
+            line = f"{outcome.status} {_REASONS.get(outcome.status, 'Unknown')}"
+        self._is_replaced = outcome.replaces_body
+        headers = without_body(outcome.headers) if outcome.replaces_body else outcome.headers
+        self._held = (line, headers, exc_info)
+        super()._start()
+
+    def _legacy_write(self, data: bytes) -> None:
+        super()._legacy_write(b"" if self._is_replaced else data)
+
+
+class CookiePolicyMiddleware:
+    """The least that every cookie of an application must keep to; put it around all others.
+
+    Options: those of `dpmiddleware.web.cookie_policy.CookiePolicy`.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        minimum_same_site: SameSite | None = None,
+        secure: SecurePolicy = "never",
+        http_only: bool = False,
+    ) -> None:
+        self.app = app
+        self.policy = CookiePolicy(minimum_same_site, secure, http_only)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """One request."""
+
+        def start(status: str, headers: Headers, exc_info: _ExcInfo | None = None, /) -> Write:
+            applied = self.policy.apply(headers, https=is_https(environ))
+            return start_response(status, applied, *(() if exc_info is None else (exc_info,)))
+
+        return self.app(environ, start)
+
+
+def web_request(environ: WSGIEnvironment, native: object = None) -> WebRequest:
+    """What cookie authentication has to know of a request. native: what events are given (the environment)."""
+    return WebRequest(
+        cookie_header(environ),
+        is_https(environ),
+        _text(environ.get("SCRIPT_NAME", "")).rstrip("/"),
+        _text(environ.get("PATH_INFO", "")),
+        str(environ.get("QUERY_STRING", "")),
+        str(environ.get("HTTP_X_REQUESTED_WITH", "")),
+        environ if native is None else native,
+    )
+
+
+def _text(native: str) -> str:
+    """A path as PEP 3333 hands it over, as text."""
+    return native.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def cookie_header(environ: WSGIEnvironment) -> bytes:

@@ -57,6 +57,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
         "web.authentication_options",
         "web.ticket_cookie",
         "web.redirects",
+        "web.cookie_policy",
         "web.cookie_protection",
     ),
     ("wsgi", "asgi", "django.apps"),

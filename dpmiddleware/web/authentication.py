@@ -34,7 +34,20 @@ from dpmiddleware.web.steps import Call, Steps, drive
 from dpmiddleware.web.ticket import AuthenticationProperties, Ticket
 from dpmiddleware.web.ticket_cookie import ReadTicket, TicketCookie
 
-__all__ = ["AuthenticateResult", "BoundSession", "CookieAuthentication", "CookieAuthenticator", "Outcome"]
+__all__ = [
+    "AUTHENTICATION_KEY",
+    "PRINCIPAL_KEY",
+    "AuthenticateResult",
+    "BoundSession",
+    "CookieAuthentication",
+    "CookieAuthenticator",
+    "Outcome",
+]
+
+AUTHENTICATION_KEY: Final = "dpmiddleware.authentication"
+"""Where shells put a request's `CookieAuthentication` (environ, scope)."""
+PRINCIPAL_KEY: Final = "dpmiddleware.principal"
+"""Where shells put the request's user, a `Principal` that is read at first use."""
 
 _NO_CACHE: Final = {
     "cache-control": "no-cache,no-store",

@@ -24,7 +24,7 @@ from dpmiddleware.web.return_urls import WebRequest, location
 from dpmiddleware.web.steps import Call, Steps
 from dpmiddleware.web.ticket_properties import AuthenticationProperties
 
-__all__ = ["RETURN", "Decision", "Redirect", "decide", "with_location"]
+__all__ = ["RETURN", "Decision", "Redirect", "decide", "with_location", "without_body"]
 
 RETURN: Final = "redirect_to_return_url"
 """The event of going back after signing in or out."""
@@ -69,6 +69,12 @@ def with_location(headers: Headers, decision: Decision) -> Headers:
         return headers
     kept = [header for header in headers if header[0].lower() != "location"]
     return [*kept, ("location", location(decision.location))]
+
+
+def without_body(headers: Headers) -> Headers:
+    """The headers of a redirect in the place of what the application answered: nothing about its body."""
+    kept = [header for header in headers if not header[0].lower().startswith(("content-", "etag", "last-modified"))]
+    return [*kept, ("content-length", "0")]
 
 
 def _is_api(request: WebRequest, options: CookieAuthenticationOptions, endpoint: object) -> Steps[bool]:
