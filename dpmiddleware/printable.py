@@ -37,4 +37,7 @@ def without_password(url: str) -> str:
         user, colon, _ = credentials.partition(":")
         authority = f"{user}{':***' if colon else ''}@{host}"
     query = _PASSWORD_PARAMETER.sub(r"\1***", parts.query)
-    return printable(urlunsplit((parts.scheme, authority, parts.path, query, "")), 500)
+    shown = urlunsplit((parts.scheme, authority, parts.path, query, ""))
+    if url[len(parts.scheme) :].startswith(":///") and not shown.startswith(f"{parts.scheme}://"):
+        shown = shown.replace(":", "://", 1)  # urlunsplit leaves out an empty authority
+    return printable(shown, 500)

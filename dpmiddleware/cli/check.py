@@ -159,14 +159,14 @@ def _keys(seen: _Seen) -> Iterator[Finding]:
 
 def _clock(seen: _Seen) -> Iterator[Finding]:
     """A key from the future means that a clock is wrong, here or where it was made."""
-    latest = max((key.creation_date for key in seen.reading.keys), default=seen.now)
-    if latest > seen.now + seen.dp.policy.clock_skew:
-        text = f"the newest key was made {moment(latest)}, and here it is {moment(seen.now)}"
-        yield Finding("clock", "problem", text, "set the clock, here or where the key was made")
     ahead = [r.date for r in seen.reading.revocations if r.key_id is None and r.date and r.date > seen.now]
+    latest = max((key.creation_date for key in seen.reading.keys), default=seen.now)
     if ahead:
         text = f"all keys created before {max(ahead)} are revoked, and that lies ahead: keys made until then are too"
         yield Finding("revocation_ahead", "problem", text)
+    elif latest > seen.now + seen.dp.policy.clock_skew:
+        text = f"the newest key was made {moment(latest)}, and here it is {moment(seen.now)}"
+        yield Finding("clock", "problem", text, "set the clock, here or where the key was made")
 
 
 def _names(seen: _Seen) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import re
 import sys
 from uuid import UUID
 
-from dpmiddleware.cli.keys_list import describe, key_json, read_ring
+from dpmiddleware.cli.keys_list import counted, describe, key_json, read_ring
 from dpmiddleware.cli.output import Console, table
 from dpmiddleware.cli.ring import open_ring
 from dpmiddleware.cli.verbs import Verbs
@@ -52,7 +52,7 @@ def _inspect(arguments: argparse.Namespace, console: Console) -> int:
     rows: list[tuple[str, object]] = [
         ("key", key_id),
         ("state", "not in this ring" if key is None else describe(key, now, default)),
-        ("ring", f"{dp.repository.location}, {len(reading.keys)} keys"),
+        ("ring", f"{dp.repository.location}, {counted(len(reading.keys), 'key')}"),
         ("payload", f"{len(payload)} bytes, {len(text)} characters as text"),
     ]
     if suite is not None:

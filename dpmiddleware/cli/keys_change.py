@@ -99,18 +99,19 @@ def _revoke_all(arguments: argparse.Namespace, console: Console) -> int:
     if not console.confirmed(f"revoke {scope} in {dp.repository.location}", yes=arguments.yes):
         return 1
     done = dp.manager.revoke_all(arguments.before, arguments.reason, future=arguments.future)
+    survivors = sorted(done.survivors, key=lambda key: key.creation_date)
     lines = [
         f"revoked every key created before {done.date}: {len(done.revoked)}; refused everywhere within {_poll(dp)}",
         f"created {done.new_key}",
-        *(f"survives: {key.id}, created {key.creation_date}" for key in done.survivors),
+        *(f"survives: {key.id}, created {key.creation_date}" for key in survivors),
     ]
     data = {
         "date": str(done.date),
-        "revoked": [str(key.id) for key in done.revoked],
-        "survivors": [str(key.id) for key in done.survivors],
+        "revoked": [str(key.id) for key in sorted(done.revoked, key=lambda key: key.creation_date)],
+        "survivors": [str(key.id) for key in survivors],
         "created": str(done.new_key),
     }
     console.result(data, lines)
-    if done.survivors:
-        console.error(f"{len(done.survivors)} keys survive", "without --before none does")
-    return 1 if done.survivors else 0
+    if survivors:
+        console.error(f"{len(survivors)} keys survive", "without --before none does")
+    return 1 if survivors else 0

@@ -15,7 +15,7 @@ from dpmiddleware.keys.key import Key
 from dpmiddleware.keys.reader import Reading
 from dpmiddleware.keys.rotation import resolve
 
-__all__ = ["add_to", "describe", "find_key", "key_json", "read_ring"]
+__all__ = ["add_to", "counted", "describe", "find_key", "key_json", "read_ring"]
 
 
 def add_to(verbs: Verbs) -> None:
@@ -76,7 +76,7 @@ def _list(arguments: argparse.Namespace, console: Console) -> int:
         )
         for key in keys
     ]
-    lines = [f"{dp.repository.location}: {_counted(len(keys), 'key')}"]
+    lines = [f"{dp.repository.location}: {counted(len(keys), 'key')}"]
     if rows:
         lines += ["", *table(("KEY", "STATE", "CREATED", "ACTIVE FROM", "EXPIRES", "ALGORITHM", "AT REST"), rows)]
     lines += _problems(keys, reading)
@@ -90,7 +90,8 @@ def _list(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _counted(number: int, thing: str) -> str:
+def counted(number: int, thing: str) -> str:
+    """``no keys``, ``1 key``, ``2 keys``."""
     return f"{number or 'no'} {thing}{'' if number == 1 else 's'}"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import re
 import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn, Protocol
@@ -38,7 +37,8 @@ class _Parser(argparse.ArgumentParser):
     """Speaks as the rest of ``dpm`` does, and repeats no argument: one may hold a password."""
 
     def error(self, message: str) -> NoReturn:
-        message = re.sub(r"invalid choice: .*? \(choose", "unknown verb (choose", message)
+        if "invalid choice" in message:
+            message = "unknown verb" + message[message.rindex(" (choose") :].replace("'", "")
         Console().error(message, f"{self.prog} --help")
         sys.exit(2)
 

@@ -1,0 +1,139 @@
+"""Transcripts: what somebody types, and what ``dpm`` then prints, line by line.
+
+``tests/cli/*.txt``. A line ``$ command`` is run, the lines up to the next one are what it prints, standard output and
+messages together; ``[1]`` at their end is an exit status other than 0. Text before the first command is for readers,
+and so are lines that begin with ``# ``.
+
+``dpm`` runs in this process, in an empty folder that is also the home; anything else (``echo x > file``) runs in a
+shell there, and ``command | dpm …`` gives the one's output to the other. ``NAME=value dpm …`` sets a variable for one
+command, ``export NAME=value`` for the rest. What differs from run to run is replaced: ids become ``{key-1}``,
+``{key-2}`` … in the order in which they turn up, dates ``{date}``, the folder ``{folder}``; commands may use these
+names, and ``{python}``.
+
+Rewrite them after a change that is meant, and read the difference: ``python -m tests.cli.test_transcripts FILE…``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from dpmiddleware.cli import main
+
+HERE = Path(__file__).parent
+FILES = sorted(HERE.glob("*.txt"))
+KEY_ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+DATE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?Z")
+VARIABLE = re.compile(r"[A-Z_]+=")
+
+
+class Session:
+    """One transcript being run. ``folder``: where, empty at first."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ids: dict[str, str] = {}
+        self._environment = {"HOME": str(folder), "PATH": os.environ["PATH"], "PYTHONPATH": str(HERE.parents[1])}
+
+    def run(self, command: str) -> str:
+        """What the command prints, with what differs from run to run replaced."""
+        names = {**self._ids, "{folder}": str(self.folder), "{python}": sys.executable}
+        for name, text in names.items():
+            command = command.replace(name, text)
+        before, pipe, last = command.rpartition("| dpm ")
+        if pipe:
+            return self._dpm(shlex.split(f"dpm {last}"), self._shell(before))
+        words = shlex.split(command)
+        if words[0] == "export":
+            self._environment.update(map(_assignment, words[1:]))
+            return ""
+        if "dpm" in words and all(VARIABLE.match(word) for word in words[: words.index("dpm")]):
+            return self._dpm(words, "")
+        return self._normal(self._shell(command))
+
+    def _shell(self, command: str) -> str:
+        done = subprocess.run(
+            ["sh", "-c", command], cwd=self.folder, env=self._environment, text=True, capture_output=True, check=True
+        )
+        return done.stdout
+
+    def _dpm(self, words: list[str], standard_input: str) -> str:
+        at = words.index("dpm")
+        environment = self._environment | dict(map(_assignment, words[:at]))
+        printed = io.StringIO()
+        with (
+            mock.patch.dict(os.environ, environment, clear=True),
+            mock.patch.object(sys, "stdin", io.StringIO(standard_input)),
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+        ):
+            status = main(words[at + 1 :])
+        return self._normal(printed.getvalue()) + (f"[{status}]\n" if status else "")
+
+    def _normal(self, text: str) -> str:
+        text = text.replace(str(self.folder), "{folder}")
+        for key_id in KEY_ID.findall(text):
+            if key_id not in self._ids.values():
+                self._ids[f"{{key-{len(self._ids) + 1}}}"] = key_id
+        for name, key_id in self._ids.items():
+            text = text.replace(key_id, name)
+        return DATE.sub("{date}", text)
+
+
+def _assignment(word: str) -> tuple[str, str]:
+    name, _, value = word.partition("=")
+    return name, value
+
+
+def blocks(text: str) -> Iterator[tuple[str, str]]:
+    """(command, what it prints) for each command of a transcript; first ("", what stands before)."""
+    command, shown = "", ""
+    for line in text.splitlines(keepends=True):
+        if line.startswith(("$ ", "# ")):
+            yield command, shown
+            command, shown = line.strip(), ""
+        else:
+            shown += line
+    yield command, shown
+
+
+def replay(text: str, folder: Path) -> str:
+    """The transcript as it comes out now."""
+    session, out = Session(folder), ""
+    for command, shown in blocks(text):
+        if not command:
+            out += shown
+            continue
+        out += f"{command}\n{session.run(command[2:]) if command.startswith('$') else ''}"
+        if shown.endswith("\n\n") or shown == "\n":
+            out += "\n"
+    return out
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_transcript_comes_out_as_written(file: Path, tmp_path: Path) -> None:
+    text = file.read_text("utf-8")
+    assert replay(text, tmp_path) == text
+
+
+def test_there_are_transcripts() -> None:
+    assert len(FILES) > 4
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        with tempfile.TemporaryDirectory() as folder:
+            written = replay(Path(argument).read_text("utf-8"), Path(folder).resolve())
+        Path(argument).write_text(written, "utf-8")
