@@ -15,6 +15,8 @@ import pytest
 from tests import servers
 from tests.servers import Server, Unavailable
 
+pytest.register_assert_rewrite("tests.repositories.contract")
+
 USED = pytest.StashKey[dict[str, str]]()
 
 

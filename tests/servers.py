@@ -16,8 +16,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -47,6 +47,7 @@ class Server:
     folder: Path | None = None
     process: subprocess.Popen[bytes] | None = None
     ready: Callable[[], object] = lambda: None
+    stop_signal: signal.Signals = signal.SIGTERM
 
     def start(self) -> None:
         """Start it (again) and wait until it answers."""
@@ -77,6 +78,33 @@ class Server:
         """It goes on where it was paused."""
         self._signal(signal.SIGCONT)
 
+    @contextmanager
+    def all_paused(self) -> Generator[None]:
+        """Inside, it and the processes that it has made stand still (PostgreSQL has one for each connection)."""
+        assert self.process is not None, "only a server of our own can be paused"
+        listed = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], stdout=subprocess.PIPE, check=False
+        )
+        stopped = [self.process.pid, *map(int, listed.stdout.split())]
+        for number in stopped:
+            os.kill(number, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for number in stopped:
+                os.kill(number, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End it in good order; `start` starts it again."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(self.stop_signal)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+            self.process = None
+
     def kill(self) -> None:
         """End it at once; `start` starts it again with what it had on its disk."""
         if self.process is not None:
@@ -85,15 +113,8 @@ class Server:
             self.process = None
 
     def close(self) -> None:
-        """End it in good order and take its files away; nothing where it was running already."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.kill()
-            self.process = None
+        """End it and take its files away; nothing where it was running already."""
+        self.stop()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -176,7 +197,9 @@ def own_postgres() -> Server:
     _run([*as_user, find("initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8"])
     command = [*as_user, find("postgres"), "-D", str(data), "-F", "-p", str(port), "-h", LOOPBACK, "-k", ""]
     address = f"postgresql+psycopg://postgres@{LOOPBACK}:{port}/"
-    return _started("postgresql", address, command, folder, lambda: _postgres_version(port))
+    server = _started("postgresql", address, command, folder, lambda: _postgres_version(port))
+    server.stop_signal = signal.SIGINT  # without waiting for its clients
+    return server
 
 
 def mariadb() -> Server:

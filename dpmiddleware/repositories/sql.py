@@ -1,0 +1,262 @@
+"""Keys in a table, as ASP.NET Core's ``PersistKeysToDbContext`` keeps them (extra ``sql``: SQLAlchemy).
+
+::
+
+    DataProtectionKeys := Id (integer, generated) ‖ FriendlyName (text, may be null) ‖ Xml (text, may be null)
+
+The table is made by the first commit if it is not there and the user may; else the error's hint is the statement that
+makes it. A table that is not there is an empty store.
+
+A commit is one serializable transaction: version, names that are taken, inserts, deletes; the database's word that two
+of them met is answered by trying again. A replacement is a new row, the old one is deleted.
+
+The version is the number of rows and a digest of all of them, because somebody may change a row in place. PostgreSQL,
+MySQL and MariaDB compute it: one short answer. SQLite is in this process anyway. For other databases the rows are
+fetched and digested here, which is right, and dear for a large ring.
+
+A driver without a timeout for answers must not hold a refresh: each call runs in a thread of its own, is let go after
+`_SECONDS`, and its connection is shut.
+
+Before: `dpmiddleware.repositories.markup`. After: `dpmiddleware.keys.document`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from dpmiddleware.errors import ConfigurationError, MissingExtraError, RepositoryError
+from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
+from dpmiddleware.keys.xml import MAX_SIZE
+from dpmiddleware.printable import without_password
+from dpmiddleware.repositories.bounded import Call, within
+from dpmiddleware.repositories.failures import conflict, failed, name_taken
+from dpmiddleware.repositories.markup import TOO_LARGE, bare
+from dpmiddleware.repositories.sql_engine import TABLE, engine_of, is_collision, key_table, reason, says_no_table
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+__all__ = ["SqlKeyRepository"]
+
+_SECONDS: Final = 4.5
+_TRIES: Final = 10
+_EMPTY: Final = "0"
+"""The version of a table without rows, and of no table: making the table changes nothing."""
+
+_POSTGRESQL: Final = f"""
+SELECT concat(count(*), '-', encode(sha256(convert_to(coalesce(string_agg(
+    encode(sha256(convert_to(concat("Id", '/', "FriendlyName", '/', "Xml"), 'UTF8')), 'hex'), '' ORDER BY "Id"
+), ''), 'UTF8')), 'hex')) FROM "{TABLE}"
+"""  # noqa: S608 (no part of it comes from outside)
+_ROW: Final = "sha1(concat(Id, '/', coalesce(FriendlyName, ''), '/', coalesce(Xml, '')))"
+_MYSQL: Final = f"""
+SELECT concat(count(*), '-', coalesce(max(Id), 0),
+    '-', hex(bit_xor(cast(conv(left({_ROW}, 16), 16, 10) AS UNSIGNED))),
+    '-', hex(bit_xor(cast(conv(right({_ROW}, 16), 16, 10) AS UNSIGNED)))) FROM {TABLE}
+"""  # noqa: S608 (no part of it comes from outside)
+_VERSIONS: Final = {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "mariadb": _MYSQL}
+
+_HINT: Final = "is it up, does this host reach it, may this user read and write the table? the ring in memory stays"
+_T = TypeVar("_T")
+
+
+class SqlKeyRepository:
+    """A `KeyRepository` in a table of any database that SQLAlchemy speaks to.
+
+    Give SQLAlchemy's URL (``password=env:NAME`` or a file may stand in it) or a ready ``engine``, whose timeouts are
+    then its own. ``create_table``: whether the first commit may make the table.
+    """
+
+    def __init__(self, url: str | None = None, *, engine: Engine | None = None, create_table: bool = True) -> None:
+        if (url is None) == (engine is None):
+            raise ConfigurationError("SQL takes a URL or an engine, one of them")
+        try:
+            import sqlalchemy
+        except ImportError:
+            raise MissingExtraError("sql", "a key ring in a database") from None
+        self._sqlalchemy: Any = sqlalchemy  # what is asked of it is typed by what is made of it
+        self._engine: Engine = engine if engine is not None else engine_of(url or "")
+        if getattr(self._engine.dialect, "is_async", False):
+            raise ConfigurationError("an asyncio engine cannot be used here", hint="give an engine of create_engine")
+        self._location = without_password(url or self._engine.url.render_as_string())
+        self._create_table = create_table
+        self._seconds = _SECONDS
+        self._process = os.getpid()
+        self._version = _VERSIONS.get(self._engine.dialect.name)
+        self._table = key_table()
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """Any SQLAlchemy URL: ``postgresql+psycopg://user@host/database?password=env:NAME``."""
+        return cls(url)
+
+    def __repr__(self) -> str:
+        return f"SqlKeyRepository({self._location!r})"
+
+    @property
+    def location(self) -> str:
+        """The URL without password."""
+        return self._location
+
+    def read(self) -> Snapshot:
+        """All rows and the version, in one statement."""
+        return self._run("read", self._read, absent=Snapshot((), _EMPTY))
+
+    def version(self) -> str:
+        """Number of rows and a digest, in one statement."""
+        if self._version is None:
+            return self.read().version
+        statement = self._sqlalchemy.text(self._version)
+        return self._run("read", lambda connection: _stated(connection.scalar(statement)), absent=_EMPTY)
+
+    def commit(
+        self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
+    ) -> None:
+        """As the contract says, in one serializable transaction. `MalformedDocumentError` for what is no XML."""
+        added = [{"FriendlyName": document.name, "Xml": bare(document.data).decode("utf-8")} for document in add]
+        removed = [int(document.locator) for document in remove]
+
+        def change(connection: Connection) -> bool:
+            if self._read(connection).version != expected:
+                raise conflict(self._location)
+            self._change(connection, added, removed)
+            return True
+
+        for attempt in range(_TRIES):
+            try:
+                if self._run("write to", change, absent=False, transaction=True):
+                    return
+            except _CollisionError:
+                time.sleep(0.002 * attempt)
+                continue
+            if expected != _EMPTY:
+                raise conflict(self._location)
+            if not added:
+                return
+            self._make_table()
+        raise failed(self._location, "write to", "other writers were always faster", "try again")
+
+    # --- inside a connection --------------------------------------------------------------------------------------
+
+    def _read(self, connection: Connection) -> Snapshot:
+        sql, columns = self._sqlalchemy, self._table.c
+        limited = sql.func.substr(columns.Xml, 1, MAX_SIZE + 1)
+        version: Any = sql.literal_column(f"({self._version})") if self._version else sql.null()
+        chosen = sql.select(columns.Id, columns.FriendlyName, limited, sql.func.char_length(columns.Xml), version)
+        rows: Sequence[Any] = connection.execute(chosen.order_by(columns.Id)).all()
+        documents = tuple(_document(row_id, name, xml) for row_id, name, xml, _, _ in rows)
+        if not rows:
+            return Snapshot((), _EMPTY)
+        if self._version:
+            return Snapshot(documents, _stated(rows[0][4]))
+        digest = hashlib.sha256(repr([tuple(row[:4]) for row in rows]).encode("utf-8", "surrogatepass")).hexdigest()
+        return Snapshot(documents, f"{len(rows)}-{digest}")
+
+    def _change(self, connection: Connection, added: list[dict[str, str | None]], removed: list[int]) -> None:
+        sql, table = self._sqlalchemy, self._table
+        if removed:
+            connection.execute(sql.delete(table).where(table.c.Id.in_(removed)))
+        names = [row["FriendlyName"] for row in added if row["FriendlyName"] is not None]
+        taken = connection.scalars(sql.select(table.c.FriendlyName).where(table.c.FriendlyName.in_(names))).all()
+        twice = [name for name in names if names.count(name) > 1]
+        for name in [*taken, *twice]:
+            raise name_taken(self._location, str(name))
+        for row in added:
+            connection.execute(sql.insert(table).values(**row))
+
+    def _make_table(self) -> None:
+        create = self._sqlalchemy.schema.CreateTable(self._table)
+        try:
+            if not self._create_table:
+                raise RepositoryError("the table is not there, and create_table=False")
+            self._run("make a table in", lambda connection: bool(connection.execute(create)), absent=False)
+        except RepositoryError as error:
+            if not self._is_absent():  # somebody else made it at the same moment
+                return
+            statement = " ".join(str(create.compile(dialect=self._engine.dialect)).split())
+            raise failed(self._location, "make a table in", error, f"have it made: {statement};") from None
+
+    # --- around a connection --------------------------------------------------------------------------------------
+
+    def _run(self, doing: str, action: Callable[[Connection], _T], *, absent: _T, transaction: bool = False) -> _T:
+        """Do ``action`` with a connection, within `_SECONDS`; ``absent`` where there is no table."""
+        if self._process != os.getpid():  # forked: the connections are the parent's
+            self._engine.dispose(close=False)
+            self._process = os.getpid()
+        errors = self._sqlalchemy.exc
+        call = Call()
+        try:
+            if self._engine.dialect.name == "sqlite":  # waits for locks only, and has a timeout for them
+                return self._connected(call, action, transaction)
+            return within(self._seconds, call, lambda: self._connected(call, action, transaction))
+        except errors.DBAPIError as error:
+            if is_collision(error.orig):
+                raise _CollisionError from None
+            connected = call.connection is not None and not error.connection_invalidated
+            if connected and doing != "make a table in" and (says_no_table(error.orig) or self._is_absent()):
+                return absent
+            raise failed(self._location, doing, reason(error.orig), _HINT) from None
+        except (errors.SQLAlchemyError, OSError) as error:
+            raise failed(self._location, doing, reason(error), _HINT) from None
+        except ConfigurationError as error:  # the password's variable or file is not there
+            raise failed(self._location, doing, error, error.hint) from None
+
+    def _connected(self, call: Call, action: Callable[[Connection], _T], transaction: bool) -> _T:
+        retried = False
+        while True:
+            try:
+                with self._engine.connect() as plain:
+                    call.connection = plain.connection.driver_connection
+                    if transaction:
+                        return self._in_transaction(plain, action)
+                    return action(plain.execution_options(isolation_level="AUTOCOMMIT"))
+            except self._sqlalchemy.exc.DBAPIError as error:
+                # A connection that waited in the pool while the server went away: once more, on a new one.
+                if transaction or retried or not error.connection_invalidated:
+                    raise
+                retried = True
+
+    def _in_transaction(self, plain: Connection, action: Callable[[Connection], _T]) -> _T:
+        if self._engine.dialect.name != "sqlite":
+            connection = plain.execution_options(isolation_level="SERIALIZABLE")
+            with connection.begin():
+                return action(connection)
+        connection = plain.execution_options(isolation_level="AUTOCOMMIT")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver would begin without the lock
+        try:
+            result = action(connection)
+            connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            connection.exec_driver_sql("ROLLBACK")
+            raise
+        return result
+
+    def _is_absent(self) -> bool:
+        """Whether the database answers that it has no such table."""
+        look = self._sqlalchemy.inspect
+        try:
+            if self._engine.dialect.name == "sqlite":
+                return not look(self._engine).has_table(TABLE)
+            return not within(self._seconds, Call(), lambda: look(self._engine).has_table(TABLE))
+        except (self._sqlalchemy.exc.SQLAlchemyError, OSError, ConfigurationError):
+            return False
+
+
+class _CollisionError(Exception):
+    """The database ended a transaction because another one met it."""
+
+
+def _document(row_id: int, name: str | None, xml: str | None) -> StoredDocument:
+    data = (xml or "").encode("utf-8", "surrogatepass")
+    problem = TOO_LARGE if len(data) > MAX_SIZE else "" if data else "empty"
+    return StoredDocument(name, b"" if problem else data, str(row_id), problem)
+
+
+def _stated(version: object) -> str:
+    """The version in the database's words; that of no rows has no digest."""
+    text = version.decode("ascii") if isinstance(version, bytes) else str(version)
+    return _EMPTY if text.startswith("0-") else text
