@@ -378,7 +378,7 @@ def _web_request(scope: Scope, header: bytes, native: Any) -> WebRequest:
 
 def cookie_header(scope: Scope) -> bytes:
     """The Cookie header of a connection; several lines (HTTP/2 may cut it) as one."""
-    lines = [value for name, value in scope["headers"] if name == b"cookie"]
+    lines: list[bytes] = [value for name, value in scope["headers"] if name == b"cookie"]
     return lines[0] if len(lines) == 1 else b"; ".join(lines)
 
 

@@ -56,7 +56,7 @@ class ProtectedCookie:
         self.settings = settings
         self._protector = protector
         self._ring = ring
-        self._last: tuple[bytes, list[str]] = (b"", [])
+        self._needles = [f"{name}=".encode("ascii") for name in (settings.name, *chunks.chunk_names(settings.name, 1))]
 
     def open(self, header: bytes, read: Callable[[bytes], _T]) -> Opened[_T]:
         """Find the cookie in a Cookie header and open it; ``read`` makes of the plaintext what the caller wants.
@@ -101,17 +101,25 @@ class ProtectedCookie:
         return chunks.delete(self.settings.name, partial(find, header), attributes)
 
     def key_ids(self, header: bytes) -> list[bytes]:
-        """The key ids that the cookie's values name in clear; nothing is decrypted."""
-        found = [_peek(value[:_HEAD]) for value in self._values(header)]
-        return [key_id for key_id in found if key_id is not None]
+        """The key ids that the cookie's values may name in clear; nothing is parsed or decrypted.
+
+        For asking whether to wait, in each request: a name that ends like this one's may add an id too many.
+        """
+        found: list[bytes] = []
+        for needle in self._needles:
+            at = header.find(needle)
+            for _ in range(MOST_OF_ONE_NAME):
+                if at < 0:
+                    break
+                start = at + len(needle)
+                key_id = _peek(header[start : start + _HEAD])
+                if key_id is not None and key_id not in found:
+                    found.append(key_id)
+                at = header.find(needle, start)
+        return found
 
     def _values(self, header: bytes) -> list[str]:
-        """Asked twice in a request, for key ids and to open, with the same object: looked up once."""
-        last, values = self._last
-        if last is not header:
-            values = chunks.join(self.settings.name, partial(find, header))[:MOST_OF_ONE_NAME]
-            self._last = (header, values)
-        return values
+        return chunks.join(self.settings.name, partial(find, header))[:MOST_OF_ONE_NAME]
 
     def _protect(self, data: bytes, expires: datetime | None) -> bytes:
         if isinstance(self._protector, TimeLimitedDataProtector):
@@ -122,9 +130,9 @@ class ProtectedCookie:
 
 
 @lru_cache(64)
-def _peek(head: str) -> bytes | None:
+def _peek(head: bytes) -> bytes | None:
     """The key id in the first characters of a value. A ring has few keys, so they are the same in most requests."""
-    return peek_key_id(head + "A")
+    return peek_key_id(head.decode("latin-1") + "A")
 
 
 def _is_final(refusal: UnprotectError) -> bool:
