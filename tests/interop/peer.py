@@ -13,6 +13,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -68,7 +69,8 @@ class Peer:
     def close(self) -> None:
         """End the program; it leaves when its input ends."""
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with suppress(BrokenPipeError):  # it has ended already
+                self._process.stdin.close()
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -88,6 +90,8 @@ class Peer:
             stdin.write(json.dumps({"op": op, **fields}) + "\n")
             stdin.flush()
             line = stdout.readline()
+        except BrokenPipeError:
+            line = ""
         finally:
             watchdog.cancel()
         if not line:
