@@ -42,7 +42,10 @@ def _inspect(arguments: argparse.Namespace, console: Console) -> int:
         payload = from_text(text)
         key_id = UUID(bytes_le=unpack(payload))
     except MalformedPayloadError as error:
-        console.error(f"{error}, but {len(text)} characters of something else", "a payload begins with CfDJ8")
+        console.error(
+            f"{error}, but {len(text)} characters of something else",
+            "give the value alone; a payload begins with CfDJ8",
+        )
         return 1
     dp = open_ring(arguments)
     reading, now, default = read_ring(dp)

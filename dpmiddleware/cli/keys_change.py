@@ -22,6 +22,7 @@ def add_to(verbs: Verbs) -> None:
     create.add_argument(
         "--now", action="store_true", help="it protects at once, not only when every member has seen it"
     )
+    create.add_argument("--algorithm", metavar="NAME", help="AES_256_GCM, for one; else DPM_ALGORITHM, else the usual")
     create.add_argument("--lifetime", metavar="DAYS", type=days, help="from its activation; 90 days by default")
     revoke = verbs.add("revoke", _revoke, "refuse every payload under one key")
     revoke.add_argument("key", metavar="KEY", type=key_id, help="its whole id")

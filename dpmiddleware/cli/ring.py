@@ -11,7 +11,7 @@ from dpmiddleware.errors import ConfigurationError
 
 __all__ = ["UsageError", "open_ring", "ring_options"]
 
-_SETTINGS: Final = ("application", "repository", "key_wrapper", "signer", "trusted_signers", "ring")
+_SETTINGS: Final = ("application", "repository", "key_wrapper", "signer", "trusted_signers", "ring", "algorithm")
 
 
 class UsageError(ConfigurationError):
@@ -55,7 +55,7 @@ def open_ring(arguments: argparse.Namespace) -> DataProtection:
 
 def _setting(arguments: argparse.Namespace, name: str) -> Any:
     """An option, else its variable, else ``None``; several values of an option are separated by white space."""
-    given: str | list[str] | None = getattr(arguments, name)
+    given: str | list[str] | None = getattr(arguments, name, None)
     if isinstance(given, list):
         given = " ".join(given)
     return given if given is not None else os.environ.get(f"DPM_{name.upper()}") or None
