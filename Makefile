@@ -2,6 +2,7 @@
 #
 #   make demo     the slot swap, for real        make lint    ruff, mypy --strict, basedpyright
 #   make test     all tests                      make soak    the long runs
+#   make bench    speed, beside its peers        make test-windows  under a Python for Windows, through Wine
 #   make docs     write docs/dpm.md              make package sdist and wheel in dist/
 #   make clean    take it all away again
 
@@ -9,13 +10,15 @@ PYTHON ?= python3
 VENV ?= .venv
 # pytest's own options, for example: make test PYTEST_ARGS="-k slot -x"
 PYTEST_ARGS ?=
+# Words in the names of benchmarks, for example: make bench BENCH=session
+BENCH ?=
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Azurite, where .ci/run or `make servers` installed it.
 export PATH := $(CURDIR)/.servers/node_modules/.bin:$(PATH)
 
-.PHONY: demo test lint soak docs package servers clean
+.PHONY: demo test lint soak bench test-windows docs package servers windows-packages clean
 
 demo: $(VENV)/.core
 	$(BIN)/dpm demo slot-swap
@@ -25,6 +28,12 @@ test: $(VENV)/.test
 
 soak: $(VENV)/.test
 	$(BIN)/python -m pytest -m soak --timeout 3600 $(PYTEST_ARGS)
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks $(BENCH)
+
+test-windows: $(VENV)/.test windows-packages
+	$(BIN)/python -m pytest tests/test_windows.py tests/repositories/test_windows_registry.py tests/at_rest/test_dpapi.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -40,6 +49,8 @@ package: $(VENV)/.core
 	$(BIN)/python -m build --outdir dist .
 
 servers: .servers/node_modules/.bin/azurite
+
+windows-packages: .servers/windows-packages/pytest
 
 clean:
 	rm -rf .venv* .servers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -63,3 +74,9 @@ $(VENV)/.lint: $(VENV)/.test
 
 .servers/node_modules/.bin/azurite:
 	npm install --prefix .servers --no-save --no-audit --no-fund --silent azurite@3
+
+# pip on Linux places wheels for Windows, and reads their dependencies as Linux': so they are named one by one.
+.servers/windows-packages/pytest: | $(BIN)/python
+	$(PIP) --platform win_amd64 --python-version 3.11 --only-binary :all: --target .servers/windows-packages \
+	    cryptography cffi pycparser itsdangerous werkzeug markupsafe starlette anyio idna sniffio typing-extensions \
+	    pytest pluggy iniconfig packaging pygments colorama pytest-timeout hypothesis sortedcontainers attrs
