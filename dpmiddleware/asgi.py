@@ -102,6 +102,8 @@ class _Middleware:
 class _Response:
     """``send`` for the application. ``exchange`` is finished once, with the headers of the response."""
 
+    __slots__ = ("_data_protection", "_send", "exchange", "failure", "started")
+
     def __init__(self, data_protection: DataProtection, send: Send) -> None:
         self.exchange: Exchange | None = None
         self.started = False

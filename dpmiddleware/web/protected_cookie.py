@@ -56,7 +56,8 @@ class ProtectedCookie:
         self.settings = settings
         self._protector = protector
         self._ring = ring
-        self._needles = [f"{name}=".encode("ascii") for name in (settings.name, *chunks.chunk_names(settings.name, 1))]
+        self._whole = f"{settings.name}=".encode("ascii")
+        self._first_chunk = f"{chunks.chunk_names(settings.name, 1)[0]}=".encode("ascii")
 
     def open(self, header: bytes, read: Callable[[bytes], _T]) -> Opened[_T]:
         """Find the cookie in a Cookie header and open it; ``read`` makes of the plaintext what the caller wants.
@@ -105,18 +106,10 @@ class ProtectedCookie:
 
         For asking whether to wait, in each request: a name that ends like this one's may add an id too many.
         """
-        found: list[bytes] = []
-        for needle in self._needles:
-            at = header.find(needle)
-            for _ in range(MOST_OF_ONE_NAME):
-                if at < 0:
-                    break
-                start = at + len(needle)
-                key_id = _peek(header[start : start + _HEAD])
-                if key_id is not None and key_id not in found:
-                    found.append(key_id)
-                at = header.find(needle, start)
-        return found
+        heads = _heads(header, self._whole)
+        if any(head.startswith(b"chunks-") for head in heads):
+            heads += _heads(header, self._first_chunk)
+        return [key_id for head in heads if (key_id := _peek(head)) is not None]
 
     def _values(self, header: bytes) -> list[str]:
         return chunks.join(self.settings.name, partial(find, header))[:MOST_OF_ONE_NAME]
@@ -127,6 +120,17 @@ class ProtectedCookie:
         if expires is not None:
             raise ConfigurationError(f"cookie {self.settings.name!r} has no place for an expiry inside")
         return self._protector.protect(data)
+
+
+def _heads(header: bytes, needle: bytes) -> list[bytes]:
+    """The first characters after each ``needle``, of the first few."""
+    heads: list[bytes] = []
+    at = header.find(needle)
+    while at >= 0 and len(heads) < MOST_OF_ONE_NAME:
+        start = at + len(needle)
+        heads.append(header[start : start + _HEAD])
+        at = header.find(needle, start)
+    return heads
 
 
 @lru_cache(64)

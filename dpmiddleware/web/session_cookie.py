@@ -140,10 +140,9 @@ class SessionCookie:
         except ValueError:
             raise MalformedPayloadError(f"a session that is no {self._format.name}") from None
         now = self._clock.now()
-        limits = ((stored.renewed, self._idle), (stored.created, self._absolute), (loaded.ends, _NO_TIME))
-        for start, limit in limits:
-            if start is not None and limit is not None and now - start > limit:
-                raise ExpiredPayloadError("the session has expired", expired_at=(start + limit).isoformat())
+        _check(stored.renewed, self._idle, now)
+        _check(stored.created, self._absolute, now)
+        _check(loaded.ends, _NO_TIME, now)
         return loaded
 
     def _old(self, header: bytes, migration: SignedSessions) -> LoadedSession | None:
@@ -174,3 +173,9 @@ class SessionCookie:
 
     def _is_half_idle(self, stored: StoredSession | None, now: datetime) -> bool:
         return stored is not None and self._idle is not None and now - stored.renewed > self._idle / 2
+
+
+def _check(start: datetime | None, limit: timedelta | None, now: datetime) -> None:
+    """`ExpiredPayloadError` where more time than ``limit`` is gone since ``start``."""
+    if start is not None and limit is not None and now - start > limit:
+        raise ExpiredPayloadError("the session has expired", expired_at=(start + limit).isoformat())

@@ -123,9 +123,16 @@ class SlowRepository(MemoryKeyRepository):
         self.asked = threading.Event()
 
     def read(self) -> Snapshot:
+        self._wait()
+        return super().read()
+
+    def version(self) -> str:
+        self._wait()
+        return super().version()
+
+    def _wait(self) -> None:
         self.asked.set()
         assert self.answers.wait(30)
-        return super().read()
 
 
 def test_the_ring_begins_to_load_when_the_server_starts(clock: StoppedClock) -> None:
@@ -172,6 +179,31 @@ def test_while_the_store_takes_its_time_other_requests_go_on(
         assert not waiting.done()
         repository.answers.set()
         assert (await waiting)[0]["status"] == 200
+
+    asyncio.run(main())
+
+
+def test_a_flood_of_forged_cookies_delays_nobody_while_the_store_is_slow(clock: StoppedClock) -> None:
+    """And none of their holders is told to drop a cookie that another slot, or the next check, may open."""
+    repository = SlowRepository()
+    repository.answers.set()
+    dp = DataProtection("shop", repository=repository, clock=clock)
+    value = dp.create_protector("x").protect("y")
+    app = site(dp)
+    repository.answers.clear()
+    repository.asked.clear()
+
+    async def main() -> None:
+        forged = [f"session={value[:10]}{number:04}{value[14:]}".encode() for number in range(200)]
+        flood = [asyncio.create_task(ask(app, scope_of("/", cookie))) for cookie in forged]
+        assert await asyncio.to_thread(repository.asked.wait, 30)
+        for _ in range(3):
+            assert (await ask(app, scope_of("/hello")))[0]["status"] == 200
+        assert not all(task.done() for task in flood)
+        for start, _ in await asyncio.gather(*flood):
+            assert start["status"] == 200
+            assert not any(name == b"set-cookie" for name, _ in start["headers"])
+        repository.answers.set()
 
     asyncio.run(main())
 

@@ -178,6 +178,19 @@ def test_the_key_ids_of_all_values_are_seen_without_opening(dp: DataProtection) 
     assert cookie_of(dp).key_ids(f"sid=garbage; sid={value}".encode()) == [default.id.bytes_le]
 
 
+def test_the_key_id_of_a_chunked_value_is_seen_in_its_first_chunk(dp: DataProtection, clock: StoppedClock) -> None:
+    default = dp.current().default
+    assert default is not None
+    jar = Jar(clock)
+    jar.take(("set-cookie", line) for line in cookie_of(dp).seal(b"x" * 4500, b"", ATTRIBUTES))
+    assert cookie_of(dp).key_ids(jar.header.encode()) == [default.id.bytes_le]
+
+
+def test_no_more_than_a_few_key_ids_are_peeked_at(dp: DataProtection) -> None:
+    header = "; ".join(f"sid={flipped(sealed(dp, b'x'), 10 + n)}" for n in range(9))
+    assert len(cookie_of(dp).key_ids(header.encode())) == 4
+
+
 def test_an_expiry_needs_a_place_inside(dp: DataProtection, clock: StoppedClock) -> None:
     with pytest.raises(ConfigurationError, match="expiry"):
         cookie_of(dp).seal(b"x", b"", ATTRIBUTES, expires=clock.now())
