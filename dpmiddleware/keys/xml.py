@@ -47,6 +47,7 @@ NAMESPACE: Final = "urn:dpmiddleware:2026:keys"
 """Of what this package adds to a document; .NET passes over it."""
 SIGNATURE: Final = f"{{{NAMESPACE}}}signature"
 _DOTNET: Final = "http://schemas.asp.net/2015/03/dataProtection"
+_XML: Final = "http://www.w3.org/XML/1998/namespace"
 ENCRYPTED_SECRET: Final = f"{{{_DOTNET}}}encryptedSecret"
 REQUIRES_ENCRYPTION: Final = f"{{{_DOTNET}}}requiresEncryption"
 
@@ -115,23 +116,31 @@ def _write(element: ET.Element, default: str, depth: int, out: list[str]) -> Non
         return
     namespace, name = split_name(element.tag)
     out.append(f"<{name}")
+    prefixes = {_XML: "xml"}
     for attribute, value in element.attrib.items():
         uri, local = split_name(attribute)
-        if uri:
-            out.append(f" p{depth}:{local}={_quoted(value)} xmlns:p{depth}={_quoted(uri)}")
+        if uri and uri not in prefixes:
+            number = f"_{len(prefixes)}" if len(prefixes) > 1 else ""
+            prefixes[uri] = f"p{depth}{number}"
+            out.append(f" {prefixes[uri]}:{local}={_quoted(value)} xmlns:{prefixes[uri]}={_quoted(uri)}")
         else:
-            out.append(f" {local}={_quoted(value)}")
+            out.append(f" {prefixes[uri]}:{local}={_quoted(value)}" if uri else f" {local}={_quoted(value)}")
     if namespace != default:
         out.append(f" xmlns={_quoted(namespace)}")
     if not element.text and not len(element):
         out.append(" />")
         return
     out.append(">")
-    out.append(escape(element.text or ""))
+    out.append(_escaped(element.text))
     for child in element:
         _write(child, namespace, depth + 1, out)
-        out.append(escape(child.tail or ""))
+        out.append(_escaped(child.tail))
     out.append(f"</{name}>")
+
+
+def _escaped(text: str | None) -> str:
+    """A carriage return is written as a reference: a parser makes a line feed of a plain one."""
+    return escape(text or "", {"\r": "&#xD;"})
 
 
 def _quoted(value: str) -> str:
