@@ -47,7 +47,8 @@ if sys.platform == "win32":
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError as error:
-            if error.errno in {errno.EACCES, errno.EDEADLK, errno.EDEADLOCK}:
+            # EEXIST is how Wine's C library says that another holds it
+            if error.errno in {errno.EACCES, errno.EDEADLK, errno.EDEADLOCK, errno.EEXIST}:
                 return False
             raise
         return True

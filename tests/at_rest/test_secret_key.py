@@ -20,6 +20,7 @@ from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding, KeyWrapper
 from dpmiddleware.keys.xml import dump, parse
 from tests.at_rest.contract import BINDING, MASTER_KEY, KeyWrapperContract, master_key, unwrapped
+from tests.urls import url_of
 
 STRONG = b64encode(bytes(range(100, 132)))
 PASSPHRASE = "CANARY horse öäü battery".encode()
@@ -100,7 +101,7 @@ RAW = bytes(range(200, 232))
 )
 def test_the_same_secret_is_read_in_each_form(value: bytes, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(value)
-    wrapper = SecretKeyWrapper.from_url(f"secret://{tmp_path}/secret")
+    wrapper = SecretKeyWrapper.from_url(url_of("secret", tmp_path / "secret"))
     encrypted = wrapped(wrapper)
     assert encrypted.get("kdf") == "hkdf-sha256"
     assert unwrapped(of(b64encode(RAW)), encrypted) == MASTER_KEY

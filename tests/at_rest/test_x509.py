@@ -25,6 +25,7 @@ from tests.at_rest.contract import BINDING, MASTER_KEY, KeyWrapperContract, mast
 from tests.at_rest.documents import bound, new_document
 from tests.interop.peer import Peer
 from tests.interop.vectors import VECTORS, load
+from tests.urls import url_of
 
 CERTIFICATES = VECTORS / "certificates"
 XENC = "{http://www.w3.org/2001/04/xmlenc#}"
@@ -83,8 +84,8 @@ def test_a_ring_of_dotnet_opens_with_its_certificate(
     ring: dict[str, Any], form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PFX_PASSWORD", ring["password"])
-    url = f"x509://{VECTORS / ring['certificate']}?password=env:PFX_PASSWORD"
-    wrapper = X509KeyWrapper.from_url(url if form == "pfx" else url.partition("?")[0].replace(".pfx", ".pem"))
+    url = url_of("x509", (VECTORS / ring["certificate"]).with_suffix(f".{form}"))
+    wrapper = X509KeyWrapper.from_url(url + ("?password=env:PFX_PASSWORD" if form == "pfx" else ""))
     (document,) = ring["documents"]
     for case in ring["payloads"]:
         encryptor = bound(document, [wrapper], ring["application"], *case["purposes"])
@@ -335,7 +336,7 @@ def test_pem_and_pkcs12_are_read(tmp_path: Path) -> None:
 
 def test_a_certificate_without_its_private_key_wraps_only(tmp_path: Path) -> None:
     (tmp_path / "public.pem").write_bytes(certificate_key().certificate.public_bytes(serialization.Encoding.PEM))
-    wrapper = X509KeyWrapper.from_url(f"x509://{tmp_path}/public.pem")
+    wrapper = X509KeyWrapper.from_url(url_of("x509", tmp_path / "public.pem"))
     encrypted = _wrapped(wrapper)
     with pytest.raises(KeyUnwrapError, match="without its private key"):
         wrapper.unwrap(encrypted, BINDING)

@@ -1,0 +1,103 @@
+"""Runs what is Windows' own, and the core, under a Python for Windows: through Wine, where one is present.
+
+On Windows itself there is nothing to do here: ``pytest`` runs these files directly. The packages for it (wheels of
+Windows, pytest among them) lie in ``.servers/windows-packages``, or where ``DPM_WINDOWS_PACKAGES`` says.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from base64 import b64decode, b64encode
+from pathlib import Path
+
+import pytest
+
+from tests.interop.peer import Peer
+from tests.windows import CHECKOUT, WindowsPython, find_windows_python
+
+SUITES = {
+    "DPAPI": ["tests/at_rest/test_dpapi.py"],
+    "the registry and folders": [
+        "tests/repositories/test_windows_registry.py",
+        "tests/repositories/test_windows_files.py",
+    ],
+}
+LONG_SUITES = {
+    "certificates and signatures": ["tests/keys/test_signature.py", "tests/at_rest/test_x509.py"],
+    "the core and its vectors": [
+        "tests/crypto",
+        "tests/protection/test_payload.py",
+        "tests/protection/test_protector.py",
+        "tests/interop/test_vectors_known_answers.py",
+        "tests/interop/test_vectors_rings.py",
+    ],
+}
+CASES = [pytest.param(files, id=name) for name, files in SUITES.items()]
+CASES += [pytest.param(files, id=name, marks=pytest.mark.soak) for name, files in LONG_SUITES.items()]
+ABSENT = "no packages for a Python on Windows in .servers/windows-packages: make windows-packages"
+RING_SCRIPT = CHECKOUT / "tests" / "at_rest" / "windows_ring.py"
+pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="they run directly"), pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry of this run's own."""
+    return tmp_path_factory.mktemp("wine") / "prefix"
+
+
+@pytest.fixture
+def packages() -> str:
+    """What ``PYTHONPATH`` has to be there."""
+    find_windows_python()
+    folder = Path(os.environ.get("DPM_WINDOWS_PACKAGES") or CHECKOUT / ".servers" / "windows-packages")
+    if not (folder / "pytest").is_dir():
+        pytest.skip(ABSENT)
+    return f"{folder}:{CHECKOUT}"
+
+
+@pytest.mark.parametrize("files", CASES)
+def test_it_passes_under_windows(files: list[str], prefix: Path, packages: str) -> None:
+    done = subprocess.run(
+        [*find_windows_python(), "-m", "pytest", "-q", "-p", "no:cacheprovider", *files],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=600,
+        cwd=CHECKOUT,
+        env={**os.environ, "WINDOWS_PYTHON_PREFIX": str(prefix), "PYTHONPATH": packages},
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
+    assert " passed" in done.stdout
+
+
+@pytest.mark.parametrize(("hive", "scope"), [("HKCU", "user"), ("HKLM", "machine")])
+def test_a_ring_in_the_registry_is_shared_with_dotnet(hive: str, scope: str, prefix: Path, packages: str) -> None:
+    """The real ASP.NET Core for Windows beside us, in one registry and with one DPAPI user; keys of either."""
+    program = CHECKOUT.parent / "shared" / "aspnet-peer" / "run-windows"
+    if not os.access(program, os.X_OK):
+        pytest.skip("the ASP.NET Core peer for Windows is not present in a sibling folder shared/aspnet-peer")
+    python = WindowsPython(prefix)
+    path = f"Software\\dpmiddleware-test\\shared-{scope}"
+    question = {
+        "url": f"registry://{hive}/" + path.replace("\\", "/"),
+        "wrapper": f"dpapi:{scope}",
+        "application": "shop",
+        "purpose": "cart",
+        "payload": "",
+    }
+    store = {"kind": "registry", "hive": hive, "path": path}
+    ours = python.ask(RING_SCRIPT, question, PYTHONPATH=packages)
+    with Peer(str(program), WINDOWS_PYTHON_PREFIX=str(prefix)) as peer:
+        theirs = peer.open(store, app="shop", dpapi=scope)
+        assert theirs.unprotect(b64decode(ours["payload"]), "cart") == b"3 pears"
+        theirs.ask("key.create", activation="2026-01-01T00:00:00Z", expiration="2099-01-01T00:00:00Z")
+        fresh = peer.open(store, app="shop", dpapi=scope)
+        payload = fresh.protect(b"3 apples", "cart")
+    answer = python.ask(RING_SCRIPT, {**question, "payload": b64encode(payload).decode()}, PYTHONPATH=packages)
+    assert b64decode(answer["plaintext"]) == b"3 apples"
+    assert set(answer["types"]) == {"Microsoft.AspNetCore.DataProtection.XmlEncryption.DpapiXmlDecryptor"}
+    assert len(answer["types"]) == 2
