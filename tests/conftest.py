@@ -11,11 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests import servers
 from tests.servers import Server, Unavailable
 
 pytest.register_assert_rewrite("tests.repositories.contract")
+
+settings.register_profile("dpmiddleware", deadline=None)  # a busy machine is no failure
+settings.load_profile("dpmiddleware")
 
 USED = pytest.StashKey[dict[str, str]]()
 
