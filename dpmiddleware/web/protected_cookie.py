@@ -93,7 +93,8 @@ class ProtectedCookie:
                 f"cookie {name!r} would take {total} bytes of each request, {self.settings.max_total} are allowed",
                 hint="keep less in it (an id in place of what it names), keep it on the server, or raise max_total",
             )
-        old = chunks.leftovers(name, partial(find, header), kept=len(cookies) - 1)
+        chunked = b"chunks-" in header
+        old = chunks.leftovers(name, partial(find, header), kept=len(cookies) - 1) if chunked else []
         ends = [render(chunk, "", expired(attributes)) for chunk in old]
         return [*ends, *(render(each, value, attributes) for each, value in cookies)]
 

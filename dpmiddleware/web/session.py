@@ -122,8 +122,10 @@ class LoadedSession(NamedTuple):
             raise MalformedPayloadError("a session that ends outside of time") from None
 
 
+_FIXED: Final = frozenset((str, int, float, bool, bytes, type(None)))
 _UNREAD: Final[dict[str, Any]] = {_ID: None}
 """In a session not yet read: C code (json) skips a dictionary that is empty, and asks this one for its `items`."""
+
 
 # --- what the application holds -----------------------------------------------------------------------------
 
@@ -143,6 +145,7 @@ class Session(dict[str, Any]):
     _subject: str | None = None
     _ends: datetime | None = None
     _owner: Callable[[], str | None] | None = None
+    _edited: bool = False
     _forced: bool = False
     _closed: bool = False
 
@@ -182,13 +185,7 @@ class Session(dict[str, Any]):
     @property
     def modified(self) -> bool:
         """Whether there is something to write. May be set to True, to write what did not change."""
-        if not self.accessed:
-            return False
-        if self._forced:
-            return True
-        if self._stored is None:
-            return dict.__len__(self) > 0
-        return self.dumps() != self._stored.data
+        return self.accessed and self.changed() is not None
 
     @modified.setter
     def modified(self, value: bool) -> None:
@@ -236,6 +233,17 @@ class Session(dict[str, Any]):
         """The same as ``session.modified = True``."""
         self.modified = True
 
+    def changed(self) -> bytes | None:
+        """What is to be stored in place of what was, in the value format; ``None`` where nothing has changed."""
+        self.mark_accessed()
+        stored = self._stored
+        if stored is None:
+            return self.dumps() if self._forced or dict.__len__(self) else None
+        if stored.data and not (self._forced or self._edited) and all(type(v) in _FIXED for v in dict.values(self)):
+            return None  # nobody called a method that changes it, and no value in it can be edited in place
+        data = self.dumps()
+        return data if self._forced or data != stored.data else None
+
     def dumps(self) -> bytes:
         """The mapping in its value format, with id and subject: what is stored."""
         self.mark_accessed()
@@ -261,7 +269,10 @@ class Session(dict[str, Any]):
         if self._source is not None:
             self.accessed = True
             self._fill(self._source)
-        if changes and self._closed:
+        if not changes:
+            return
+        self._edited = True
+        if self._closed:
             raise ConfigurationError(
                 "the session was changed after the response had started, and cannot be written any more",
                 hint="change it before the first byte of the body is sent, and before a websocket is accepted",

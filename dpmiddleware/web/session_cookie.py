@@ -47,6 +47,8 @@ class SessionExchange:
     https: bool
     found: list[Opened[LoadedSession]] = field(default_factory=list)
     """What was in the cookie, once the session has been opened."""
+    expires: datetime | None = None
+    """When the browser is to forget the cookie, where that is not in its settings; aware."""
 
     @property
     def untouched(self) -> bool:
@@ -102,10 +104,18 @@ class SessionCookie:
         """The key ids that a request's session names in clear."""
         return self._cookie.key_ids(header)
 
-    def begin(self, header: bytes, *, https: bool, failure: KeyManagementError | None = None) -> SessionExchange:
+    def begin(
+        self,
+        header: bytes,
+        *,
+        https: bool,
+        failure: KeyManagementError | None = None,
+        session_type: type[Session] = Session,
+    ) -> SessionExchange:
         """The session of a request with this Cookie header; nothing is opened yet.
 
         failure: what touching the session raises (there is no ring, and the shell has waited for it already).
+        session_type: what it is an object of, where a framework wants more of a session.
         """
         found: list[Opened[LoadedSession]] = []
 
@@ -116,20 +126,23 @@ class SessionCookie:
             found.append(opened)
             return opened.content if self._migration is None or opened.content else self._old(header, self._migration)
 
-        return SessionExchange(Session(source, self._format), self, header, https, found)
+        return SessionExchange(session_type(source, self._format), self, header, https, found)
 
     def lines(self, exchange: SessionExchange) -> list[str]:
         """The Set-Cookie lines that a touched session needs; none where it was only read."""
         session, now = exchange.session, self._clock.now()
         attributes = self._attributes[exchange.https]
+        if exchange.expires is not None:
+            attributes = self._cookie.settings.attributes(https=exchange.https, expires=exchange.expires)
         if not session:
             had_one = session.stored is not None or any(opened.expire for opened in exchange.found)
             return self._cookie.delete(exchange.header, attributes) if had_one else []
-        if not (session.modified or self._is_half_idle(session.stored, now)):
+        data = session.changed()
+        if data is None and not self._is_half_idle(session.stored, now):
             return []
         if self._migration is not None and self._migration.writes_old and now < self._migration.until:
             return self._old_lines(session, self._migration, attributes)
-        plain = StoredSession(session.created or now, now, session.dumps()).pack()
+        plain = StoredSession(session.created or now, now, data or session.dumps()).pack()
         return self._cookie.seal(plain, exchange.header, attributes)
 
     def _read(self, plain: bytes) -> LoadedSession:
