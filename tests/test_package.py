@@ -56,6 +56,8 @@ def empty_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     binaries = folder / ("Scripts" if os.name == "nt" else "bin")
     pip = (sys.executable, "-m", "pip", "--python", binaries / "python", "install", "--quiet")
     installed = run(*pip, wheel, cwd=folder, seconds=SECONDS_TO_INSTALL)
+    if "No matching distribution found" in installed.stderr and os.environ.get("DPM_REQUIRE_SERVERS") != "1":
+        pytest.skip("the package index cannot be reached")
     assert installed.returncode == 0, installed.stderr
     return binaries
 

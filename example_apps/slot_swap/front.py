@@ -30,11 +30,11 @@ class Front(LoopbackServer):
     (A/B), or the moment of a rolling upgrade.
     """
 
-    def __init__(self, production: Slot, staging: Slot, port: int = 0) -> None:
+    def __init__(self, production: Slot, staging: Slot) -> None:
         self._slots = [production, staging]
         self._turns: Iterator[Slot] | None = None
         self._lock = threading.Lock()
-        super().__init__(_handler_for(self), port)
+        super().__init__(_handler_for(self))
 
     @property
     def production(self) -> Slot:

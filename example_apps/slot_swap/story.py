@@ -84,7 +84,7 @@ class Farm:
 
 
 @contextlib.contextmanager
-def open_farm(folder: Path, *, shared: bool, cookie: str = "session", port: int = 0) -> Generator[Farm]:
+def open_farm(folder: Path, *, shared: bool, cookie: str = "session") -> Generator[Farm]:
     """Start version 1.0 in production and 2.0 in staging at the same time, and end them with the context."""
     settings = {"PLANTS_COOKIE": cookie}
     if shared:
@@ -98,7 +98,7 @@ def open_farm(folder: Path, *, shared: bool, cookie: str = "session", port: int 
         slots = (stack.enter_context(production), stack.enter_context(staging))
         with ThreadPoolExecutor() as pool:
             list(pool.map(Slot.start, slots))
-        yield Farm(production, staging, stack.enter_context(Front(production, staging, port)), rings)
+        yield Farm(production, staging, stack.enter_context(Front(production, staging)), rings)
 
 
 def tell(run: Run, folder: Path, say: Callable[[str], None]) -> Outcome:

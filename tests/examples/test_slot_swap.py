@@ -6,6 +6,9 @@ Failure story 8: swap and swap back; old and new version serve the same user in 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -20,7 +23,9 @@ from example_apps.slot_swap.serve import open_control_room
 from example_apps.slot_swap.slot import Slot, SlotFailedError
 from example_apps.slot_swap.story import NAME, PASSWORD, RUNS, Outcome, Run, open_farm, tell
 from example_apps.slot_swap.visitor import Visitor
+from tests.servers import wait_for
 
+ROOT = Path(__file__).parents[2]
 OWN = [run for run in RUNS if not run.shared]
 SHARED = [run for run in RUNS if run.shared]
 
@@ -91,6 +96,29 @@ def test_the_server_processes_end_with_the_farm(tmp_path: Path) -> None:
     for port in ports:
         with pytest.raises(urllib.error.URLError):
             urllib.request.urlopen(f"http://127.0.0.1:{port}/who", timeout=5)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="no /proc: children of a process cannot be listed")
+def test_the_server_processes_end_even_if_the_program_is_killed(tmp_path: Path) -> None:
+    command_line = [sys.executable, "-m", "example_apps.slot_swap.command", "--serve"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as program:
+        assert program.stdout is not None
+        while "open http://" not in (line := program.stdout.readline()):
+            assert line, "it ended by itself"
+        threads = Path(f"/proc/{program.pid}/task").glob("*/children")
+        slots = [Path("/proc", child) for thread in threads for child in thread.read_text("ascii").split()]
+        assert len(slots) == 4
+        program.kill()
+    wait_for("the slots to end", lambda: not [slot for slot in slots if is_running(slot)])
+
+
+def is_running(process: Path) -> bool:
+    """Nobody may be there to collect what is left of a child: a zombie runs no more."""
+    try:
+        return process.joinpath("stat").read_text("ascii", "replace").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_a_slot_that_does_not_start_says_what_its_log_says(tmp_path: Path) -> None:
