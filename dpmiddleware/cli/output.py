@@ -22,7 +22,7 @@ _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]*")
 
 def moment(instant: Instant | None) -> str:
     """A date for people: UTC, to the second; ``-`` for none."""
-    return "-" if instant is None else instant.to_datetime().strftime("%Y-%m-%d %H:%M:%SZ")
+    return "-" if instant is None else f"{str(instant)[:19].replace('T', ' ')}Z"
 
 
 def without_secrets(text: str) -> str:

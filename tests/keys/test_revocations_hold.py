@@ -39,7 +39,7 @@ class Farm:
         self.clock, self.repository = HandClock(), MemoryKeyRepository()
         self.dp = DataProtection("shop", repository=self.repository, clock=self.clock)
         manager = KeyManager(self.repository, self.clock, ring="shop")
-        self.dp._provider = KeyRingProvider(manager, start=lambda job: job())
+        self.dp.provider = KeyRingProvider(manager, start=lambda job: job())
         self.protector = self.dp.create_protector("p")
         self.token = self.protector.protect("1 apple")
 
