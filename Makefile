@@ -56,6 +56,7 @@ clean:
 	rm -rf .venv* .servers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=...')"
 	@echo "setting up $(VENV) with $(PYTHON)"
 	$(PYTHON) -m venv $(VENV)
 
