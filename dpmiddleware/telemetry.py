@@ -22,6 +22,7 @@ keys_in_memory          WARNING  location
 keys_not_wrapped        WARNING  location
 unprotect_refused       WARNING  reason, key_id, ring, where, suppressed (lines left out since the last one)
 session_discarded       INFO     reason
+unavailable             ERROR    error, code (a request was answered 503: there is no key ring)
 ======================  =======  ================================================================================
 """
 
