@@ -1,0 +1,36 @@
+"""What the tests of blobs and of S3 share: somebody else who edits the one text, and what it may look like."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from tests.repositories.contract import Store
+
+START, END = b'<?xml version="1.0" encoding="utf-8"?><repository>', b"</repository>"
+
+
+class OneText(Store):
+    """An object that holds a ``<repository>``, and a text editor."""
+
+    keeps_names = False
+    one_text = True
+
+    @abstractmethod
+    def load(self) -> bytes | None:
+        """What the object holds; ``None`` where there is none."""
+
+    @abstractmethod
+    def save(self, data: bytes) -> None:
+        """Write the object, whatever is there."""
+
+    def append(self, name: str, data: bytes) -> None:
+        text = self.load() or START + END
+        self.save(text[: -len(END)] + data + END)
+
+    def delete(self, data: bytes) -> None:
+        self.replace(data, b"")
+
+    def replace(self, old: bytes, new: bytes) -> None:
+        text = self.load() or b""
+        assert text.count(old) == 1
+        self.save(text.replace(old, new))
