@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, NoReturn
 
-from dpmiddleware import asgi, wsgi
+from dpmiddleware import asgi, telemetry, wsgi
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import RepositoryError
 from dpmiddleware.keys.interfaces import Snapshot
@@ -34,6 +34,17 @@ class StoppedClock:
     def forward(self, span: timedelta) -> None:
         self.moment += span
         self.seconds += span.total_seconds()
+
+
+class Refusals:
+    """How many payloads were refused since the test began, by reason."""
+
+    def __init__(self) -> None:
+        self._before = telemetry.counts()
+
+    def __call__(self) -> dict[str, int]:
+        counts = {key: count - self._before.get(key, 0) for key, count in telemetry.counts().items()}
+        return {reason: count for (event, reason), count in counts.items() if event == "unprotect_refused" and count}
 
 
 class DownRepository:
