@@ -1,0 +1,368 @@
+"""Flask: ``flask.session`` and sign-in on a ring of keys.
+
+    ProtectedSessions(data_protection=dp).init_app(app)                   # flask.session
+    CookieAuthentication(data_protection=dp, login_path="/login").init_app(app)
+
+Then ``sign_in(principal)``, ``sign_out()``, ``current_principal``, ``@login_required`` wherever a request is. Both
+read ``DATA_PROTECTION_APPLICATION``, ``DATA_PROTECTION_REPOSITORY``, ``DATA_PROTECTION_KEY_WRAPPER`` … from
+``app.config`` where they are given no ``data_protection=`` (names of `DataProtection.from_config`, in capitals).
+
+The session's cookie is the one that ``SESSION_COOKIE_*`` and ``PERMANENT_SESSION_LIFETIME`` describe, with
+``SameSite=Lax`` and ``Secure`` as the request where they say nothing. Where there is no ring, a page that needs one is
+answered 503 with ``Retry-After``.
+
+Before: the server. After: `dpmiddleware.web.session_cookie`, `dpmiddleware.web.authentication`, then the application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import wraps
+from typing import Any, Final, TypeVar, Unpack, cast
+
+import flask
+from flask.json.tag import TaggedJSONSerializer
+from flask.sessions import SessionInterface, SessionMixin
+from werkzeug.datastructures import Headers
+from werkzeug.local import LocalProxy
+
+from dpmiddleware import telemetry
+from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.errors import ConfigurationError, KeyManagementError
+from dpmiddleware.web.authentication import AUTHENTICATION_KEY, AuthenticateResult, CookieAuthenticator
+from dpmiddleware.web.authentication import CookieAuthentication as RequestAuthentication
+from dpmiddleware.web.authentication_options import (
+    CookieAuthenticationOptions,
+    OptionArguments,
+    allow_cookie_redirect,
+    api,
+)
+from dpmiddleware.web.cookies import CookieSettings
+from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE
+from dpmiddleware.web.migration import SignedSessions
+from dpmiddleware.web.redirects import without_body
+from dpmiddleware.web.session import Session
+from dpmiddleware.web.session_cookie import SessionCookie, SessionExchange
+from dpmiddleware.web.steps import drive
+from dpmiddleware.web.ticket import AuthenticationProperties, Principal
+from dpmiddleware.wsgi import SESSION_KEY, cookie_header, is_https, web_request
+
+__all__ = [
+    "CookieAuthentication",
+    "FlaskFormat",
+    "FlaskSession",
+    "ProtectedSessions",
+    "allow_cookie_redirect",
+    "api",
+    "authenticate",
+    "challenge",
+    "current_principal",
+    "forbid",
+    "get_data_protection",
+    "login_required",
+    "sign_in",
+    "sign_out",
+]
+
+_EXTENSION: Final = "dpmiddleware"
+_AUTHENTICATOR: Final = "dpmiddleware.authenticator"
+_PREFIX: Final = "DATA_PROTECTION_"
+_EXCHANGE: Final = "dpmiddleware.session_exchange"
+
+_View = TypeVar("_View", bound=Callable[..., Any])
+
+
+# --- sessions -----------------------------------------------------------------------------------------------
+
+
+class FlaskFormat:
+    """Flask's tagged JSON: tuples, bytes, ``Markup``, ``UUID`` and ``datetime`` come back as what they were."""
+
+    name = "flask"
+
+    def __init__(self) -> None:
+        self._serializer = TaggedJSONSerializer()
+
+    def dumps(self, mapping: Mapping[str, Any]) -> bytes:
+        """Tagged JSON as bytes."""
+        return self._serializer.dumps(dict(mapping)).encode()
+
+    def loads(self, data: bytes) -> dict[str, Any]:
+        """The mapping that `dumps` wrote."""
+        mapping = self._serializer.loads(data.decode())
+        if not isinstance(mapping, dict):
+            raise ValueError("not a JSON object")  # noqa: TRY004 (bad data, not a bad call)
+        return cast("dict[str, Any]", mapping)
+
+
+class FlaskSession(Session, SessionMixin):
+    """``flask.session``: a dictionary with ``permanent``, ``modified``, ``accessed``, read at first use."""
+
+
+class ProtectedSessions:
+    """Flask extension: keeps ``flask.session`` in a protected cookie.
+
+    data_protection: else from ``DATA_PROTECTION_*``. cookie: its settings, in place of ``SESSION_COOKIE_*``.
+    migration: reads (or writes) the cookies that Flask signed under a ``SECRET_KEY``.
+    absolute: how long after it was created a session ends; ``None``: it lives as long as it is used.
+    """
+
+    def __init__(
+        self,
+        app: flask.Flask | None = None,
+        *,
+        data_protection: DataProtection | None = None,
+        cookie: CookieSettings | None = None,
+        migration: SignedSessions | None = None,
+        absolute: timedelta | None = None,
+    ) -> None:
+        self._data_protection = data_protection
+        self._cookie, self._migration, self._absolute = cookie, migration, absolute
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: flask.Flask) -> None:
+        """Put the sessions of ``app`` under its ring."""
+        data_protection = _register(app, self._data_protection)
+        app.session_interface = _Interface(data_protection, self._cookie, self._migration, self._absolute)
+
+
+class _Interface(SessionInterface):
+    """What Flask asks of sessions."""
+
+    def __init__(
+        self,
+        data_protection: DataProtection,
+        cookie: CookieSettings | None,
+        migration: SignedSessions | None,
+        absolute: timedelta | None,
+    ) -> None:
+        self._data_protection = data_protection
+        self._cookie, self._migration, self._absolute = cookie, migration, absolute
+        self._format = FlaskFormat()
+        self._cookies: dict[tuple[CookieSettings, timedelta], SessionCookie] = {}
+
+    def open_session(self, app: flask.Flask, request: flask.Request) -> FlaskSession:
+        """The session of a request; it is opened when somebody touches it."""
+        environ = request.environ
+        exchange = self._session_cookie(app).begin(
+            cookie_header(environ), https=is_https(environ), session_type=FlaskSession
+        )
+        environ[_EXCHANGE], environ[SESSION_KEY] = exchange, exchange.session
+        if AUTHENTICATION_KEY in environ:
+            environ[AUTHENTICATION_KEY].attach(exchange.session)
+        elif _AUTHENTICATOR in app.extensions:
+            exchange.session.bind(lambda: _authentication(app, request).subject)
+        return cast("FlaskSession", exchange.session)
+
+    def save_session(self, app: flask.Flask, session: SessionMixin, response: flask.Response) -> None:
+        """Write what changed into the response."""
+        exchange: SessionExchange = flask.request.environ[_EXCHANGE]
+        if exchange.untouched:
+            exchange.close()
+            return
+        try:
+            exchange.expires = self.get_expiration_time(app, session) if session else None
+            response.headers = Headers(exchange.finish(list(response.headers)))
+        except KeyManagementError as error:
+            _become_unavailable(response, error)
+
+    def _session_cookie(self, app: flask.Flask) -> SessionCookie:
+        """Made anew when the configuration has changed, as Flask allows until the first request."""
+        settings = self._cookie or self._settings(app)
+        idle = app.permanent_session_lifetime
+        made = self._cookies.get((settings, idle))
+        if made is None:
+            made = SessionCookie(
+                self._data_protection,
+                settings,
+                idle=idle,
+                absolute=self._absolute,
+                value_format=self._format,
+                migration=self._migration,
+            )
+            self._cookies = {(settings, idle): made}
+        return made
+
+    def _settings(self, app: flask.Flask) -> CookieSettings:
+        same_site = self.get_cookie_samesite(app)
+        return CookieSettings(
+            self.get_cookie_name(app),
+            path=self.get_cookie_path(app),
+            domain=self.get_cookie_domain(app),
+            secure="always" if self.get_cookie_secure(app) else "same_as_request",
+            http_only=self.get_cookie_httponly(app),
+            same_site=cast("Any", "lax" if same_site is None else same_site.lower()),
+            partitioned=self.get_cookie_partitioned(app),
+        )
+
+
+# --- sign-in ------------------------------------------------------------------------------------------------
+
+
+class CookieAuthentication:
+    """Flask extension: cookie authentication; sign-ins can be shared with ASP.NET Core.
+
+    Options: those of `dpmiddleware.web.authentication_options.CookieAuthenticationOptions`. Events are given Flask's
+    request.
+    """
+
+    def __init__(
+        self,
+        app: flask.Flask | None = None,
+        *,
+        data_protection: DataProtection | None = None,
+        **options: Unpack[OptionArguments],
+    ) -> None:
+        self._data_protection = data_protection
+        self._options = CookieAuthenticationOptions(**options)
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: flask.Flask) -> None:
+        """Let ``app`` sign people in. Call it before other extensions that change responses."""
+        data_protection = _register(app, self._data_protection)
+        app.extensions[_AUTHENTICATOR] = CookieAuthenticator(data_protection, self._options)
+        app.after_request(_finish)
+
+
+def sign_in(principal: Principal, properties: AuthenticationProperties | None = None) -> None:
+    """Sign ``principal`` in with the response to this request; the session is renewed."""
+    _current().sign_in(principal, properties)
+
+
+def sign_out(properties: AuthenticationProperties | None = None) -> None:
+    """Sign the user out with the response to this request; the session is emptied."""
+    _current().sign_out(properties)
+
+
+def authenticate() -> AuthenticateResult:
+    """What the request's cookie said: the ticket with its properties, or why there is none."""
+    return _current().result
+
+
+def challenge(properties: AuthenticationProperties | None = None) -> flask.Response:
+    """The response that sends a browser to the login page, and tells a program 401."""
+    _current().challenge(properties, endpoint=_endpoint())
+    return flask.Response(status=401)
+
+
+def forbid(properties: AuthenticationProperties | None = None) -> flask.Response:
+    """The response that sends a browser to the access-denied page, and tells a program 403."""
+    _current().forbid(properties, endpoint=_endpoint())
+    return flask.Response(status=403)
+
+
+def login_required(view: _View) -> _View:
+    """Challenge whoever is not signed in; plain and ``async`` views."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if not _current().principal.is_authenticated:
+            return challenge()
+        return flask.current_app.ensure_sync(view)(*args, **kwargs)
+
+    return cast("_View", guarded)
+
+
+def _current() -> RequestAuthentication:
+    request = flask.request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 (documented so)
+    return _authentication(flask.current_app, request)
+
+
+current_principal: Principal = cast("Principal", LocalProxy(lambda: _current().principal))
+"""The user of the request, nobody included."""
+
+
+def _authentication(app: flask.Flask, request: flask.Request) -> RequestAuthentication:
+    """That of the request: the middleware's around the application, else made at first use."""
+    environ = request.environ
+    if AUTHENTICATION_KEY not in environ:
+        authenticator = app.extensions.get(_AUTHENTICATOR)
+        if authenticator is None:
+            raise ConfigurationError(
+                "this application has no cookie authentication", hint="CookieAuthentication(…).init_app(app)"
+            )
+        authentication = environ[AUTHENTICATION_KEY] = authenticator.begin(web_request(environ, request))
+        if isinstance(environ.get(SESSION_KEY), Session):
+            authentication.attach(environ[SESSION_KEY])
+    found: RequestAuthentication = environ[AUTHENTICATION_KEY]
+    return found
+
+
+def _finish(response: flask.Response) -> flask.Response:
+    """Sign in, out, renew or redirect, before the session is saved."""
+    authentication = flask.request.environ.get(AUTHENTICATION_KEY)
+    if authentication is None:
+        return response
+    try:
+        outcome = drive(authentication.finish(response.status_code, list(response.headers)))
+    except KeyManagementError as error:
+        _become_unavailable(response, error)
+        return response
+    if outcome.replaces_body:
+        response.set_data(b"")
+    response.status_code = outcome.status
+    response.headers = Headers(without_body(outcome.headers) if outcome.replaces_body else outcome.headers)
+    return response
+
+
+def _endpoint() -> object:
+    return flask.current_app.view_functions.get(flask.request.endpoint or "")
+
+
+# --- both ---------------------------------------------------------------------------------------------------
+
+
+def get_data_protection(app: flask.Flask | None = None) -> DataProtection:
+    """The data protection of an application, by default the current one."""
+    found = (app or flask.current_app).extensions.get(_EXTENSION)
+    if not isinstance(found, DataProtection):
+        raise ConfigurationError(
+            "this application has no data protection", hint="ProtectedSessions(data_protection=dp).init_app(app)"
+        )
+    return found
+
+
+def _register(app: flask.Flask, data_protection: DataProtection | None) -> DataProtection:
+    """The application's data protection: the one given, that of another extension, or from its configuration."""
+    found = data_protection or app.extensions.get(_EXTENSION) or _from_config(app)
+    if app.extensions.setdefault(_EXTENSION, found) is not found:
+        raise ConfigurationError(
+            "this application has another data protection already", hint="give all extensions the same object"
+        )
+    if KeyManagementError not in app.error_handler_spec[None][None]:
+        app.register_error_handler(KeyManagementError, _unavailable)
+    return cast("DataProtection", found)
+
+
+def _from_config(app: flask.Flask) -> DataProtection:
+    given = {
+        name.removeprefix(_PREFIX).lower(): value for name, value in app.config.items() if name.startswith(_PREFIX)
+    }
+    if not given:
+        raise ConfigurationError(
+            "no data protection for this application",
+            hint="data_protection=DataProtection(…), or DATA_PROTECTION_APPLICATION and others in app.config",
+        )
+    return DataProtection.from_config(given)
+
+
+def _unavailable(error: KeyManagementError) -> flask.Response:
+    """The handler of outages; an application's own dealings with keys stay its errors."""
+    environ = flask.request.environ
+    parts = (environ.get(SESSION_KEY), environ.get(AUTHENTICATION_KEY))
+    if get_data_protection().health().ready and not any(getattr(part, "failure", None) is error for part in parts):
+        raise error
+    response = flask.Response()
+    _become_unavailable(response, error)
+    return response
+
+
+def _become_unavailable(response: flask.Response, error: KeyManagementError) -> None:
+    """503 in the place of what the application answered: an outage is nobody's sign-out."""
+    telemetry.emit("unavailable", "error", "answered 503: there is no key ring", error=error, code=error.code)
+    response.set_data(UNAVAILABLE)
+    response.status_code = 503
+    response.headers = Headers(RETRY_AFTER)

@@ -1,0 +1,196 @@
+"""Starlette and FastAPI: ``request.session``, ``request.user`` and ``request.auth`` on a ring of keys.
+
+    app.add_middleware(SessionMiddleware, data_protection=dp)
+    app.add_middleware(CookieAuthenticationMiddleware, data_protection=dp, login_path="/login")
+
+``@requires("authenticated")`` and ``@requires("admin")`` work: scopes are "authenticated" and the roles. To send who is
+not signed in to the login page, return ``challenge(request)``, put `login_required` on the endpoint, or let FastAPI
+inject `require_principal`.
+
+Before: `dpmiddleware.asgi`. After: the application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar, cast
+
+from starlette.authentication import AuthCredentials, BaseUser
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+from dpmiddleware import asgi
+from dpmiddleware.asgi import (
+    CookiePolicyMiddleware,
+    CookieProtectionMiddleware,
+    Receive,
+    Scope,
+    SessionMiddleware,
+)
+from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.web.authentication import AUTHENTICATION_KEY, AuthenticateResult, CookieAuthentication
+from dpmiddleware.web.authentication_options import allow_cookie_redirect, api
+from dpmiddleware.web.ticket import AuthenticationProperties, ClaimTypes, Principal
+
+__all__ = [
+    "CookieAuthenticationMiddleware",
+    "CookiePolicyMiddleware",
+    "CookieProtectionMiddleware",
+    "Credentials",
+    "SessionMiddleware",
+    "User",
+    "allow_cookie_redirect",
+    "api",
+    "authenticate",
+    "challenge",
+    "current_principal",
+    "forbid",
+    "login_required",
+    "require_principal",
+    "require_role",
+    "sign_in",
+    "sign_out",
+]
+
+_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
+
+
+class CookieAuthenticationMiddleware(asgi.CookieAuthenticationMiddleware):
+    """Who is signed in: ``request.user`` (`User`) and ``request.auth`` (`Credentials`), read at first use.
+
+    Options: those of `dpmiddleware.web.authentication_options.CookieAuthenticationOptions`. Events are given a
+    Starlette ``Request``.
+    """
+
+    def place(self, scope: Scope, authentication: CookieAuthentication) -> None:
+        """Where Starlette looks."""
+        super().place(scope, authentication)
+        scope["user"] = User(authentication)
+        scope["auth"] = Credentials(authentication)
+
+    def native(self, scope: Scope, receive: Receive) -> HTTPConnection:
+        """The request of events."""
+        return Request(scope, receive) if scope["type"] == "http" else HTTPConnection(scope)
+
+
+class User(BaseUser):
+    """The user of a request, in Starlette's words; ``user.principal`` in ours."""
+
+    def __init__(self, authentication: CookieAuthentication) -> None:
+        self._authentication = authentication
+
+    @property
+    def principal(self) -> Principal:
+        """Who it is, with all claims."""
+        return self._authentication.principal
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether somebody is signed in."""
+        return self.principal.is_authenticated
+
+    @property
+    def display_name(self) -> str:
+        """The name, or nothing."""
+        return self.principal.name or ""
+
+    @property
+    def identity(self) -> str:
+        """The id: the claim ``sub`` or ``NameIdentifier``, failing them the name."""
+        principal = self.principal
+        return principal.value("sub") or principal.value(ClaimTypes.NAME_IDENTIFIER) or self.display_name
+
+
+class Credentials(AuthCredentials):
+    """What the user of a request may: ``authenticated``, and each role."""
+
+    def __init__(self, authentication: CookieAuthentication) -> None:
+        self._authentication = authentication
+
+    @property
+    def scopes(self) -> Sequence[str]:  # type: ignore[override]  # Starlette sets a list; here it is read at first use
+        """The word "authenticated", and the roles; empty for nobody."""
+        principal = self._authentication.principal
+        return ["authenticated", *principal.roles] if principal.is_authenticated else []
+
+
+def sign_in(request: HTTPConnection, principal: Principal, properties: AuthenticationProperties | None = None) -> None:
+    """Sign ``principal`` in with the response to this request; the session is renewed."""
+    _authentication(request).sign_in(principal, properties)
+
+
+def sign_out(request: HTTPConnection, properties: AuthenticationProperties | None = None) -> None:
+    """Sign the user out with the response to this request; the session is emptied."""
+    _authentication(request).sign_out(properties)
+
+
+def authenticate(request: HTTPConnection) -> AuthenticateResult:
+    """What the request's cookie said: the ticket with its properties, or why there is none."""
+    return _authentication(request).result
+
+
+def challenge(request: HTTPConnection, properties: AuthenticationProperties | None = None) -> Response:
+    """The response that sends a browser to the login page, and tells a program 401."""
+    _authentication(request).challenge(properties, endpoint=request.scope.get("endpoint"))
+    return Response(status_code=401)
+
+
+def forbid(request: HTTPConnection, properties: AuthenticationProperties | None = None) -> Response:
+    """The response that sends a browser to the access-denied page, and tells a program 403."""
+    _authentication(request).forbid(properties, endpoint=request.scope.get("endpoint"))
+    return Response(status_code=403)
+
+
+def current_principal(request: HTTPConnection) -> Principal:
+    """The user of the request, nobody included. A FastAPI dependency."""
+    return _authentication(request).principal
+
+
+def require_principal(request: HTTPConnection) -> Principal:
+    """The user of the request; who is not signed in is challenged. A FastAPI dependency."""
+    principal = current_principal(request)
+    if not principal.is_authenticated:
+        raise HTTPException(challenge(request).status_code)
+    return principal
+
+
+def require_role(*roles: str) -> Callable[[HTTPConnection], Principal]:
+    """A FastAPI dependency: the user of the request, who must have one of these roles."""
+
+    def dependency(request: HTTPConnection) -> Principal:
+        principal = require_principal(request)
+        if not any(principal.is_in_role(role) for role in roles):
+            raise HTTPException(forbid(request).status_code)
+        return principal
+
+    dependency.__annotations__ = {"request": HTTPConnection, "return": Principal}  # FastAPI reads them as objects
+    return dependency
+
+
+def login_required(endpoint: _Endpoint) -> _Endpoint:
+    """Challenge whoever is not signed in. For functions that take the request (or websocket) first."""
+
+    @wraps(endpoint)
+    async def guarded(request: HTTPConnection, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(request, Request) and not current_principal(request).is_authenticated:
+            return challenge(request)
+        require_principal(request)
+        if iscoroutinefunction(endpoint):
+            return await endpoint(request, *args, **kwargs)
+        return await run_in_threadpool(endpoint, request, *args, **kwargs)
+
+    return cast("_Endpoint", guarded)
+
+
+def _authentication(request: HTTPConnection) -> CookieAuthentication:
+    found = request.scope.get(AUTHENTICATION_KEY)
+    if not isinstance(found, CookieAuthentication):
+        raise ConfigurationError(
+            "this request has not come through CookieAuthenticationMiddleware",
+            hint="app.add_middleware(CookieAuthenticationMiddleware, data_protection=dp)",
+        )
+    return found
