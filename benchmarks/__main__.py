@@ -9,13 +9,14 @@ import logging
 import sys
 from collections.abc import Iterator
 
-from benchmarks import payloads
+from benchmarks import middleware, payloads, peer, rings
 from benchmarks.harness import Case, compare
 
 
 def all_cases() -> Iterator[Case]:
     """Every case there is."""
     yield from payloads.cases()
+    yield from middleware.cases()
 
 
 def main(argv: list[str]) -> int:
@@ -37,6 +38,11 @@ def main(argv: list[str]) -> int:
             f" {result.ours_us:7.1f} {result.theirs_us:8.1f}",
             flush=True,
         )
+    for part in (rings, peer):
+        if not words or any(word in part.__name__ for word in words):
+            text, held = part.report()
+            print(text, flush=True)
+            kept &= held
     return 1 if strict and not kept else 0
 
 

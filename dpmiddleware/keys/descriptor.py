@@ -36,6 +36,7 @@ _ASSEMBLY: Final = "Microsoft.AspNetCore.DataProtection"
 _MODEL: Final = f"{_ASSEMBLY}.AuthenticatedEncryption.ConfigurationModel."
 _WRITTEN_VERSION: Final = "Version=10.0.0.0, Culture=neutral, PublicKeyToken=adb9793829ddae60"
 
+_WHITE_SPACE: Final = {ord(c): None for c in " \t\r\n"}
 _ENCRYPTION_VALUES: Final = ("AES_128_CBC", "AES_192_CBC", "AES_256_CBC", "AES_128_GCM", "AES_192_GCM", "AES_256_GCM")
 _VALIDATION_VALUES: Final = ("HMACSHA256", "HMACSHA512")
 
@@ -83,7 +84,7 @@ def _names(suite: Suite) -> tuple[str, str]:
 
 def read_secret(master_key: ET.Element) -> Secret:
     """The master key in a ``<masterKey>`` in clear: the base64 of all its text."""
-    text = "".join(master_key.itertext()).translate({ord(c): None for c in " \t\r\n"})
+    text = "".join(master_key.itertext()).translate(_WHITE_SPACE)
     try:
         if len(text) % 4 or text.endswith("==="):  # Python before 3.13 lets padding behind a whole group pass
             raise ValueError("padding")

@@ -14,6 +14,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from uuid import UUID
 from typing import Final
 
 from dpmiddleware.crypto.encryptors import AuthenticatedEncryptor
@@ -110,7 +111,7 @@ class KeyReader:
         self._allow_plain = allow_plain
         self._verifier = verifier
         self._known: dict[bytes, _Admitted] = {}
-        self._keys: dict[str, Key] = {}
+        self._keys: dict[UUID, Key] = {}
         self._revocations: dict[Revocation, None] = {}
         self._reported: set[tuple[str, str]] = set()
         self.forget_threads()
@@ -138,8 +139,8 @@ class KeyReader:
         self._revocations.update(dict.fromkeys(item for item in items if isinstance(item, Revocation)))
         found = _one_of_each(item for item in items if isinstance(item, Key))
         keys = apply_revocations(self._with_lost(found), tuple(self._revocations))
-        lost = tuple(key for key in keys if str(key.id) not in found and key.revocation is None)
-        self._keys = {str(key.id): key for key in keys}
+        lost = tuple(key for key in keys if key.id not in found and key.revocation is None)
+        self._keys = {key.id: key for key in keys}
         self._report(aside, keys, lost)
         unread = [a.stored for a in aside if not a.refused] if self._verifier is None else []
         return Reading(
@@ -196,21 +197,16 @@ class KeyReader:
             )
 
     def _unwrap(self, document: KeyDocument) -> Key:
-        key = Key(
-            document.id,
-            document.creation_date,
-            document.activation_date,
-            document.expiration_date,
-            None,
-            wrapped=is_wrapped(document),
-        )
+        problem, encryptor = "", None
         try:
             suite, secret = secret_of(document, self._wrappers, self._ring)
+            encryptor = AuthenticatedEncryptor(secret, suite)
         except (KeyUnwrapError, MalformedDocumentError, UnsupportedAlgorithmError) as error:
-            return replace(key, problem=str(error) or error.code)
-        return replace(key, encryptor=AuthenticatedEncryptor(secret, suite))
+            problem = str(error) or error.code
+        dates = document.creation_date, document.activation_date, document.expiration_date
+        return Key(document.id, *dates, encryptor, problem, wrapped=is_wrapped(document))
 
-    def _with_lost(self, found: dict[str, Key]) -> list[Key]:
+    def _with_lost(self, found: dict[UUID, Key]) -> list[Key]:
         """The keys found, and those known from before: a store that forgets does not log anybody out."""
         return [*found.values(), *(key for name, key in self._keys.items() if name not in found)]
 
@@ -241,21 +237,21 @@ def _first(stored: Iterable[StoredDocument], test: Callable[[StoredDocument], bo
     return next((f"{SetAside(one, '').name} cannot be read" for one in stored if test(one)), "")
 
 
-def _one_of_each(keys: Iterable[Key]) -> dict[str, Key]:
+def _one_of_each(keys: Iterable[Key]) -> dict[UUID, Key]:
     """Keys by id, in whatever order they come. Copies count once, and as usable where one of them is; different keys
     of one id are unusable, all of them.
     """
-    found: dict[str, Key] = {}
+    found: dict[UUID, Key] = {}
     for key in keys:
-        other = found.get(str(key.id))
+        other = found.get(key.id)
         if other is None:
-            found[str(key.id)] = key
+            found[key.id] = key
         elif other.problem == _TWO_KEYS:
             continue
         elif _dates(other) != _dates(key) or not _same_encryptor(other, key):
-            found[str(key.id)] = replace(other, encryptor=None, problem=_TWO_KEYS)
+            found[key.id] = replace(other, encryptor=None, problem=_TWO_KEYS)
         elif not other.usable:
-            found[str(key.id)] = key
+            found[key.id] = key
     return found
 
 

@@ -22,6 +22,7 @@ After: `dpmiddleware.keys.document`.
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from typing import Final, NoReturn
@@ -55,7 +56,7 @@ MAX_SIZE: Final = 64 * 1024
 """Bytes of one document."""
 MAX_DEPTH: Final = 32
 MAX_ATTRIBUTES: Final = 64
-_BOM: Final = b"\xef\xbb\xbf"
+_DECLARATION: Final = re.compile(rb'(?:\xef\xbb\xbf)?(?:<\?xml version="1\.0" encoding="utf-8"\?>)?')
 
 
 class _BoundedBuilder(ET.TreeBuilder):
@@ -93,13 +94,28 @@ def parse(data: bytes) -> ET.Element:
     """The root element of a document. `MalformedDocumentError` says in a few words what is wrong with it."""
     if len(data) > MAX_SIZE:
         raise MalformedDocumentError(f"larger than {MAX_SIZE // 1024} KB")
-    parser = ET.XMLParser(target=_BoundedBuilder())
+    parser = ET.XMLParser(target=None if _is_plainly_bounded(data) else _BoundedBuilder())
     try:
         parser.feed(data)
         root: ET.Element = parser.close()
     except (ET.ParseError, ValueError, LookupError) as error:  # ValueError, LookupError: encodings that expat lacks
         raise MalformedDocumentError("not well-formed XML") from error
     return root
+
+
+def _is_plainly_bounded(data: bytes) -> bool:
+    """Whether counting characters shows what the builder would find out: a key document passes, ten times as fast.
+
+    A level takes two "<" (the innermost one), an attribute or declaration one "=". NUL bytes would be UTF-16.
+    """
+    body = data[_DECLARATION.match(data).end() :]  # type: ignore[union-attr]  # matches always, if only the empty text
+    return (
+        body.count(b"<") < 2 * MAX_DEPTH
+        and body.count(b"=") <= MAX_ATTRIBUTES
+        and b"<?" not in body
+        and body.count(b"<!") == body.count(b"<!--")
+        and b"\0" not in body
+    )
 
 
 def dump(root: ET.Element) -> bytes:

@@ -1,0 +1,96 @@
+"""What a session costs a request: ours (encrypted) against Starlette's own (signed), on a bare ASGI application.
+
+The applications are stepped by hand, without a server and without an event loop's turns; what both do without any
+session is taken off both.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+from itsdangerous import TimestampSigner
+from starlette.middleware.sessions import SessionMiddleware as StarletteSessions
+
+from benchmarks.harness import Case
+from benchmarks.payloads import SESSION
+from dpmiddleware import DataProtection
+from dpmiddleware.asgi import ASGIApp, Message, Receive, Scope, Send, SessionMiddleware
+
+__all__ = ["cases"]
+
+SECRET = "a secret key that nobody dares to change"
+
+
+def _application(touch: Callable[[Scope], object]) -> ASGIApp:
+    async def app(scope: Scope, _: Receive, send: Send) -> None:
+        touch(scope)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+    return app
+
+
+def _stepped(app: ASGIApp, cookie: str) -> Callable[[], object]:
+    """One request, run to its end by hand."""
+    raw = [(b"host", b"shop.example"), (b"accept", b"*/*"), (b"cookie", f"a=1; theme=dark; {cookie}; z=9".encode())]
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_: Message) -> None:
+        return
+
+    def run() -> None:
+        scope: Scope = {"type": "http", "method": "GET", "path": "/", "scheme": "https", "headers": list(raw)}
+        coroutine: Coroutine[Any, Any, None] = app(scope, receive, send)  # type: ignore[assignment]  # an Awaitable by type
+        try:
+            coroutine.send(None)
+        except StopIteration:
+            return
+        raise AssertionError("the request waited for something")
+
+    return run
+
+
+def _read(scope: Scope) -> object:
+    return scope["session"]["user"]
+
+
+def _write(scope: Scope) -> object:
+    scope["session"]["locale"] = "de-AT" if scope["session"]["locale"] == "de-CH" else "de-CH"
+    return None
+
+
+def cases() -> Iterator[Case]:
+    """Untouched, read, written."""
+    protection = DataProtection("bench", repository="memory:")
+    signed = TimestampSigner(SECRET).sign(base64.b64encode(json.dumps(SESSION).encode())).decode()
+    sealed = _our_cookie(protection)
+    plain = _stepped(_application(lambda _: None), f"session={sealed}")
+    for name, touch, goal in (("untouched", lambda _: None, 0.2), ("read", _read, 1.0), ("written", _write, 1.0)):
+        ours = _stepped(SessionMiddleware(_application(touch), data_protection=protection), f"session={sealed}")
+        theirs = _stepped(StarletteSessions(_application(touch), SECRET), f"session={signed}")
+        yield Case(f"session {name}, added", ours, theirs, goal, "Starlette, signing", plain)
+
+
+def _our_cookie(protection: DataProtection) -> str:
+    """The value that our middleware gives a client for `SESSION`."""
+    lines: list[str] = []
+
+    async def keep(message: Message) -> None:
+        lines.extend(value.decode() for name, value in message.get("headers", ()) if name == b"set-cookie")
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    protection.create_protector("warm").protect("up")
+    app = SessionMiddleware(_application(lambda scope: scope["session"].update(SESSION)), data_protection=protection)
+    coroutine: Coroutine[Any, Any, None] = app({"type": "http", "headers": [], "scheme": "https"}, receive, keep)
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return lines[0].partition("=")[2].partition(";")[0]
+    raise AssertionError("the request waited for something")
