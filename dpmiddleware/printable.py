@@ -14,6 +14,7 @@ __all__ = ["printable", "without_password"]
 _PASSWORD_PARAMETER = re.compile(
     r"(?i)((?:^|[&;])[^=&;]*(?:password|passwd|pwd|secret|token|sig|accountkey)[^=&;]*=)[^&;]*"
 )
+_CREDENTIALS = re.compile(r"(?s)(?P<user>[^:/?#]+://[^:/?#@\[\]]*:)(?P<rest>.*)")
 _ELLIPSIS = "…"
 
 
@@ -28,7 +29,7 @@ def printable(text: object, limit: int = 200) -> str:
 def without_password(url: str) -> str:
     """``url`` with the password of its authority and password-like query parameters replaced by ``***``."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(_closed(url))
     except ValueError:
         return "(unreadable URL)"
     authority = parts.netloc
@@ -41,3 +42,19 @@ def without_password(url: str) -> str:
     if url[len(parts.scheme) :].startswith(":///") and not shown.startswith(f"{parts.scheme}://"):
         shown = shown.replace(":", "://", 1)  # urlunsplit leaves out an empty authority
     return printable(shown, 500)
+
+
+def _closed(url: str) -> str:
+    """``url`` without its password also where that holds a ``/``, ``?`` or ``#`` that should have been escaped.
+
+    What stands behind the user's colon and is no port is taken for a password, up to the last ``@``.
+    """
+    match = _CREDENTIALS.match(url)
+    if match is None:
+        return url
+    rest = match["rest"]
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    within = rest.partition("?")[0] if "@" in authority else rest
+    if "@" in within:
+        return f"{match['user']}***@{rest[within.rindex('@') + 1 :]}"
+    return url if authority.isdigit() or not authority else f"{match['user']}***{rest[len(authority) :]}"
