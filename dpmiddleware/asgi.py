@@ -197,7 +197,9 @@ class SessionMiddleware(_Middleware):
         header = cookie_header(scope)
         failure = None
         try:
-            await self.wait(self.sessions.key_ids(header))
+            key_ids = self.sessions.key_ids(header)
+            if any(map(self.data_protection.wait_is_due, key_ids)):
+                await self.wait(key_ids)
         except KeyManagementError as error:
             failure = error  # raised when the session is touched: other pages go on
         exchange = self.sessions.begin(header, https=is_https(scope), failure=failure)

@@ -107,10 +107,10 @@ class ProtectedCookie:
 
         For asking whether to wait, in each request: a name that ends like this one's may add an id too many.
         """
-        heads = _heads(header, self._whole)
-        if any(head.startswith(b"chunks-") for head in heads):
-            heads += _heads(header, self._first_chunk)
-        return [key_id for head in heads if (key_id := _peek(head)) is not None]
+        found = [_peek(head) for head in _heads(header, self._whole)]
+        if None in found:  # perhaps a marker
+            found += [_peek(head) for head in _heads(header, self._first_chunk)]
+        return [key_id for key_id in found if key_id is not None]
 
     def _values(self, header: bytes) -> list[str]:
         return chunks.join(self.settings.name, partial(find, header))[:MOST_OF_ONE_NAME]

@@ -16,7 +16,6 @@ import json
 import secrets
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import wraps
 from typing import Any, Final, NamedTuple, Protocol, cast
@@ -78,8 +77,7 @@ class JsonFormat:
 JSON: Final = JsonFormat()
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSession:
+class StoredSession(NamedTuple):
     """A session as it lies in a cookie. created, renewed: aware; data: its mapping in the value format, id included."""
 
     created: datetime

@@ -194,6 +194,17 @@ def test_story_27_a_slow_response_that_only_read_does_not_undo_a_sign_in(browser
     assert browser.cookie.begin(browser.jar.header.encode(), https=False).session.subject == "ada"
 
 
+def test_story_27_two_tabs_that_sign_in_together_end_signed_in(browser: Browser) -> None:
+    browser(put(a=1))
+    header = browser.jar.header.encode()
+    tabs = [browser.cookie.begin(header, https=False) for _ in range(2)]
+    for tab in tabs:
+        tab.session.renew("ada")
+    for tab in tabs:
+        browser.jar.take(tab.finish([]))
+    assert browser.cookie.begin(browser.jar.header.encode(), https=False).session.subject == "ada"
+
+
 # --- purposes -----------------------------------------------------------------------------------------------
 
 
