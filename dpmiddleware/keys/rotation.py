@@ -29,7 +29,8 @@ class RotationPolicy:
     refresh: at the latest after this time the whole ring is read again, changed or not.
     clock_skew: how far the clocks of the farm may lie apart.
     poll: how often the store's version is asked for; a revocation holds everywhere after this time.
-    max_stale: how old the last successful check may become before requests are answered 503; ``None``: any age.
+    max_stale: how old the last successful check may become before requests are answered 503, at least two polls;
+    ``None``: any age.
     """
 
     lifetime: timedelta = timedelta(days=90)
@@ -46,6 +47,11 @@ class RotationPolicy:
             raise ConfigurationError("propagation and refresh together are longer than a key lives")
         if min(self.propagation, self.clock_skew) < timedelta(0) or min(self.refresh, self.poll) <= timedelta(0):
             raise ConfigurationError("a negative time span in the rotation policy")
+        if self.max_stale is not None and self.max_stale < 2 * self.poll:
+            raise ConfigurationError(
+                "max_stale under two polls: a ring would count as stale while its next check is under way",
+                hint="max_stale=timedelta(minutes=5), or leave it out",
+            )
 
 
 @dataclass(frozen=True, slots=True)
