@@ -206,15 +206,21 @@ def new_key(
 
 
 def new_revocation(key_id: UUID | None, *, date: Instant, reason: str) -> ET.Element:
-    """``<revocation>`` of one key, or with ``None`` of every key created strictly before ``date``."""
+    """``<revocation>`` of one key, or with ``None`` of every key created strictly before ``date``.
+
+    What XML cannot carry in ``reason`` is escaped, and it is cut at 2,000 characters: a revocation that nobody can read
+    would stop every ring.
+    """
     element = ET.Element("revocation", {"version": "1"})
     ET.SubElement(element, "revocationDate").text = str(date)
     if key_id is None:
         element.append(ET.Comment(" Every key created before the revocation date is revoked. "))
     ET.SubElement(element, "key", {"id": "*" if key_id is None else str(key_id)})
-    ET.SubElement(element, "reason").text = reason or None
+    ET.SubElement(element, "reason").text = _NO_XML.sub(lambda found: ascii(found[0])[1:-1], reason[:2000]) or None
     return element
 
+
+_NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 # --- the secret inside --------------------------------------------------------------------------------------
 
