@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -277,3 +280,37 @@ def test_odd_padding_is_taken_by_both_or_by_none(slash: str, ending: str, shared
         ours.protector("p").unprotect(text)
     was_text = "not found in the key ring" in str(theirs_said.value)
     assert isinstance(we_said.value, UnknownKeyError) is was_text
+
+
+ENCODINGS = [
+    pytest.param(lambda text: text.encode("utf-8-sig"), id="UTF-8 with a mark"),
+    pytest.param(lambda text: f'<?xml version="1.0" encoding="utf-8"?>\r\n{text}\r\n'.encode(), id="UTF-8 declared"),
+    pytest.param(lambda text: f'<?xml version="1.0" encoding="utf-16"?>{text}'.encode("utf-16"), id="UTF-16"),
+    pytest.param(lambda text: text.encode("utf-16"), id="UTF-16 by its mark"),
+    pytest.param(lambda text: b"\xfe\xff" + text.encode("utf-16-be"), id="UTF-16, big end first"),
+    pytest.param(lambda text: f"<?xml version='1.0' encoding='ISO-8859-1'?>{text}".encode("latin-1"), id="ISO-8859-1"),
+    pytest.param(
+        lambda text: f"<?xml version='1.0' encoding='us-ascii'?>{text}".encode("ascii", "xmlcharrefreplace"), id="ASCII"
+    ),
+    pytest.param(
+        lambda text: f"<?xml version='1.0' standalone='yes'?><!-- mine -->{text}<!-- end -->".encode(), id="comments"
+    ),
+    pytest.param(lambda text: re.sub(r"(?<=>)(?=<)", "\r\n  ", text).encode(), id="indented"),
+    pytest.param(
+        lambda text: re.sub("<value>(.*)</value>", r"<value><![CDATA[\1]]></value>", text).encode(), id="CDATA"
+    ),
+    pytest.param(lambda text: text.replace("=</value>", "&#61;</value>").encode(), id="a character reference"),
+]
+
+
+@pytest.mark.parametrize("rewritten", ENCODINGS)
+def test_a_document_that_somebody_rewrote_is_read_by_both(
+    rewritten: Callable[[str], bytes], peer: Peer, tmp_path: Path
+) -> None:
+    payload = ours_in(tmp_path).create_protector("p").protect(b"x")
+    (file,) = tmp_path.glob("*.xml")
+    file.write_bytes(rewritten(file.read_text("utf-8")))
+    assert theirs_in(peer, tmp_path).unprotect(payload, "p") == b"x"
+    assert ours_in(tmp_path).create_protector("p").unprotect(payload) == b"x"
+    ours_in(tmp_path).manager.revoke(UUID(file.stem.removeprefix("key-")), "Ä \u0001 ]]> &amp;")
+    assert [key["revoked"] for key in theirs_in(peer, tmp_path).list_keys()] == [True]
