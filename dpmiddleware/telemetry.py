@@ -22,22 +22,33 @@ keys_in_memory          WARNING  location
 keys_not_wrapped        WARNING  location
 unprotect_refused       WARNING  reason, key_id, ring, where, suppressed (lines left out since the last one)
 session_discarded       INFO     reason
+key_pruned              INFO     key_id, location
+key_rewrapped           INFO     key_id, location
+signatures_ignored      WARNING  location
 unavailable             ERROR    error, code (a request was answered 503: there is no key ring)
 ======================  =======  ================================================================================
+
+Where OpenTelemetry's API is installed (extra ``otel``) the same are counted by its counter ``dpmiddleware.events``
+(attributes event, reason), and three gauges tell how each ring is, in seconds (attribute ring):
+``dpmiddleware.ring.age`` since its store last answered, ``dpmiddleware.key.age`` since its newest key was made,
+``dpmiddleware.rotation.due`` until its next key is to be made.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
 import time
+import weakref
 from collections import Counter
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Protocol
 
 from dpmiddleware.printable import printable
 
-__all__ = ["LOGGER", "count", "counts", "emit", "refused"]
+__all__ = ["LOGGER", "Measured", "count", "counts", "emit", "refused", "watch"]
 
 LOGGER: Final = logging.getLogger("dpmiddleware")
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -56,6 +67,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 _counts: Counter[tuple[str, str]] = Counter()
 _last_line: dict[str, tuple[float, int]] = {}
+_watched: weakref.WeakSet[Measured] = weakref.WeakSet()
+_open_telemetry: Callable[[str, str], None] | None = None
 
 
 def emit(event: str, level: str = "info", message: str = "", **fields: object) -> None:
@@ -90,9 +103,59 @@ def count(event: str, reason: str = "") -> None:
     """Add one to the counter of ``event`` (and ``reason``)."""
     with _lock:
         _counts[event, reason] += 1
+    if _open_telemetry is not None:
+        _open_telemetry(event, reason)
 
 
 def counts() -> dict[tuple[str, str], int]:
     """All counters of this process: (event, reason) → how often; reason is "" where there is none."""
     with _lock:
         return dict(_counts)
+
+
+# --- OpenTelemetry ------------------------------------------------------------------------------------------
+
+
+class Measured(Protocol):
+    """Something that can say how it is, from memory."""
+
+    def measures(self) -> tuple[str, Mapping[str, float]]:
+        """Its ring's name, and seconds by the end of a gauge's name (``ring.age`` …); what is not known is left out."""
+        ...
+
+
+def watch(subject: Measured) -> None:
+    """Show ``subject`` in the gauges while it lives; begins to count with OpenTelemetry where it is installed."""
+    _watched.add(subject)
+    _instrument()
+
+
+@functools.cache
+def _instrument() -> None:
+    """Make the instruments, once."""
+    global _open_telemetry  # noqa: PLW0603 (one counter for all)
+    try:
+        from opentelemetry.metrics import CallbackOptions, Observation, get_meter
+    except ImportError:
+        return
+    meter = get_meter("dpmiddleware")
+    events = meter.create_counter("dpmiddleware.events", description="What happened, by event and reason")
+    _open_telemetry = lambda event, reason: events.add(1, {"event": event, "reason": reason})  # noqa: E731
+
+    def observed(name: str) -> Callable[[CallbackOptions], Iterator[Observation]]:
+        def observe(_: CallbackOptions) -> Iterator[Observation]:
+            for subject in list(_watched):
+                ring, measures = subject.measures()
+                if name in measures:
+                    yield Observation(measures[name], {"ring": ring})
+
+        return observe
+
+    descriptions = {
+        "ring.age": "Seconds since the store last answered",
+        "key.age": "Seconds since the newest key was made",
+        "rotation.due": "Seconds until the next key is to be made",
+    }
+    for name, description in descriptions.items():
+        gauge: Any = meter.create_observable_gauge
+        gauge(f"dpmiddleware.{name}", [observed(name)], unit="s", description=description)

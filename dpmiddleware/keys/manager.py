@@ -40,7 +40,7 @@ from dpmiddleware.keys.interfaces import (
 from dpmiddleware.keys.key import Key, Revocation
 from dpmiddleware.keys.reader import KeyReader, Reading
 from dpmiddleware.keys.ring import KeyRing
-from dpmiddleware.keys.rotation import NewKey, Plan, RotationPolicy, plan
+from dpmiddleware.keys.rotation import NewKey, Plan, RotationPolicy, plan, rotation_due
 from dpmiddleware.telemetry import emit
 
 __all__ = ["IncompleteReadingError", "KeyManager", "RevokedAll"]
@@ -207,6 +207,7 @@ class KeyManager:
             good_until=until,
             why_no_default=decided.blocked,
             complete=not decided.blocked,
+            rotation_due=rotation_due(now, reading.keys, self.policy),
         )
 
     def _report(self, reading: Reading, decided: Plan) -> None:

@@ -28,12 +28,13 @@ from typing import Final, Literal
 from uuid import UUID
 
 from dpmiddleware.errors import DataProtectionError, KeyManagementError, RepositoryError, UnknownKeyError
+from dpmiddleware.instants import Instant
 from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.keys.key import Key
 from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.ring import KeyRing
 from dpmiddleware.keys.rotation import RotationPolicy
-from dpmiddleware.telemetry import emit
+from dpmiddleware.telemetry import emit, watch
 
 __all__ = ["Health", "KeyRingProvider"]
 
@@ -54,6 +55,7 @@ class Health:
     status: ``starting`` (first load under way), ``ok``, ``stale`` (three checks failed; the ring goes on serving),
     ``down`` (no ring, and the last load failed). keys: how many. default_key: the one that protects.
     seconds_since_check: since the store last answered; ``None`` if it never did. problem: the last error.
+    newest_key_age, seconds_to_rotation: of the newest key, and until the next is to be made; ``None`` where unknown.
     """
 
     status: Literal["starting", "ok", "stale", "down"]
@@ -61,6 +63,8 @@ class Health:
     default_key: UUID | None
     seconds_since_check: float | None
     problem: str
+    newest_key_age: float | None = None
+    seconds_to_rotation: float | None = None
 
     @property
     def ready(self) -> bool:
@@ -114,6 +118,7 @@ class KeyRingProvider:
         self._next_heal = float("-inf")
         self._absent: dict[bytes, None] = {}
         _providers.add(self)
+        watch(self)
 
     def _forget_threads(self) -> None:
         """Nobody waits, nothing is under way."""
@@ -194,7 +199,24 @@ class KeyRingProvider:
             status = "stale" if self._missed >= _MISSED_POLLS else "ok"
         default = None if ring is None or ring.default is None else ring.default.id
         age = None if checked is None else self._monotonic() - checked
-        return Health(status, 0 if ring is None else len(ring), default, age, "" if failure is None else str(failure))
+        problem = "" if failure is None else str(failure)
+        return Health(status, 0 if ring is None else len(ring), default, age, problem, *self._dates(ring))
+
+    def _dates(self, ring: KeyRing | None) -> tuple[float | None, float | None]:
+        """How old the newest key is, and how long it is to the next rotation; seconds."""
+        now = Instant.of(self.now())
+        newest = None if ring is None else max((key.creation_date for key in ring.keys), default=None)
+        due = None if ring is None else ring.rotation_due
+        age = None if newest is None else now.since(newest).total_seconds()
+        return age, None if due is None else due.since(now).total_seconds()
+
+    def measures(self) -> tuple[str, dict[str, float]]:
+        """For gauges: see `dpmiddleware.telemetry`. From memory."""
+        ring, checked = self._ring, self._checked
+        key_age, rotation = self._dates(ring)
+        age = None if checked is None else self._monotonic() - checked
+        found = {"ring.age": age, "key.age": key_age, "rotation.due": rotation}
+        return "" if ring is None else ring.name, {name: value for name, value in found.items() if value is not None}
 
     # --- waiting --------------------------------------------------------------------------------------------
 

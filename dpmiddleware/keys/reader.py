@@ -14,8 +14,8 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from uuid import UUID
 from typing import Final
+from uuid import UUID
 
 from dpmiddleware.crypto.encryptors import AuthenticatedEncryptor
 from dpmiddleware.errors import (

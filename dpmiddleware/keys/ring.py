@@ -19,10 +19,21 @@ class KeyRing:
 
     name: the ring's name, for messages. version: the store's version that it was read at. default: the key that
     protects. good_until: when another key becomes due, so that the whole is looked at again.
-    complete: whether every document could be read and every key be unwrapped.
+    complete: whether every document could be read and every key be unwrapped. rotation_due: when the next key is to be
+    made, as things stand; ``None``: unknown.
     """
 
-    __slots__ = ("_by_id", "_why_no_default", "complete", "default", "good_until", "keys", "name", "version")
+    __slots__ = (
+        "_by_id",
+        "_why_no_default",
+        "complete",
+        "default",
+        "good_until",
+        "keys",
+        "name",
+        "rotation_due",
+        "version",
+    )
 
     def __init__(
         self,
@@ -34,6 +45,7 @@ class KeyRing:
         good_until: Instant,
         why_no_default: str = "",
         complete: bool = True,
+        rotation_due: Instant | None = None,
     ) -> None:
         self.name = name
         self.keys = tuple(keys)
@@ -41,6 +53,7 @@ class KeyRing:
         self.version = version
         self.good_until = good_until
         self.complete = complete
+        self.rotation_due = rotation_due
         self._by_id = {key.id.bytes_le: key for key in self.keys}
         self._why_no_default = why_no_default
 
