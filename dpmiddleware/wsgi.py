@@ -313,6 +313,7 @@ class _SignInResponse(_Response):
         super()._start()
 
     def _legacy_write(self, data: bytes) -> None:
+        self._start()
         super()._legacy_write(b"" if self._is_replaced else data)
 
 
