@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -33,7 +34,7 @@ from dpmiddleware.at_rest.cryptoapi import (
 from dpmiddleware.at_rest.key_blob import KeyBlobKeyWrapper, create_key_blob, signature_path, verify_key_blob
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
-from dpmiddleware.keys.interfaces import KeyWrapper
+from dpmiddleware.keys.interfaces import Binding, KeyWrapper
 from dpmiddleware.keys.xml import dump, parse
 from tests.at_rest.contract import BINDING, MASTER_KEY, KeyWrapperContract, master_key, unwrapped
 from tests.interop.vectors import load
@@ -441,3 +442,20 @@ def test_the_session_key_is_shown_nowhere(disk: Path) -> None:
     shown = f"{wrapper!r} {vars(wrapper)} {vars(key_blob)}"
     assert session.hex() not in shown
     assert repr(session)[2:-1] not in shown
+
+
+def test_what_was_sealed_once_opens_for_ever(tmp_path: Path) -> None:
+    """With CryptoAPI's own blob, signature and keys."""
+    vectors, first = load("sealed"), VECTORS["blobs"][0]
+    files = {
+        "session.blob": first["blob"],
+        "session.blob.sig": first["signature_sha256_by_signature_key"],
+        "exchange": VECTORS["exchange_private"],
+        "signer": VECTORS["signature_public"],
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(b64decode(content))
+    wrapper = KeyBlobKeyWrapper(tmp_path / "session.blob", exchange=tmp_path / "exchange", trust=[tmp_path / "signer"])
+    binding = Binding(vectors["ring"], UUID(vectors["key_id"]), bytes.fromhex(vectors["digest"]))
+    (case,) = vectors["key_blob"]
+    assert unwrapped(wrapper, parse(case["encrypted"].encode()), binding) == b64decode(vectors["master_key"])

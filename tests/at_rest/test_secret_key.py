@@ -6,6 +6,7 @@ import hashlib
 import xml.etree.ElementTree as ET
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -20,6 +21,7 @@ from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding, KeyWrapper
 from dpmiddleware.keys.xml import dump, parse
 from tests.at_rest.contract import BINDING, MASTER_KEY, KeyWrapperContract, master_key, unwrapped
+from tests.interop.vectors import load
 from tests.urls import url_of
 
 STRONG = b64encode(bytes(range(100, 132)))
@@ -191,3 +193,14 @@ def test_a_secret_that_is_too_short_is_refused(value: bytes) -> None:
 def test_a_secret_that_cannot_be_read_says_why(url: str, problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         wrapped(SecretKeyWrapper.from_url(url))
+
+
+VECTORS = load("sealed")
+
+
+@pytest.mark.parametrize("case", VECTORS["secret"], ids=lambda case: case["why"])
+def test_what_was_sealed_once_opens_for_ever(case: dict[str, str]) -> None:
+    binding = Binding(VECTORS["ring"], UUID(VECTORS["key_id"]), bytes.fromhex(VECTORS["digest"]))
+    wrapper = of(case["secret"].encode())
+    assert case["decryptor_type"] in wrapper.decryptor_types
+    assert unwrapped(wrapper, parse(case["encrypted"].encode()), binding) == b64decode(VECTORS["master_key"])
