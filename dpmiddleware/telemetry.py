@@ -4,29 +4,31 @@ Each event is one record of the logger ``dpmiddleware`` with ``record.event`` (i
 refusals are counted by reason and logged once in ten seconds a reason, so that forged cookies cannot fill a disk.
 No field ever holds a payload, a cookie value or key bytes; texts from elsewhere are escaped here.
 
-======================  =======  ================================================================================
-event                   level    fields
-======================  =======  ================================================================================
-key_created             INFO     key_id, location
-key_revoked             WARNING  key_id ("*": all before a date), location
-ring_refreshed          INFO     keys, default_key_id, location
-refresh_failed          ERROR    error, code, location
-ring_shrank             ERROR    missing (ids), location
-ring_stale              ERROR    seconds, location
-document_set_aside      ERROR    document, problem, location
-document_refused        ERROR    document, problem, location
-key_unusable            ERROR    key_id, problem, location
-making_blocked          ERROR    problem, location
-no_default_key          ERROR    location
-keys_in_memory          WARNING  location
-keys_not_wrapped        WARNING  location
-unprotect_refused       WARNING  reason, key_id, ring, where, suppressed (lines left out since the last one)
-session_discarded       INFO     reason
-key_pruned              INFO     key_id, location
-key_rewrapped           INFO     key_id, location
-signatures_ignored      WARNING  location
-unavailable             ERROR    error, code (a request was answered 503: there is no key ring)
-======================  =======  ================================================================================
+===============================  =======  =======================================================================
+event                            level    fields
+===============================  =======  =======================================================================
+key_created                      INFO     key_id, location
+key_revoked                      WARNING  key_id ("*": all before a date), location
+ring_refreshed                   INFO     keys, default_key_id, location
+refresh_failed                   ERROR    error, code, location
+ring_shrank                      ERROR    missing (ids), location
+ring_stale                       ERROR    seconds, location
+document_set_aside               ERROR    document, problem, location
+document_refused                 ERROR    document, problem, location
+key_unusable                     ERROR    key_id, problem, location
+making_blocked                   ERROR    problem, location
+no_default_key                   ERROR    location
+keys_in_memory                   WARNING  why (memory was taken; empty where it was asked for)
+keys_not_wrapped                 WARNING  location
+unprotect_refused                WARNING  reason, key_id, ring, where, suppressed (lines left out since the last one)
+session_discarded                INFO     reason
+key_pruned                       INFO     key_id, location
+key_rewrapped                    INFO     key_id, location
+signatures_ignored               WARNING  location
+key_blob_unsigned                WARNING  path
+key_blob_signed_by_exchange_key  WARNING  path
+unavailable                      ERROR    error, code (a request was answered 503: there is no key ring)
+===============================  =======  =======================================================================
 
 Where OpenTelemetry's API is installed (extra ``otel``) the same are counted by its counter ``dpmiddleware.events``
 (attributes event, reason), and three gauges tell how each ring is, in seconds (attribute ring):
