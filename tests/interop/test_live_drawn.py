@@ -85,11 +85,11 @@ def test_drawn_rings_with_a_broken_key_have_the_same_default_and_fallback(peer: 
     ring, asked = peer.open({"kind": "ephemeral"}), 0
     for seed in range(500, 600):
         keys = drawn_keys(random.Random(seed))
-        if asked < 4 and sum(key["broken"] for key in keys) == 1 and len(keys) > 2:
+        if asked < 2 and sum(key["broken"] for key in keys) == 1 and len(keys) > 2:
             theirs = ring.ask("key.resolve", now=NOW.isoformat(), keys=keys)
             assert answer_of(NOW.isoformat(), keys) == theirs, f"seed {seed}: {keys}"
             asked += 1
-    assert asked == 4
+    assert asked == 2
 
 
 def stored(key: dict[str, Any]) -> list[str]:
