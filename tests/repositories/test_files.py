@@ -166,7 +166,7 @@ def test_a_url_or_a_path_names_a_folder(url: str, path: str) -> None:
     assert FileKeyRepository.from_url(url).location == path
 
 
-@pytest.mark.parametrize("url", ["", "file://server/share", "file:///keys?mode=ro", "file:///keys#x"])
+@pytest.mark.parametrize("url", ["", "a\0b", "file://server/share", "file:///keys?mode=ro", "file:///keys#x"])
 @posix
 def test_a_url_that_names_no_folder_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
