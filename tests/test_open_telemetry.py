@@ -1,14 +1,18 @@
-"""What OpenTelemetry is told, read back through its SDK in a process of its own (instruments are made once a process)."""
+"""What OpenTelemetry is told, read back through its SDK in a process of its own (instruments are made only once)."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 pytest.importorskip("opentelemetry.sdk.metrics", reason="the OpenTelemetry SDK is not installed")
+
+Point = list[Any]
+"""Attributes, value."""
 
 PROGRAM = """
 import json
@@ -35,19 +39,19 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def metrics() -> dict[str, list[tuple[dict[str, str], float]]]:
-    """Instrument name → its points: (attributes, value)."""
+def metrics() -> dict[str, list[Point]]:
+    """Instrument name → its points."""
     run = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True)
-    found: dict[str, list[tuple[dict[str, str], float]]] = json.loads(run.stdout)
+    found: dict[str, list[Point]] = json.loads(run.stdout)
     return found
 
 
-def test_refusals_are_counted_by_reason(metrics: dict[str, list[tuple[dict[str, str], float]]]) -> None:
+def test_refusals_are_counted_by_reason(metrics: dict[str, list[Point]]) -> None:
     """Also those that no log line is written for."""
     assert [{"event": "unprotect_refused", "reason": "tampered"}, 2] in metrics["dpmiddleware.events"]
 
 
-def test_events_are_counted_by_name(metrics: dict[str, list[tuple[dict[str, str], float]]]) -> None:
+def test_events_are_counted_by_name(metrics: dict[str, list[Point]]) -> None:
     """A key was made."""
     assert [{"event": "key_created", "reason": ""}, 1] in metrics["dpmiddleware.events"]
 
@@ -60,9 +64,7 @@ def test_events_are_counted_by_name(metrics: dict[str, list[tuple[dict[str, str]
         pytest.param("dpmiddleware.rotation.due", 86 * 86_400, 87 * 86_400, id="three days before its ninety are over"),
     ],
 )
-def test_gauges_tell_how_the_ring_is(
-    metrics: dict[str, list[tuple[dict[str, str], float]]], gauge: str, least: float, most: float
-) -> None:
+def test_gauges_tell_how_the_ring_is(metrics: dict[str, list[Point]], gauge: str, least: float, most: float) -> None:
     """In seconds, with the ring's name."""
     [(attributes, value)] = metrics[gauge]
     assert attributes == {"ring": "shop"}

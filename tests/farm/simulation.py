@@ -1,4 +1,4 @@
-"""A farm on one thread: the real manager, provider and rotation code, with virtual clocks, one virtual store, and faults.
+"""A farm on one thread: the real manager, provider and rotation code; virtual clocks, one virtual store, and faults.
 
 A run is a function of its seed. Each step lets some time pass, perhaps breaks or heals something, and lets one node do
 what a request does: protect something, or open something that another node protected. Between any two calls of the
@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
@@ -233,7 +234,7 @@ class Farm:
                 node.manager.revoke_all(reason="drill")
 
     def note_commit(self, node: Node, added: Sequence[StoredDocument]) -> None:
-        """Keep the book: when each key came into the store, whether it was to be the default at once, and revocations."""
+        """Keep the book: when each key came into the store, whether to be the default at once, and revocations."""
         documents = [load(stored) for stored in added]
         for revocation in (one for one in documents if isinstance(one, RevocationDocument)):
             for key_id, created in self.world.created.items():
@@ -292,7 +293,7 @@ class Farm:
     # --- invariants -----------------------------------------------------------------------------------------
 
     def _check_others_could_know(self, payload: bytes) -> None:
-        """A key is used only when every node has had the propagation time to read it, but for those that had to be at once."""
+        """A key is used only when every node has had the time to read it, but for those that had to be at once."""
         key_id = _key_of(payload)
         age = self.world.seconds - self.world.made[key_id]
         least = (POLICY.propagation - 2 * POLICY.clock_skew).total_seconds()
@@ -303,7 +304,7 @@ class Farm:
         """Between two keys of one kind lies a rotation, unless something was revoked in between."""
         quiet = (POLICY.lifetime - POLICY.refresh - POLICY.propagation - timedelta(days=6)).total_seconds()
         by_time = sorted((time, key_id) for key_id, time in self.world.made.items())
-        for (before, old), (after, new) in zip(by_time, by_time[1:], strict=False):
+        for (before, old), (after, new) in pairwise(by_time):
             revoked = any(before <= time <= after for time in self.world.revoked.values())
             if after - before < quiet and not revoked and not self._is_catching_up(old, new):
                 self._broken(f"{new} was made {after - before:.0f} s after {old}")
@@ -320,5 +321,3 @@ def _key_of(payload: bytes) -> UUID:
     raw = peek_key_id(payload)
     assert raw is not None
     return UUID(bytes_le=raw)
-
-
