@@ -152,7 +152,10 @@ class KeyRingProvider:
 
     def find(self, key_id: bytes) -> Key:
         """The key with these 16 raw id bytes. `UnknownKeyError` where the ring, checked again if need be, has none."""
-        key = self.current().find(key_id)
+        ring = self._ring
+        if ring is None or self._monotonic() >= self._next_check:
+            ring = self._checked_ring()
+        key = ring.find(key_id)
         if key is not None:
             return key
         if key_id in self._absent:
