@@ -90,7 +90,7 @@ class DataProtection:
         if (self._signer or self._trusted) and not self.ring:
             raise ConfigurationError("a signed ring needs a name", hint='ring="shop", the same for all who share it')
         self._algorithm = _checked_algorithm(algorithm)
-        self._auto_create_keys = auto_create_keys
+        self._auto_create_keys = _checked_truth("auto_create_keys", auto_create_keys)
         self.provider = KeyRingProvider(self._open_manager, clock=self.clock, policy=self.policy)
         """Keeps the ring current."""
 
@@ -236,6 +236,13 @@ def _checked_algorithm(algorithm: Algorithm) -> Algorithm:
     if not isinstance(algorithm, Algorithm):
         raise ConfigurationError(f"{algorithm!r} is no Algorithm", hint="algorithm=Algorithm.AES_256_GCM")
     return algorithm
+
+
+def _checked_truth(name: str, value: bool) -> bool:
+    """The text "false" of a settings file is true: nobody should find out when a reader has made a key."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name}= is {printable(repr(value))}, neither True nor False")
+    return value
 
 
 def _algorithm_called(name: str) -> Algorithm:
