@@ -42,7 +42,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
     ("keys.ring",),
     ("keys.reader",),
     ("keys.manager",),
-    ("keys.maintenance",),
+    ("keys.adoption", "keys.maintenance"),
     ("keys.provider",),
     ("protection.time_limited", "hosting"),
     ("protection.protector",),

@@ -1,0 +1,98 @@
+"""A ring that nobody signed is put under a signer's care."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from dpmiddleware import ConfigurationError, DataProtection
+from dpmiddleware.errors import RevokedKeyError, VersionConflict
+from dpmiddleware.keys.adoption import sign, unsigned_documents
+from dpmiddleware.keys.signature import Ed25519Signer
+from dpmiddleware.repositories.memory import MemoryKeyRepository
+
+
+@pytest.fixture
+def store() -> MemoryKeyRepository:
+    """A store that an unsigned ring lives in."""
+    return MemoryKeyRepository()
+
+
+@pytest.fixture
+def unsigned(store: MemoryKeyRepository) -> DataProtection:
+    """The ring as it was: two keys, one of them revoked."""
+    ring = DataProtection("shop", repository=store)
+    ring.create_protector("p").protect("x")
+    ring.manager.revoke(ring.manager.create_key(), "lost laptop")
+    return ring
+
+
+@pytest.fixture
+def signing(store: MemoryKeyRepository) -> DataProtection:
+    """The same ring, with a signer from now on."""
+    return DataProtection("shop", repository=store, signer=Ed25519Signer(Ed25519PrivateKey.generate()))
+
+
+def test_what_is_shown_is_everything_that_would_be_trusted(unsigned: DataProtection, signing: DataProtection) -> None:
+    """Two keys and a revocation."""
+    adoption = unsigned_documents(signing.manager)
+    assert sorted(one.element.tag for one in adoption.unsigned) == ["key", "key", "revocation"]
+    assert (adoption.signed, adoption.left_out) == (0, ())
+
+
+def test_signed_it_is_the_same_ring(unsigned: DataProtection, signing: DataProtection) -> None:
+    """Payloads open, the revocation holds, and a second look finds nothing to sign."""
+    payload = unsigned.create_protector("p").protect("3 apples")
+    revoked = next(key for key in unsigned.manager.read().keys if key.revocation)
+    assert sign(signing.manager, unsigned_documents(signing.manager)) == 3
+    assert signing.create_protector("p").unprotect(payload) == "3 apples"
+    assert signing.current().find(revoked.id.bytes_le).revocation is not None  # type: ignore[union-attr]  # it is there
+    again = unsigned_documents(signing.manager)
+    assert (again.unsigned, again.signed) == ((), 3)
+
+
+def test_what_is_planted_while_the_list_is_read_is_not_signed(
+    unsigned: DataProtection, signing: DataProtection, store: MemoryKeyRepository
+) -> None:
+    """The store has moved: nothing at all is signed."""
+    adoption = unsigned_documents(signing.manager)
+    DataProtection("shop", repository=store).manager.create_key(activate_now=True)
+    before = store.read()
+    with pytest.raises(VersionConflict):
+        sign(signing.manager, adoption)
+    assert store.read() == before
+
+
+def test_a_document_with_somebody_elses_signature_is_never_signed_over(
+    store: MemoryKeyRepository, signing: DataProtection
+) -> None:
+    """It is shown among what is left out."""
+    stranger = DataProtection("shop", repository=store, signer=Ed25519Signer(Ed25519PrivateKey.generate()))
+    stranger.create_protector("p").protect("x")
+    adoption = unsigned_documents(signing.manager)
+    assert adoption.unsigned == ()
+    assert [aside.refused for aside in adoption.left_out] == [True]
+    assert sign(signing.manager, adoption) == 0
+
+
+def test_without_a_signer_nothing_can_be_adopted(unsigned: DataProtection) -> None:
+    """The error says what to give."""
+    with pytest.raises(ConfigurationError, match="nobody to sign with") as caught:
+        unsigned_documents(unsigned.manager)
+    assert "--signer" in caught.value.hint
+
+
+def test_a_revocation_of_all_at_the_recommended_date_reaches_what_was_adopted(
+    unsigned: DataProtection, signing: DataProtection
+) -> None:
+    """Whoever could write to the store before may know those keys."""
+    payload = unsigned.create_protector("p").protect("x")
+    adoption = unsigned_documents(signing.manager)
+    sign(signing.manager, adoption)
+    assert adoption.newest_creation is not None
+    outcome = signing.manager.revoke_all(adoption.newest_creation + timedelta(microseconds=1), "adopted", future=True)
+    assert outcome.survivors == ()
+    with pytest.raises(RevokedKeyError):
+        signing.create_protector("p").unprotect(payload)
