@@ -1,8 +1,9 @@
-"""Many processes start at the same moment on an empty folder; run as a program by the tests beside it.
+"""Many processes start at the same moment on an empty store; run as a program by the tests beside it.
 
-``cold_start.py FOLDER PROCESSES ROUNDS``: in each round one warm parent forks the processes; they wait at a barrier,
-protect a payload each, and open those of all the others. Prints one JSON line a round: keys in the folder, key ids
-in the payloads, payloads opened, and what was refused.
+``cold_start.py URL PROCESSES ROUNDS``: in each round (its number stands where the URL says ``{round}``) one warm parent
+forks the processes; they wait at a barrier, protect a payload each, and open those of all the others. The parent has
+asked the store for its version, so that clients are made and connected once; no process has a ring yet. Prints one JSON
+line a round: documents in the store, key ids in the payloads, payloads opened, and what was refused.
 """
 
 from __future__ import annotations
@@ -12,16 +13,15 @@ import multiprocessing
 import sys
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
-from pathlib import Path
 
 from dpmiddleware import DataProtection
 
 SECONDS = 60
 
 
-def process(number: int, folder: str, barrier: Barrier, pipe: Connection) -> None:
+def process(number: int, dp: DataProtection, barrier: Barrier, pipe: Connection) -> None:
     """One of the farm. The ring is first asked for when all are there."""
-    protector = DataProtection("shop", repository=folder).create_protector("farm")
+    protector = dp.create_protector("farm")
     barrier.wait(SECONDS)
     try:
         pipe.send(protector.protect(f"{number}"))
@@ -31,13 +31,15 @@ def process(number: int, folder: str, barrier: Barrier, pipe: Connection) -> Non
         pipe.send(f"{type(error).__name__}: {error}")
 
 
-def one_round(folder: str, processes: int) -> dict[str, object]:
+def one_round(url: str, processes: int) -> dict[str, object]:
     """Fork, gather the payloads, hand them round."""
     fork = multiprocessing.get_context("fork")
     barrier = fork.Barrier(processes)
     pipes = [fork.Pipe() for _ in range(processes)]
+    dp = DataProtection("shop", repository=url)
+    dp.repository.version()
     farm = [
-        fork.Process(target=process, args=(number, folder, barrier, child), daemon=True)
+        fork.Process(target=process, args=(number, dp, barrier, child), daemon=True)
         for number, (_, child) in enumerate(pipes)
     ]
     for each in farm:
@@ -50,7 +52,7 @@ def one_round(folder: str, processes: int) -> dict[str, object]:
         each.join(SECONDS)
     expected = [f"{number}" for number in range(processes)]
     return {
-        "keys": len(list(Path(folder).glob("key-*.xml"))),
+        "keys": len(dp.repository.read().documents),
         "ids": len({str(token)[:26] for token in tokens}),
         "opened": sum(found == expected for found in opened),
         "problems": [str(found) for found in [*tokens, *opened] if ": " in str(found)[:60]],
@@ -62,6 +64,6 @@ def _received(pipe: Connection) -> object:
 
 
 if __name__ == "__main__":
-    parent_folder, processes, rounds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    template, processes, rounds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     for number in range(rounds):
-        print(json.dumps(one_round(str(parent_folder / f"round-{number}"), processes)), flush=True)
+        print(json.dumps(one_round(template.replace("{round}", str(number)), processes)), flush=True)
