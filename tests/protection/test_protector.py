@@ -67,9 +67,7 @@ def test_bytes_that_are_no_text_are_refused_as_text_and_not_shown(protector: Dat
 def test_nothing_but_text_and_bytes_is_taken(protector: DataProtector, data: object) -> None:
     with pytest.raises((TypeError, AttributeError)):
         protector.protect(data)  # type: ignore[type-var]  # what a caller without types might do
-    with pytest.raises(
-        (TypeError, AttributeError, KeyError)
-    ):  # KeyError: from Python 3.12 on a dict takes a slice as a key
+    with pytest.raises((TypeError, AttributeError, KeyError)):  # from Python 3.12 on a dict takes a slice as a key
         protector.unprotect(data)  # type: ignore[type-var]  # likewise
 
 
