@@ -9,7 +9,7 @@ from typing import Any, Final
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
 
-__all__ = ["UsageError", "open_ring", "ring_options"]
+__all__ = ["UsageError", "open_ring", "ring_options", "setting"]
 
 _SETTINGS: Final = ("application", "repository", "key_wrapper", "signer", "trusted_signers", "ring", "algorithm")
 
@@ -37,9 +37,12 @@ def ring_options() -> argparse.ArgumentParser:
     return parser
 
 
-def open_ring(arguments: argparse.Namespace) -> DataProtection:
-    """The ring that the options name; the store is not asked yet. `UsageError` where they name none that can be."""
-    settings = {name: _setting(arguments, name) for name in _SETTINGS}
+def open_ring(arguments: argparse.Namespace, **instead: str) -> DataProtection:
+    """The ring that the options name; the store is not asked yet. `UsageError` where they name none that can be.
+
+    instead: settings that count in place of those that were named (another ``repository`` for the same ring).
+    """
+    settings = {name: instead.get(name) or setting(arguments, name) for name in _SETTINGS}
     wrapped = settings["key_wrapper"] is not None and settings["key_wrapper"].split() != ["plain:"]
     if wrapped and not (settings["application"] or settings["ring"]):
         raise UsageError(
@@ -53,7 +56,7 @@ def open_ring(arguments: argparse.Namespace) -> DataProtection:
     return dp
 
 
-def _setting(arguments: argparse.Namespace, name: str) -> Any:
+def setting(arguments: argparse.Namespace, name: str) -> Any:
     """An option, else its variable, else ``None``; several values of an option are separated by white space."""
     given: str | list[str] | None = getattr(arguments, name, None)
     if isinstance(given, list):
