@@ -111,7 +111,7 @@ class DocumentSignatureError(KeyManagementError):
     """A stored document is not signed by anybody who is trusted here, or is signed for another ring.
 
     ``reason``: ``unsigned``, ``malformed_signature``, ``unknown_signer``, ``bad_signature``, ``wrong_ring``;
-    ``not_wrapped`` for a key in clear where keys are wrapped.
+    ``not_wrapped`` for a key in clear where keys are wrapped; ``not_signed`` where a signer could not sign.
     """
 
     code = "document_signature"

@@ -19,6 +19,7 @@ Before: `dpmiddleware.keys.document` (verified). After: `dpmiddleware.keys.key`.
 from __future__ import annotations
 
 import importlib.util
+import os
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from typing import Any, Final, NoReturn, Protocol
@@ -75,7 +76,7 @@ class AwsKmsKeyWrapper:
         if client is None and importlib.util.find_spec("boto3") is None:
             raise MissingExtraError("aws", "keys wrapped by AWS KMS")
         self._key = key
-        self._client = client
+        self._given, self._client, self._process = client, client, os.getpid()
         self._region, self._endpoint = region, endpoint
 
     @classmethod
@@ -121,14 +122,19 @@ class AwsKmsKeyWrapper:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            if self._client is None:
-                self._client = self._new_client()
-            return call(self._client)
+            return call(self._kms())
         except ClientError as error:
             code = printable(error.response.get("Error", {}).get("Code", "no code"), 60)
             raise KeyUnwrapError(f"{self} refused: {code}", hint=_HINTS.get(code, _SERVICE_HINT)) from None
         except (BotoCoreError, ValueError) as error:
             raise KeyUnwrapError(f"{self} cannot be reached: {type(error).__name__}", hint=_SERVICE_HINT) from None
+
+    def _kms(self) -> KmsClient:
+        """The client; another one after a fork, because connections cannot be shared."""
+        if self._client is None or self._process != os.getpid():
+            self._process = os.getpid()
+            self._client = self._given or self._new_client()
+        return self._client
 
     def _new_client(self) -> KmsClient:
         from boto3.session import Session

@@ -87,6 +87,7 @@ class AzureKeyVaultKeyWrapper:
         self._credential = credential
         self._options = {**_TIMES, **(options or {})}
         self._clients: dict[str, CryptographyClient] = {}
+        self._process = os.getpid()
 
     @classmethod
     def from_url(cls, url: str) -> AzureKeyVaultKeyWrapper:
@@ -153,6 +154,8 @@ class AzureKeyVaultKeyWrapper:
         from azure.keyvault.keys.crypto import KeyWrapAlgorithm
 
         try:
+            if self._process != os.getpid():  # connections cannot be shared after a fork
+                self._process, self._clients = os.getpid(), {}
             client = self._clients.get(version) or self._new_client(f"{self._id}/{version}")
             key = client.unwrap_key(KeyWrapAlgorithm.rsa_oaep, wrapped).key
         except (AzureError, ValueError) as error:

@@ -23,7 +23,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from dpmiddleware.at_rest.x509 import RsaPrivateKey
+from dpmiddleware.at_rest.x509 import RsaPrivateKey, unusable_key
 from dpmiddleware.crypto.secret import Secret
 
 __all__ = [
@@ -83,7 +83,7 @@ class SimpleKeyBlob:
         return _SIMPLE + ids + self.transported[::-1]
 
     def import_key(self, exchange: RsaPrivateKey, *, oaep: bool) -> Secret:
-        """Decrypt the session key: one private-key operation. `BlobError`, the same for every cause.
+        """Decrypt the session key: one private-key operation. `BlobError`, the same for every cause in the blob.
 
         Under PKCS#1 v1.5 a wrong blob may also give a random key, on purpose (implicit rejection).
         """
@@ -91,6 +91,8 @@ class SimpleKeyBlob:
             key = exchange.decrypt(self.transported, _OAEP if oaep else _PKCS1)
         except ValueError:
             key = b""
+        except Exception as error:  # noqa: BLE001 (a module of the user's own, whose errors nobody knows)
+            raise unusable_key(error) from None
         if not key or len(key) != KEY_SIZES.get(self.algorithm):
             raise BlobError("the session key does not decrypt with this exchange key")
         return Secret(key)

@@ -114,7 +114,11 @@ class OpenBaoKeyWrapper:
             text = self._call("decrypt", "plaintext", ciphertext=ciphertext)
         except ConfigurationError as error:
             raise KeyUnwrapError(f"{self}: {error}", hint=error.hint) from None
-        plaintext, expected = b64decode(text), binding_bytes(DECRYPTOR_TYPE, binding)
+        try:
+            plaintext = b64decode(text, validate=True)
+        except ValueError:
+            raise self._no_answer() from None
+        expected = binding_bytes(DECRYPTOR_TYPE, binding)
         if not plaintext.startswith(expected):
             raise KeyUnwrapError(
                 "the wrapping belongs to another key, ring or state of this document",
@@ -156,10 +160,11 @@ class OpenBaoKeyWrapper:
         except (ValueError, LookupError, TypeError):
             found = None
         if not isinstance(found, str):
-            raise KeyUnwrapError(
-                f"{self} gave no answer of a transit engine", hint="is it OpenBao, and the mount right?"
-            )
+            raise self._no_answer()
         return found
+
+    def _no_answer(self) -> KeyUnwrapError:
+        return KeyUnwrapError(f"{self} gave no answer of a transit engine", hint="is it OpenBao, and the mount right?")
 
     def _connection(self) -> http.client.HTTPConnection:
         if not self._https:

@@ -53,7 +53,7 @@ from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
 from dpmiddleware.printable import printable
 
-__all__ = ["CertificateKey", "RsaPrivateKey", "X509KeyWrapper", "load_certificates"]
+__all__ = ["CertificateKey", "RsaPrivateKey", "X509KeyWrapper", "load_certificates", "unusable_key"]
 
 _ASSEMBLY: Final = "Microsoft.AspNetCore.DataProtection"
 _TYPE: Final = f"{_ASSEMBLY}.XmlEncryption.EncryptedXmlDecryptor"
@@ -75,7 +75,10 @@ _BLOCK: Final = 16
 
 
 class RsaPrivateKey(Protocol):
-    """What unwrapping asks of a private key; one in a hardware module needs this method only."""
+    """What unwrapping asks of a private key; one in a hardware module needs this method only.
+
+    Any other exception than ``ValueError`` means that the key could not be used, and becomes `KeyUnwrapError`.
+    """
 
     def decrypt(self, ciphertext: bytes, padding: padding.AsymmetricPadding) -> bytes:
         """RSA decryption; ``ValueError`` where the padding is wrong."""
@@ -255,7 +258,17 @@ def _session_key(private_key: RsaPrivateKey, transported: bytes, scheme: padding
         session_key = private_key.decrypt(transported, scheme)
     except ValueError:
         return instead
+    except Exception as error:  # noqa: BLE001 (a module of the user's own, whose errors nobody knows)
+        raise unusable_key(error) from None
     return session_key if len(session_key) == _KEY_SIZE else instead
+
+
+def unusable_key(error: Exception) -> KeyUnwrapError:
+    """A private key that is not in memory did something else than decrypting; its words may hold anything."""
+    return KeyUnwrapError(
+        f"the private key could not be used: {type(error).__name__}",
+        hint="is the module or service there that holds it?",
+    )
 
 
 def _encrypt(session_key: bytes, plaintext: bytes) -> bytes:

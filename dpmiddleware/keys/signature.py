@@ -199,7 +199,14 @@ class RingSigner:
         key_id = key_id_of(self._signer.public_key)
         time = str(Instant.of(now))
         data = signed_bytes(parse(dump(element)), self._ring, key_id, time)
-        value = self._signer.sign(data)
+        try:
+            value = self._signer.sign(data)
+        except Exception as error:  # noqa: BLE001 (a signer of the user's own, whose errors nobody knows)
+            raise DocumentSignatureError(
+                f"the signer did not sign: {type(error).__name__}",
+                reason="not_signed",
+                hint="is the module or service there that holds the signer's key?",
+            ) from None
         try:
             verify_bytes(self._signer.public_key, value, data)
         except InvalidSignature:

@@ -7,6 +7,7 @@ whether its wrappings authenticate what they hold (``authenticates``) and where 
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import traceback
 import xml.etree.ElementTree as ET
@@ -23,6 +24,7 @@ from dpmiddleware.errors import KeyUnwrapError, MalformedDocumentError
 from dpmiddleware.keys.descriptor import plain_type_name, read_secret, secret_element
 from dpmiddleware.keys.interfaces import Binding, KeyWrapper
 from dpmiddleware.keys.xml import ENCRYPTED_SECRET, dump, parse
+from tests.repositories.contract import in_a_fork
 
 __all__ = ["BINDING", "MASTER_KEY", "KeyWrapperContract", "master_key", "reread", "unwrapped"]
 
@@ -173,6 +175,18 @@ class KeyWrapperContract(ABC):
         with ThreadPoolExecutor(4) as pool:
             results = list(pool.map(lambda _: unwrapped(wrapper, encrypted), range(8)))
         assert results == [MASTER_KEY] * 8
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+    def test_after_a_fork_both_processes_unwrap(self, wrapper: KeyWrapper) -> None:
+        _, encrypted = wrapper.wrap(master_key(), BINDING)
+        assert unwrapped(wrapper, encrypted) == MASTER_KEY
+
+        def in_the_child() -> None:
+            for _ in range(3):
+                assert unwrapped(wrapper, encrypted) == MASTER_KEY
+
+        in_a_fork(in_the_child)
+        assert unwrapped(wrapper, encrypted) == MASTER_KEY
 
     def test_no_secret_is_shown_anywhere(
         self,

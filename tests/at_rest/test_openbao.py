@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from dpmiddleware.at_rest.elements import binding_bytes
+from dpmiddleware.at_rest.elements import binding_bytes, new_element
 from dpmiddleware.at_rest.openbao import DECRYPTOR_TYPE, OpenBaoKeyWrapper
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import KeyWrapper
@@ -215,6 +215,7 @@ def double() -> Iterator[ThreadingHTTPServer]:
         pytest.param((200, {}, b"<html>"), "no answer of a transit engine", id="a page"),
         pytest.param((200, {}, b"[]"), "no answer", id="another JSON"),
         pytest.param((200, {}, b'{"data": {"ciphertext": 1}}'), "no answer", id="a number"),
+        pytest.param((200, {}, b'{"data": {"plaintext": "!"}}'), "no answer", id="not base64"),
         pytest.param((200, {}, b"x" * 5_000_000), "no answer", id="a huge answer"),
         pytest.param((307, {"Location": "http://127.0.0.1:1/"}, b""), "status 307", id="a redirect"),
         pytest.param((503, {}, b'{"sealed": true}'), "status 503", id="sealed"),
@@ -225,9 +226,12 @@ def test_another_answer_is_an_error(
 ) -> None:
     Handler.answer = answer
     wrapper = Transit(f"http://127.0.0.1:{double.server_port}").wrapper("shop")
+    encrypted = new_element("transitKey", value="vault:v1:AAAA")
     with pytest.raises(KeyUnwrapError, match=problem):
         wrapped(wrapper)
-    assert Handler.asked == ["/v1/at-rest/encrypt/shop"]
+    with pytest.raises(KeyUnwrapError, match=problem):
+        wrapper.unwrap(encrypted, BINDING)
+    assert Handler.asked == ["/v1/at-rest/encrypt/shop", "/v1/at-rest/decrypt/shop"]
 
 
 def test_a_server_that_does_not_answer_is_given_up() -> None:

@@ -262,6 +262,20 @@ def _counting(key: CertificateKey) -> tuple[CertificateKey, Counting]:
     return CertificateKey(key.certificate, counter), counter
 
 
+class Unplugged:
+    """A hardware module that is not there, and says more than it should."""
+
+    def decrypt(self, ciphertext: bytes, padding: padding.AsymmetricPadding) -> bytes:
+        raise ConnectionError("CANARY")
+
+
+def test_a_private_key_that_cannot_be_used_is_one_of_our_errors() -> None:
+    wrapper = X509KeyWrapper.of([CertificateKey(certificate_key().certificate, Unplugged())])
+    with pytest.raises(KeyUnwrapError, match=r"could not be used: ConnectionError$") as caught:
+        unwrapped(wrapper, _wrapped(wrapper))
+    assert caught.value.hint
+
+
 def test_unwrapping_is_one_private_key_operation_and_wrapping_none() -> None:
     key, counter = _counting(certificate_key())
     wrapper = X509KeyWrapper.of([key])

@@ -403,6 +403,20 @@ def test_a_key_service_that_signs_in_another_way_is_found_out_at_once() -> None:
         signed(signer=ServiceSigner(padding.PKCS1v15()))
 
 
+class AwaySigner(ServiceSigner):
+    """A key service that does not answer, and says more than it should."""
+
+    def sign(self, data: bytes) -> bytes:
+        raise TimeoutError("CANARY")
+
+
+def test_a_key_service_that_does_not_sign_is_one_of_our_errors() -> None:
+    with pytest.raises(DocumentSignatureError, match=r"did not sign: TimeoutError$") as caught:
+        signed(signer=AwaySigner(padding.PKCS1v15()))
+    assert caught.value.reason == "not_signed"
+    assert caught.value.hint
+
+
 def test_a_signer_shows_and_pickles_no_secret(signer: Signer) -> None:
     canary = SEED.hex()
     shown = f"{signer!r} {signer} {RingSigner(signer, ring='shop')!r} {vars(signer)}"
