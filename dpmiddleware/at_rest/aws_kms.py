@@ -11,6 +11,7 @@ encrypted under another key of the same account is refused by the service. The c
 CloudTrail, and a key policy may ask for it (``kms:EncryptionContext:dpmiddleware:ring``). Ours; .NET cannot use a key
 that is wrapped so.
 
+KMS rotates the material of a key by itself and reads what older material encrypted, so there is nothing to rewrap.
 Needs kms:Encrypt (who makes keys) and kms:Decrypt (everybody). A call ends after about five seconds.
 
 Before: `dpmiddleware.keys.document` (verified). After: `dpmiddleware.keys.key`.
@@ -54,10 +55,6 @@ class KmsClient(Protocol):
 
     def decrypt(self, **arguments: Any) -> dict[str, Any]:
         """``KeyId``, ``CiphertextBlob``, ``EncryptionContext`` → ``Plaintext``."""
-        ...
-
-    def re_encrypt(self, **arguments: Any) -> dict[str, Any]:
-        """Decrypt and encrypt on the service → ``CiphertextBlob``."""
         ...
 
 
@@ -105,18 +102,6 @@ class AwsKmsKeyWrapper:
             raise KeyUnwrapError("the wrapping cannot be read: it is empty", hint="the document was changed")
         arguments = {"KeyId": self._key, "CiphertextBlob": blob, "EncryptionContext": _context(binding)}
         return opened(self._call(lambda kms: kms.decrypt(**arguments)["Plaintext"]))
-
-    def rewrap(self, encrypted: ET.Element, binding: Binding) -> ET.Element:
-        """The same wrapping under the newest material of the KMS key; nothing comes here in clear."""
-        context = _context(binding)
-        arguments = {
-            "CiphertextBlob": decode(*children(encrypted, "value")),
-            "SourceKeyId": self._key,
-            "SourceEncryptionContext": context,
-            "DestinationKeyId": self._key,
-            "DestinationEncryptionContext": context,
-        }
-        return new_element("kmsKey", value=self._call(lambda kms: kms.re_encrypt(**arguments)["CiphertextBlob"]))
 
     def _call(self, call: Callable[[KmsClient], bytes]) -> bytes:
         from botocore.exceptions import BotoCoreError, ClientError

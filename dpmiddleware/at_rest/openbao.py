@@ -126,10 +126,14 @@ class OpenBaoKeyWrapper:
             )
         return opened(plaintext[len(expected) :])
 
-    def rewrap(self, encrypted: ET.Element, binding: Binding) -> ET.Element:
-        """The same wrapping under the newest version of the server's key; nothing comes here in clear."""
-        ciphertext = self._call("rewrap", "ciphertext", ciphertext=_ciphertext(encrypted))
-        return new_element("transitKey", value=ciphertext)
+    def rewrap(self, encrypted: ET.Element) -> ET.Element | None:
+        """The same under the newest version of the server's key, or ``None`` where it is; nothing comes here in clear.
+
+        `KeyUnwrapError`, `ConfigurationError` without a token.
+        """
+        old = _ciphertext(encrypted)
+        new = self._call("rewrap", "ciphertext", ciphertext=old)
+        return None if new.split(":")[:2] == old.split(":")[:2] else new_element("transitKey", value=new)
 
     def _call(self, operation: str, wanted: str, **body: str) -> str:
         """One request; the text ``wanted`` of its answer's data."""

@@ -97,14 +97,6 @@ def test_what_is_bound_is_the_encryption_context(kms: Any, moto_server: Server) 
     assert b"masterKey" in kms.decrypt(CiphertextBlob=blob, EncryptionContext=context)["Plaintext"]
 
 
-def test_rewrapping_is_done_by_the_service(kms: Any, moto_server: Server) -> None:
-    wrapper = wrapper_of(new_key(kms), moto_server.address)
-    old = wrapped(wrapper)
-    new = wrapper.rewrap(old, BINDING)
-    assert new.findtext("value") != old.findtext("value")
-    assert unwrapped(wrapper, new) == MASTER_KEY
-
-
 def test_a_key_that_is_not_there_is_an_error(kms: Any, moto_server: Server) -> None:
     with pytest.raises(KeyUnwrapError, match="NotFoundException") as caught:
         wrapped(wrapper_of("alias/none", moto_server.address))
