@@ -8,10 +8,23 @@ comes before all of these. Chains of ASP.NET Core's own formats are its own (``C
 
 from __future__ import annotations
 
-__all__ = ["TIME_LIMITED", "authentication_cookie", "cookie", "django_signer", "serializer", "session", "ticket_store"]
+__all__ = [
+    "CHECK",
+    "TIME_LIMITED",
+    "authentication_cookie",
+    "cookie",
+    "django_signer",
+    "serializer",
+    "session",
+    "ticket_store",
+]
 
 TIME_LIMITED = "Microsoft.AspNetCore.DataProtection.TimeLimitedDataProtector.v1"
 """Appended last by `TimeLimitedDataProtector` (ASP.NET Core's own)."""
+
+
+CHECK = "dpmiddleware.Check.v1"
+"""What ``dpm check --against`` lets two rings open; it is stored nowhere."""
 
 
 def authentication_cookie(scheme: str) -> tuple[str, str, str]:

@@ -1,7 +1,8 @@
 """``dpm check``: is this ring fit for production? Findings, and an exit status.
 
 A *problem* makes the exit status 1: something leaks, is lost at the next restart, or is out of order. A *note* is what
-an operator should have decided, not stumbled over. Reads the store; changes nothing and makes no key.
+an operator should have decided, not stumbled over. Reads the store; changes nothing and makes no key. ``--against``
+asks another question: `dpmiddleware.cli.comparison`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
+from dpmiddleware.cli.comparison import compare
 from dpmiddleware.cli.output import Console, moment
 from dpmiddleware.cli.ring import open_ring
 from dpmiddleware.cli.verbs import Verbs
@@ -54,11 +56,16 @@ class _Seen:
 
 def add_to(verbs: Verbs) -> None:
     """``check``."""
-    verbs.add("check", _check, "is this ring fit for production?", notes=False)
+    parser = verbs.add("check", _check, "is this ring fit for production?", notes=False)
+    parser.add_argument(
+        "--against", metavar="URL", help="instead: do this ring and the one in that repository read each other?"
+    )
 
 
 def _check(arguments: argparse.Namespace, console: Console) -> int:
-    dp = open_ring(arguments)
+    dp = open_ring(arguments, auto_create_keys=False)
+    if arguments.against is not None:
+        return compare(dp, open_ring(arguments, auto_create_keys=False, repository=arguments.against), console)
     try:
         reading = dp.manager.read()
     except KeyManagementError as error:

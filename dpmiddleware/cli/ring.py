@@ -37,7 +37,7 @@ def ring_options() -> argparse.ArgumentParser:
     return parser
 
 
-def open_ring(arguments: argparse.Namespace, **instead: str) -> DataProtection:
+def open_ring(arguments: argparse.Namespace, *, auto_create_keys: bool = True, **instead: str) -> DataProtection:
     """The ring that the options name; the store is not asked yet. `UsageError` where they name none that can be.
 
     instead: settings that count in place of those that were named (another ``repository`` for the same ring).
@@ -49,7 +49,7 @@ def open_ring(arguments: argparse.Namespace, **instead: str) -> DataProtection:
             "a wrapped ring needs its name: keys are bound to it", hint="--application NAME, or --ring NAME"
         )
     try:
-        dp = DataProtection.from_config(settings)
+        dp = DataProtection.from_config(settings, auto_create_keys=auto_create_keys)
         _ = dp.manager
     except ConfigurationError as error:
         raise UsageError(str(error), hint=error.hint) from error
