@@ -8,10 +8,12 @@ Before: `dpmiddleware.keys.manager`. After: the command line (`dpmiddleware.cli`
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
@@ -199,12 +201,33 @@ def _rewrap_once(manager: KeyManager, wrapper: KeyWrapper, key_id: UUID) -> bool
     loaded = document.load(pairs[0][0])
     assert isinstance(loaded, document.KeyDocument)  # noqa: S101 (the reader has seen a key in it)
     if _opens(wrapper, loaded, manager.ring_name):
-        return False
-    _, secret = document.secret_of(loaded, manager.wrappers, manager.ring_name)
-    document.put_in_clear(loaded.element, secret)
-    document.wrap_secret(loaded.element, wrapper, manager.ring_name)
+        if not _renewed(wrapper, loaded):
+            return False
+    else:
+        _, secret = document.secret_of(loaded, manager.wrappers, manager.ring_name)
+        document.put_in_clear(loaded.element, secret)
+        document.wrap_secret(loaded.element, wrapper, manager.ring_name)
     manager.commit([loaded.element], reading, [stored for stored, _ in pairs])
     emit("key_rewrapped", "info", key_id=key_id, location=manager.repository.location)
+    return True
+
+
+@runtime_checkable
+class _Renews(Protocol):
+    """A wrapper whose service wraps anew under the newest version of its key, without giving the key out."""
+
+    def rewrap(self, encrypted: ET.Element) -> ET.Element | None:
+        """The new wrapping; ``None`` where there is nothing newer."""
+        ...
+
+
+def _renewed(wrapper: KeyWrapper, loaded: document.KeyDocument) -> bool:
+    """Put in place what the wrapper's own service has that is newer, if it has."""
+    place = loaded.element.find(f".//{xml.ENCRYPTED_SECRET}")
+    renewed = wrapper.rewrap(place[0]) if isinstance(wrapper, _Renews) and place is not None else None
+    if place is None or renewed is None:
+        return False
+    place[0] = renewed
     return True
 
 

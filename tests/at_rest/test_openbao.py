@@ -27,8 +27,11 @@ from dpmiddleware.at_rest.elements import binding_bytes, new_element
 from dpmiddleware.at_rest.openbao import DECRYPTOR_TYPE, OpenBaoKeyWrapper
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import KeyWrapper
+from dpmiddleware.keys.maintenance import rewrap
 from dpmiddleware.keys.xml import dump
+from dpmiddleware.repositories.memory import MemoryKeyRepository
 from tests.at_rest.contract import BINDING, MASTER_KEY, KeyWrapperContract, master_key, unwrapped
+from tests.fakes import key_document, manager
 from tests.servers import Server
 
 NAMES = (f"key-{n}" for n in itertools.count(1))
@@ -119,6 +122,20 @@ def test_a_key_goes_over_to_a_new_version_on_the_server(transit: Transit) -> Non
     assert unwrapped(wrapper, new) == MASTER_KEY
     with pytest.raises(KeyUnwrapError):
         unwrapped(wrapper, old)
+
+
+def test_a_ring_goes_over_to_a_new_version_and_what_is_there_is_left_alone(transit: Transit) -> None:
+    key = transit.new_key()
+    wrapper = transit.wrapper(key)
+    store = MemoryKeyRepository([key_document(wrapper=wrapper), key_document(wrapper=wrapper)])
+    ours = manager(store, wrappers=[wrapper])
+    transit.call(f"at-rest/keys/{key}/rotate")
+    assert len(rewrap(ours, wrapper).wrapped) == 2
+    assert all(b">vault:v2:" in stored.data for stored in store.read().documents)
+    again = rewrap(ours, wrapper)
+    assert (again.wrapped, len(again.there)) == ((), 2)
+    transit.call(f"at-rest/keys/{key}/config", min_decryption_version=2)
+    assert all(each.usable for each in manager(store, wrappers=[wrapper]).load_ring().keys)
 
 
 def test_a_process_that_may_only_unwrap_cannot_wrap(transit: Transit, monkeypatch: pytest.MonkeyPatch) -> None:
