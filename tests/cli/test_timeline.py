@@ -1,0 +1,66 @@
+"""The picture that ``dpm keys timeline`` draws."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from dpmiddleware.cli import main
+from dpmiddleware.cli.keys_timeline import LEGEND, bar
+from dpmiddleware.crypto.encryptors import Algorithm, AuthenticatedEncryptor
+from dpmiddleware.crypto.secret import Secret
+from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.instants import Instant
+from dpmiddleware.keys.key import Key, Revocation
+
+START = Instant.parse("2026-01-01T00:00:00Z")
+DAYS = [START + timedelta(days=day) for day in range(11)]
+
+
+def day(number: float) -> Instant:
+    return START + timedelta(days=number)
+
+
+def key(creation: float, activation: float, expiration: float, revoked: float | None = None) -> Key:
+    encryptor = AuthenticatedEncryptor(Secret(b"any"), Algorithm.AES_256_GCM.value)
+    revocation = None if revoked is None else Revocation(UUID(int=1), day(revoked), "")
+    return Key(UUID(int=1), day(creation), day(activation), day(expiration), encryptor, revocation=revocation)
+
+
+@pytest.mark.parametrize(
+    ("lived", "now", "picture"),
+    [
+        pytest.param(key(0, 0, 10), 20, "==========", id="in force"),
+        pytest.param(key(2, 4, 8), 20, "  ..====--", id="made, in force, expired"),
+        pytest.param(key(2, 4, 8), 5.5, "  ..=|==--", id="now"),
+        pytest.param(key(2, 4, 8, revoked=6), 20, "  ..=xxxxx", id="revoked"),
+        pytest.param(key(2, 4, 8, revoked=1), 20, "  xxxxxxxx", id="revoked before it was made"),
+    ],
+)
+def test_each_character_says_what_the_key_was_good_for(lived: Key, now: float, picture: str) -> None:
+    assert bar(lived, DAYS, day(now)) == picture
+
+
+def test_a_ring_is_drawn_with_a_row_a_key(
+    tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("ring")
+    manager = DataProtection("shop", repository=folder).manager
+    first, second = manager.create_key(), manager.create_key()
+    assert main(["keys", "timeline", "--application", "shop", "--repository", str(folder), "--width", "30"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == LEGEND
+    drawn = {line[:8]: line for line in lines[2:-1]}
+    assert set(drawn) == {str(first)[:8], str(second)[:8]}
+    assert "active, default" in drawn[str(first)[:8]]
+    assert "=" * 20 in drawn[str(first)[:8]]
+
+
+def test_a_ring_without_keys_says_so(
+    tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("empty")
+    assert main(["keys", "timeline", "--application", "shop", "--repository", str(folder)]) == 0
+    assert capsys.readouterr().out == f"{folder}: no keys\n"
