@@ -5,7 +5,7 @@
                  the subject as "_dpm_subject"; where it was another framework's before, when that one
                  would have ended as "_dpm_ends" (milliseconds since 1970 UTC)
 
-Changes are found by comparing what would be written with what was read, so edits inside nested values count.
+Edits inside nested values count: once one was handed out, what would be written is compared with what was read.
 
 Before: `dpmiddleware.web.session_cookie`. After: the application.
 """
@@ -23,7 +23,18 @@ from typing import Any, Final, NamedTuple, Protocol, cast
 from dpmiddleware import telemetry
 from dpmiddleware.errors import ConfigurationError, KeyManagementError, MalformedPayloadError
 
-__all__ = ["CSRF_KEYS", "JSON", "JsonFormat", "LoadedSession", "Session", "StoredSession", "ValueFormat"]
+__all__ = [
+    "CSRF_KEYS",
+    "JSON",
+    "JsonFormat",
+    "LoadedSession",
+    "Session",
+    "StoredSession",
+    "ValueFormat",
+    "end_in",
+    "milliseconds",
+    "moment",
+]
 
 CSRF_KEYS: Final = ("csrf_token", "_csrf_token", "_csrftoken", "csrftoken", "_csrf")
 """Where frameworks keep their CSRF token in a session: what an anonymous visitor had is not the signed-in user's."""
@@ -35,7 +46,10 @@ _ENDS: Final = "_dpm_ends"
 _RESERVED: Final = frozenset((_ID, _SUBJECT, _ENDS))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_LAST: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
 _TIMES: Final = struct.Struct(">QQ")
+_HEAD: Final = 1 + _TIMES.size
 
 
 class ValueFormat(Protocol):
@@ -60,7 +74,7 @@ class JsonFormat:
 
     name = "json"
     _encode = staticmethod(json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode)
-    _decode = staticmethod(json.JSONDecoder().decode)
+    _decode = staticmethod(json.JSONDecoder().raw_decode)
 
     def dumps(self, mapping: Mapping[str, Any]) -> bytes:
         """Compact JSON, UTF-8."""
@@ -68,8 +82,9 @@ class JsonFormat:
 
     def loads(self, data: bytes) -> dict[str, Any]:
         """The JSON object that `dumps` wrote."""
-        mapping = self._decode(data.decode("utf-8", "surrogatepass"))
-        if not isinstance(mapping, dict):
+        text = data.decode("utf-8", "surrogatepass")
+        mapping, end = self._decode(text)
+        if end != len(text) or not isinstance(mapping, dict):
             raise ValueError("not a JSON object")  # noqa: TRY004 (bad data, not a bad call)
         return cast("dict[str, Any]", mapping)
 
@@ -77,47 +92,75 @@ class JsonFormat:
 JSON: Final = JsonFormat()
 
 
-class StoredSession(NamedTuple):
-    """A session as it lies in a cookie. created, renewed: aware; data: its mapping in the value format, id included."""
+def milliseconds(when: datetime) -> int:
+    """An aware ``datetime`` in milliseconds since 1970 UTC."""
+    return (when - _EPOCH) // _MILLISECOND
 
-    created: datetime
-    renewed: datetime
+
+def moment(when: int) -> datetime:
+    """Milliseconds since 1970 UTC as an aware ``datetime``."""
+    return _EPOCH + when * _MILLISECOND
+
+
+class StoredSession(NamedTuple):
+    """A session as it lies in a cookie.
+
+    created_ms, renewed_ms: milliseconds since 1970 UTC; data: its mapping in the value format, id included.
+    """
+
+    created_ms: int
+    renewed_ms: int
     data: bytes
+
+    @classmethod
+    def at(cls, created: datetime, renewed: datetime, data: bytes) -> StoredSession:
+        """The same from aware dates."""
+        return cls(milliseconds(created), milliseconds(renewed), data)
+
+    @property
+    def created(self) -> datetime:
+        """When it began; aware."""
+        return moment(self.created_ms)
+
+    @property
+    def renewed(self) -> datetime:
+        """When it was last written; aware."""
+        return moment(self.renewed_ms)
 
     def pack(self) -> bytes:
         """The plaintext (see the module)."""
-        times = _TIMES.pack((self.created - _EPOCH) // _MILLISECOND, (self.renewed - _EPOCH) // _MILLISECOND)
-        return _VERSION + times + self.data
+        return _VERSION + _TIMES.pack(self.created_ms, self.renewed_ms) + self.data
 
     @classmethod
     def unpack(cls, plain: bytes) -> StoredSession:
         """Read a plaintext; `MalformedPayloadError` where it is not of this version."""
-        if plain[:1] != _VERSION or len(plain) < _TIMES.size + 1:
+        if plain[:1] != _VERSION or len(plain) < _HEAD:
             raise MalformedPayloadError("not a session of this version")
         created, renewed = _TIMES.unpack_from(plain, 1)
-        try:
-            return cls(_EPOCH + created * _MILLISECOND, _EPOCH + renewed * _MILLISECOND, plain[_TIMES.size + 1 :])
-        except OverflowError:
-            raise MalformedPayloadError("a session from outside of time") from None
+        if created > _LAST or renewed > _LAST:
+            raise MalformedPayloadError("a session from outside of time")
+        return cls(created, renewed, plain[_HEAD:])
 
 
 class LoadedSession(NamedTuple):
-    """A stored session and its mapping. ends: when it does, whatever the cookie's own limits; aware."""
+    """A stored session and its mapping.
+
+    ends: when it does, whatever the cookie's own limits; milliseconds since 1970 UTC. renew: write it again, though
+    nothing may have changed, so that it goes on living.
+    """
 
     stored: StoredSession
     mapping: dict[str, Any]
-    ends: datetime | None = None
+    ends: int | None = None
+    renew: bool = False
 
-    @classmethod
-    def of(cls, stored: StoredSession, mapping: dict[str, Any]) -> LoadedSession:
-        """The same with its end, as the mapping says; `MalformedPayloadError` where it says nonsense."""
-        milliseconds = mapping.pop(_ENDS, None)
-        if milliseconds is None:
-            return cls(stored, mapping)
-        try:
-            return cls(stored, mapping, _EPOCH + milliseconds * _MILLISECOND)
-        except (TypeError, OverflowError):
-            raise MalformedPayloadError("a session that ends outside of time") from None
+
+def end_in(mapping: dict[str, Any]) -> int | None:
+    """Take out of a mapping when the session ends; `MalformedPayloadError` where it says nonsense."""
+    ends = mapping.pop(_ENDS, None)
+    if ends is not None and not (isinstance(ends, int) and 0 <= ends <= _LAST):
+        raise MalformedPayloadError("a session that ends outside of time")
+    return ends
 
 
 _FIXED: Final = frozenset((str, int, float, bool, bytes, type(None)))
@@ -137,12 +180,14 @@ class Session(dict[str, Any]):
 
     accessed: bool = False
     failure: KeyManagementError | None = None
+    renewal_due: bool = False
     _stored: StoredSession | None = None
-    _created: datetime | None = None
+    _created: int | None = None
     _id: str | None = None
     _subject: str | None = None
-    _ends: datetime | None = None
+    _ends: int | None = None
     _owner: Callable[[], str | None] | None = None
+    _lent: bool = False  # perhaps somebody holds a value that can be edited in place
     _edited: bool = False
     _forced: bool = False
     _closed: bool = False
@@ -150,7 +195,7 @@ class Session(dict[str, Any]):
     def __init__(
         self, source: Callable[[], LoadedSession | None] = lambda: None, value_format: ValueFormat = JSON
     ) -> None:
-        super().__init__(_UNREAD)
+        dict.__init__(self, _UNREAD)
         self._source: Callable[[], LoadedSession | None] | None = source
         self._format = value_format
 
@@ -178,7 +223,7 @@ class Session(dict[str, Any]):
     def created(self) -> datetime | None:
         """When it began (aware): first written, or renewed by a sign-in; ``None``: with this request."""
         self.mark_accessed()
-        return self._created
+        return None if self._created is None else moment(self._created)
 
     @property
     def modified(self) -> bool:
@@ -204,7 +249,7 @@ class Session(dict[str, Any]):
 
         subject: who signs in. A session that belongs to somebody else is emptied; an anonymous one keeps the rest.
         """
-        self._touch(changes=True)
+        self._change()
         if subject is not None:
             if self._subject not in {None, subject}:
                 dict.clear(self)
@@ -219,13 +264,14 @@ class Session(dict[str, Any]):
 
     def empty(self) -> None:
         """Forget everything, the subject too: call it when somebody signs out. The client's cookie ends."""
-        self._touch(changes=True)
+        self._change()
         dict.clear(self)
         self._id = self._subject = self._created = self._ends = None
 
     def mark_accessed(self) -> None:
         """Read the session, if that has not happened yet; Starlette calls this at ``request.session``."""
-        self._touch(changes=False)
+        if self._source is not None:
+            self._fill(self._source)
 
     def mark_modified(self) -> None:
         """The same as ``session.modified = True``."""
@@ -237,8 +283,10 @@ class Session(dict[str, Any]):
         stored = self._stored
         if stored is None:
             return self.dumps() if self._forced or dict.__len__(self) else None
-        if stored.data and not (self._forced or self._edited) and all(type(v) in _FIXED for v in dict.values(self)):
-            return None  # nobody called a method that changes it, and no value in it can be edited in place
+        if not (self._edited or self._forced):
+            nested = self._lent and not _FIXED.issuperset(map(type, dict.values(self)))
+            if not nested:
+                return None
         data = self.dumps()
         return data if self._forced or data != stored.data else None
 
@@ -256,19 +304,17 @@ class Session(dict[str, Any]):
         if self._subject is not None:
             kept[_SUBJECT] = self._subject
         if self._ends is not None:
-            kept[_ENDS] = (self._ends - _EPOCH) // _MILLISECOND
+            kept[_ENDS] = self._ends
         return kept
 
     def close(self) -> None:
         """The response starts: from now on a change raises."""
         self._closed = True
 
-    def _touch(self, *, changes: bool) -> None:
+    def _change(self) -> None:
+        """Before every change."""
         if self._source is not None:
-            self.accessed = True
             self._fill(self._source)
-        if not changes:
-            return
         self._edited = True
         if self._closed:
             raise ConfigurationError(
@@ -277,6 +323,7 @@ class Session(dict[str, Any]):
             )
 
     def _fill(self, source: Callable[[], LoadedSession | None]) -> None:
+        self.accessed = True
         if self.failure is not None:
             raise self.failure
         try:
@@ -288,9 +335,11 @@ class Session(dict[str, Any]):
         self._source = None
         dict.clear(self)
         if loaded is not None:
-            dict.update(self, loaded.mapping)
-            self._id, self._subject = dict.pop(self, _ID, None), dict.pop(self, _SUBJECT, None)
-            self._stored, self._created, self._ends = loaded.stored, loaded.stored.created, loaded.ends
+            stored, mapping, self._ends, self.renewal_due = loaded
+            self._id, self._subject = mapping.pop(_ID, None), mapping.pop(_SUBJECT, None)
+            dict.update(self, mapping)
+            self._stored, self._created = stored, stored.created_ms
+            self._edited = not stored.data  # it was another framework's: ours from the first look on
         if self._owner is not None:
             self._claim(owner)
 
@@ -300,28 +349,65 @@ class Session(dict[str, Any]):
             telemetry.emit("session_discarded", "info", reason="another_subject")
             dict.clear(self)
             self._stored = self._id = self._subject = self._created = self._ends = None
+            self.renewal_due = False
         if owner is not None and self._subject is None:
             self._subject = owner
             if self._stored is not None:
                 self._begin_anew()
 
 
-def _filling(name: str, *, changes: bool) -> Callable[..., Any]:
-    """The method of `dict` called ``name``, on a session that has been read."""
+    # --- every method of dict ---------------------------------------------------------------------------------
+
+    def __getitem__(self, key: str, /) -> Any:
+        if self._source is not None:
+            self._fill(self._source)
+        value = dict.__getitem__(self, key)
+        if type(value) not in _FIXED:
+            self._lent = True
+        return value
+
+    def get(self, key: str, default: Any = None, /) -> Any:
+        """See `dict`."""
+        if self._source is not None:
+            self._fill(self._source)
+        value = dict.get(self, key, default)
+        if type(value) not in _FIXED:
+            self._lent = True
+        return value
+
+
+def _looking(name: str, *, lends: bool) -> Callable[..., Any]:
+    """The method of `dict` called ``name``, on a session that has been read. ``lends``: it hands all values out."""
+    method = getattr(dict, name)
+
+    @wraps(method)
+    def call(self: Session, *args: Any) -> Any:
+        self.mark_accessed()
+        if lends:
+            self._lent = True
+        return method(self, *args)
+
+    return call
+
+
+def _changing(name: str) -> Callable[..., Any]:
+    """The method of `dict` called ``name``, which may change the session."""
     method = getattr(dict, name)
 
     @wraps(method)
     def call(self: Session, *args: Any, **kwargs: Any) -> Any:
-        self._touch(changes=changes)
+        self._change()
         return method(self, *args, **kwargs)
 
     return call
 
 
 for _name in (
-    *("__contains__", "__eq__", "__ge__", "__getitem__", "__gt__", "__iter__", "__le__", "__len__", "__lt__", "__ne__"),
-    *("__or__", "__repr__", "__reversed__", "__ror__", "copy", "get", "items", "keys", "values"),
+    *("__contains__", "__eq__", "__ge__", "__gt__", "__iter__", "__le__", "__len__", "__lt__", "__ne__", "__repr__"),
+    *("__reversed__", "keys"),
 ):
-    setattr(Session, _name, _filling(_name, changes=False))
+    setattr(Session, _name, _looking(_name, lends=False))
+for _name in ("__or__", "__ror__", "copy", "items", "values"):
+    setattr(Session, _name, _looking(_name, lends=True))
 for _name in ("__delitem__", "__ior__", "__setitem__", "clear", "pop", "popitem", "setdefault", "update"):
-    setattr(Session, _name, _filling(_name, changes=True))
+    setattr(Session, _name, _changing(_name))

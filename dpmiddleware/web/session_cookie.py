@@ -29,12 +29,22 @@ from dpmiddleware.web.caching import Headers, with_cookies
 from dpmiddleware.web.cookies import Attributes, CookieSettings, find
 from dpmiddleware.web.migration import SignedSessions
 from dpmiddleware.web.protected_cookie import Opened, ProtectedCookie
-from dpmiddleware.web.session import JSON, LoadedSession, Session, StoredSession, ValueFormat
+from dpmiddleware.web.session import (
+    JSON,
+    LoadedSession,
+    Session,
+    StoredSession,
+    ValueFormat,
+    end_in,
+    milliseconds,
+    moment,
+)
 
 __all__ = ["SessionCookie", "SessionExchange"]
 
 _LONGEST_COOKIE: Final = 4096
-_NO_TIME: Final = timedelta(0)
+_FOR_EVER: Final = 2**63
+"""Milliseconds; more than a plaintext can name."""
 
 
 @dataclass(slots=True)
@@ -90,15 +100,13 @@ class SessionCookie:
         migration: SignedSessions | None = None,
         clock: Clock | None = None,
     ) -> None:
-        for name, limit in (("idle", idle), ("absolute", absolute)):
-            if limit is not None and limit <= timedelta(0):
-                raise ConfigurationError(f"a session with an {name} time of nothing")
         protector = data_protection.create_protector(*purposes.session(value_format.name, settings.name))
         self._cookie = ProtectedCookie(settings, protector, ring=data_protection.ring)
         self._migration = migration
         self._attributes = {https: settings.attributes(https=https) for https in (False, True)}
         self._clock = clock or data_protection.clock
-        self._idle, self._absolute, self._format = idle, absolute, value_format
+        self._idle, self._absolute = _limit("idle", idle), _limit("absolute", absolute)
+        self._format = value_format
 
     def key_ids(self, header: bytes) -> list[bytes]:
         """The key ids that a request's session names in clear."""
@@ -130,33 +138,35 @@ class SessionCookie:
 
     def lines(self, exchange: SessionExchange) -> list[str]:
         """The Set-Cookie lines that a touched session needs; none where it was only read."""
-        session, now = exchange.session, self._clock.now()
+        session = exchange.session
+        data = session.changed()
+        if data is None and session and not session.renewal_due:
+            return []
         attributes = self._attributes[exchange.https]
         if exchange.expires is not None:
             attributes = self._cookie.settings.attributes(https=exchange.https, expires=exchange.expires)
         if not session:
             had_one = session.stored is not None or any(opened.expire for opened in exchange.found)
             return self._cookie.delete(exchange.header, attributes) if had_one else []
-        data = session.changed()
-        if data is None and not self._is_half_idle(session.stored, now):
-            return []
+        now = self._clock.now()
         if self._migration is not None and self._migration.writes_old and now < self._migration.until:
             return self._old_lines(session, self._migration, attributes)
-        plain = StoredSession(session.created or now, now, data or session.dumps()).pack()
+        plain = StoredSession.at(session.created or now, now, data or session.dumps()).pack()
         return self._cookie.seal(plain, exchange.header, attributes)
 
     def _read(self, plain: bytes) -> LoadedSession:
         """A plaintext as a session that is still alive; else `MalformedPayloadError`, `ExpiredPayloadError`."""
         stored = StoredSession.unpack(plain)
         try:
-            loaded = LoadedSession.of(stored, self._format.loads(stored.data))
+            mapping = self._format.loads(stored.data)
         except ValueError:
             raise MalformedPayloadError(f"a session that is no {self._format.name}") from None
-        now = self._clock.now()
-        _check(stored.renewed, self._idle, now)
-        _check(stored.created, self._absolute, now)
-        _check(loaded.ends, _NO_TIME, now)
-        return loaded
+        _, renewed, _ = stored
+        ends, now = end_in(mapping), milliseconds(self._clock.now())
+        last = min(renewed + self._idle, stored.created_ms + self._absolute, _FOR_EVER if ends is None else ends)
+        if now > last:
+            raise ExpiredPayloadError("the session has expired", expired_at=moment(last).isoformat())
+        return LoadedSession(stored, mapping, ends, 2 * (now - renewed) > self._idle)
 
     def _old(self, header: bytes, migration: SignedSessions) -> LoadedSession | None:
         """The session that another framework's cookie holds, if no cookie of ours is beside it.
@@ -169,8 +179,8 @@ class SessionCookie:
         for value in values:
             old = migration.loads(value.strip('"'), self._clock.now())
             if old is not None:
-                stored = StoredSession(old.issued, old.issued, b"")
-                return LoadedSession.of(stored, old.data)._replace(ends=old.ends)
+                end_in(old.data)  # the old format says when it ends
+                return LoadedSession(StoredSession.at(old.issued, old.issued, b""), old.data, milliseconds(old.ends))
         return None
 
     def _old_lines(self, session: Session, migration: SignedSessions, attributes: Attributes) -> list[str]:
@@ -184,11 +194,11 @@ class SessionCookie:
             )
         return ["; ".join((f"{name}={value}", *attributes))]
 
-    def _is_half_idle(self, stored: StoredSession | None, now: datetime) -> bool:
-        return stored is not None and self._idle is not None and now - stored.renewed > self._idle / 2
 
-
-def _check(start: datetime | None, limit: timedelta | None, now: datetime) -> None:
-    """`ExpiredPayloadError` where more time than ``limit`` is gone since ``start``."""
-    if start is not None and limit is not None and now - start > limit:
-        raise ExpiredPayloadError("the session has expired", expired_at=(start + limit).isoformat())
+def _limit(name: str, limit: timedelta | None) -> int:
+    """In milliseconds. `ConfigurationError` where it is none."""
+    if limit is None:
+        return _FOR_EVER
+    if limit <= timedelta(0):
+        raise ConfigurationError(f"a session with an {name} time of nothing")
+    return limit // timedelta(milliseconds=1)

@@ -19,7 +19,7 @@ def stored(mapping: dict[str, Any], **reserved: str) -> Session:
     """A session as a request brings it along."""
     whole = {"_dpm_id": "id-1", **reserved, **mapping}
     return Session(
-        lambda: LoadedSession(StoredSession(MOMENT, MOMENT, JSON.dumps(whole)), JSON.loads(JSON.dumps(whole)))
+        lambda: LoadedSession(StoredSession.at(MOMENT, MOMENT, JSON.dumps(whole)), JSON.loads(JSON.dumps(whole)))
     )
 
 
@@ -261,7 +261,7 @@ def test_a_value_that_json_cannot_hold_is_an_error() -> None:
 
 def test_the_plaintext_has_a_version_two_times_and_the_mapping() -> None:
     one_ms = datetime(1970, 1, 1, 0, 0, 0, 1000, tzinfo=timezone.utc)
-    packed = StoredSession(one_ms, datetime(1970, 1, 1, 0, 0, 1, tzinfo=timezone.utc), b'{"a":1}').pack()
+    packed = StoredSession.at(one_ms, datetime(1970, 1, 1, 0, 0, 1, tzinfo=timezone.utc), b'{"a":1}').pack()
     assert packed.hex() == "01" + "0000000000000001" + "00000000000003e8" + b'{"a":1}'.hex()
     assert StoredSession.unpack(packed).pack() == packed
 
