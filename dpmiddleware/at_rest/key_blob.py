@@ -89,6 +89,8 @@ class KeyBlobKeyWrapper:
     ) -> None:
         self._path = Path(path)
         self._exchange = exchange
+        self.private_files = (Path(exchange),) if isinstance(exchange, str | Path) else ()
+        """Files that others should not be able to read; the blob is made for an insecure disk."""
         self._trust = tuple(trust)
         if not self._trust and not allow_unsigned:
             raise ConfigurationError(

@@ -29,6 +29,7 @@ import re
 import ssl
 import xml.etree.ElementTree as ET
 from base64 import b64decode, b64encode
+from pathlib import Path
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
@@ -78,6 +79,8 @@ class OpenBaoKeyWrapper:
             raise ConfigurationError("openbao: mount or key is no name", hint="openbao://host/transit/key")
         self._mount, self._key = mount, key
         self._token = token
+        self.private_files = () if token is None or token.startswith("env:") else (Path(token),)
+        """Files that others should not be able to read."""
         self._ca = ca
         self._timeout = timeout
         self._context: ssl.SSLContext | None = None

@@ -29,6 +29,7 @@ import os
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 from cryptography.hazmat.primitives import hashes
@@ -79,6 +80,8 @@ class SecretKeyWrapper:
         self._load: Callable[[], list[bytes]] = lambda: [
             read_reference(reference, "secret") for reference in references
         ]
+        self.private_files = tuple(Path(name) for name in references if not name.startswith("env:"))
+        """Files that others should not be able to read."""
         self._shown = ", ".join(printable(reference) for reference in references)
         self._sources: tuple[_Source, ...] = ()
         self._stretched: dict[tuple[int, str], Secret] = {}

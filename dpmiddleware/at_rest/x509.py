@@ -116,7 +116,8 @@ class X509KeyWrapper:
         ]
         self._method = _OAEP if oaep else _PKCS1
         self._keys: tuple[CertificateKey, ...] = ()
-        self._source = ", ".join(printable(path) for path in paths)
+        self.private_files = tuple(map(Path, paths))
+        """Files that others should not be able to read."""
 
     @classmethod
     def of(cls, keys: Iterable[CertificateKey], *, oaep: bool = False) -> X509KeyWrapper:
@@ -192,7 +193,7 @@ class X509KeyWrapper:
         return self._keys
 
     def __repr__(self) -> str:
-        return f"<X509KeyWrapper {self._source}>"
+        return f"<X509KeyWrapper {', '.join(map(printable, self.private_files))}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a key wrapper is not for pickling or copying")

@@ -121,6 +121,8 @@ class _PrivateKeySigner:
     """What signers with a private key in memory share: they are not pickled, and show no more than their id."""
 
     public_key: PublicKey
+    path: Path | None = None
+    """The file that the private key was read from; others should not be able to read it."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {key_id_of(self.public_key)[:16]}…>"
@@ -185,9 +187,13 @@ def load_signer(path: str | Path, password: bytes | None = None) -> Ed25519Signe
         problem = f"signer: {printable(path)} holds no private key that can be read"
         raise ConfigurationError(problem, hint="PEM; with ?password=env:NAME or a file where encrypted") from None
     checked_key(key.public_key())
+    signer: Ed25519Signer | RsaPssSigner | EcdsaSigner
     if isinstance(key, rsa.RSAPrivateKey):
-        return RsaPssSigner(key)
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        return EcdsaSigner(key)
-    assert isinstance(key, ed25519.Ed25519PrivateKey)  # noqa: S101 (checked_key lets no fourth kind pass)
-    return Ed25519Signer(key)
+        signer = RsaPssSigner(key)
+    elif isinstance(key, ec.EllipticCurvePrivateKey):
+        signer = EcdsaSigner(key)
+    else:
+        assert isinstance(key, ed25519.Ed25519PrivateKey)  # noqa: S101 (checked_key lets no fourth kind pass)
+        signer = Ed25519Signer(key)
+    signer.path = Path(path)
+    return signer
