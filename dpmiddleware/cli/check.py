@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
 from dpmiddleware.cli.comparison import compare
+from dpmiddleware.cli.keys_list import not_used
 from dpmiddleware.cli.output import Console, moment
 from dpmiddleware.cli.ring import open_ring
 from dpmiddleware.cli.verbs import Verbs
@@ -116,9 +117,9 @@ def _place(dp: DataProtection) -> Iterator[Finding]:
 
 def _documents(seen: _Seen) -> Iterator[Finding]:
     """What the store holds and nobody uses."""
-    for aside in seen.reading.set_aside:
+    for aside in not_used(seen.reading):
         code = "document_refused" if aside.refused else "document_set_aside"
-        hint = "sign it if it is yours" if aside.refused else "repair it, or take it out of the store"
+        hint = "if it is yours: `dpm keys sign`" if aside.refused else "repair it, or take it out of the store"
         yield Finding(code, "problem", f"{aside.name}: {aside.problem}", hint)
     if seen.reading.lost_revocation:
         text = f"{seen.reading.lost_revocation}, and it may be a revocation: this ring is not loaded"

@@ -11,11 +11,12 @@ from dpmiddleware.cli.ring import open_ring
 from dpmiddleware.cli.verbs import Verbs
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.instants import Instant
+from dpmiddleware.keys.document import may_be_revocation
 from dpmiddleware.keys.key import Key
-from dpmiddleware.keys.reader import Reading
+from dpmiddleware.keys.reader import Reading, SetAside
 from dpmiddleware.keys.rotation import resolve
 
-__all__ = ["add_to", "counted", "describe", "find_key", "key_json", "read_ring"]
+__all__ = ["add_to", "counted", "describe", "find_key", "key_json", "not_used", "read_ring"]
 
 
 def add_to(verbs: Verbs) -> None:
@@ -84,7 +85,7 @@ def _list(arguments: argparse.Namespace, console: Console) -> int:
         "location": dp.repository.location,
         "ring": dp.ring,
         "keys": [key_json(key, now, default) for key in keys],
-        "set_aside": [{"document": a.name, "problem": a.problem, "refused": a.refused} for a in reading.set_aside],
+        "set_aside": [{"document": a.name, "problem": a.problem, "refused": a.refused} for a in not_used(reading)],
     }
     console.result(data, lines)
     return 0
@@ -97,9 +98,14 @@ def counted(number: int, thing: str) -> str:
 
 def _problems(keys: Sequence[Key], reading: Reading) -> list[str]:
     unusable = [(key.id, key.problem) for key in keys if key.problem]
-    aside = [(one.name, f"{'refused' if one.refused else 'set aside'}: {one.problem}") for one in reading.set_aside]
+    aside = [(one.name, f"{'refused' if one.refused else 'set aside'}: {one.problem}") for one in not_used(reading)]
     rows = table(("NOT USED", "WHY"), [*unusable, *aside])
     return ["", *rows] if unusable or aside else []
+
+
+def not_used(reading: Reading) -> list[SetAside]:
+    """What is set aside; first revocations that nobody vouches for: as long as they are refused, nothing is revoked."""
+    return sorted(reading.set_aside, key=lambda one: not (one.refused and may_be_revocation(one.stored)))
 
 
 def find_key(reading: Reading, text: str) -> Key | None:

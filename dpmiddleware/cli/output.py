@@ -49,6 +49,10 @@ class Console:
         """Lines with text from elsewhere in them, made fit for a terminal; passwords of URLs left out."""
         return [printable(without_secrets(line), 2000) for line in lines]
 
+    def message(self, line: str) -> None:
+        """A line that belongs to a question, not to the answer."""
+        print(line, file=self._messages)
+
     def note(self, text: str) -> None:
         """Something that the reader should know and that is not the answer."""
         print(f"dpm: note: {printable(without_secrets(text), 2000)}", file=self._messages)
