@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import sys
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 
@@ -23,12 +24,17 @@ def process(number: int, dp: DataProtection, barrier: Barrier, pipe: Connection)
     """One of the farm. The ring is first asked for when all are there."""
     protector = dp.create_protector("farm")
     barrier.wait(SECONDS)
+    pipe.send(_told(lambda: protector.protect(f"{number}")))
+    tokens = pipe.recv()
+    pipe.send(_told(lambda: [protector.unprotect(token) for token in tokens]))
+
+
+def _told(action: Callable[[], object]) -> object:
+    """What came of it; whatever went wrong, the test has to see it."""
     try:
-        pipe.send(protector.protect(f"{number}"))
-        tokens = pipe.recv()
-        pipe.send([protector.unprotect(token) for token in tokens])
-    except Exception as error:  # noqa: BLE001 (whatever it was, the test has to see it)
-        pipe.send(f"{type(error).__name__}: {error}")
+        return action()
+    except Exception as error:  # noqa: BLE001 (see above)
+        return f"{type(error).__name__}: {error}"
 
 
 def one_round(url: str, processes: int) -> dict[str, object]:

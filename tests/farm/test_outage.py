@@ -17,6 +17,7 @@ import redis
 
 from dpmiddleware.cli import main
 from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.errors import UnknownKeyError
 from dpmiddleware.keys.rotation import RotationPolicy
 from tests.fakes import StoppedClock, data_protection, events, until
 from tests.servers import Server
@@ -102,3 +103,100 @@ def test_a_store_killed_under_load_fails_no_request_and_makes_no_key(own_redis: 
 def test_a_store_killed_for_a_minute_under_load(own_redis: Server) -> None:
     took = killed_under_load(own_redis, 60)
     print(f"everywhere after {', '.join(f'{seconds:.2f} s' for seconds in took)}; one poll is 0.5 s")
+
+
+# --- a Redis that forgets ---------------------------------------------------------------------------------------------
+
+
+def members(server: Server, clock: StoppedClock, count: int = 3) -> list[DataProtection]:
+    """Processes that have their ring."""
+    made = [data_protection(DataProtection("shop", repository=url_of(server)).repository, clock) for _ in range(count)]
+    for each in made:
+        each.current()
+    return made
+
+
+def open_each_others(farm: list[DataProtection]) -> None:
+    tokens = [each.create_protector("p").protect("text") for each in farm]
+    assert [each.create_protector("p").unprotect(token) for each in farm for token in tokens] == ["text"] * (
+        len(farm) * len(tokens)
+    )
+
+
+def test_story_13_a_redis_flushed_while_in_use(
+    own_redis: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Story 13: rings are kept, the alarm is at error level, nobody makes a key into the hole, a backup goes back."""
+    clock, url = StoppedClock(), url_of(own_redis)
+    farm = members(own_redis, clock)
+    backup = str(tmp_path / "backup")
+    copied = ["keys", "copy", "--application", "shop"]
+    assert main([*copied, "--repository", url, "--to", backup]) == 0
+    client: Any = redis.Redis.from_url(own_redis.address)
+    client.flushall()
+    caplog.set_level(logging.INFO, "dpmiddleware")
+
+    for days in (0, 1, 87):  # the same day, the next, and when a successor is due
+        clock.advance(days=days, seconds=11)
+        open_each_others(farm)
+        assert client.dbsize() == 0
+    shrank = events(caplog, "ring_shrank")
+    assert len(shrank) == len(farm)
+    assert {record["levelname"] for record in shrank} == {"ERROR"}
+    assert events(caplog, "key_created") == []
+    assert {each.health().keys for each in farm} == {1}
+
+    assert main([*copied, "--repository", backup, "--to", url]) == 0
+    clock.advance(seconds=61)
+    open_each_others(farm)
+    open_each_others([*farm, *members(own_redis, clock)])
+    manager = farm[0].manager
+    made = [key.id for key in manager.read().keys]
+    assert len(made) == 2  # the one put back, and the successor that was due all the time: one, though all found it due
+    assert manager.read().lost == ()
+
+
+def test_story_13_the_documented_danger_a_process_that_starts_on_the_emptied_store_makes_a_new_ring(
+    own_redis: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Story 13: an empty store says nothing of what it held: a new process cannot know. Those that run read both."""
+    clock = StoppedClock()
+    (running,) = members(own_redis, clock, 1)
+    before = running.create_protector("p").protect("before")
+    client: Any = redis.Redis.from_url(own_redis.address)
+    client.flushall()
+    clock.advance(seconds=1)
+    (newcomer,) = members(own_redis, clock, 1)
+    after = newcomer.create_protector("p").protect("after")
+    with pytest.raises(UnknownKeyError):
+        newcomer.create_protector("p").unprotect(before)
+    clock.advance(seconds=11)
+    assert running.create_protector("p").unprotect(before) == "before"
+    assert running.create_protector("p").unprotect(after) == "after"
+    assert newcomer.create_protector("p").unprotect(running.create_protector("p").protect("now")) == "now"
+    assert len(events(caplog, "ring_shrank")) == 1
+
+
+# --- a Redis that says nothing ----------------------------------------------------------------------------------------
+
+
+def test_a_store_that_answers_nothing_is_stale_after_three_polls(own_redis: Server) -> None:
+    """It takes connections and is mute: each poll is given up, the ring serves, the third missed poll is *stale*."""
+    clock = StoppedClock()
+    store = DataProtection("shop", repository=url_of(own_redis, socket_timeout="0.2")).repository
+    dp = data_protection(store, clock, policy=RotationPolicy())
+    protector = dp.create_protector("p")
+    token = protector.protect("text")
+    own_redis.pause()
+    try:
+        seen = []
+        for _ in range(3):
+            clock.advance(seconds=10)
+            assert protector.unprotect(token) == "text"
+            seen.append(dp.health().status)
+    finally:
+        own_redis.resume()
+    assert seen == ["ok", "ok", "stale"]
+    clock.advance(seconds=10)
+    protector.unprotect(token)
+    assert dp.health().status == "ok"

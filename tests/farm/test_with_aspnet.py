@@ -1,4 +1,4 @@
-"""One ring, two programs that both write to it: we and a running ASP.NET Core, through Redis, PostgreSQL and a folder."""
+"""One ring, two programs that both write to it: we and a live ASP.NET Core, through Redis, PostgreSQL and a folder."""
 
 from __future__ import annotations
 
