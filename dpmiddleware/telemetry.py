@@ -25,6 +25,7 @@ session_discarded                INFO     reason
 key_pruned                       INFO     key_id, location
 key_rewrapped                    INFO     key_id, location
 signatures_ignored               WARNING  location
+ring_signed                      WARNING  documents (how many), location
 key_blob_unsigned                WARNING  path
 key_blob_signed_by_exchange_key  WARNING  path
 unavailable                      ERROR    error, code (a request was answered 503: there is no key ring)
