@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpmiddleware.errors import MalformedDocumentError
@@ -101,21 +100,17 @@ def test_everything_else_is_one_error_that_says_what_is_wrong(data: bytes, probl
         pytest.param(b"\0" * (100 * 1024 * 1024), id="100 MB of zeros"),
     ],
 )
-def test_a_giant_is_refused_without_being_looked_at(data: bytes) -> None:
-    """In less processor time than parsing a hundredth of it would take: nothing but its length is read."""
-    began = time.process_time()
+def test_a_giant_is_refused_without_being_looked_at(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large, it costs the time of asking for its length."""
+    monkeypatch.setattr("dpmiddleware.keys.xml.ET.XMLParser", lambda **_: pytest.fail("a parser was started"))
     with pytest.raises(MalformedDocumentError, match="64 KB"):
         parse(data)
-    taken = time.process_time() - began
-    began = time.process_time()
-    for _ in range(3):
-        ET.fromstring(b"<a>" + b"<b/>" * (len(data) // 400 + 10_000) + b"</a>")
-    assert taken < time.process_time() - began + 0.05
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 NAME = st.text("abcdefgh", min_size=1, max_size=6)
+FEW = settings(max_examples=40)  # a document has dozens of places where something may be wrong
 XML = "http://www.w3.org/XML/1998/namespace"
 NAMESPACE = st.sampled_from(["", "urn:one", "urn:two"])
 SPACE_OF_ATTRIBUTE = st.sampled_from(["", "urn:one", "urn:two", XML])
@@ -140,11 +135,13 @@ def trees(draw: st.DrawFn, depth: int = 3) -> ET.Element:
     return element
 
 
+@FEW
 @given(trees())
 def test_what_was_written_is_read_as_the_same(tree: ET.Element) -> None:
     assert canonical(parse(dump(tree))) == canonical(tree)
 
 
+@FEW
 @given(trees())
 def test_writing_is_a_function_of_the_tree(tree: ET.Element) -> None:
     once = dump(tree)
@@ -241,6 +238,7 @@ def test_what_says_something_else_has_another_canonical_form(change: Callable[[s
     assert canonical(parse(change(DOCUMENT).encode())) != canonical(parse(DOCUMENT.encode()))
 
 
+@FEW
 @given(trees(), st.data())
 def test_every_change_of_a_text_or_attribute_shows(tree: ET.Element, data: st.DataObject) -> None:
     before = canonical(tree)
@@ -253,6 +251,7 @@ def test_every_change_of_a_text_or_attribute_shows(tree: ET.Element, data: st.Da
     assert canonical(tree) != before
 
 
+@FEW
 @given(trees())
 def test_the_order_of_attributes_does_not_show(tree: ET.Element) -> None:
     before = canonical(tree)
