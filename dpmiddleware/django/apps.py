@@ -1,0 +1,134 @@
+"""Django: the application's settings, and what ``manage.py check --deploy`` finds.
+
+    DATA_PROTECTION = {"application": "shop", "repository": "postgresql+psycopg:///shop", "key_wrapper": "awskms:///…"}
+    DATA_PROTECTION_COOKIE_AUTHENTICATION = {"login_path": "/login", …}    # options of cookie authentication
+    DATA_PROTECTION_SESSION_MIGRATION = DjangoSessions(SECRET_KEY, until=…)
+
+``DATA_PROTECTION`` holds the names of `DataProtection.from_config`, or is a `DataProtection` itself.
+
+Before: the settings module. After: `dpmiddleware.data_protection`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core import checks
+from django.core.signals import setting_changed
+
+from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.errors import ConfigurationError
+
+__all__ = ["DataProtectionConfig", "get_data_protection", "report_findings"]
+
+_ENGINE: Final = "dpmiddleware.django.sessions"
+_MIDDLEWARE: Final = "dpmiddleware.django.sessions.SessionMiddleware"
+_SIGNER: Final = "dpmiddleware.django.signing.ProtectedSigner"
+
+_lock = threading.Lock()
+_made: dict[int, tuple[object, DataProtection]] = {}
+
+
+class DataProtectionConfig(AppConfig):
+    """The application ``dpmiddleware.django``."""
+
+    name = "dpmiddleware.django"
+    label = "dpmiddleware"
+    verbose_name = "Data protection"
+
+    def ready(self) -> None:
+        """Register the checks."""
+        checks.register(check_settings)
+        checks.register(report_findings, checks.Tags.security, deploy=True)
+
+
+def get_data_protection() -> DataProtection:
+    """The ring that ``settings.DATA_PROTECTION`` describes; one object as long as the setting stays."""
+    given: object = getattr(settings, "DATA_PROTECTION", None)
+    if isinstance(given, DataProtection):
+        return given
+    with _lock:
+        made = _made.get(id(given))
+        if made is None:
+            _made.clear()
+            made = _made[id(given)] = (given, _from_setting(given))
+        return made[1]
+
+
+def _from_setting(given: object) -> DataProtection:
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(
+            "settings.DATA_PROTECTION is not set",
+            hint='DATA_PROTECTION = {"application": "shop", "repository": "redis://localhost/0"}',
+        )
+    return DataProtection.from_config({str(name).lower(): value for name, value in given.items()})
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    """A test has changed the settings."""
+    if setting == "DATA_PROTECTION":
+        _made.clear()
+
+
+setting_changed.connect(_forget)
+
+
+# --- checks -------------------------------------------------------------------------------------------------
+
+
+def check_settings(**_: Any) -> list[checks.CheckMessage]:
+    """What cannot work: found at each start."""
+    try:
+        get_data_protection()
+    except ConfigurationError as error:
+        return [checks.Error(str(error), hint=error.hint, id="dpmiddleware.E001")]
+    if settings.SESSION_ENGINE == _ENGINE and "Pickle" in settings.SESSION_SERIALIZER:
+        return [checks.Error("sessions are pickled", hint="SESSION_SERIALIZER: JSON", id="dpmiddleware.E002")]
+    return []
+
+
+def report_findings(**_: Any) -> list[checks.CheckMessage]:
+    """What should not go into production: found by ``check --deploy``."""
+    try:
+        protection = get_data_protection()
+    except ConfigurationError:
+        return []  # check_settings says it
+    uses_engine = settings.SESSION_ENGINE == _ENGINE
+    given = getattr(settings, "DATA_PROTECTION", {})
+    names = {str(name).lower() for name in given} if isinstance(given, Mapping) else {"key_wrapper"}
+    findings = (
+        (
+            protection.repository.location == "memory:",
+            "W001",
+            "keys are kept in memory: a restart signs everybody out, and workers do not share them",
+            "name a repository in DATA_PROTECTION",
+        ),
+        ("key_wrapper" not in names, "W002", "keys are stored in clear", "name a key_wrapper in DATA_PROTECTION"),
+        (
+            uses_engine and _MIDDLEWARE not in settings.MIDDLEWARE,
+            "W003",
+            "sessions are protected and Django's own middleware writes them: long ones are lost",
+            f"put {_MIDDLEWARE} in the place of Django's",
+        ),
+        (
+            settings.SIGNING_BACKEND != _SIGNER,
+            "W004",
+            "signed cookies and messages still hang on SECRET_KEY",
+            f"SIGNING_BACKEND = {_SIGNER!r}",
+        ),
+        (
+            uses_engine and not settings.SESSION_COOKIE_SECURE,
+            "W005",
+            "the session cookie is Secure only where the request is seen as HTTPS",
+            "SESSION_COOKIE_SECURE = True; behind a proxy SECURE_PROXY_SSL_HEADER as well",
+        ),
+    )
+    return [
+        checks.Warning(problem, hint=hint, id=f"dpmiddleware.{number}")
+        for found, number, problem, hint in findings
+        if found
+    ]

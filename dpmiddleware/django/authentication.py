@@ -1,0 +1,248 @@
+"""Sign-in for Django: tickets become ``request.principal`` and ``request.user``; shared with ASP.NET Core.
+
+    MIDDLEWARE = […, "dpmiddleware.django.authentication.CookieAuthenticationMiddleware"]
+    DATA_PROTECTION_COOKIE_AUTHENTICATION = {"login_path": "/login", "user": "shop.users.of_principal"}
+
+Options are those of `dpmiddleware.web.authentication_options.CookieAuthenticationOptions`, and ``user``: a function
+(or its name) that makes a user of a `Principal`, or ``None`` for nobody. Without it ``request.user`` is a
+`PrincipalUser`, who may nothing: a name in a ticket alone never becomes an account of the database.
+
+``django.contrib.auth`` and the admin work unchanged beside it: put this middleware behind its own, whose user stays
+where there is no ticket.
+
+Before: the server. After: `dpmiddleware.web.authentication`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar, cast
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
+from django.utils.functional import SimpleLazyObject
+from django.utils.module_loading import import_string
+
+from dpmiddleware.django.apps import get_data_protection
+from dpmiddleware.django.responses import SESSION_KEY, apply, cookie_header, is_outage, unavailable
+from dpmiddleware.errors import ConfigurationError, KeyManagementError
+from dpmiddleware.web.authentication import (
+    AUTHENTICATION_KEY,
+    AuthenticateResult,
+    CookieAuthentication,
+    CookieAuthenticator,
+)
+from dpmiddleware.web.authentication_options import CookieAuthenticationOptions, allow_cookie_redirect, api
+from dpmiddleware.web.redirects import without_body
+from dpmiddleware.web.return_urls import WebRequest
+from dpmiddleware.web.steps import drive
+from dpmiddleware.web.ticket import AuthenticationProperties, Principal
+
+__all__ = [
+    "CookieAuthenticationMiddleware",
+    "PrincipalUser",
+    "allow_cookie_redirect",
+    "api",
+    "authenticate",
+    "challenge",
+    "forbid",
+    "login_required",
+    "sign_in",
+    "sign_out",
+]
+
+_View = TypeVar("_View", bound=Callable[..., Any])
+
+
+class PrincipalUser:
+    """The user that a ticket names, for whom there is no account: signed in, without permissions.
+
+    ``principal``: who it is, with all claims.
+    """
+
+    is_active = True
+    is_staff = is_superuser = False
+    pk = id = None
+
+    def __init__(self, principal: Principal) -> None:
+        self.principal = principal
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether somebody is signed in."""
+        return self.principal.is_authenticated
+
+    @property
+    def is_anonymous(self) -> bool:
+        """The opposite."""
+        return not self.is_authenticated
+
+    @property
+    def username(self) -> str:
+        """The name, or nothing."""
+        return self.principal.name or ""
+
+    def get_username(self) -> str:
+        """The name, or nothing."""
+        return self.username
+
+    def has_perm(self, perm: str, obj: object = None) -> bool:
+        """No: permissions belong to accounts."""
+        return False
+
+    def has_perms(self, perm_list: Any, obj: object = None) -> bool:
+        """No: permissions belong to accounts."""
+        return False
+
+    def has_module_perms(self, app_label: str) -> bool:
+        """No: permissions belong to accounts."""
+        return False
+
+    def __str__(self) -> str:
+        return self.username
+
+
+class CookieAuthenticationMiddleware(MiddlewareMixin):
+    """``request.principal`` and ``request.user``, read at first use; sign-in, renewal and redirects in the response."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        super().__init__(get_response)
+        given: Mapping[str, Any] = getattr(settings, "DATA_PROTECTION_COOKIE_AUTHENTICATION", {})
+        options = {name: value for name, value in given.items() if name != "user"}
+        self._user_of: Any = given.get("user", PrincipalUser)
+        if isinstance(self._user_of, str):
+            self._user_of = import_string(self._user_of)
+        self.authenticator = CookieAuthenticator(get_data_protection(), CookieAuthenticationOptions(**options))
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Put the user into the request."""
+        from asgiref.sync import sync_to_async  # Django's own dependency
+
+        authentication = self.authenticator.begin(_web_request(request))
+        request.META[AUTHENTICATION_KEY] = authentication
+        if SESSION_KEY in request.META:
+            authentication.attach(request.META[SESSION_KEY])
+        before = getattr(request, "user", None)
+        user: Any = SimpleLazyObject(lambda: self._user(authentication, before))
+        request.principal = SimpleLazyObject(lambda: authentication.principal)  # type: ignore[attr-defined]  # ours
+        request.user = user
+        request.auser = sync_to_async(lambda: _resolved(user))
+        if self.async_mode and self.authenticator.must_read_ahead(authentication.request.cookies):
+            try:
+                drive(authentication.authenticate())  # in a thread here; in an async view it would be on the loop
+            except KeyManagementError as error:
+                authentication.failure = error
+
+    def _user(self, authentication: CookieAuthentication, before: Any) -> Any:
+        principal = authentication.principal
+        user = self._user_of(principal) if principal.is_authenticated else None
+        if user is not None:
+            return user
+        return PrincipalUser(Principal()) if before is None else before
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """503 where a view met an outage."""
+        if isinstance(exception, KeyManagementError) and is_outage(request, exception):
+            return unavailable(exception)
+        return None
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """Sign in, out, renew or redirect."""
+        authentication = request.META.get(AUTHENTICATION_KEY)
+        if not isinstance(authentication, CookieAuthentication) or not authentication.touched:
+            return response
+        try:
+            outcome = drive(authentication.finish(response.status_code, [*response.items()]))
+        except KeyManagementError as error:
+            return unavailable(error)
+        if not outcome.replaces_body:
+            apply(response, outcome.headers)
+            return response
+        replaced = HttpResponse(status=outcome.status)
+        replaced.cookies = response.cookies
+        apply(replaced, without_body(outcome.headers))
+        return replaced
+
+
+def sign_in(request: HttpRequest, principal: Principal, properties: AuthenticationProperties | None = None) -> None:
+    """Sign ``principal`` in with the response to this request; the session is renewed."""
+    _authentication(request).sign_in(principal, properties)
+
+
+def sign_out(request: HttpRequest, properties: AuthenticationProperties | None = None) -> None:
+    """Sign the user out with the response to this request; the session is emptied."""
+    _authentication(request).sign_out(properties)
+
+
+def authenticate(request: HttpRequest) -> AuthenticateResult:
+    """What the request's cookie said: the ticket with its properties, or why there is none."""
+    return _authentication(request).result
+
+
+def challenge(request: HttpRequest, properties: AuthenticationProperties | None = None) -> HttpResponse:
+    """The response that sends a browser to the login page, and tells a program 401."""
+    _authentication(request).challenge(properties, endpoint=_endpoint(request))
+    return HttpResponse(status=401)
+
+
+def forbid(request: HttpRequest, properties: AuthenticationProperties | None = None) -> HttpResponse:
+    """The response that sends a browser to the access-denied page, and tells a program 403."""
+    _authentication(request).forbid(properties, endpoint=_endpoint(request))
+    return HttpResponse(status=403)
+
+
+def login_required(view: _View) -> _View:
+    """Challenge whoever is not signed in; plain and ``async`` views."""
+    if iscoroutinefunction(view):
+
+        @wraps(view)
+        async def guarded_async(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            if not _authentication(request).principal.is_authenticated:
+                return challenge(request)
+            return await view(request, *args, **kwargs)
+
+        return cast("_View", guarded_async)
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if not _authentication(request).principal.is_authenticated:
+            return challenge(request)
+        return view(request, *args, **kwargs)
+
+    return cast("_View", guarded)
+
+
+def _authentication(request: HttpRequest) -> CookieAuthentication:
+    found = request.META.get(AUTHENTICATION_KEY)
+    if not isinstance(found, CookieAuthentication):
+        raise ConfigurationError(
+            "this request has not come through CookieAuthenticationMiddleware",
+            hint="MIDDLEWARE += ['dpmiddleware.django.authentication.CookieAuthenticationMiddleware']",
+        )
+    return found
+
+
+def _endpoint(request: HttpRequest) -> object:
+    return None if request.resolver_match is None else request.resolver_match.func
+
+
+def _resolved(user: Any) -> Any:
+    _ = user.is_authenticated
+    return user
+
+
+def _web_request(request: HttpRequest) -> WebRequest:
+    base = request.path.removesuffix(request.path_info).rstrip("/")
+    return WebRequest(
+        cookie_header(request),
+        bool(request.is_secure()),
+        base,
+        request.path_info,
+        str(request.META.get("QUERY_STRING", "")),
+        request.headers.get("X-Requested-With", ""),
+        request,
+    )

@@ -1,0 +1,221 @@
+"""Django's sessions in a protected cookie: engine and middleware.
+
+    SESSION_ENGINE = "dpmiddleware.django.sessions"
+    MIDDLEWARE = ["dpmiddleware.django.sessions.SessionMiddleware", …]
+
+The middleware is a subclass of Django's, so that the admin's checks pass. It adds what a cookie needs: chunks, changes
+found deep inside, caching headers, 503 in an outage. With Django's own middleware the engine works too, up to the
+length of one cookie. Settings are Django's ``SESSION_*``; a session ends when ``set_expiry`` or ``SESSION_COOKIE_AGE``
+say, counted from its last change.
+
+Before: the server. After: `dpmiddleware.web.session_cookie`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookieStore
+from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
+from django.http import HttpRequest, HttpResponse
+from django.utils.module_loading import import_string
+
+from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.django.apps import get_data_protection
+from dpmiddleware.django.responses import SESSION_KEY, apply, cookie_header, is_outage, unavailable
+from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.web.authentication import AUTHENTICATION_KEY
+from dpmiddleware.web.cookies import CookieSettings, SetCookie
+from dpmiddleware.web.migration import SignedSessions
+from dpmiddleware.web.session import Session
+from dpmiddleware.web.session_cookie import SessionCookie, SessionExchange
+
+__all__ = ["DjangoFormat", "SessionMiddleware", "SessionStore"]
+
+
+class DjangoFormat:
+    """``SESSION_SERIALIZER``, JSON by default."""
+
+    name = "django"
+
+    def __init__(self, serializer: Any) -> None:
+        self._serializer = serializer
+
+    def dumps(self, mapping: Mapping[str, Any]) -> bytes:
+        """The mapping as the serializer writes it."""
+        return bytes(self._serializer.dumps(dict(mapping)))
+
+    def loads(self, data: bytes) -> dict[str, Any]:
+        """The mapping that `dumps` wrote."""
+        mapping = self._serializer.loads(data)
+        if not isinstance(mapping, dict):
+            raise ValueError("not a mapping")  # noqa: TRY004 (bad data, not a bad call)
+        return cast("dict[str, Any]", mapping)
+
+
+@lru_cache(maxsize=8)
+def _session_cookie(
+    protection: DataProtection, cookie: CookieSettings, serializer: str, migration: SignedSessions | None
+) -> SessionCookie:
+    value_format = DjangoFormat(import_string(serializer)())
+    return SessionCookie(protection, cookie, idle=None, value_format=value_format, migration=migration)
+
+
+def session_cookie(*, whole: bool = False) -> SessionCookie:
+    """The session cookie as the settings describe it. whole: never in chunks."""
+    same_site: Any = settings.SESSION_COOKIE_SAMESITE
+    cookie = CookieSettings(
+        settings.SESSION_COOKIE_NAME,
+        path=settings.SESSION_COOKIE_PATH,
+        domain=settings.SESSION_COOKIE_DOMAIN,
+        secure="always" if settings.SESSION_COOKIE_SECURE else "same_as_request",
+        http_only=bool(settings.SESSION_COOKIE_HTTPONLY),
+        same_site=same_site.lower() if same_site else None,
+        chunk_size=None if whole else 4050,
+    )
+    migration = getattr(settings, "DATA_PROTECTION_SESSION_MIGRATION", None)
+    return _session_cookie(get_data_protection(), cookie, settings.SESSION_SERIALIZER, migration)
+
+
+class SessionStore(SignedCookieStore):
+    """``request.session``: Django's interface to a session in a protected cookie.
+
+    session_key: under our middleware the session's id; under Django's the cookie's value.
+    """
+
+    exchange: SessionExchange | None = None
+    is_written_by_us = False
+    """Whether our middleware writes the cookie, in chunks where it is long."""
+
+    @property
+    def held(self) -> Session:
+        """The session itself, read at first use."""
+        if self.exchange is None:  # Django's own middleware: the key is the value
+            header = f"{settings.SESSION_COOKIE_NAME}={self.session_key or ''}".encode("latin-1", "replace")
+            self.exchange = session_cookie(whole=True).begin(header, https=False)
+        session = self.exchange.session
+        if not session.accessed:
+            self._end_in_time(session)
+        return session
+
+    def _end_in_time(self, session: Session) -> None:
+        """Django counts from the last change, by the session's own expiry or the setting."""
+        stored = session.stored
+        if stored is None:
+            return
+        age = self.get_expiry_age(modification=stored.renewed, expiry=session.get("_session_expiry"))
+        if get_data_protection().now() - stored.renewed > timedelta(seconds=age):
+            session.empty()
+
+    def _get_session(self, no_load: bool = False) -> Session:
+        self.accessed = True
+        return self.held
+
+    async def _aget_session(self, no_load: bool = False) -> Session:
+        return self._get_session()
+
+    def _set_session(self, mapping: Mapping[str, Any]) -> None:
+        self.held.clear()
+        self.held.update(mapping)
+
+    _session = property(_get_session)
+    _session_cache = property(_get_session, _set_session)
+
+    def load(self) -> Session:
+        """The mapping; an empty one where the cookie does not open."""
+        return self._get_session()
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing in it."""
+        return not self.held
+
+    def save(self, must_create: bool = False) -> None:
+        """It is written with the response; without our middleware the key becomes the value."""
+        self._session_key = self._get_session_key()
+        self.modified = True
+
+    def cycle_key(self) -> None:
+        """A new id; what is in the session stays."""
+        held, kept = self.held, dict(self.held)
+        held.renew()
+        held.update(kept)  # Django's login changes its CSRF token by itself
+        self.save()
+
+    def delete(self, session_key: str | None = None) -> None:
+        """The cookie ends with the response."""
+        self.held.empty()
+        self._session_key = ""
+        self.modified = True
+
+    def flush(self) -> None:
+        """Forget everything, and begin anew."""
+        self.delete()
+        self._session_key = None
+        self.accessed = True
+
+    def _get_session_key(self) -> str:
+        return self.held.id if self.is_written_by_us else self._sealed()
+
+    def _sealed(self) -> str:
+        """The cookie's value, for Django's own middleware."""
+        exchange = session_cookie(whole=True).begin(b"", https=False)
+        exchange.session.update(self.held)
+        exchange.session.modified = True
+        lines = exchange.cookie.lines(exchange)
+        return SetCookie.parse(lines[-1]).value if lines else ""
+
+
+class SessionMiddleware(DjangoSessionMiddleware):
+    """Sessions that fit a cookie's ways; in the place of Django's, and a subclass of it."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Put the session into the request; it is opened when somebody touches it."""
+        if not issubclass(self.SessionStore, SessionStore):
+            super().process_request(request)
+            return
+        store = self.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+        store.exchange = session_cookie().begin(cookie_header(request), https=request.is_secure())
+        store.is_written_by_us = True
+        request.session = store
+        request.META[SESSION_KEY] = store.exchange.session
+        if AUTHENTICATION_KEY in request.META:
+            request.META[AUTHENTICATION_KEY].attach(store.exchange.session)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """503 where a view met an outage."""
+        if isinstance(exception, KeyManagementError) and is_outage(request, exception):
+            return unavailable(exception)
+        return None
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Write the session, if it has to be written."""
+        store = getattr(request, "session", None)
+        if not isinstance(store, SessionStore) or store.exchange is None:
+            return super().process_response(request, response)
+        try:
+            return _finish(store, store.exchange, response)
+        except KeyManagementError as error:
+            return unavailable(error)
+
+
+def _finish(store: SessionStore, exchange: SessionExchange, response: HttpResponse) -> HttpResponse:
+    session = exchange.session
+    if session.failure is not None:
+        raise session.failure
+    if not (store.accessed or store.modified or settings.SESSION_SAVE_EVERY_REQUEST):
+        exchange.close()
+        return response
+    held = store.held
+    if response.status_code >= 500:
+        exchange.close()
+        return response
+    if held and (store.modified or settings.SESSION_SAVE_EVERY_REQUEST):
+        session.modified = True
+    if held and not store.get_expire_at_browser_close():
+        exchange.expires = get_data_protection().now() + timedelta(seconds=store.get_expiry_age())
+    apply(response, exchange.finish([*response.items()]))
+    return response

@@ -1,0 +1,110 @@
+"""Django's signed values on the ring: encrypted, authenticated, and re-keyed as the ring rotates.
+
+    SIGNING_BACKEND = "dpmiddleware.django.signing.ProtectedSigner"    # signed cookies, cookie messages
+
+    text := base64url of a payload, purposes "dpmiddleware.DjangoSigner.v1", salt; inside: BE64 ticks when made ‖ UTF-8
+
+`dumps` and `loads` have the signature of ``django.core.signing``'s, which ignore the setting. SECRET_KEY plays no part:
+a ``key`` is refused where a caller gives one, since a salt is what separates values here.
+
+Before: Django, the application. After: `dpmiddleware.protection.protector`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, Final
+
+from django.core.signing import BadSignature, JSONSerializer, SignatureExpired, TimestampSigner
+
+from dpmiddleware import purposes, telemetry
+from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.django.apps import get_data_protection
+from dpmiddleware.errors import ConfigurationError, UnprotectError
+from dpmiddleware.instants import TICKS_PER_SECOND, ticks_of
+from dpmiddleware.protection.payload import from_text, to_text
+from dpmiddleware.protection.protector import DataProtector
+
+__all__ = ["ProtectedSigner", "dumps", "loads"]
+
+_STAMP: Final = 8
+_SKEW_SECONDS: Final = 300
+
+
+@lru_cache(maxsize=64)
+def _protector(protection: DataProtection, salt: str) -> DataProtector:
+    return protection.create_protector(*purposes.django_signer(salt))
+
+
+class ProtectedSigner(TimestampSigner):
+    """``django.core.signing.TimestampSigner``'s interface; what it signs is encrypted as well.
+
+    key, fallback_keys, sep, algorithm: taken because Django passes them, and of no meaning here.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: str | bytes | None = None,
+        sep: str = ":",
+        salt: str | None = None,
+        algorithm: str | None = None,
+        fallback_keys: Sequence[str | bytes] | None = None,
+    ) -> None:
+        super().__init__(key=key or "of no meaning", sep=sep, salt=salt, algorithm=algorithm, fallback_keys=[])
+
+    def sign(self, value: str) -> str:
+        """``value`` as URL-safe text that only this salt opens."""
+        protection = get_data_protection()
+        stamp = ticks_of(protection.now()).to_bytes(_STAMP, "big")
+        return to_text(_protector(protection, self.salt).protect(stamp + value.encode("utf-8", "surrogatepass")))
+
+    def unsign(self, value: str, max_age: float | timedelta | None = None) -> str:
+        """What was signed. ``BadSignature``; ``SignatureExpired`` where it was more than ``max_age`` seconds ago."""
+        protection = get_data_protection()
+        try:
+            plain = _protector(protection, self.salt).unprotect(from_text(value))
+        except UnprotectError as error:
+            where = "signer " + str(self.salt)
+            telemetry.refused(error.code, key_id=error.key_id, ring=protection.ring, where=where)
+            raise BadSignature("the value does not open") from error
+        if max_age is not None:
+            seconds = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
+            age = (ticks_of(protection.now()) - int.from_bytes(plain[:_STAMP], "big")) / TICKS_PER_SECOND
+            if not -_SKEW_SECONDS <= age <= seconds:
+                raise SignatureExpired(f"Signature age {age} > {seconds} seconds")
+        return plain[_STAMP:].decode("utf-8", "surrogatepass")
+
+
+def dumps(
+    obj: Any,
+    key: str | bytes | None = None,
+    salt: str = "django.core.signing",
+    serializer: Any = JSONSerializer,
+    compress: bool = False,
+) -> str:
+    """``obj`` as URL-safe text."""
+    _refuse(key)
+    return ProtectedSigner(salt=salt).sign_object(obj, serializer=serializer, compress=compress)
+
+
+def loads(  # noqa: PLR0917 (the signature is Django's)
+    s: str,
+    key: str | bytes | None = None,
+    salt: str = "django.core.signing",
+    serializer: Any = JSONSerializer,
+    max_age: float | timedelta | None = None,
+    fallback_keys: Sequence[str | bytes] | None = None,
+) -> Any:
+    """What `dumps` was given. ``BadSignature``, ``SignatureExpired``."""
+    _refuse(key, fallback_keys)
+    return ProtectedSigner(salt=salt).unsign_object(s, serializer=serializer, max_age=max_age)
+
+
+def _refuse(*given: object) -> None:
+    if any(value is not None for value in given):
+        raise ConfigurationError(
+            "a key has no meaning on a ring", hint="give another salt to separate values; the ring has the keys"
+        )
