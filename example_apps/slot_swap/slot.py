@@ -27,7 +27,7 @@ _PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMPDIR")
 
 
 class SlotFailedError(Exception):
-    """A server process did not come up; the message ends with its log."""
+    """A server process did not come up, or failed to answer; the message ends with its log."""
 
 
 class Slot:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from .front import Front
-from .slot import Slot
+from .slot import Slot, SlotFailedError
 from .visitor import Answer, Visitor
 
 __all__ = ["RUNS", "Farm", "Outcome", "Run", "open_farm", "tell"]
@@ -78,6 +78,15 @@ class Farm:
     front: Front
     rings: dict[str, Path]
 
+    @contextlib.contextmanager
+    def logs_in_errors(self) -> Generator[None]:
+        """Where a request fails, `SlotFailedError` with what the slots have logged."""
+        try:
+            yield
+        except OSError as error:  # HTTPError and URLError are such
+            logs = "\n".join(slot.log()[-2000:] for slot in (self.production, self.staging))
+            raise SlotFailedError(f"a request failed: {error}; the logs of the slots end:\n{logs}") from error
+
     def keys(self) -> dict[str, list[str]]:
         """The ids of the keys that lie in each ring now."""
         return {name: sorted(file.stem[4:] for file in ring.glob("key-*.xml")) for name, ring in self.rings.items()}
@@ -108,18 +117,8 @@ def tell(run: Run, folder: Path, say: Callable[[str], None]) -> Outcome:
     with open_farm(folder, shared=run.shared) as farm:
         for name, ring in farm.rings.items():
             say(f"the ring {name!r} is in …{str(ring).removeprefix(str(folder))}")
-        visitor = Visitor(farm.front.url)
-        note = _notes(outcome, say)
-        note(f"{NAME} signs in at {farm.front.url}", visitor.sign_in(NAME, PASSWORD))
-        if run.in_turn:
-            say("from now on both versions serve in turn (A/B)")
-            farm.front.serve_in_turn()
-            for _ in range(TURNS):
-                note(f"{NAME} comes back", visitor.come_back())
-        else:
-            farm.front.swap()
-            say("the slots are swapped: staging is production now")
-            note(f"{NAME} comes back", visitor.come_back())
+        with farm.logs_in_errors():
+            _visit(farm, outcome, say)
         outcome.refusals = _reasons(farm, say)
         outcome.keys = farm.keys()
     for name, keys in outcome.keys.items():
@@ -127,6 +126,22 @@ def tell(run: Run, folder: Path, say: Callable[[str], None]) -> Outcome:
     outcome.happened = _in_words(outcome)
     say(f"so: {outcome.happened}")
     return outcome
+
+
+def _visit(farm: Farm, outcome: Outcome, say: Callable[[str], None]) -> None:
+    """Sign in, swap, come back; or sign in, and come back again and again while both serve."""
+    visitor = Visitor(farm.front.url)
+    note = _notes(outcome, say)
+    note(f"{NAME} signs in at {farm.front.url}", visitor.sign_in(NAME, PASSWORD))
+    if outcome.run.in_turn:
+        say("from now on both versions serve in turn (A/B)")
+        farm.front.serve_in_turn()
+        for _ in range(TURNS):
+            note(f"{NAME} comes back", visitor.come_back())
+    else:
+        farm.front.swap()
+        say("the slots are swapped: staging is production now")
+        note(f"{NAME} comes back", visitor.come_back())
 
 
 def _notes(outcome: Outcome, say: Callable[[str], None]) -> Callable[[str, Answer], None]:

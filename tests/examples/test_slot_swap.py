@@ -127,6 +127,13 @@ def test_a_slot_that_does_not_start_says_what_its_log_says(tmp_path: Path) -> No
         broken.start()
 
 
+def test_a_request_that_fails_says_what_the_logs_say(tmp_path: Path) -> None:
+    with open_farm(tmp_path, shared=True) as farm:
+        farm.production.stop()
+        with pytest.raises(SlotFailedError, match="502"), farm.logs_in_errors():
+            Visitor(farm.front.url).come_back()
+
+
 def test_a_difference_from_the_documentation_is_exit_status_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
