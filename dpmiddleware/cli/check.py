@@ -8,14 +8,17 @@ asks another question: `dpmiddleware.cli.comparison`.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
+from dpmiddleware.at_rest.checks import weak_files, weaknesses
+from dpmiddleware.at_rest.sources import PartURL
 from dpmiddleware.cli.comparison import compare
 from dpmiddleware.cli.keys_list import not_used
 from dpmiddleware.cli.output import Console, moment
-from dpmiddleware.cli.ring import open_ring
+from dpmiddleware.cli.ring import open_ring, setting
 from dpmiddleware.cli.verbs import Verbs
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
@@ -72,7 +75,7 @@ def _check(arguments: argparse.Namespace, console: Console) -> int:
     except KeyManagementError as error:
         found = [*_place(dp), Finding(error.code, "problem", str(error), error.hint)]
     else:
-        found = findings_of(dp, reading, dp.manager.now())
+        found = [*_signer(setting(arguments, "signer")), *findings_of(dp, reading, dp.manager.now())]
     problems = sum(finding.level == "problem" for finding in found)
     data = {
         "location": dp.repository.location,
@@ -115,11 +118,26 @@ def _place(dp: DataProtection) -> Iterator[Finding]:
         yield Finding(error.code, "problem", str(error), error.hint)
 
 
+def _signer(url: str | None) -> Iterator[Finding]:
+    """Who can read the signer's key can sign."""
+    if url is not None:
+        path = PartURL.parse(url, options=frozenset({"password"})).file()
+        for weak in weak_files([path]):
+            yield Finding(weak.code, "problem", weak.text, weak.hint)
+
+
 def _documents(seen: _Seen) -> Iterator[Finding]:
     """What the store holds and nobody uses."""
     for aside in not_used(seen.reading):
         code = "document_refused" if aside.refused else "document_set_aside"
-        hint = "if it is yours: `dpm keys sign`" if aside.refused else "repair it, or take it out of the store"
+        hint = "repair it, or take it out of the store"
+        if aside.refused:
+            cure = (
+                "`dpm keys rewrap`, with plain: among the old wrappers"
+                if "wrapped" in aside.problem
+                else "`dpm keys sign`"
+            )
+            hint = f"if it is yours: {cure}; if not, somebody else can write to the store"
         yield Finding(code, "problem", f"{aside.name}: {aside.problem}", hint)
     if seen.reading.lost_revocation:
         text = f"{seen.reading.lost_revocation}, and it may be a revocation: this ring is not loaded"
@@ -139,10 +157,18 @@ def _at_rest(seen: _Seen) -> Iterator[Finding]:
     if not seen.dp.manager.wrappers and seen.dp.repository.location != "memory:":
         hint = "--key-wrapper, or DPM_KEY_WRAPPER"
         yield Finding("no_key_wrapper", "problem", "new keys will be stored in clear", hint)
+    makes_keys = os.environ.get("DPM_AUTO_CREATE_KEYS", "").lower() not in {"false", "0", "no"}
+    for number, wrapper in enumerate(seen.dp.manager.wrappers):
+        wraps = makes_keys and number == 0
+        for weak in weaknesses(wrapper, ring=seen.dp.ring, now=seen.now.to_datetime(), wraps=wraps):
+            yield Finding(weak.code, "problem", weak.text, weak.hint)
     ours = sorted(t for w in seen.dp.manager.wrappers[:1] for t in w.decryptor_types if t.startswith("dpmiddleware."))
     if ours:
         text = f".NET members of this farm cannot read keys wrapped as {ours[0]}"
         yield Finding("dotnet_cannot_unwrap", "note", text, "a mixed farm wraps with x509, azurekv or dpapi")
+    if seen.reading.keys and not seen.reading.signed:
+        text = "nothing is signed: whoever can write to the store can plant a key"
+        yield Finding("not_signed", "note", text, "`dpm keys sign`, and --trusted-signer in every member")
     if seen.reading.signed:
         text = "the ring is signed: .NET members do not sign, so they run with key generation off"
         yield Finding("dotnet_does_not_sign", "note", text)
