@@ -294,7 +294,7 @@ def _authentication(app: flask.Flask, request: flask.Request) -> RequestAuthenti
 def _finish(response: flask.Response) -> flask.Response:
     """Sign in, out, renew or redirect, before the session is saved."""
     authentication = flask.request.environ.get(AUTHENTICATION_KEY)
-    if authentication is None:
+    if authentication is None or not authentication.touched:
         return response
     try:
         outcome = drive(authentication.finish(response.status_code, list(response.headers)))

@@ -18,7 +18,9 @@ from starlette.testclient import TestClient
 
 from dpmiddleware import flask as on_flask
 from dpmiddleware import starlette as on_starlette
+from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.web.authentication_options import OptionArguments
 from tests.frameworks.http_vectors import (
     HOST,
     SCENARIOS,
@@ -34,7 +36,7 @@ from tests.frameworks.http_vectors import (
 from tests.web.ticket_json import to_json
 
 
-def starlette_site(scenario: dict[str, Any], clock: HandlerClock) -> Ask:  # noqa: C901 (one view after the other)
+def starlette_app(dp: DataProtection, options: OptionArguments) -> Starlette:  # noqa: C901 (one view after the other)
     """The recorded application, in Starlette."""
 
     async def login(request: Request) -> Response:
@@ -78,14 +80,21 @@ def starlette_site(scenario: dict[str, Any], clock: HandlerClock) -> Ask:  # noq
     views = {"login": login, "logout": logout, "me": me, "secret": secret, "admin": admin, "bare": bare, "api": api}
     routes = [Route(f"/{name}", view) for name, view in views.items()]
     routes += [Route("/api/admin", api_admin), Route("/login/", login)]
-    middleware = Middleware(
-        on_starlette.CookieAuthenticationMiddleware, data_protection=ring_of(scenario), **options_of(scenario, clock)
-    )
-    app = Starlette(routes=routes, middleware=[middleware])
+    middleware = Middleware(on_starlette.CookieAuthenticationMiddleware, data_protection=dp, **options)
+    return Starlette(routes=routes, middleware=[middleware])
+
+
+def starlette_client(app: Starlette) -> TestClient:
+    """One that follows nothing and keeps no cookies of its own."""
+    return TestClient(app, base_url=HOST, follow_redirects=False)
+
+
+def starlette_site(scenario: dict[str, Any], clock: HandlerClock) -> Ask:
+    """The same, to be asked."""
+    app = starlette_app(ring_of(scenario), options_of(scenario, clock))
 
     def ask(path: str, headers: dict[str, str]) -> Answer:
-        client = TestClient(app, base_url=HOST, follow_redirects=False)
-        response = client.get(path, headers=headers)
+        response = starlette_client(app).get(path, headers=headers)
         return Answer(response.status_code, list(response.headers.multi_items()), response.text)
 
     return ask
