@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -311,10 +312,11 @@ class KeyRingProvider:
     def _fly(self, flight: _Flight) -> None:
         """Runs beside the requests. What goes wrong is kept and reported; nothing is raised into a thread's void."""
         began = self._monotonic()
+        was_due = began >= self._next_check
         try:
             self._refresh()
         except Exception as error:  # noqa: BLE001 (a client library may raise anything)
-            self._failed(error)
+            self._failed(error, was_due=was_due)
         else:
             self._failure, self._missed, self._checked = None, 0, began
             self._next_check = self._next_attempt = self._monotonic() + self._poll
@@ -335,15 +337,20 @@ class KeyRingProvider:
         location = self.manager.repository.location
         emit("ring_refreshed", "info", keys=len(new), default_key_id=default, location=location)
 
-    def _failed(self, error: Exception) -> None:
-        """Keep the ring that there is, with every revocation that could be read."""
+    def _failed(self, error: Exception, *, was_due: bool) -> None:
+        """Keep the ring that there is, with every revocation that could be read.
+
+        A check that an unknown id caused, between two polls, is no missed poll.
+        """
         if self._ring is not None:
             self._ring = self._ring.with_revocations(self.manager.revocations)
         location = self._location()
         self._failure = _as_key_management_error(error, location)
-        self._missed += 1
         code = error.code if isinstance(error, DataProtectionError) else type(error).__name__
         emit("refresh_failed", "error", "the ring could not be refreshed", error=error, code=code, location=location)
+        if not was_due:
+            return
+        self._missed += 1
         if self._missed == _MISSED_POLLS and self._checked is not None:
             seconds = round(self._monotonic() - self._checked)
             emit("ring_stale", "error", "the ring is stale", seconds=seconds, location=location)
@@ -373,11 +380,12 @@ def _as_key_management_error(error: Exception, location: str) -> KeyManagementEr
 
 
 def _on_event_loop() -> bool:
-    """Whether an asyncio event loop runs in this thread: then a wait would hold up every other request."""
+    """Whether an event loop (asyncio, trio) runs in this thread: then a wait would hold up every other request."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return False
+        trio = sys.modules.get("trio")
+        return trio is not None and bool(trio.lowlevel.in_trio_run())
     return True
 
 
