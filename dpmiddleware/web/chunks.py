@@ -62,7 +62,7 @@ def join(name: str, find: Find, most: int = MOST_CHUNKS) -> list[str]:
     whose set is incomplete, or that names more than ``most`` chunks, stays as it is.
     """
     found = find(name)
-    if len(found) < 2 and not any(value.startswith("chunks-") for value in found):
+    if not found or (len(found) == 1 and not found[0].startswith("chunks-")):
         return found
     values: list[str] = []
     for value in found:

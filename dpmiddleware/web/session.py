@@ -293,10 +293,12 @@ class Session(dict[str, Any]):
     def dumps(self) -> bytes:
         """The mapping in its value format, with id and subject: what is stored."""
         self.mark_accessed()
-        mapping = dict.copy(self)
-        if not _RESERVED.isdisjoint(mapping):
-            mapping = {name: value for name, value in mapping.items() if name not in _RESERVED}
-        return self._format.dumps(self.reserved() | mapping)
+        kept = self.reserved()
+        if _RESERVED.isdisjoint(dict.keys(self)):
+            kept.update(dict.items(self))
+        else:
+            kept.update((name, value) for name, value in dict.items(self) if name not in _RESERVED)
+        return self._format.dumps(kept)
 
     def reserved(self) -> dict[str, Any]:
         """What is kept beside the application's values: id, subject, end."""
