@@ -139,7 +139,8 @@ class DataProtector:
         raw_id = key.id.bytes_le
         bound = encryptor.bind(associated_data(raw_id, self.purposes), pack(raw_id))
         if len(self._bound) >= _BOUND_KEYS:
-            self._bound.pop(next(iter(self._bound)), None)
+            oldest, *_ = self._bound  # in one step: other threads may be changing it
+            self._bound.pop(oldest, None)
         self._bound[encryptor] = bound
         return bound
 
