@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import sys
+import threading
 from datetime import timedelta
 
 import pytest
@@ -284,6 +287,38 @@ def test_a_protector_keeps_few_keys_ready_and_opens_all() -> None:
         payloads.append(key.encryptor.bind(associated_data(raw, protector.purposes), pack(raw)).encrypt(b"text"))
     assert [protector.unprotect(payload) for payload in payloads * 2] == [b"text"] * 200
     assert len(protector._bound) <= 64
+
+
+def test_many_threads_may_open_payloads_of_more_keys_than_are_kept_ready() -> None:
+    """Each makes room for its own while the others do."""
+    dp = data_protection(ring_of(*(key_document(created=-(n + 1) * DAY) for n in range(80))))
+    protector, ring = dp.create_protector("p"), dp.current()
+    payloads, errors = [], []
+    for key in ring.keys:
+        assert key.encryptor is not None
+        raw = key.id.bytes_le
+        payloads.append(key.encryptor.bind(associated_data(raw, protector.purposes), pack(raw)).encrypt(b"text"))
+
+    def work(seed: int) -> None:
+        order = random.Random(seed)
+        try:
+            for _ in range(600):
+                protector.unprotect(order.choice(payloads))
+        except Exception as error:  # noqa: BLE001 (carried over to the test's own thread)
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert errors == []
+    assert len(protector._bound) <= 64 + 16  # one a thread that was just making room
 
 
 def test_repr_names_the_purposes(protector: DataProtector) -> None:
