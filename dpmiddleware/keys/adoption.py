@@ -53,6 +53,10 @@ def unsigned_documents(manager: KeyManager) -> Adoption:
     for stored in snapshot.documents:
         try:
             loaded = document.load(stored)
+        except MalformedDocumentError as error:
+            left_out.append(SetAside(stored, str(error)))
+            continue
+        try:
             manager.verifier.verify(loaded.element)
         except MalformedDocumentError as error:
             left_out.append(SetAside(stored, str(error)))
