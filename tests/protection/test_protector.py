@@ -291,7 +291,7 @@ def test_a_protector_keeps_few_keys_ready_and_opens_all() -> None:
 
 def test_many_threads_may_open_payloads_of_more_keys_than_are_kept_ready() -> None:
     """Each makes room for its own while the others do."""
-    dp = data_protection(ring_of(*(key_document(created=-(n + 1) * DAY) for n in range(80))))
+    dp = data_protection(ring_of(*(key_document(created=-(n + 1) * DAY) for n in range(160))))
     protector, ring = dp.create_protector("p"), dp.current()
     payloads, errors = [], []
     for key in ring.keys:
