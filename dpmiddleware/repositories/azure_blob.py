@@ -63,7 +63,7 @@ class AzureBlobKeyRepository(OneDocumentRepository):
             raise MissingExtraError("azure", "a key ring in Azure Blob Storage") from None
         self.errors = (exceptions.AzureError, OSError, ValueError)
         self._exceptions = exceptions
-        self._client = client
+        self._client: Any = client
         self._process = os.getpid()
         self._credential = credential
         self._password: Password | None = None
@@ -101,17 +101,27 @@ class AzureBlobKeyRepository(OneDocumentRepository):
         except ValueError:
             raise ConfigurationError("this is no connection string of a storage account") from None
 
+    def connect(self) -> None:
+        """Make the client; in a forked child make it anew, for its connections are the parent's."""
+        from azure.storage.blob import BlobClient
+
+        if self._client is None:
+            self._client = self._made()
+        elif self._process != os.getpid():
+            self._client = BlobClient.from_blob_url(self._client.url, credential=self._client.credential, **_OPTIONS)
+        self._process = os.getpid()
+
     def etag(self) -> str:
         """Ask for the blob's properties."""
         try:
-            return str(self._connected().get_blob_properties().etag)
+            return str(self._client.get_blob_properties().etag)
         except self._exceptions.ResourceNotFoundError as error:
             return _absent(error)
 
     def get(self) -> tuple[bytes, str]:
         """Download the blob."""
         try:
-            download = self._connected().download_blob()
+            download = self._client.download_blob()
         except self._exceptions.ResourceNotFoundError as error:
             return b"", _absent(error)
         if download.size > MAX_REPOSITORY_SIZE:
@@ -128,7 +138,7 @@ class AzureBlobKeyRepository(OneDocumentRepository):
             condition = {"overwrite": True, "etag": etag, "match_condition": MatchConditions.IfNotModified}
         try:
             settings = ContentSettings(content_type=CONTENT_TYPE)
-            self._connected().upload_blob(data, content_settings=settings, **condition)
+            self._client.upload_blob(data, content_settings=settings, **condition)
         except self._exceptions.HttpResponseError as error:
             if _code(error) in _CONFLICTS:
                 return False
@@ -138,18 +148,6 @@ class AzureBlobKeyRepository(OneDocumentRepository):
     def hint_for(self, error: BaseException) -> str:
         """By Azure's own error code."""
         return _HINTS.get(_code(error), _HINT)
-
-    def _connected(self) -> BlobClient:
-        """The client; in a forked child a new one, for its connections are the parent's."""
-        from azure.storage.blob import BlobClient
-
-        if self._client is not None and self._process != os.getpid():
-            self._client = BlobClient.from_blob_url(self._client.url, credential=self._client.credential, **_OPTIONS)
-            self._process = os.getpid()
-        if self._client is None:
-            self._client = self._made()
-            self._process = os.getpid()
-        return self._client
 
     def _made(self) -> BlobClient:
         from azure.storage.blob import BlobClient

@@ -25,7 +25,7 @@ CONTENT_TYPE: Final = "application/xml; charset=utf-8"
 SECONDS_TO_CONNECT: Final = 2.0
 SECONDS_TO_READ: Final = 2.0
 _SECONDS: Final = 4.5
-"""For a call with all that its client may do before: looking for credentials, asking for a token."""
+"""For a call with all that its client may do before, such as asking for a token."""
 _T = TypeVar("_T")
 
 
@@ -53,6 +53,10 @@ class OneDocumentRepository(ABC):
     @abstractmethod
     def hint_for(self, error: BaseException) -> str:
         """What to do about an error of the client."""
+
+    @abstractmethod
+    def connect(self) -> None:
+        """Have a client that is this process's own. Making one takes processor time and waits for no store."""
 
     @abstractmethod
     def etag(self) -> str:
@@ -103,6 +107,7 @@ class OneDocumentRepository(ABC):
 
     def _run(self, doing: str, action: Callable[[], _T]) -> _T:
         try:
+            self.connect()
             return within(self._seconds, Call(), action)
         except self.errors as error:
             reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

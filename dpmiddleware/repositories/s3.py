@@ -69,7 +69,7 @@ class S3KeyRepository(OneDocumentRepository):
             raise ConfigurationError(f"{without_password(url or 's3:')} names no object", hint="s3://bucket/key")
         super().__init__(without_password(url) if url else f"s3://{printable(bucket)}/{printable(key)}")
         self._object = {"Bucket": bucket, "Key": key}
-        self._client = client
+        self._client: Any = client
         self._process = os.getpid()
 
     @classmethod
@@ -77,10 +77,18 @@ class S3KeyRepository(OneDocumentRepository):
         """``s3://bucket/key[?region=…&endpoint=…]``."""
         return cls(url)
 
+    def connect(self) -> None:
+        """Make the client; in a forked child close its connections, which are the parent's."""
+        if self._client is None:
+            self._client = self._made()
+        elif self._process != os.getpid():
+            self._client.close()
+        self._process = os.getpid()
+
     def etag(self) -> str:
         """Ask for the object's head."""
         try:
-            return str(self._connected().head_object(**self._object)["ETag"])
+            return str(self._client.head_object(**self._object)["ETag"])
         except self._client_error as error:
             if _code(error) not in _ABSENT:
                 raise
@@ -90,7 +98,7 @@ class S3KeyRepository(OneDocumentRepository):
     def get(self) -> tuple[bytes, str]:
         """Get the object."""
         try:
-            answer = self._connected().get_object(**self._object)
+            answer = self._client.get_object(**self._object)
         except self._client_error as error:
             if _code(error) not in _ABSENT:
                 raise
@@ -104,7 +112,7 @@ class S3KeyRepository(OneDocumentRepository):
         """Put the object under its condition."""
         condition = {"IfNoneMatch": "*"} if etag == ABSENT else {"IfMatch": etag}
         try:
-            self._connected().put_object(**self._object, **condition, Body=data, ContentType=CONTENT_TYPE)
+            self._client.put_object(**self._object, **condition, Body=data, ContentType=CONTENT_TYPE)
         except self._client_error as error:
             if _code(error) in _CONFLICTS:
                 return False
@@ -114,15 +122,6 @@ class S3KeyRepository(OneDocumentRepository):
     def hint_for(self, error: BaseException) -> str:
         """By S3's own error code."""
         return _HINTS.get(_code(error), _HINT)
-
-    def _connected(self) -> Any:
-        """The client; in a forked child without the connections, which are the parent's."""
-        if self._client is None:
-            self._client = self._made()
-        elif self._process != os.getpid():
-            self._client.close()
-        self._process = os.getpid()
-        return self._client
 
     def _made(self) -> Any:
         import boto3

@@ -11,18 +11,14 @@ After: the repositories.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Final
-from urllib.parse import quote, unquote_plus
+from urllib.parse import unquote_plus
 
 from dpmiddleware.at_rest.sources import read_reference
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable, without_password
 
-__all__ = ["Password", "take_parameters", "with_password"]
-
-_AUTHORITY: Final = re.compile(r"(?P<scheme>[^:/?#]+://)(?:(?P<user>[^:@/?#]*)(?::[^@/?#]*)?@)?")
+__all__ = ["Password", "take_parameters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +46,3 @@ def take_parameters(url: str, *names: str) -> tuple[str, dict[str, str]]:
         else:
             taken[name] = unquote_plus(value)
     return (f"{base}?{'&'.join(kept)}" if kept else base), taken
-
-
-def with_password(url: str, password: str) -> str:
-    """``url`` with ``password`` in its authority, in place of one that is there."""
-    return _AUTHORITY.sub(
-        lambda found: f"{found['scheme']}{found['user'] or ''}:{quote(password, safe='')}@", url, count=1
-    )

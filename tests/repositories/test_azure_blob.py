@@ -16,7 +16,16 @@ from azure.storage.blob import BlobClient, BlobServiceClient
 from dpmiddleware.errors import ConfigurationError, MissingExtraError, RepositoryError, VersionConflict
 from dpmiddleware.keys.interfaces import KeyRepository
 from dpmiddleware.repositories.azure_blob import AzureBlobKeyRepository
-from tests.repositories.contract import PASSWORD, RemoteRepositoryContract, Store, commit, contents, document, refusal
+from tests.repositories.contract import (
+    PASSWORD,
+    RemoteRepositoryContract,
+    Store,
+    commit,
+    contents,
+    document,
+    in_a_fork,
+    refusal,
+)
 from tests.repositories.one_text import END, START, OneText
 from tests.servers import AZURITE_KEY, LOOPBACK, Server
 
@@ -127,6 +136,7 @@ def test_a_container_that_is_not_there_is_an_error_and_not_an_empty_store(blob: 
 def test_two_writers_at_the_moment_of_writing_one_wins(blob: Blob) -> None:
     """Both have read the same blob; the ETag decides, on the first write and on later ones."""
     first, second = blob.open(), blob.open()
+    assert contents(first) == contents(second) == []
     for winner, loser in ((first, second), (second, first)):
         _, etag = winner.get()
         assert winner.put(START + document().data + END, etag)
@@ -238,3 +248,12 @@ def test_without_the_library_the_error_names_the_extra(module: str, monkeypatch:
 def test_one_of_url_and_client_is_needed() -> None:
     with pytest.raises(ConfigurationError):
         AzureBlobKeyRepository()
+
+
+def test_a_given_client_works_in_a_forked_child_too(blob: Blob) -> None:
+    repository = AzureBlobKeyRepository(client=blob.raw)
+    before, by_child, by_parent = document(), document(), document()
+    commit(repository, before)
+    in_a_fork(lambda: commit(repository, by_child))
+    commit(repository, by_parent)
+    assert contents(repository) == sorted(each.data for each in (before, by_child, by_parent))

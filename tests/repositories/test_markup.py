@@ -12,7 +12,7 @@ from dpmiddleware.errors import ConfigurationError, MalformedDocumentError
 from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.keys.xml import MAX_SIZE
 from dpmiddleware.repositories.markup import EMPTY_REPOSITORY, TOO_LARGE, bare, edit, split
-from dpmiddleware.repositories.urls import take_parameters, with_password
+from dpmiddleware.repositories.urls import take_parameters
 
 DECLARED = '<?xml version="1.0" encoding="utf-8"?>'
 
@@ -146,15 +146,3 @@ def test_our_parameters_are_taken_and_the_others_stay_as_written() -> None:
 def test_a_parameter_that_is_empty_or_given_twice_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError):
         take_parameters(url, "key")
-
-
-@pytest.mark.parametrize(
-    ("url", "full"),
-    [
-        ("postgresql://user@host/db", "postgresql://user:p%40%2Fs@host/db"),
-        ("postgresql://user:old@host/db?x=a@b", "postgresql://user:p%40%2Fs@host/db?x=a@b"),
-        ("postgresql+psycopg://host:5432/db", "postgresql+psycopg://:p%40%2Fs@host:5432/db"),
-    ],
-)
-def test_a_password_is_put_into_a_url(url: str, full: str) -> None:
-    assert with_password(url, "p@/s") == full

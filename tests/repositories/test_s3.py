@@ -96,6 +96,7 @@ def test_a_bucket_that_is_not_there_is_an_error_and_not_an_empty_store(moto_serv
 def test_two_writers_at_the_moment_of_writing_one_wins(bucket: Bucket) -> None:
     """Both have read the same object; the ETag decides, on the first write and on later ones."""
     first, second = bucket.open(), bucket.open()
+    assert contents(first) == contents(second) == []
     for winner, loser in ((first, second), (second, first)):
         _, etag = winner.get()
         assert winner.put(START + document().data + END, etag)
@@ -138,7 +139,7 @@ def test_a_version_is_one_request_without_content_and_a_read_is_one(bucket: Buck
     repository = bucket.open()
     commit(repository, document())
     methods: list[str] = []
-    events: Any = repository._connected().meta.events
+    events: Any = repository._client.meta.events
     events.register("before-send.s3", lambda request, **_: methods.append(request.method))
     for call, expected in (
         (repository.version, ["HEAD"]),
