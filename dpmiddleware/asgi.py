@@ -31,6 +31,7 @@ from dpmiddleware.web.authentication import (
     CookieAuthenticator,
 )
 from dpmiddleware.web.authentication_options import CookieAuthenticationOptions, OptionArguments
+from dpmiddleware.web.caching import decoded, encoded
 from dpmiddleware.web.cookie_policy import CookiePolicy
 from dpmiddleware.web.cookie_protection import CookieProtection, ProtectionOptions
 from dpmiddleware.web.cookies import CookieSettings, SameSite, SecurePolicy
@@ -71,6 +72,7 @@ class _Middleware:
     def __init__(self, app: ASGIApp, data_protection: DataProtection) -> None:
         self.app = app
         self.data_protection = data_protection
+        self._wait_is_due = data_protection.provider.wait_is_due
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection. At the start-up of a lifespan the ring begins to load."""
@@ -95,7 +97,7 @@ class _Middleware:
     async def wait(self, key_ids: Sequence[bytes]) -> None:
         """Wait for the ring, in a worker thread, where opening payloads of these keys would. `KeyManagementError`."""
         for key_id in key_ids:
-            if self.data_protection.wait_is_due(key_id):
+            if self._wait_is_due(key_id):
                 await run_in_threadpool(self.data_protection.wait, key_id)
 
 
@@ -112,27 +114,32 @@ class _Response:
         self._data_protection = data_protection
         self._send = send
 
-    async def __call__(self, message: Message) -> None:
-        if message["type"] in _STARTS and not self.started:
-            if self.exchange is not None and not self.exchange.untouched:
-                message = {**message, "headers": await self._finished(message.get("headers", ()), self.exchange)}
-            elif self.exchange is not None:
+    def __call__(self, message: Message) -> Awaitable[None]:
+        """What is to be awaited; a coroutine of our own only where something has to be waited for."""
+        if self.started or message["type"] not in _STARTS:
+            return self._send(message)
+        if self.exchange is not None:
+            if self.exchange.untouched:
                 self.exchange.close()
-            self.started = True
+            elif self._data_protection.provider.wait_is_due(None):
+                return self._finish_in_thread(message, self.exchange)
+            else:
+                message = self._finished(message, self.exchange)
+        self.started = True
+        return self._send(message)
+
+    async def _finish_in_thread(self, message: Message, exchange: Exchange) -> None:
+        message = await run_in_threadpool(self._finished, message, exchange)
+        self.started = True
         await self._send(message)
 
-    async def _finished(self, raw: Sequence[tuple[bytes, bytes]], exchange: Exchange) -> list[tuple[bytes, bytes]]:
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+    def _finished(self, message: Message, exchange: Exchange) -> Message:
         self.raise_failure()
         try:
-            if self._data_protection.wait_is_due(None):
-                headers = await run_in_threadpool(exchange.finish, headers)
-            else:
-                headers = exchange.finish(headers)
+            return {**message, "headers": exchange.finish_raw(list(message.get("headers", ())))}
         except KeyManagementError as error:
             self.failure = error
             raise
-        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
     async def wait(self) -> None:
         """Wait for a ring to protect with, in a worker thread, where there is none or its version is in doubt."""
@@ -156,8 +163,7 @@ async def _unavailable(scope: Scope, send: Send, error: KeyManagementError) -> N
         await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": "try again later"})
         return
     prefix = "websocket.http" if scope["type"] == "websocket" else "http"
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in RETRY_AFTER]
-    await send({"type": f"{prefix}.response.start", "status": 503, "headers": headers})
+    await send({"type": f"{prefix}.response.start", "status": 503, "headers": encoded(RETRY_AFTER)})
     await send({"type": f"{prefix}.response.body", "body": UNAVAILABLE})
 
 
@@ -197,9 +203,9 @@ class SessionMiddleware(_Middleware):
         header = cookie_header(scope)
         failure = None
         try:
-            key_ids = self.sessions.key_ids(header)
-            if any(map(self.data_protection.wait_is_due, key_ids)):
-                await self.wait(key_ids)
+            for key_id in self.sessions.key_ids(header):
+                if self._wait_is_due(key_id):
+                    await run_in_threadpool(self.data_protection.wait, key_id)
         except KeyManagementError as error:
             failure = error  # raised when the session is touched: other pages go on
         exchange = self.sessions.begin(header, https=is_https(scope), failure=failure)
@@ -303,7 +309,7 @@ class _SignInResponse:
         await self._response(message)
 
     async def _started(self, message: Message) -> Message:
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message.get("headers", ())]
+        headers = decoded(message.get("headers", ()))
         try:
             if self._authentication.touched:
                 await self._response.wait()
@@ -316,8 +322,7 @@ class _SignInResponse:
             headers = without_body(outcome.headers)
         else:
             headers = outcome.headers
-        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        return {**message, "headers": raw, **({"status": outcome.status} if "status" in message else {})}
+        return {**message, "headers": encoded(headers), **({"status": outcome.status} if "status" in message else {})}
 
 
 class CookiePolicyMiddleware:
@@ -342,10 +347,8 @@ class CookiePolicyMiddleware:
 
         async def apply(message: Message) -> None:
             if message["type"] in _STARTS and any(name.lower() == b"set-cookie" for name, _ in message["headers"]):
-                headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"]]
-                applied = self.policy.apply(headers, https=is_https(scope))
-                raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in applied]
-                message = {**message, "headers": raw}
+                applied = self.policy.apply(decoded(message["headers"]), https=is_https(scope))
+                message = {**message, "headers": encoded(applied)}
             await send(message)
 
         await self.app(scope, receive, apply)
@@ -382,8 +385,11 @@ def _web_request(scope: Scope, header: bytes, native: Any) -> WebRequest:
 
 def cookie_header(scope: Scope) -> bytes:
     """The Cookie header of a connection; several lines (HTTP/2 may cut it) as one."""
-    lines: list[bytes] = [value for name, value in scope["headers"] if name == b"cookie"]
-    return lines[0] if len(lines) == 1 else b"; ".join(lines)
+    header: bytes = b""
+    for name, value in scope["headers"]:
+        if name == b"cookie":
+            header = header + b"; " + value if header else value
+    return header
 
 
 def is_https(scope: Scope) -> bool:

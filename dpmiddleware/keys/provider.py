@@ -172,11 +172,12 @@ class KeyRingProvider:
         ring = self._ring
         if ring is None:
             return True
-        if self._waiting >= _WAITERS:
+        known = key_id is None or ring.find(key_id) is not None
+        if self._waiting >= _WAITERS or (known and self._monotonic() < self._next_check):
             return False
         if self._is_idle() and self._monotonic() >= self._next_check:
             return True
-        unknown = key_id is not None and ring.find(key_id) is None and key_id not in self._absent
+        unknown = not known and key_id not in self._absent
         return unknown and (self._flight is not None or self._monotonic() >= self._next_heal)
 
     def wait(self, key_id: bytes | None) -> None:

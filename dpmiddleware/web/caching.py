@@ -6,12 +6,14 @@ Before: `dpmiddleware.web.session_cookie`, `dpmiddleware.web.cookie_protection`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-__all__ = ["Headers", "with_cookies"]
+__all__ = ["Headers", "RawHeaders", "decoded", "encoded", "with_cookies", "with_cookies_raw"]
 
 Headers = list[tuple[str, str]]
 """The headers of a response as (name in any case, value)."""
+RawHeaders = list[tuple[bytes, bytes]]
+"""The same as ASGI has them."""
 
 
 def with_cookies(headers: Headers, set_cookies: Sequence[str]) -> Headers:
@@ -27,6 +29,23 @@ def with_cookies(headers: Headers, set_cookies: Sequence[str]) -> Headers:
         out = [(name, value) for name, value in out if name.lower() != "cache-control"]
         out.append(("cache-control", "no-store"))
     return out
+
+
+def with_cookies_raw(headers: RawHeaders, set_cookies: Sequence[str]) -> RawHeaders:
+    """The same for headers as ASGI has them."""
+    if set_cookies or any([name.lower() == b"vary" for name, _ in headers]):  # noqa: C419 (a list is faster)
+        return encoded(with_cookies(decoded(headers), set_cookies))
+    return [*headers, (b"vary", b"Cookie")]
+
+
+def decoded(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Headers of ASGI as text."""
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+
+
+def encoded(headers: Headers) -> RawHeaders:
+    """Headers as ASGI has them."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 def _words(headers: Headers, wanted: str) -> set[str]:

@@ -24,7 +24,7 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
 from dpmiddleware.printable import printable
 from dpmiddleware.web import chunks
-from dpmiddleware.web.caching import Headers, with_cookies
+from dpmiddleware.web.caching import Headers, RawHeaders, decoded, encoded, with_cookies
 from dpmiddleware.web.cookies import CookieSettings, SameSite, SetCookie, attributes, pairs
 from dpmiddleware.web.protected_cookie import ProtectedCookie
 
@@ -72,6 +72,10 @@ class CookieExchange:
         `KeyManagementError` where there is no ring, `CookieTooLargeError` where a value does not fit.
         """
         return self.protection.sealed(headers, self)
+
+    def finish_raw(self, headers: RawHeaders) -> RawHeaders:
+        """`finish` for headers as ASGI has them."""
+        return encoded(self.finish(decoded(headers)))
 
     def close(self) -> None:
         """Nothing is kept."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from dpmiddleware.web.caching import Headers
+from dpmiddleware.web.caching import Headers, RawHeaders
 
 __all__ = ["RETRY_AFTER", "UNAVAILABLE", "Exchange"]
 
@@ -33,6 +33,10 @@ class Exchange(Protocol):
 
     def finish(self, headers: Headers) -> Headers:
         """The headers of the response; called before it starts. May raise `KeyManagementError`."""
+        ...
+
+    def finish_raw(self, headers: RawHeaders) -> RawHeaders:
+        """`finish` for headers as ASGI has them."""
         ...
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ from dpmiddleware.errors import (
 from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.web import chunks
-from dpmiddleware.web.caching import Headers, with_cookies
+from dpmiddleware.web.caching import Headers, RawHeaders, with_cookies, with_cookies_raw
 from dpmiddleware.web.cookies import Attributes, CookieSettings, find
 from dpmiddleware.web.migration import SignedSessions
 from dpmiddleware.web.protected_cookie import Opened, ProtectedCookie
@@ -70,11 +70,18 @@ class SessionExchange:
 
         `KeyManagementError` where there is no ring, `CookieTooLargeError` where the session does not fit.
         """
+        return with_cookies(headers, self._lines())
+
+    def finish_raw(self, headers: RawHeaders) -> RawHeaders:
+        """`finish` for headers as ASGI has them."""
+        return with_cookies_raw(headers, self._lines())
+
+    def _lines(self) -> list[str]:
         if self.session.failure is not None:
             raise self.session.failure
         lines = self.cookie.lines(self)
         self.close()
-        return with_cookies(headers, lines)
+        return lines
 
     def close(self) -> None:
         """From now on a change of the session raises."""
