@@ -24,11 +24,20 @@ def with_cookies(headers: Headers, set_cookies: Sequence[str]) -> Headers:
     """
     out = [*headers, *[("set-cookie", line) for line in set_cookies]]
     if _words(headers, "vary").isdisjoint(("cookie", "*")):
-        out.append(("vary", "Cookie"))
+        _vary_by_cookie(out)
     if set_cookies and _words(headers, "cache-control").isdisjoint(("private", "no-store")):
         out = [(name, value) for name, value in out if name.lower() != "cache-control"]
         out.append(("cache-control", "no-store"))
     return out
+
+
+def _vary_by_cookie(headers: Headers) -> None:
+    """Add to the header that is there, so that a reader of only one of several (frameworks' tests) sees it all."""
+    for at, (name, value) in enumerate(headers):
+        if name.lower() == "vary":
+            headers[at] = (name, f"{value}, Cookie" if value.strip() else "Cookie")
+            return
+    headers.append(("vary", "Cookie"))
 
 
 def with_cookies_raw(headers: RawHeaders, set_cookies: Sequence[str]) -> RawHeaders:
