@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import redis.asyncio
 import redis.sentinel
 import valkey
 
-from dpmiddleware.errors import ConfigurationError, MalformedDocumentError, RepositoryError
+from dpmiddleware.errors import ConfigurationError, MalformedDocumentError, MissingExtraError, RepositoryError
 from dpmiddleware.keys.interfaces import KeyRepository, StoredDocument
 from dpmiddleware.repositories.redis import RedisKeyRepository
 from tests.repositories.contract import (
@@ -305,3 +306,10 @@ def test_a_unix_socket_is_a_place_too(own_redis: Server, tmp_path: Path) -> None
     added = document()
     commit(repository, added)
     assert contents(repository) == [added.data]
+
+
+def test_without_redis_py_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(MissingExtraError) as caught:
+        RedisKeyRepository.from_url("redis://localhost/0")
+    assert "dpmiddleware[redis]" in caught.value.hint
