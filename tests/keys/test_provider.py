@@ -84,6 +84,13 @@ def test_a_warm_request_asks_the_store_nothing(dp: DataProtection, store: Watche
     assert store.calls == calls
 
 
+def test_story_35_a_cold_start_costs_one_read(store: WatchedRepository, clock: StoppedClock) -> None:
+    """Story 35: functions that start 300 times a second ask the store once each, and write nothing."""
+    for _ in range(300):
+        data_protection(store, clock).create_protector("p").protect("text")
+    assert (store.reads, store.versions, store.commits) == (300, 0, 0)
+
+
 def test_each_poll_asks_for_the_version_and_reads_nothing(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock
 ) -> None:
@@ -605,6 +612,21 @@ def test_start_begins_the_load_and_does_not_wait_for_it() -> None:
     until(lambda: dp.health().ready)
     assert dp.health().keys == 1
     assert dp.health().default_key == dp.current().protecting_key().id
+
+
+def test_a_first_load_that_never_ends_is_told_after_a_while(
+    store: WatchedRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every repository gives up by itself; one that does not must not hold a request for ever."""
+    monkeypatch.setattr("dpmiddleware.keys.provider._FIRST_LOAD_WAIT", 0.01)
+    store.gate = threading.Event()
+    dp = DataProtection("shop", repository=store, clock=StoppedClock())
+    with pytest.raises(RepositoryError, match="has not answered yet") as caught:
+        dp.create_protector("p").protect("text")
+    assert store.location in str(caught.value)
+    assert caught.value.hint
+    store.gate.set()
+    until(lambda: dp.health().ready)
 
 
 def test_health_begins_the_load_if_nobody_did() -> None:
