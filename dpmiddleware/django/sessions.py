@@ -14,7 +14,7 @@ Before: the server. After: `dpmiddleware.web.session_cookie`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from django.conf import settings
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookieStore
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from dpmiddleware.data_protection import DataProtection
@@ -104,11 +105,15 @@ class SessionStore(SignedCookieStore):
 
     def _end_in_time(self, session: Session) -> None:
         """Django counts from the last change, by the session's own expiry or the setting."""
-        stored = session.stored
+        stored, expiry = session.stored, session.get("_session_expiry")
         if stored is None:
             return
-        age = self.get_expiry_age(modification=stored.renewed, expiry=session.get("_session_expiry"))
-        if get_data_protection().now() - stored.renewed > timedelta(seconds=age):
+        if isinstance(expiry, str | datetime):
+            ends = datetime.fromisoformat(expiry) if isinstance(expiry, str) else expiry
+            ends = timezone.make_aware(ends) if timezone.is_naive(ends) else ends
+        else:
+            ends = stored.renewed + timedelta(seconds=expiry or self.get_session_cookie_age())
+        if get_data_protection().now() > ends:
             session.empty()
 
     def _get_session(self, no_load: bool = False) -> Session:
@@ -122,8 +127,13 @@ class SessionStore(SignedCookieStore):
         self.held.clear()
         self.held.update(mapping)
 
+    def _get_cache(self) -> Session:
+        if self.exchange is None or not self.exchange.session.accessed:
+            raise AttributeError("_session_cache")  # Django asks so whether it has been loaded
+        return self.held
+
     _session = property(_get_session)
-    _session_cache = property(_get_session, _set_session)
+    _session_cache = property(_get_cache, _set_session)
 
     def load(self) -> Session:
         """The mapping; an empty one where the cookie does not open."""

@@ -159,6 +159,18 @@ def test_set_expiry_counts(client: Client, clock: StoppedClock) -> None:
     assert "expires" not in cookies(client.get("/expiry?seconds=0"))["sessionid"]
 
 
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_an_expiry_given_as_a_date_counts_with_and_without_time_zones(clock: StoppedClock, use_tz: bool) -> None:
+    with override_settings(USE_TZ=use_tz):
+        for days, left in ((-1, {}), (3650, {"a": 1})):
+            store = SessionStore()
+            store["a"] = 1
+            store.set_expiry(timedelta(days=days))
+            store.save()
+            found = SessionStore(store.session_key)
+            assert {name: value for name, value in found.items() if name == "a"} == left
+
+
 def test_async_views_have_their_session() -> None:
     async def visit() -> Any:
         client = AsyncClient()
