@@ -31,10 +31,14 @@ __all__ = ["Copied", "Pruned", "Rewrapped", "Rotated", "copy", "prune", "rewrap"
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """made: the key that was due and has been made, if any. next_due: when the next will be due; ``None``: unknown."""
+    """made: the key that was due and has been made, if any. next_due: when the next will be due; ``None``: unknown.
+
+    problem: why a key that is due could not be made; else "".
+    """
 
     made: UUID | None
     next_due: Instant | None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +69,19 @@ class Rewrapped:
 
 
 def rotate_if_due(manager: KeyManager) -> Rotated:
-    """Make the key that is due, if one is; for a CronJob. Errors as `KeyManager.load_ring`."""
+    """Make the key that is due, if one is; for a CronJob. Errors as `KeyManager.load_ring`.
+
+    A key that is due and could not be made is a ``problem`` here, although the ring goes on with what it has.
+    """
     before = {key.id for key in manager.read().keys}
     creating, manager.auto_create_keys = manager.auto_create_keys, True
     try:
-        manager.load_ring()
+        ring = manager.load_ring()
     finally:
         manager.auto_create_keys = creating
     reading = manager.read()
     made = next((key.id for key in reading.keys if key.id not in before), None)
-    return Rotated(made, rotation_due(manager.now(), reading.keys, manager.policy))
+    return Rotated(made, rotation_due(manager.now(), reading.keys, manager.policy), ring.problem)
 
 
 def copy(source: KeyManager, target: KeyManager) -> Copied:
@@ -89,7 +96,7 @@ def copy(source: KeyManager, target: KeyManager) -> Copied:
         added = target.begun_again(partial(_copy_once, reading, target))
         copied += added
         if added == 0 or source.repository.version() == reading.version:
-            return Copied(copied, len(reading.documents) - copied, reading.set_aside)
+            return Copied(copied, max(0, len(reading.documents) - copied), reading.set_aside)
 
 
 def _copy_once(reading: Reading, target: KeyManager) -> int:
@@ -104,7 +111,7 @@ def _copy_once(reading: Reading, target: KeyManager) -> int:
             hint="sign the source first: dpm keys sign",
         )
     if missing:
-        add = [_named(stored) for stored, _ in missing]
+        add = there.with_free_names(_named(stored) for stored, _ in missing)
         target.repository.commit(add=add, expected=there.version)
     return len(missing)
 

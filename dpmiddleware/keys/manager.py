@@ -317,7 +317,8 @@ class KeyManager:
         for element in add:
             if self.signer is not None:
                 self.signer.sign(element, self.clock.now())
-        self.repository.commit(add=[document.dump(element) for element in add], remove=remove, expected=reading.version)
+        named = reading.with_free_names(map(document.dump, add), remove)
+        self.repository.commit(add=named, remove=remove, expected=reading.version)
 
     def begun_again(self, change: Callable[[], _T]) -> _T:
         """Run a change until it is not overtaken."""

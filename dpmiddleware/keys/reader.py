@@ -11,6 +11,7 @@ Before: `dpmiddleware.repositories`, `dpmiddleware.keys.document`, `dpmiddleware
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -81,6 +82,23 @@ class Reading:
     def refused(self) -> tuple[SetAside, ...]:
         """The documents that nobody trusted vouches for."""
         return tuple(aside for aside in self.set_aside if aside.refused)
+
+    def with_free_names(
+        self, add: Iterable[StoredDocument], remove: Iterable[StoredDocument] = ()
+    ) -> list[StoredDocument]:
+        """``add``, a number behind each name that is taken: a second revocation of a key has the name of the first,
+        which may be one that is refused or cannot be read. Names of documents to ``remove`` are free.
+        """
+        gone = {document.locator for document in remove}
+        stored = [one for one, _ in self.documents] + [aside.stored for aside in self.set_aside]
+        taken = {one.name for one in stored if one.locator not in gone}
+        named: list[StoredDocument] = []
+        for document in add:
+            numbered = (f"{document.name}-{number}" for number in itertools.count(2))
+            name = document.name if document.name not in taken else next(name for name in numbered if name not in taken)
+            taken.add(name)
+            named.append(StoredDocument(name, document.data))
+        return named
 
 
 @dataclass(frozen=True, slots=True)

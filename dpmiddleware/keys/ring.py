@@ -57,6 +57,11 @@ class KeyRing:
         self._by_id = {key.id.bytes_le: key for key in self.keys}
         self._why_no_default = why_no_default
 
+    @property
+    def problem(self) -> str:
+        """Why a key that is due was not made, or why there is no default; "" where all is well."""
+        return self._why_no_default
+
     def find(self, key_id: bytes) -> Key | None:
         """The key with these 16 raw id bytes, in whatever state; ``None`` if this ring has none."""
         return self._by_id.get(key_id)
