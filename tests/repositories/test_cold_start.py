@@ -22,6 +22,8 @@ from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.repositories.s3 import S3KeyRepository
 from tests.servers import AZURITE_KEY, Server
 
+# Python 3.12 and later warn of what is tested here: a process with threads that forks.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 PROCESSES = 50
 SECONDS = 60
 

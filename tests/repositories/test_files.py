@@ -34,6 +34,8 @@ from tests.repositories.contract import (
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes, links and FIFOs are POSIX's")
 NOBODY = 65534
+# Python 3.12 and later warn of what is tested here: a process with threads that forks.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
 class Folder(Store):
