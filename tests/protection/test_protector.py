@@ -6,8 +6,11 @@ import random
 import sys
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from dpmiddleware.crypto.encryptors import Algorithm
 from dpmiddleware.errors import (
@@ -83,6 +86,24 @@ def test_text_with_an_unpaired_surrogate_is_refused_when_it_is_protected(protect
 def test_garbage_is_refused_as_malformed(protector: DataProtector, token: str) -> None:
     with pytest.raises(MalformedPayloadError):
         protector.unprotect(token)
+
+
+FUZZED = data_protection(MemoryKeyRepository()).create_protector("fuzzed")
+PREFIX = FUZZED.protect(b"")[:20]
+
+
+@given(
+    st.one_of(st.text(max_size=120), st.binary(max_size=120), st.binary(max_size=80).map(lambda tail: PREFIX + tail))
+)
+@example("CfDJ8")
+@example(PREFIX)
+def test_whatever_a_client_sends_is_refused_and_nothing_else_happens(data: Any) -> None:
+    """One family of errors, so that a shell that catches it has caught everything."""
+    for opened in (FUZZED, FUZZED.time_limited()):
+        with pytest.raises(UnprotectError):
+            opened.unprotect(data)
+    with pytest.raises(UnprotectError):
+        FUZZED.dangerous_unprotect(data)
 
 
 # --- purposes -------------------------------------------------------------------------------------------------------

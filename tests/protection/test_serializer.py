@@ -9,6 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from itsdangerous import BadData, BadPayload, BadSignature, BadTimeSignature, SignatureExpired, URLSafeTimedSerializer
 
 from dpmiddleware.errors import RepositoryError
@@ -173,6 +175,16 @@ def test_one_except_clause_catches_all_of_them(serializer: ProtectedSerializer) 
     for text in ("garbage", "CfDJ8" + "A" * 100):
         with pytest.raises(BadData):
             serializer.loads(text)
+
+
+FUZZED = ProtectedSerializer(data_protection(MemoryKeyRepository()), "fuzzed")
+
+
+@given(st.one_of(st.text(max_size=100), st.binary(max_size=100), st.binary(max_size=80).map(to_text)))
+def test_whatever_a_client_sends_is_bad_data_and_nothing_else_happens(text: str | bytes) -> None:
+    with pytest.raises(BadData):
+        FUZZED.loads(text)
+    assert FUZZED.loads_unsafe(text) == (False, None)
 
 
 def test_another_format_may_write_bytes() -> None:
