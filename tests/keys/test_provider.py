@@ -767,6 +767,34 @@ def test_while_one_refresh_flies_no_second_one_begins(store: WatchedRepository, 
     store.gate.set()
 
 
+def test_at_most_eight_requests_wait_and_the_rest_go_on(
+    dp: DataProtection, store: WatchedRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Worker threads are few: a flood of forged cookies on a store that hangs must not take them all."""
+    monkeypatch.setattr("dpmiddleware.keys.provider._WAIT", 60)
+    dp.provider._start = _in_thread
+    store.gate = threading.Event()
+    protector, refused = dp.create_protector("p"), []
+
+    def ask() -> None:
+        try:
+            protector.unprotect(forged())
+        except UnknownKeyError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(refused) == 12)
+    assert dp.provider._waiting == 8
+    assert not dp.wait_is_due(uuid4().bytes_le)
+    store.gate.set()
+    for thread in threads:
+        thread.join(60)
+    assert len(refused) == 20
+    assert dp.provider._waiting == 0
+
+
 def test_when_no_thread_can_be_had_the_ring_goes_on_serving(store: WatchedRepository, clock: StoppedClock) -> None:
     """The interpreter is shutting down, or the process is at its limit."""
     dp = data_protection(store, clock)
