@@ -14,7 +14,8 @@ _HEAD = """# The command `dpm`
 
 Looks after key rings. Which ring is said by options, or by the variables `DPM_APPLICATION`, `DPM_REPOSITORY`,
 `DPM_KEY_WRAPPER`, `DPM_SIGNER`, `DPM_TRUSTED_SIGNERS` and `DPM_RING`. Exit status: 0 done, 1 refused or failed, 2 wrong
-usage. `--json` gives the answer as JSON. No verb prints what a user protected, nor a master key.
+usage. `--json` gives the answer as JSON. No verb prints what a user protected, nor a master key (but `dpm keys export
+--in-clear`, which was told to).
 [Operations](operations.md) shows the verbs at work.
 
 This page is written by `make docs`.

@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from typing import Final, NoReturn, Protocol
 
 from dpmiddleware import __version__
-from dpmiddleware.cli import check, demo, inspection, keys_change, keys_list, keys_sign, keys_timeline, keys_upkeep
+from dpmiddleware.cli import (
+    check,
+    demo,
+    inspection,
+    keys_change,
+    keys_list,
+    keys_sign,
+    keys_timeline,
+    keys_transfer,
+    keys_upkeep,
+)
 from dpmiddleware.cli.output import Console
 from dpmiddleware.cli.ring import UsageError
 from dpmiddleware.cli.verbs import Verbs
@@ -27,7 +37,7 @@ class VerbFile(Protocol):
         """Add its verbs."""
 
 
-KEYS: Final[tuple[VerbFile, ...]] = (keys_list, keys_timeline, keys_change, keys_upkeep, keys_sign)
+KEYS: Final[tuple[VerbFile, ...]] = (keys_list, keys_timeline, keys_change, keys_upkeep, keys_transfer, keys_sign)
 """The verbs of ``dpm keys``."""
 TOP: Final[tuple[VerbFile, ...]] = (inspection, check, demo)
 """The verbs of ``dpm`` itself."""

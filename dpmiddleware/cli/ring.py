@@ -37,7 +37,7 @@ def ring_options() -> argparse.ArgumentParser:
     return parser
 
 
-def open_ring(arguments: argparse.Namespace, *, auto_create_keys: bool = True, **instead: str) -> DataProtection:
+def open_ring(arguments: argparse.Namespace, *, auto_create_keys: bool = True, **instead: Any) -> DataProtection:
     """The ring that the options name; the store is not asked yet. `UsageError` where they name none that can be.
 
     instead: settings that count in place of those that were named (another ``repository`` for the same ring).
