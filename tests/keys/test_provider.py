@@ -216,6 +216,25 @@ def test_a_key_that_was_missing_and_comes_is_found_after_it_was_remembered_as_ab
     assert protector.unprotect(payload) == b"early"
 
 
+def test_remembered_ids_are_forgotten_when_the_store_moves(
+    dp: DataProtection, store: WatchedRepository, clock: StoppedClock
+) -> None:
+    """Somebody is restoring documents one by one: each may be the one that was missing."""
+    late = key_document(clock.now(), created=timedelta(0), activated=timedelta(microseconds=1))
+    other = WatchedRepository()
+    put(other.inner, *store.inner.read().documents, late)
+    protector = dp.create_protector("p")
+    payload = data_protection(other, clock).create_protector("p").protect(b"early")
+    with pytest.raises(UnknownKeyError):
+        protector.unprotect(payload)
+    put(store.inner, key_document(created=-30 * DAY))
+    clock.advance(seconds=10)
+    dp.current()
+    put(store.inner, late)
+    clock.advance(seconds=1)
+    assert protector.unprotect(payload) == b"early"
+
+
 def test_remembered_ids_are_bounded(dp: DataProtection, clock: StoppedClock) -> None:
     protector = dp.create_protector("p")
     for _ in range(6_000):
