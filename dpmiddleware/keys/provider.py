@@ -173,7 +173,9 @@ class KeyRingProvider:
         if ring is None:
             return True
         known = key_id is None or ring.find(key_id) is not None
-        if self._waiting >= _WAITERS or (known and self._monotonic() < self._next_check):
+        if known and self._monotonic() < self._next_check:
+            return False
+        if self._waiting >= _WAITERS:
             return False
         if self._is_idle() and self._monotonic() >= self._next_check:
             return True
@@ -304,9 +306,7 @@ class KeyRingProvider:
             flight = self._flight = _Flight()
         try:
             self._start(lambda: self._fly(flight))
-        except (
-            RuntimeError
-        ):  # the interpreter is shutting down, or no more threads can be had: the ring goes on serving
+        except RuntimeError:  # no thread to be had, or the interpreter is shutting down: the ring goes on serving
             self._land(flight)
         return flight
 
