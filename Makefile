@@ -1,6 +1,7 @@
 # Every target sets itself up in $(VENV); nothing but Python (3.11 or newer) and make has to be there.
 #
 #   make demo     the slot swap, for real        make lint    ruff, mypy --strict, basedpyright
+#   make demo-substitution  a planted key, for real
 #   make test     all tests                      make soak    the long runs
 #   make bench    speed, beside its peers        make test-windows  under a Python for Windows, through Wine
 #   make docs     write docs/dpm.md              make package sdist and wheel in dist/
@@ -18,10 +19,13 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Azurite, where .ci/run or `make servers` installed it.
 export PATH := $(CURDIR)/.servers/node_modules/.bin:$(PATH)
 
-.PHONY: demo test lint soak bench test-windows docs package servers windows-packages clean
+.PHONY: demo demo-substitution test lint soak bench test-windows docs package servers windows-packages clean
 
 demo: $(VENV)/.core
 	$(BIN)/dpm demo slot-swap
+
+demo-substitution: $(VENV)/.core
+	$(BIN)/dpm demo key-substitution
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest --numprocesses auto $(PYTEST_ARGS)

@@ -1,4 +1,6 @@
-"""``dpm demo slot-swap``: the swap of two deployment slots, with rings of their own and with a shared one."""
+"""``dpm demo slot-swap``: the swap of two deployment slots, with rings of their own and with a shared one.
+``dpm demo key-substitution``: an intruder's key in the place of ours, without and with a signature that is checked.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +14,28 @@ __all__ = ["add_to"]
 
 
 def add_to(verbs: Verbs) -> None:
-    """``demo slot-swap``, with the example's own options."""
+    """``demo slot-swap`` and ``demo key-substitution``, with the examples' own options."""
     demos = verbs.group("demo", "see it happen")
     parser = demos.add("slot-swap", _slot_swap, "swap two slots: who is logged out, and who is not", ring=False)
     parser.add_argument("--serve", action="store_true", help="keep running, with a page in the browser")
     parser.add_argument("--port", type=int, default=0, help="of that page; any that is free by default")
+    text = "put an intruder's key in the place of ours: what he gets, and what a signature changes"
+    demos.add("key-substitution", _key_substitution, text, ring=False, notes=False)
 
 
 def _slot_swap(arguments: argparse.Namespace, console: Console) -> int:
+    return _demonstrate("slot_swap", "the slot swap", arguments, console)
+
+
+def _key_substitution(arguments: argparse.Namespace, console: Console) -> int:
+    return _demonstrate("key_substitution", "the key substitution", arguments, console)
+
+
+def _demonstrate(name: str, title: str, arguments: argparse.Namespace, console: Console) -> int:
     try:
-        command = load_example("slot_swap", "command")
+        command = load_example(name, "command")
     except ModuleNotFoundError:
-        console.error("the slot swap is not part of this installation", "it comes with the wheel and with a checkout")
+        console.error(f"{title} is not part of this installation", "it comes with the wheel and with a checkout")
         return 1
     status: int = command.run(arguments)
     return status

@@ -1,0 +1,121 @@
+"""The application: an archive that people sign in to; who has the role *admin* sees the sealed files as well.
+
+Settings, all of them environment variables: ARCHIVE_KEYS (the folder of the key ring), ARCHIVE_CERTIFICATE (PEM with
+its private key: keys are wrapped), ARCHIVE_TRUSTS (a public key: documents count if it signed them; such a process
+makes no keys). ``python -m … .archive`` serves it on an ephemeral port, which it prints.
+
+Before: nothing. After: `.server`, which runs it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from werkzeug.security import check_password_hash, generate_password_hash
+from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.utils import redirect
+from werkzeug.wrappers import Request, Response
+
+from dpmiddleware import DataProtection
+from dpmiddleware.at_rest.x509 import X509KeyWrapper
+from dpmiddleware.keys.rotation import RotationPolicy
+from dpmiddleware.protection.payload import peek_key_id
+from dpmiddleware.web.authentication import AUTHENTICATION_KEY, PRINCIPAL_KEY
+from dpmiddleware.web.claims import Principal
+from dpmiddleware.wsgi import CookieAuthenticationMiddleware
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["APPLICATION", "COOKIE", "make_application"]
+
+APPLICATION: Final = "archive"
+COOKIE: Final = "archive-sign-in"
+POLL: Final = timedelta(seconds=1)
+"""How often the process looks whether the ring has changed; ten seconds, if nothing is said."""
+READERS: Final = {"ada": generate_password_hash("analytical")}
+"""Everybody who has a password. Nobody of them is an administrator."""
+
+
+def make_application(data_protection: DataProtection) -> WSGIApplication:
+    """The archive behind the middleware that knows who is signed in."""
+    return CookieAuthenticationMiddleware(
+        archive, data_protection=data_protection, cookie=COOKIE, login_path="/sign-in"
+    )
+
+
+def configured() -> DataProtection:
+    """The ring that the settings name."""
+    trusts = os.environ.get("ARCHIVE_TRUSTS", "")
+    return DataProtection(
+        APPLICATION,
+        repository=os.environ["ARCHIVE_KEYS"],
+        key_wrapper=X509KeyWrapper(os.environ["ARCHIVE_CERTIFICATE"]),
+        trusted_signers=[trusts] if trusts else (),
+        auto_create_keys=not trusts,
+        policy=RotationPolicy(poll=POLL),
+    )
+
+
+def archive(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """A plain WSGI application; the user is in the environment."""
+    request = Request(environ)
+    answers = {("GET", "/who"): who, ("GET", "/sealed-files"): sealed_files, ("POST", "/sign-in"): sign_in}
+    answer = answers.get((request.method, request.path))
+    response = Response("There is no such page.", 404) if answer is None else answer(request)
+    return response(environ, start_response)
+
+
+def who(request: Request) -> Response:
+    """Whom the archive thinks it is talking to."""
+    user: Principal = request.environ[PRINCIPAL_KEY]
+    answer = {"name": user.name, "admin": user.is_in_role("admin"), "cookie_key": cookie_key(request)}
+    return Response(json.dumps(answer), mimetype="application/json")
+
+
+def sealed_files(request: Request) -> Response:
+    """For administrators."""
+    if not request.environ[PRINCIPAL_KEY].is_in_role("admin"):
+        return Response("Not for you.", 403)
+    return Response("The adoption file of 1952.")
+
+
+def sign_in(request: Request) -> Response:
+    """For whoever knows a password."""
+    name, password = request.form.get("name", ""), request.form.get("password", "")
+    if not check_password_hash(READERS.get(name, ""), password):
+        return Response("That name and that password do not belong together.", 403)
+    request.environ[AUTHENTICATION_KEY].sign_in(Principal(name))
+    return redirect("/who", 303)
+
+
+def cookie_key(request: Request) -> str | None:
+    """The id of the key that the visitor's cookie names; it stands there in clear."""
+    raw = peek_key_id(request.cookies.get(COOKIE, ""))
+    return None if raw is None else str(UUID(bytes_le=raw))
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """The log is for what happens to keys."""
+
+
+def main() -> None:
+    """Serve until standard input ends: the server does not outlive the program that started it."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    server = make_server("127.0.0.1", 0, make_application(configured()), threaded=True, request_handler=_Quiet)
+    print(server.port, flush=True)
+    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
