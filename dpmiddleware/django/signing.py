@@ -55,11 +55,18 @@ class ProtectedSigner(TimestampSigner):
     ) -> None:
         super().__init__(key=key or "of no meaning", sep=sep, salt=salt, algorithm=algorithm, fallback_keys=[])
 
+    def signature(self, value: str | bytes, key: str | bytes | None = None) -> str:
+        """Refused: what is on the ring is encrypted as a whole, and no secret of this signer could sign anything."""
+        raise ConfigurationError(
+            "a value on the ring has no signature that could stand apart from it",
+            hint="call sign and unsign; for a signature beside a value use django.core.signing.Signer",
+        )
+
     def sign(self, value: str) -> str:
-        """``value`` as URL-safe text that only this salt opens."""
+        """``value`` as URL-safe text that only this salt opens; what is no text is written as ``str`` shows it."""
         protection = get_data_protection()
         stamp = ticks_of(protection.now()).to_bytes(_STAMP, "big")
-        return to_text(_protector(protection, self.salt).protect(stamp + value.encode("utf-8", "surrogatepass")))
+        return to_text(_protector(protection, self.salt).protect(stamp + str(value).encode("utf-8", "surrogatepass")))
 
     def unsign(self, value: str, max_age: float | timedelta | None = None) -> str:
         """What was signed. ``BadSignature``; ``SignatureExpired`` where it was more than ``max_age`` seconds ago."""

@@ -385,6 +385,18 @@ def test_dumps_and_loads_have_djangos_signature() -> None:
         ours.dumps(value, key="k")
 
 
+@pytest.mark.parametrize("value", [123, 1.5, True, b"raw"], ids=str)
+def test_what_is_no_text_is_signed_as_django_signs_it(value: Any) -> None:
+    signer = ours.ProtectedSigner()
+    assert signer.unsign(signer.sign(value)) == str(value)
+
+
+def test_no_signature_is_made_under_a_secret_that_everybody_knows() -> None:
+    """Django's signer would, with the text that stands in the place of a key."""
+    with pytest.raises(ConfigurationError, match="no signature"):
+        ours.ProtectedSigner().signature("x")
+
+
 def test_signed_values_age(clock: StoppedClock) -> None:
     text = ours.dumps("x")
     clock.forward(timedelta(seconds=60))
