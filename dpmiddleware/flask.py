@@ -186,11 +186,11 @@ class _Interface(SessionInterface):
         return made
 
     def _settings(self, app: flask.Flask) -> CookieSettings:
-        same_site = self.get_cookie_samesite(app)
+        same_site, domain = self.get_cookie_samesite(app), self.get_cookie_domain(app)
         return CookieSettings(
             self.get_cookie_name(app),
             path=self.get_cookie_path(app),
-            domain=self.get_cookie_domain(app),
+            domain=domain and domain.lstrip("."),  # as Werkzeug writes it, and as its test client can read it
             secure="always" if self.get_cookie_secure(app) else "same_as_request",
             http_only=self.get_cookie_httponly(app),
             same_site=cast("Any", "lax" if same_site is None else same_site.lower()),

@@ -207,6 +207,15 @@ def test_flasks_settings_describe_the_cookie(app: flask.Flask) -> None:
     assert cookie.attributes == ("domain=shop.example", "path=/shop", "secure", "samesite=none", "partitioned")
 
 
+def test_a_domain_is_written_without_its_leading_dot(app: flask.Flask) -> None:
+    """Browsers pass over the dot; Werkzeug's client would keep the cookie to itself."""
+    app.config.update(SESSION_COOKIE_DOMAIN=".example.com", SERVER_NAME="www.example.com")
+    client = app.test_client()
+    [cookie] = set_cookies(client.get("/put").headers)
+    assert cookie.attribute("domain") == "example.com"
+    assert client.get_cookie("session", domain="example.com") is not None
+
+
 def test_a_session_that_does_not_fit_is_an_error_with_a_hint(app: flask.Flask) -> None:
     with pytest.raises(CookieTooLargeError) as caught:
         app.test_client().get("/huge")
