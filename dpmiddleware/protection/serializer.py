@@ -107,13 +107,17 @@ class ProtectedSerializer:
             age = (ticks_of(self._provider.now()) - made) // TICKS_PER_SECOND
             if not -_SKEW_SECONDS <= age <= max_age:
                 raise SignatureExpired(
-                    f"Signature age {age} is not within {max_age} seconds", date_signed=Instant(made).to_datetime()
+                    f"Signature age {age} is not within {max_age} seconds", payload, Instant(made).to_datetime()
                 )
+        value = self.load_payload(payload)
+        return (value, Instant(made).to_datetime()) if return_timestamp else value
+
+    def load_payload(self, payload: bytes) -> Any:
+        """The value in the ``payload`` of a ``SignatureExpired``, which is authentic and only too old."""
         try:
-            value = self._format.loads(payload.decode() if self._is_text else payload)
+            return self._format.loads(payload.decode() if self._is_text else payload)
         except Exception as error:
             raise BadPayload("the value opens and cannot be read", original_error=error) from error
-        return (value, Instant(made).to_datetime()) if return_timestamp else value
 
     def load(self, f: IO[str], salt: str | bytes | None = None) -> Any:
         """`loads` from a text file."""

@@ -94,6 +94,8 @@ def test_an_expired_value_says_when_it_was_made(serializer: ProtectedSerializer,
     with pytest.raises(SignatureExpired) as caught:
         serializer.loads(token, max_age=60)
     assert caught.value.date_signed == NOON
+    assert isinstance(caught.value.payload, bytes)
+    assert serializer.load_payload(caught.value.payload) == "v"
     assert serializer.loads(token) == "v"
 
 
