@@ -5,6 +5,7 @@
 #   make test     all tests                      make soak    the long runs
 #   make bench    speed, beside its peers        make test-windows  under a Python for Windows, through Wine
 #   make docs     write docs/dpm.md              make package sdist and wheel in dist/
+#   make test-frameworks  the frameworks' own tests, with ours in the place of their sessions and signing
 #   make clean    take it all away again
 
 PYTHON ?= python3
@@ -35,6 +36,9 @@ soak: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(BENCH)
+
+test-frameworks: $(VENV)/.test
+	$(BIN)/python -m tests.frameworks.upstream
 
 test-windows: $(VENV)/.test windows-packages
 	$(BIN)/python -m pytest tests/test_windows.py tests/repositories/test_windows_registry.py tests/at_rest/test_dpapi.py $(PYTEST_ARGS)
