@@ -1,14 +1,19 @@
-"""``dpm keys timeline``: the lives of the keys as a picture. ::
+"""``dpm keys timeline``: the lives of the keys as a picture, a row a key, as wide as the terminal. ::
 
-....    made, not yet in force        ====    in force: the key activated last protects
-----    expired; still opens          xxxx    revoked: opens nothing               |    now
+....  ····    made, not yet in force        ====  ━━━━    in force: the key activated last protects
+----  ────    expired; still opens          xxxx  ××××    revoked: opens nothing           |  ┃    now
+
+Left what is drawn where only ASCII can be printed, or where ``--ascii`` is said.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import shutil
+import sys
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from dpmiddleware.cli.keys_list import describe, read_ring
 from dpmiddleware.cli.output import Console, table
@@ -17,15 +22,36 @@ from dpmiddleware.cli.verbs import Verbs
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.key import Key
 
-__all__ = ["add_to", "bar"]
+__all__ = ["ASCII", "LINES", "Glyphs", "add_to", "bar"]
 
-LEGEND = ".... made  ==== in force  ---- expired, still opens  xxxx revoked  | now"
+
+class Glyphs(NamedTuple):
+    """What a picture is drawn with."""
+
+    made: str
+    in_force: str
+    expired: str
+    revoked: str
+    now: str
+
+    @property
+    def legend(self) -> str:
+        """What each of them means."""
+        made, in_force, expired, revoked = (4 * glyph for glyph in self[:4])
+        return f"{made} made  {in_force} in force  {expired} expired, still opens  {revoked} revoked  {self.now} now"
+
+
+ASCII: Final = Glyphs(".", "=", "-", "x", "|")
+LINES: Final = Glyphs("·", "━", "─", "×", "┃")
+_BESIDE: Final = len("01234567") + len("expired, default") + 2 * 2
+"""Columns for a key's beginning and its state, and between them."""
 
 
 def add_to(verbs: Verbs) -> None:
     """``timeline``."""
     parser = verbs.add("timeline", _timeline, "the lives of the keys, as a picture", notes=False)
-    parser.add_argument("--width", type=int, default=60, help="of the picture, in characters; 60 by default")
+    parser.add_argument("--width", type=int, help="of the picture, in characters; by default as wide as the terminal")
+    parser.add_argument("--ascii", action="store_true", help="drawn with ASCII alone")
 
 
 def _timeline(arguments: argparse.Namespace, console: Console) -> int:
@@ -33,10 +59,12 @@ def _timeline(arguments: argparse.Namespace, console: Console) -> int:
     reading, now, default = read_ring(dp)
     keys = sorted(reading.keys, key=lambda key: (key.activation_date, key.id))
     begin, end = _frame(keys, now)
-    columns = min(max(arguments.width, 10), 400)
+    glyphs = ASCII if arguments.ascii or not _can_print(LINES) else LINES
+    width = shutil.get_terminal_size().columns - _BESIDE if arguments.width is None else arguments.width
+    columns = min(max(width, 10), 400)
     moments = [Instant(begin.ticks + (end.ticks - begin.ticks) * column // columns) for column in range(columns + 1)]
-    rows = [(str(key.id)[:8], bar(key, moments, now), describe(key, now, default)) for key in keys]
-    lines = [f"{str(begin)[:10]} to {str(end)[:10]}", *table(("KEY", "", "STATE"), rows), LEGEND]
+    rows = [(str(key.id)[:8], bar(key, moments, now, glyphs), describe(key, now, default)) for key in keys]
+    lines = [f"{str(begin)[:10]} to {str(end)[:10]}", *table(("KEY", "", "STATE"), rows), glyphs.legend]
     data = {
         "now": str(now),
         "keys": [
@@ -61,17 +89,26 @@ def _frame(keys: Sequence[Key], now: Instant) -> tuple[Instant, Instant]:
     return begin, end
 
 
-def bar(key: Key, moments: Sequence[Instant], now: Instant) -> str:
+def _can_print(glyphs: Glyphs) -> bool:
+    try:
+        "".join(glyphs).encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def bar(key: Key, moments: Sequence[Instant], now: Instant, glyphs: Glyphs = ASCII) -> str:
     """One character for each span between two ``moments``: what the key was good for at its end."""
-    return "".join("|" if begin <= now < end else _good_for(key, end) for begin, end in itertools.pairwise(moments))
+    spans = itertools.pairwise(moments)
+    return "".join(glyphs.now if begin <= now < end else _good_for(key, end, glyphs) for begin, end in spans)
 
 
-def _good_for(key: Key, moment: Instant) -> str:
+def _good_for(key: Key, moment: Instant, glyphs: Glyphs) -> str:
     revoked = key.revocation is not None and (key.revocation.date is None or key.revocation.date <= moment)
     if moment <= key.creation_date:
         return " "
     if revoked:
-        return "x"
+        return glyphs.revoked
     if moment <= key.activation_date:
-        return "."
-    return "=" if moment <= key.expiration_date else "-"
+        return glyphs.made
+    return glyphs.in_force if moment <= key.expiration_date else glyphs.expired

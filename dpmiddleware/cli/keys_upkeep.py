@@ -20,7 +20,9 @@ __all__ = ["add_to", "span"]
 
 def add_to(verbs: Verbs) -> None:
     """``rotate``, ``copy``, ``prune``, ``rewrap``."""
-    rotate = verbs.add("rotate", _rotate, "make the key that is due; for a job that runs every day")
+    rotate = verbs.add(
+        "rotate", _rotate, "make the key that is due; for a job that runs every day (exit status 1: due, not made)"
+    )
     rotate.add_argument("--if-due", action="store_true", required=True, help="do nothing if none is")
     copy = verbs.add("copy", _copy, "bring every key and revocation into another store")
     copy.add_argument(
@@ -53,11 +55,15 @@ def span(text: str) -> timedelta:
 
 def _rotate(arguments: argparse.Namespace, console: Console) -> int:
     done = maintenance.rotate_if_due(open_ring(arguments).manager)
-    lines = [f"created {done.made}" if done.made else "no key is due"]
-    lines += [f"the next one is due {moment(done.next_due)}"] if done.next_due else []
+    lines = [f"created {done.made}" if done.made else "no key was made" if done.problem else "no key is due"]
+    if done.next_due and not done.problem:
+        lines.append(f"the next one is due {moment(done.next_due)}")
     next_due = None if done.next_due is None else str(done.next_due)
-    console.result({"made": None if done.made is None else str(done.made), "next_due": next_due}, lines)
-    return 0
+    made = None if done.made is None else str(done.made)
+    console.result({"made": made, "next_due": next_due, "problem": done.problem}, lines)
+    if done.problem:
+        console.error(f"a key is due and was not made: {done.problem}", "`dpm check` says more; run it again then")
+    return 1 if done.problem else 0
 
 
 def _copy(arguments: argparse.Namespace, console: Console) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from dpmiddleware.cli import main
-from dpmiddleware.cli.keys_timeline import LEGEND, bar
+from dpmiddleware.cli.keys_timeline import ASCII, LINES, bar
 from dpmiddleware.crypto.encryptors import Algorithm, AuthenticatedEncryptor
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.data_protection import DataProtection
@@ -49,9 +52,12 @@ def test_a_ring_is_drawn_with_a_row_a_key(
     folder = tmp_path_factory.mktemp("ring")
     manager = DataProtection("shop", repository=folder).manager
     first, second = manager.create_key(), manager.create_key()
-    assert main(["keys", "timeline", "--application", "shop", "--repository", str(folder), "--width", "30"]) == 0
+    assert (
+        main(["keys", "timeline", "--application", "shop", "--repository", str(folder), "--width", "30", "--ascii"])
+        == 0
+    )
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == LEGEND
+    assert lines[-1] == ASCII.legend
     drawn = {line[:8]: line for line in lines[2:-1]}
     assert set(drawn) == {str(first)[:8], str(second)[:8]}
     assert "active, default" in drawn[str(first)[:8]]
@@ -64,3 +70,35 @@ def test_a_ring_without_keys_says_so(
     folder = tmp_path_factory.mktemp("empty")
     assert main(["keys", "timeline", "--application", "shop", "--repository", str(folder)]) == 0
     assert capsys.readouterr().out == f"{folder}: no keys\n"
+
+
+def test_it_is_as_wide_as_the_terminal_and_drawn_with_what_that_can_print(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = DataProtection("shop", repository=tmp_path).manager
+    manager.revoke(manager.create_key())
+    manager.create_key()
+    command = ["keys", "timeline", "--application", "shop", "--repository", str(tmp_path)]
+    for columns in ("70", "133"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert main(command) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[-1] == LINES.legend
+        assert LINES.in_force * 30 in "".join(lines[2:-1])
+        assert int(columns) - 12 < max(map(len, lines[2:-1])) <= int(columns)
+    only_ascii = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", only_ascii)
+    assert main(command) == 0
+    only_ascii.seek(0)
+    assert ASCII.legend in only_ascii.read()
+
+
+def test_a_revoked_key_ends_and_now_is_marked_in_every_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manager = DataProtection("shop", repository=tmp_path).manager
+    first = manager.create_key()
+    manager.create_key()
+    manager.revoke(first)
+    assert main(["keys", "timeline", "--ascii", "--application", "shop", "--repository", str(tmp_path)]) == 0
+    drawn = capsys.readouterr().out.splitlines()[2:-1]
+    assert all("|" in line for line in drawn)
+    assert any("xxxxx" in line and "revoked" in line for line in drawn)
