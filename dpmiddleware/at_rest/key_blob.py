@@ -202,19 +202,30 @@ def signature_path(path: str | Path) -> Path:
     return Path(f"{path}.sig")
 
 
-def create_key_blob(path: str | Path, *, exchange: str | Path, signer: str | Path, oaep: bool = False) -> str:
+def create_key_blob(
+    path: str | Path,
+    *,
+    exchange: str | Path,
+    signer: str | Path,
+    password: str | None = None,
+    oaep: bool = False,
+) -> str:
     """Make an AES-256 session key, export it to the exchange key, sign the blob, store both; its SHA-256 in hex.
 
     exchange: a file with the exchange key; its public half is enough (certificate, PEM, DER, PUBLICKEYBLOB).
-    signer: the signer's private key (PEM, PRIVATEKEYBLOB). An existing blob is never replaced: all keys that were
-    sealed under it would be lost. `ConfigurationError`.
+    signer: the signer's private key (PEM, PRIVATEKEYBLOB); password: of that file, ``env:NAME`` or a file. An existing
+    blob is never replaced: all keys that were sealed under it would be lost. `ConfigurationError`.
     """
     public = _load_public(exchange)
-    private = _load_private(signer)
+    private = _load_private(signer, password)
     blob = SimpleKeyBlob.export(Secret.random(32), public, oaep=oaep).to_bytes()
     try:
         _write_new(Path(path), blob)
-        _write_new(signature_path(path), sign_blob(blob, private))
+        try:
+            _write_new(signature_path(path), sign_blob(blob, private))
+        except OSError:
+            Path(path).unlink()
+            raise
     except OSError as error:
         raise ConfigurationError(
             f"key blob: {printable(path)} was not written: {error.strerror}",

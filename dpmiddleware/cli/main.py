@@ -14,6 +14,7 @@ from dpmiddleware.cli import (
     check,
     demo,
     inspection,
+    key_blob,
     keys_change,
     keys_list,
     keys_sign,
@@ -39,7 +40,7 @@ class VerbFile(Protocol):
 
 KEYS: Final[tuple[VerbFile, ...]] = (keys_list, keys_timeline, keys_change, keys_upkeep, keys_transfer, keys_sign)
 """The verbs of ``dpm keys``."""
-TOP: Final[tuple[VerbFile, ...]] = (inspection, check, demo)
+TOP: Final[tuple[VerbFile, ...]] = (inspection, check, key_blob, demo)
 """The verbs of ``dpm`` itself."""
 
 

@@ -7,8 +7,8 @@ and so are lines that begin with ``# ``.
 ``dpm`` runs in this process, in an empty folder that is also the home; anything else (``echo x > file``) runs in a
 shell there, and ``command | dpm …`` gives the one's output to the other. ``NAME=value dpm …`` sets a variable for one
 command, ``export NAME=value`` for the rest. What differs from run to run is replaced: ids become ``{key-1}``,
-``{key-2}`` … in the order in which they turn up, dates ``{date}``, the folder ``{folder}``; commands may use these
-names, and ``{python}``.
+``{key-2}`` … in the order in which they turn up, dates ``{date}``, digests ``{digest}``, the folder ``{folder}``;
+commands may use these names, and ``{python}``.
 
 Rewrite them after a change that is meant, and read the difference: ``python -m tests.cli.test_transcripts FILE…``.
 """
@@ -35,6 +35,7 @@ HERE = Path(__file__).parent
 FILES = sorted(HERE.glob("*.txt"))
 KEY_ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 DATE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?Z")
+DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 VARIABLE = re.compile(r"[A-Z_]+=")
 
 
@@ -89,7 +90,7 @@ class Session:
                 self._ids[f"{{key-{len(self._ids) + 1}}}"] = key_id
         for name, key_id in self._ids.items():
             text = text.replace(key_id, name)
-        return DATE.sub("{date}", text)
+        return DIGEST.sub("{digest}", DATE.sub("{date}", text))
 
 
 def _assignment(word: str) -> tuple[str, str]:
