@@ -4,6 +4,7 @@
 #   make demo-substitution  a planted key, for real
 #   make test     all tests                      make soak    the long runs
 #   make bench    speed, beside its peers        make test-windows  under a Python for Windows, through Wine
+#   make test-frameworks                         the frameworks' own tests, with ours in their place
 #   make docs     write docs/dpm.md              make package sdist and wheel in dist/
 #   make test-frameworks  the frameworks' own tests, with ours in the place of their sessions and signing
 #   make clean    take it all away again
@@ -20,7 +21,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Azurite, where .ci/run or `make servers` installed it.
 export PATH := $(CURDIR)/.servers/node_modules/.bin:$(PATH)
 
-.PHONY: demo demo-substitution test lint soak bench test-windows docs package servers windows-packages clean
+.PHONY: demo demo-substitution test lint soak bench test-windows test-frameworks docs package servers windows-packages clean
 
 demo: $(VENV)/.core
 	$(BIN)/dpm demo slot-swap
@@ -39,6 +40,9 @@ bench: $(VENV)/.test
 
 test-frameworks: $(VENV)/.test
 	$(BIN)/python -m tests.frameworks.upstream
+
+test-frameworks: $(VENV)/.test
+	$(BIN)/python tests/upstream/run.py
 
 test-windows: $(VENV)/.test windows-packages
 	$(BIN)/python -m pytest tests/test_windows.py tests/repositories/test_windows_registry.py tests/at_rest/test_dpapi.py $(PYTEST_ARGS)

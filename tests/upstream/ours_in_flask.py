@@ -1,0 +1,24 @@
+"""A pytest plugin: Flask's tests find our session interface under the name of its own, ready to be subclassed."""
+
+from __future__ import annotations
+
+import _pytest.monkeypatch
+import flask
+import flask.sessions
+from rings import new_ring  # type: ignore[import-not-found]  # beside this file, where it runs
+
+from dpmiddleware.flask import _Interface
+
+if not hasattr(_pytest.monkeypatch, "notset"):  # Flask's conftest was written for an older pytest
+    _pytest.monkeypatch.notset = _pytest.monkeypatch.NOTSET  # type: ignore[attr-defined]  # see above
+
+
+class OurInterface(_Interface):
+    """Made without arguments, as Flask's is."""
+
+    def __init__(self) -> None:
+        super().__init__(new_ring(), None, None, None)
+
+
+flask.sessions.SecureCookieSessionInterface = OurInterface  # type: ignore[assignment, misc]  # the point
+flask.Flask.session_interface = OurInterface()
