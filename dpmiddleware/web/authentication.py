@@ -152,6 +152,8 @@ class CookieAuthentication:
         self.touched = True
         if self.failure is not None:
             raise self.failure
+        if self._result is not None:
+            return self._result
         try:
             return drive(self.authenticate())
         except KeyManagementError as error:
