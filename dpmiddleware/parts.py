@@ -61,7 +61,7 @@ def repository_from(given: KeyRepository | PathLike[str] | str) -> KeyRepository
         return given
     scheme = _scheme_of(given)
     if not scheme:
-        return cast("KeyRepository", _class_of("repositories", "files.FileKeyRepository")(given))
+        return cast("KeyRepository", _class_of("repositories", "files.FileKeyRepository").from_url(given))
     known = _REPOSITORIES.get(scheme)
     if known is None and _is_sql_dialect(scheme):
         known = "sql.SqlKeyRepository"
