@@ -48,7 +48,10 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key. ``encryptor`` is ``None`` exactly where ``problem`` says why the key cannot be used."""
+    """One key. Where ``encryptor`` is ``None``, ``problem`` says why the key cannot be used.
+
+    A key may have both: this process opened it before, and its document no longer opens.
+    """
 
     id: UUID
     creation_date: Instant

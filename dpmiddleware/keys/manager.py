@@ -194,7 +194,7 @@ class KeyManager:
                 hint="`dpm keys list` shows what is there and what is wrong with it",
             )
         until = now + self.policy.refresh * (1 - random.random() / 5)  # noqa: S311 (spreads the farm's reads)
-        if decided.blocked or any(not k.usable and not k.revocation for k in reading.keys):
+        if decided.blocked or any(k.problem and not k.revocation for k in reading.keys):
             until = now + _LOOK_AGAIN
         elif key is not None:
             rotation = key.expiration_date - self.policy.refresh - self.policy.propagation

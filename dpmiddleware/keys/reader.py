@@ -156,6 +156,7 @@ class KeyReader:
         items = [admitted.item for _, admitted in pairs]
         self._revocations.update(dict.fromkeys(item for item in items if isinstance(item, Revocation)))
         found = _one_of_each(item for item in items if isinstance(item, Key))
+        found = {key_id: self._still_open(key) for key_id, key in found.items()}
         keys = apply_revocations(self._with_lost(found), tuple(self._revocations))
         lost = tuple(key for key in keys if key.id not in found and key.revocation is None)
         self._keys = {key.id: key for key in keys}
@@ -223,6 +224,15 @@ class KeyReader:
             problem = str(error) or error.code
         dates = document.creation_date, document.activation_date, document.expiration_date
         return Key(document.id, *dates, encryptor, problem, wrapped=is_wrapped(document))
+
+    def _still_open(self, key: Key) -> Key:
+        """A key that this process has opened stays open, with its problem, where it has been wrapped anew and the new
+        wrapping does not open here (yet): nobody is logged out for that.
+        """
+        known = self._keys.get(key.id)
+        if key.usable or key.problem == _TWO_KEYS or known is None or _dates(known) != _dates(key):
+            return key
+        return replace(key, encryptor=known.encryptor)
 
     def _with_lost(self, found: dict[UUID, Key]) -> list[Key]:
         """The keys found, and those known from before: a store that forgets does not log anybody out."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import permutations
+from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import (
     ConfigurationError,
     KeyManagementError,
@@ -201,6 +203,51 @@ def test_a_key_service_that_is_away_at_a_refresh_takes_nothing_from_a_running_pr
     assert dp.create_protector("p").unprotect(token) == "text"
     assert wrapper.unwrapped == 1
     assert dp.health().status == "ok"
+
+
+def rewrapped(secret: Secret, wrapper: BoxWrapper) -> StoredDocument:
+    """The key of these tests, wrapped by ``wrapper``."""
+    return key_document(key_id=KEY_ID, created=-5 * DAY, secret=secret, wrapper=wrapper)
+
+
+KEY_ID = uuid4()
+
+
+def test_story_17_a_ring_wrapped_anew_logs_nobody_out_where_the_new_wrapping_does_not_open_yet(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Story 17: the new certificate is not everywhere yet; who has the key goes on, and says what is wrong."""
+    clock, old, new, secret = StoppedClock(), BoxWrapper("Old"), BoxWrapper("New"), Secret.random()
+    store = ring_of(rewrapped(secret, old), key_document(created=-40 * DAY, wrapper=old))
+    dp = data_protection(store, clock, key_wrapper=old)
+    token = dp.create_protector("p").protect("text")
+    snapshot = store.inner.read()
+    replaced = [stored for stored in snapshot.documents if stored.name == f"key-{KEY_ID}"]
+    store.inner.commit(add=[rewrapped(secret, new)], remove=replaced, expected=snapshot.version)
+    for _ in range(3):
+        clock.advance(minutes=2)
+        assert dp.create_protector("p").unprotect(token) == "text"
+        assert dp.current().protecting_key().id == KEY_ID
+    (event,) = events(caplog, "key_unusable")
+    assert "tests.New" in str(event["problem"])
+    fresh = data_protection(store, clock, key_wrapper=old)
+    assert fresh.current().protecting_key().id != KEY_ID  # who starts now does not have it
+    put(store.inner, revocation_document(KEY_ID))
+    clock.advance(seconds=11)
+    with pytest.raises(RevokedKeyError):
+        dp.create_protector("p").unprotect(token)
+
+
+def test_a_key_that_was_replaced_by_another_of_its_id_is_not_kept_open() -> None:
+    """Other dates are another key: what this process knows is not it."""
+    clock, old, new = StoppedClock(), BoxWrapper("Old"), BoxWrapper("New")
+    store = ring_of(key_document(key_id=KEY_ID, wrapper=old))
+    dp = data_protection(store, clock, key_wrapper=old)
+    dp.current()
+    take_away(store.inner)
+    put(store.inner, key_document(key_id=KEY_ID, created=-7 * DAY, wrapper=new))
+    (key,) = dp.manager.read().keys
+    assert not key.usable
 
 
 def test_a_successor_that_cannot_be_wrapped_is_made_later_and_the_default_protects(
