@@ -6,7 +6,6 @@
 #   make bench    speed, beside its peers        make test-windows  under a Python for Windows, through Wine
 #   make test-frameworks                         the frameworks' own tests, with ours in their place
 #   make docs     write docs/dpm.md              make package sdist and wheel in dist/
-#   make test-frameworks  the frameworks' own tests, with ours in the place of their sessions and signing
 #   make clean    take it all away again
 
 PYTHON ?= python3
@@ -37,9 +36,6 @@ soak: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(BENCH)
-
-test-frameworks: $(VENV)/.test
-	$(BIN)/python -m tests.frameworks.upstream
 
 test-frameworks: $(VENV)/.test
 	$(BIN)/python tests/upstream/run.py
