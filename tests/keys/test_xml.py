@@ -121,7 +121,7 @@ TEXT = st.text(
 
 
 @st.composite
-def trees(draw: st.DrawFn, depth: int = 3) -> ET.Element:
+def trees(draw: st.DrawFn, depth: int = 2) -> ET.Element:
     """A small document: namespaces, attributes, texts, comments."""
     uri = draw(NAMESPACE)
     element = ET.Element(f"{{{uri}}}{draw(NAME)}" if uri else draw(NAME))
@@ -130,7 +130,7 @@ def trees(draw: st.DrawFn, depth: int = 3) -> ET.Element:
         space = draw(SPACE_OF_ATTRIBUTE)
         element.set(f"{{{space}}}{name}" if space else name, value)
     if depth:
-        for child in draw(st.lists(trees(depth=depth - 1), max_size=3)):
+        for child in draw(st.lists(trees(depth=depth - 1), max_size=2)):
             element.append(child)
     return element
 
