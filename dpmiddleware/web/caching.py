@@ -7,6 +7,7 @@ Before: `dpmiddleware.web.session_cookie`, `dpmiddleware.web.cookie_protection`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 __all__ = ["Headers", "RawHeaders", "decoded", "encoded", "with_cookies", "with_cookies_raw"]
 
@@ -14,6 +15,9 @@ Headers = list[tuple[str, str]]
 """The headers of a response as (name in any case, value)."""
 RawHeaders = list[tuple[bytes, bytes]]
 """The same as ASGI has them."""
+
+_JOINED: Final = {b"vary", b"cache-control"}
+_VARY_AND_NO_STORE: Final = ((b"vary", b"Cookie"), (b"cache-control", b"no-store"))
 
 
 def with_cookies(headers: Headers, set_cookies: Sequence[str]) -> Headers:
@@ -42,9 +46,11 @@ def _vary_by_cookie(headers: Headers) -> None:
 
 def with_cookies_raw(headers: RawHeaders, set_cookies: Sequence[str]) -> RawHeaders:
     """The same for headers as ASGI has them."""
-    if set_cookies or any([name.lower() == b"vary" for name, _ in headers]):  # noqa: C419 (a list is faster)
+    if not {name.lower() for name, _ in headers}.isdisjoint(_JOINED):
         return encoded(with_cookies(decoded(headers), set_cookies))
-    return [*headers, (b"vary", b"Cookie")]
+    if not set_cookies:
+        return [*headers, (b"vary", b"Cookie")]
+    return [*headers, *encoded([("set-cookie", line) for line in set_cookies]), *_VARY_AND_NO_STORE]
 
 
 def decoded(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

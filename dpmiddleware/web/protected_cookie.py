@@ -92,10 +92,10 @@ class ProtectedCookie:
     def _only_value(self, header: bytes) -> str | None:
         """What nearly every request has: one cookie of the name, in one piece. ``None`` where it may be otherwise."""
         at = header.find(self._whole)
-        start = at + len(self._whole)
-        if at < 0 or header.find(self._whole, start) >= 0 or (at > 0 and header[at - 2 : at] != b"; "):
+        end = header.find(b";", at)
+        if at < 0 or (at > 0 and header[at - 2 : at] != b"; ") or (end > 0 and header.find(self._whole, end) > 0):
             return None
-        end = header.find(b";", start)
+        start = at + len(self._whole)
         value = header[start:] if end < 0 else header[start:end]
         if not value.startswith(_START) or value.translate(None, _BASE64URL):
             return None
@@ -112,15 +112,19 @@ class ProtectedCookie:
         header: the request's Cookie header. expires: the end inside the payload (time-limited cookies only).
         `CookieTooLargeError` where it would not reach the client, or not come back.
         """
-        name, size = self.settings.name, self.settings.chunk_size
-        cookies = chunks.split(name, to_text(self._protect(data, expires)), attributes, size)
+        name, size, most = self.settings.name, self.settings.chunk_size, self.settings.max_total
+        value = to_text(self._protect(data, expires))
+        chunked = b"chunks-" in header
+        line = "; ".join((f"{name}={value}", *attributes))  # as `render` would write it: base64url has no escapes
+        if not chunked and (size is None or len(line) < size) and len(name) + 1 + len(value) <= most:
+            return [line]
+        cookies = chunks.split(name, value, attributes, size)
         total = len("; ".join(f"{each}={value}" for each, value in cookies))
-        if total > self.settings.max_total:
+        if total > most:
             raise CookieTooLargeError(
-                f"cookie {name!r} would take {total} bytes of each request, {self.settings.max_total} are allowed",
+                f"cookie {name!r} would take {total} bytes of each request, {most} are allowed",
                 hint="keep less in it (an id in place of what it names), keep it on the server, or raise max_total",
             )
-        chunked = b"chunks-" in header
         old = chunks.leftovers(name, partial(find, header), kept=len(cookies) - 1) if chunked else []
         ends = [render(chunk, "", expired(attributes)) for chunk in old]
         return [*ends, *(render(each, value, attributes) for each, value in cookies)]
@@ -138,8 +142,9 @@ class ProtectedCookie:
         if at < 0:
             return []
         start = at + len(self._whole)
+        end = header.find(b";", start)
         key_id = _peek(header[start : start + _HEAD])
-        if key_id is not None and header.find(self._whole, start) < 0:
+        if key_id is not None and (end < 0 or header.find(self._whole, end) < 0):
             return [key_id]
         found = [_peek(head) for head in _heads(header, self._whole)]
         if None in found:  # perhaps a marker

@@ -39,7 +39,7 @@ __all__ = [
 CSRF_KEYS: Final = ("csrf_token", "_csrf_token", "_csrftoken", "csrftoken", "_csrf")
 """Where frameworks keep their CSRF token in a session: what an anonymous visitor had is not the signed-in user's."""
 
-_VERSION: Final = b"\x01"
+_VERSION: Final = 1
 _ID: Final = "_dpm_id"
 _SUBJECT: Final = "_dpm_subject"
 _ENDS: Final = "_dpm_ends"
@@ -48,8 +48,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _LAST: Final = 253_402_300_799_999
 """The last millisecond of the year 9999."""
-_TIMES: Final = struct.Struct(">QQ")
-_HEAD: Final = 1 + _TIMES.size
+_HEAD: Final = struct.Struct(">BQQ")
+_DATA: Final = slice(_HEAD.size, None)
 
 
 class ValueFormat(Protocol):
@@ -129,17 +129,17 @@ class StoredSession(NamedTuple):
 
     def pack(self) -> bytes:
         """The plaintext (see the module)."""
-        return _VERSION + _TIMES.pack(self.created_ms, self.renewed_ms) + self.data
+        return _HEAD.pack(_VERSION, self.created_ms, self.renewed_ms) + self.data
 
     @classmethod
     def unpack(cls, plain: bytes) -> StoredSession:
         """Read a plaintext; `MalformedPayloadError` where it is not of this version."""
-        if plain[:1] != _VERSION or len(plain) < _HEAD:
-            raise MalformedPayloadError("not a session of this version")
-        created, renewed = _TIMES.unpack_from(plain, 1)
-        if created > _LAST or renewed > _LAST:
-            raise MalformedPayloadError("a session from outside of time")
-        return cls(created, renewed, plain[_HEAD:])
+        if len(plain) < _HEAD.size:
+            raise MalformedPayloadError("not a session")
+        version, created, renewed = _HEAD.unpack_from(plain)
+        if version != _VERSION or created > _LAST or renewed > _LAST:
+            raise MalformedPayloadError("not a session of this version, or from outside of time")
+        return cls(created, renewed, plain[_DATA])
 
 
 class LoadedSession(NamedTuple):
@@ -181,8 +181,8 @@ class Session(dict[str, Any]):
     accessed: bool = False
     failure: KeyManagementError | None = None
     renewal_due: bool = False
+    created_ms: int | None = None
     _stored: StoredSession | None = None
-    _created: int | None = None
     _id: str | None = None
     _subject: str | None = None
     _ends: int | None = None
@@ -223,7 +223,7 @@ class Session(dict[str, Any]):
     def created(self) -> datetime | None:
         """When it began (aware): first written, or renewed by a sign-in; ``None``: with this request."""
         self.mark_accessed()
-        return None if self._created is None else moment(self._created)
+        return None if self.created_ms is None else moment(self.created_ms)
 
     @property
     def modified(self) -> bool:
@@ -259,14 +259,14 @@ class Session(dict[str, Any]):
     def _begin_anew(self) -> None:
         for key in CSRF_KEYS:
             dict.pop(self, key, None)
-        self._id = self._created = None
+        self._id = self.created_ms = None
         self._forced = True
 
     def empty(self) -> None:
         """Forget everything, the subject too: call it when somebody signs out. The client's cookie ends."""
         self._change()
         dict.clear(self)
-        self._id = self._subject = self._created = self._ends = None
+        self._id = self._subject = self.created_ms = self._ends = None
 
     def mark_accessed(self) -> None:
         """Read the session, if that has not happened yet; Starlette calls this at ``request.session``."""
@@ -340,7 +340,7 @@ class Session(dict[str, Any]):
             stored, mapping, self._ends, self.renewal_due = loaded
             self._id, self._subject = mapping.pop(_ID, None), mapping.pop(_SUBJECT, None)
             dict.update(self, mapping)
-            self._stored, self._created = stored, stored.created_ms
+            self._stored, self.created_ms = stored, stored.created_ms
             self._edited = not stored.data  # it was another framework's: ours from the first look on
         if self._owner is not None:
             self._claim(owner)
@@ -350,7 +350,7 @@ class Session(dict[str, Any]):
         if self._subject is not None and self._subject != owner:
             telemetry.emit("session_discarded", "info", reason="another_subject")
             dict.clear(self)
-            self._stored = self._id = self._subject = self._created = self._ends = None
+            self._stored = self._id = self._subject = self.created_ms = self._ends = None
             self.renewal_due = False
         if owner is not None and self._subject is None:
             self._subject = owner

@@ -158,7 +158,9 @@ class SessionCookie:
         now = self._clock.now()
         if self._migration is not None and self._migration.writes_old and now < self._migration.until:
             return self._old_lines(session, self._migration, attributes)
-        plain = StoredSession.at(session.created or now, now, data or session.dumps()).pack()
+        renewed = milliseconds(now)
+        created = renewed if session.created_ms is None else session.created_ms
+        plain = StoredSession(created, renewed, data or session.dumps()).pack()
         return self._cookie.seal(plain, exchange.header, attributes)
 
     def _read(self, plain: bytes) -> LoadedSession:
