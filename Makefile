@@ -41,7 +41,8 @@ test-frameworks: $(VENV)/.test
 	$(BIN)/python tests/upstream/run.py
 
 test-windows: $(VENV)/.test windows-packages
-	$(BIN)/python -m pytest tests/test_windows.py tests/repositories/test_windows_registry.py tests/at_rest/test_dpapi.py $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/test_windows.py tests/repositories/test_windows_registry.py tests/at_rest/test_dpapi.py \
+	    tests/hosting/test_windows_account.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

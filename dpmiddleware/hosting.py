@@ -6,8 +6,11 @@ The first of these that applies (`find_key_home`):
 2. Azure App Service (``WEBSITE_INSTANCE_ID`` and ``HOME`` not empty): ``$HOME/ASP.NET/DataProtection-Keys``, not
    encrypted at rest. The folder is the slot's own: two slots have two rings, and a swap logs everybody out.
 3. The user profile: ``$LOCALAPPDATA/ASP.NET/DataProtection-Keys``, else ``.aspnet/DataProtection-Keys`` in the home
-   folder (``HOME``, else the account's entry in passwd). On Windows the keys are wrapped with DPAPI, elsewhere not.
-4. Memory: every restart forgets the keys.
+   folder (``HOME``, else the account's entry in passwd). Not encrypted at rest; but on Windows, where the folder is
+   the known one of the account and the environment comes second, wrapped with DPAPI: for the user where that works,
+   else for the machine.
+4. IIS without a user profile: the registry key that it made for the account, wrapped with DPAPI for the machine.
+5. Memory: every restart forgets the keys.
 
 ASP.NET Core falls back to a folder relative to the working folder where the home is missing, relative or cannot be
 made; here those end in memory. Its application name from the content root is not copied: ours is always given.
@@ -24,11 +27,12 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
 from dpmiddleware.printable import printable
+from dpmiddleware.windows_account import WindowsAccount
 
 __all__ = ["HomeKind", "KeyHome", "account_home", "find_key_home", "is_lost_with_container"]
 
@@ -45,6 +49,7 @@ class HomeKind(enum.Enum):
     READ_ONLY_FOLDER = "read-only folder"
     APP_SERVICE = "App Service slot"
     USER_PROFILE = "user profile"
+    IIS = "registry of IIS"
     MEMORY = "memory"
 
 
@@ -79,6 +84,7 @@ def find_key_home(
     *,
     platform: str = sys.platform,
     home_lookup: Callable[[], str] = account_home,
+    windows: WindowsAccount | None = None,
     proc: Path = _PROC,
 ) -> KeyHome:
     """The place for keys in this environment; makes the folder of the user profile if it is not there.
@@ -86,8 +92,13 @@ def find_key_home(
     Never raises: a folder that was named and cannot be used is an error of the repository at its first use.
     """
     env = os.environ if environment is None else environment
-    home = _read_only_folder(env) or _app_service(env, platform) or _user_profile_or_memory(env, platform, home_lookup)
-    if home.kind is HomeKind.MEMORY or not is_lost_with_container(home.repository, env, platform=platform, proc=proc):
+    home = _read_only_folder(env) or _app_service(env, platform)
+    if home is None and platform == "win32":
+        home = _on_windows(env, home_lookup, windows or WindowsAccount())
+    home = home or _user_profile_or_memory(env, platform, home_lookup)
+    if home.kind in {HomeKind.MEMORY, HomeKind.IIS} or not is_lost_with_container(
+        home.repository, env, platform=platform, proc=proc
+    ):
         return home
     why = f"{home.why}; in a container and on no volume: the keys are lost with the container"
     return KeyHome(home.kind, home.repository, why, home.key_wrapper, home.auto_create_keys, lost_with_container=True)
@@ -113,6 +124,20 @@ def _app_service(env: Mapping[str, str], platform: str) -> KeyHome | None:
     return KeyHome(HomeKind.APP_SERVICE, _join(platform, home, _SLOT_FOLDER), why)
 
 
+def _on_windows(env: Mapping[str, str], home_lookup: Callable[[], str], account: WindowsAccount) -> KeyHome:
+    """The account's profile, else the registry key that IIS made for it, else memory."""
+    known = account.local_app_data()
+    home = _user_profile_or_memory({**env, "LOCALAPPDATA": known} if known else env, "win32", home_lookup)
+    if home.kind is HomeKind.USER_PROFILE:
+        wrapper, whose = ("dpapi:", "the user") if account.has_user_dpapi() else ("dpapi:machine", "the machine")
+        return replace(home, key_wrapper=wrapper, why=f"{home.why}, wrapped with DPAPI for {whose}")
+    if url := account.iis_keys():
+        reason = home.why.partition(";")[0]
+        why = f"{reason}; IIS made a registry key for the account, wrapped with DPAPI for the machine"
+        return KeyHome(HomeKind.IIS, url, why, "dpapi:machine")
+    return home
+
+
 def _user_profile_or_memory(env: Mapping[str, str], platform: str, home_lookup: Callable[[], str]) -> KeyHome:
     folder, reason = _profile_folder(env, platform, home_lookup)
     if folder:
@@ -122,10 +147,9 @@ def _user_profile_or_memory(env: Mapping[str, str], platform: str, home_lookup: 
             folder, reason = "", f"{printable(folder)} cannot be made ({error.strerror})"
     if not folder:
         return KeyHome(HomeKind.MEMORY, "memory:", f"no usable user profile: {reason}; a restart forgets the keys")
-    wrapper = "dpapi:" if platform == "win32" else None
-    at_rest = "wrapped with DPAPI" if wrapper else "not encrypted at rest"
-    why = f"no repository is configured: the user profile ({reason}), {at_rest}"
-    return KeyHome(HomeKind.USER_PROFILE, folder, why, wrapper)
+    at_rest = "" if platform == "win32" else ", not encrypted at rest"
+    why = f"no repository is configured: the user profile ({reason}){at_rest}"
+    return KeyHome(HomeKind.USER_PROFILE, folder, why)
 
 
 def _profile_folder(env: Mapping[str, str], platform: str, home_lookup: Callable[[], str]) -> tuple[str, str]:

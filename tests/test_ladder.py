@@ -44,7 +44,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
     ("keys.manager",),
     ("keys.adoption", "keys.maintenance"),
     ("keys.provider",),
-    ("protection.time_limited", "hosting"),
+    ("protection.time_limited", "hosting", "windows_account"),
     ("protection.protector",),
     ("protection.serializer", "web.migration", "web.ticket_store"),
     ("parts",),

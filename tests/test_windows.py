@@ -6,6 +6,7 @@ Windows, pytest among them) lie in ``.servers/windows-packages``, or where ``DPM
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from tests.interop.peer import Peer
 from tests.windows import CHECKOUT, WindowsPython, find_windows_python
 
 SUITES = {
-    "DPAPI": ["tests/at_rest/test_dpapi.py"],
+    "DPAPI and where keys live": ["tests/at_rest/test_dpapi.py", "tests/hosting/test_windows_account.py"],
     "the registry and folders": [
         "tests/repositories/test_windows_registry.py",
         "tests/repositories/test_windows_files.py",
@@ -38,6 +39,7 @@ CASES = [pytest.param(files, id=name) for name, files in SUITES.items()]
 CASES += [pytest.param(files, id=name, marks=pytest.mark.soak) for name, files in LONG_SUITES.items()]
 ABSENT = "no packages for a Python on Windows in .servers/windows-packages: make windows-packages"
 RING_SCRIPT = CHECKOUT / "tests" / "at_rest" / "windows_ring.py"
+HOME_SCRIPT = CHECKOUT / "tests" / "hosting" / "windows_home.py"
 pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="they run directly"), pytest.mark.timeout(600)]
 
 
@@ -74,12 +76,20 @@ def test_it_passes_under_windows(files: list[str], prefix: Path, packages: str) 
     assert " passed" in done.stdout
 
 
-@pytest.mark.parametrize(("hive", "scope"), [("HKCU", "user"), ("HKLM", "machine")])
-def test_a_ring_in_the_registry_is_shared_with_dotnet(hive: str, scope: str, prefix: Path, packages: str) -> None:
-    """The real ASP.NET Core for Windows beside us, in one registry and with one DPAPI user; keys of either."""
+@pytest.fixture
+def dotnet() -> str:
+    """The real ASP.NET Core, for Windows."""
     program = CHECKOUT.parent / "shared" / "aspnet-peer" / "run-windows"
     if not os.access(program, os.X_OK):
         pytest.skip("the ASP.NET Core peer for Windows is not present in a sibling folder shared/aspnet-peer")
+    return str(program)
+
+
+@pytest.mark.parametrize(("hive", "scope"), [("HKCU", "user"), ("HKLM", "machine")])
+def test_a_ring_in_the_registry_is_shared_with_dotnet(
+    hive: str, scope: str, prefix: Path, packages: str, dotnet: str
+) -> None:
+    """The real ASP.NET Core for Windows beside us, in one registry and with one DPAPI user; keys of either."""
     python = WindowsPython(prefix)
     path = f"Software\\dpmiddleware-test\\shared-{scope}"
     question = {
@@ -91,7 +101,7 @@ def test_a_ring_in_the_registry_is_shared_with_dotnet(hive: str, scope: str, pre
     }
     store = {"kind": "registry", "hive": hive, "path": path}
     ours = python.ask(RING_SCRIPT, question, PYTHONPATH=packages)
-    with Peer(str(program), WINDOWS_PYTHON_PREFIX=str(prefix)) as peer:
+    with Peer(dotnet, WINDOWS_PYTHON_PREFIX=str(prefix)) as peer:
         theirs = peer.open(store, app="shop", dpapi=scope)
         assert theirs.unprotect(b64decode(ours["payload"]), "cart") == b"3 pears"
         theirs.ask("key.create", activation="2026-01-01T00:00:00Z", expiration="2099-01-01T00:00:00Z")
@@ -101,3 +111,28 @@ def test_a_ring_in_the_registry_is_shared_with_dotnet(hive: str, scope: str, pre
     assert b64decode(answer["plaintext"]) == b"3 apples"
     assert set(answer["types"]) == {"Microsoft.AspNetCore.DataProtection.XmlEncryption.DpapiXmlDecryptor"}
     assert len(answer["types"]) == 2
+
+
+def test_under_iis_without_a_profile_keys_live_where_dotnet_keeps_them(
+    tmp_path: Path, packages: str, dotnet: str
+) -> None:
+    """The registry key that IIS makes, DPAPI of the machine; and what .NET protects there is opened."""
+    prefix = tmp_path / "prefix"
+    python = WindowsPython(prefix)
+    prepared = python.ask(HOME_SCRIPT, {"prepare": True}, PYTHONPATH=packages)
+    environment = {**os.environ, "WINDOWS_PYTHON_PREFIX": str(prefix)}
+    theirs = subprocess.run(
+        [dotnet, "hosting"], capture_output=True, text=True, timeout=120, env=environment, check=True
+    )
+    chosen = json.loads(theirs.stdout)
+    assert (chosen["repository"], chosen["encryptor"]) == ("RegistryXmlRepository", "DpapiXmlEncryptor")
+    path = f"SOFTWARE\\Microsoft\\ASP.NET\\4.0.30319.0\\AutoGenKeys\\{prepared['sid']}\\DataProtection"
+    with Peer(dotnet, WINDOWS_PYTHON_PREFIX=str(prefix)) as peer:
+        ring = peer.open({"kind": "registry", "hive": "HKLM", "path": path}, app="shop", dpapi="machine")
+        assert len(ring.list_keys()) == chosen["keys"] == 1
+        payload = ring.protect(b"3 apples", "cart")
+    question = {"application": "shop", "purpose": "cart", "payload": b64encode(payload).decode()}
+    ours = python.ask(HOME_SCRIPT, question, PYTHONPATH=packages)
+    assert (ours["kind"], ours["wrapper"]) == ("registry of IIS", "dpapi:machine")
+    assert ours["repository"] == "registry://HKLM/" + path.replace("\\", "/")
+    assert b64decode(ours["plaintext"]) == b"3 apples"

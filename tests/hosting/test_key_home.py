@@ -5,12 +5,15 @@ from __future__ import annotations
 import getpass
 import os
 import stat
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dpmiddleware.hosting import HomeKind, account_home, find_key_home, is_lost_with_container
+from dpmiddleware.windows_account import WindowsAccount
 from tests.interop.vectors import load
 
 CASES: list[dict[str, Any]] = load("hosting")["cases"]
@@ -130,12 +133,85 @@ def test_a_read_only_folder_is_named_with_and_without_a_prefix(prefix: str, proc
     assert (home.kind, home.repository, home.auto_create_keys) == (HomeKind.READ_ONLY_FOLDER, "/keys", False)
 
 
-def test_a_windows_profile_is_wrapped_with_dpapi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proc: Path) -> None:
-    """Also run where there is no Windows: the folder is then made under a strange name, in a folder of ours."""
+@dataclass
+class Account(WindowsAccount):
+    """What Windows would say."""
+
+    folder: str = ""
+    user_dpapi: bool = True
+    registry: str = ""
+
+    def local_app_data(self) -> str:
+        return self.folder
+
+    def has_user_dpapi(self) -> bool:
+        return self.user_dpapi
+
+    def iis_keys(self) -> str:
+        return self.registry
+
+
+IIS = "registry://HKLM/SOFTWARE/Microsoft/ASP.NET/4.0.30319.0/AutoGenKeys/S-1-5-82-1/DataProtection"
+ADA = "C:\\Users\\ada\\AppData\\Local"
+NO_FOLDER = "C:\\" + 300 * "x"  # a name longer than any file system takes
+KEYS = "\\ASP.NET\\DataProtection-Keys"
+
+
+@dataclass
+class OnWindows:
+    """Where keys live: the kind of place, the place, the wrapper, and words of the reason."""
+
+    kind: HomeKind
+    repository: str
+    wrapper: str | None
+    words: str = ""
+
+
+PROFILE = OnWindows(HomeKind.USER_PROFILE, ADA + KEYS, "dpapi:", "for the user")
+PROFILE_OF_MACHINE = OnWindows(HomeKind.USER_PROFILE, ADA + KEYS, "dpapi:machine", "for the machine")
+REGISTRY = OnWindows(HomeKind.IIS, IIS, "dpapi:machine", "IIS made a registry key")
+MEMORY = OnWindows(HomeKind.MEMORY, "memory:", None, "a restart forgets the keys")
+SITE = OnWindows(HomeKind.APP_SERVICE, "C:\\home" + KEYS, None, "not encrypted at rest")
+READ_ONLY = OnWindows(HomeKind.READ_ONLY_FOLDER, "C:\\keys", None, "none is made")
+OF_SITE = {"WEBSITE_INSTANCE_ID": "i", "HOME": "C:\\home"}
+OF_READER = {"ReadOnlyDataProtectionKeyDirectory": "C:\\keys"}
+ON_WINDOWS = [
+    pytest.param({}, Account(ADA), PROFILE, id="a profile"),
+    pytest.param({"LOCALAPPDATA": "C:\\elsewhere"}, Account(ADA), PROFILE, id="the known folder comes first"),
+    pytest.param({"LOCALAPPDATA": ADA}, Account(), PROFILE, id="LOCALAPPDATA"),
+    pytest.param({}, Account(ADA, user_dpapi=False), PROFILE_OF_MACHINE, id="no DPAPI of the user"),
+    pytest.param({}, Account(ADA, registry=IIS), PROFILE, id="IIS with a profile"),
+    pytest.param({}, Account(registry=IIS), REGISTRY, id="IIS without one"),
+    pytest.param({}, Account(NO_FOLDER, registry=IIS), REGISTRY, id="IIS, whose profile takes no folder"),
+    pytest.param({}, Account(), MEMORY, id="nothing"),
+    pytest.param(OF_SITE, Account(ADA, registry=IIS), SITE, id="App Service"),
+    pytest.param(OF_READER, Account(ADA, registry=IIS), READ_ONLY, id="a folder for reading only"),
+]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes folders of strange names in a folder of ours")
+@pytest.mark.parametrize(("environment", "account", "expected"), ON_WINDOWS)
+def test_on_windows_keys_live_where_the_documentation_says(
+    environment: dict[str, str], account: Account, expected: OnWindows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """App Service, the profile under DPAPI of the user or the machine, IIS with HKLM, memory."""
     monkeypatch.chdir(tmp_path)
-    home = find_key_home({"LOCALAPPDATA": "C:\\Users\\ada\\AppData\\Local"}, platform="win32", proc=proc)
-    assert home.repository == "C:\\Users\\ada\\AppData\\Local\\ASP.NET\\DataProtection-Keys"
-    assert (home.kind, home.key_wrapper) == (HomeKind.USER_PROFILE, "dpapi:")
+    home = find_key_home(environment, platform="win32", home_lookup=lambda: "", windows=account, proc=tmp_path)
+    assert (home.kind, home.repository, home.key_wrapper) == (expected.kind, expected.repository, expected.wrapper)
+    assert expected.words in home.why
+
+
+def test_elsewhere_windows_is_not_asked(tmp_path: Path, proc: Path) -> None:
+    account = Account(ADA, registry=IIS)
+    home = find_key_home({"HOME": "/gone"}, platform="linux", windows=account, home_lookup=lambda: "", proc=proc)
+    assert home.kind is HomeKind.MEMORY
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what it says elsewhere")
+def test_there_is_no_windows_account_elsewhere() -> None:
+    account = WindowsAccount()
+    assert (account.local_app_data(), account.sid(), account.iis_keys()) == ("", "", "")
+    assert not account.has_user_dpapi()
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="no passwd on this platform")

@@ -1,0 +1,109 @@
+r"""What Windows says about the account that this process runs as; `dpmiddleware.hosting` asks it where keys live.
+
+IIS makes a registry key for the account of each application pool, which no other pool can read::
+
+    HKLM\SOFTWARE\Microsoft\ASP.NET\4.0.30319.0\AutoGenKeys\{SID}\DataProtection
+
+Keys live there where the pool has no user profile. On another system nothing of all this is there.
+
+Before: Windows. After: `dpmiddleware.hosting`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import xml.etree.ElementTree as ET
+from contextlib import suppress
+from typing import Any, Final
+from uuid import UUID
+
+from dpmiddleware.at_rest.dpapi import DpapiKeyWrapper
+from dpmiddleware.errors import DataProtectionError
+from dpmiddleware.keys.interfaces import Binding
+
+__all__ = ["IIS_KEYS", "WindowsAccount"]
+
+IIS_KEYS: Final = "SOFTWARE\\Microsoft\\ASP.NET\\4.0.30319.0\\AutoGenKeys"
+"""Below HKLM; one key an account."""
+_LOCAL_APP_DATA: Final = 0x1C
+_TOKEN_QUERY: Final = 0x8
+_TOKEN_USER: Final = 1
+_MAX_PATH: Final = 260
+
+
+class WindowsAccount:
+    """The account of this process. Nothing is asked before a method is called; nothing raises."""
+
+    def local_app_data(self) -> str:
+        """The known folder LocalApplicationData; empty where the account has no profile."""
+        if not _is_windows():
+            return ""
+        path = ctypes.create_unicode_buffer(_MAX_PATH)
+        found = _library("shell32").SHGetFolderPathW(None, _LOCAL_APP_DATA, None, 0, path)
+        return path.value if found == 0 else ""
+
+    def has_user_dpapi(self) -> bool:
+        """Whether DPAPI encrypts for the account, tried out; without a loaded profile it does for the machine only."""
+        try:
+            DpapiKeyWrapper().wrap(ET.Element("probe"), Binding("", UUID(int=0), bytes(32)))
+        except DataProtectionError:
+            return False
+        return True
+
+    def iis_keys(self) -> str:
+        """The URL of the registry key that IIS made for the account's data protection; empty where it made none."""
+        sid = self.sid()
+        if not sid:
+            return ""
+        path = f"{IIS_KEYS}\\{sid}"
+        registry: Any = __import__("winreg")
+        try:
+            registry.OpenKey(registry.HKEY_LOCAL_MACHINE, path, 0, registry.KEY_READ | registry.KEY_WRITE).Close()
+        except OSError:
+            return ""
+        return f"registry://HKLM/{path}\\DataProtection".replace("\\", "/")
+
+    def sid(self) -> str:
+        """The account's security identifier, ``S-1-5-…``; empty where it cannot be had."""
+        if not _is_windows():
+            return ""
+        advapi32, kernel32 = _library("advapi32"), _library("kernel32")
+        kernel32.GetCurrentProcess.restype = ctypes.c_void_p
+        advapi32.OpenProcessToken.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p]
+        token = ctypes.c_void_p()
+        if not advapi32.OpenProcessToken(kernel32.GetCurrentProcess(), _TOKEN_QUERY, ctypes.byref(token)):
+            return ""
+        try:
+            return _sid_of(token, advapi32, kernel32)
+        finally:
+            kernel32.CloseHandle(token)
+
+
+def _sid_of(token: ctypes.c_void_p, advapi32: Any, kernel32: Any) -> str:
+    size = ctypes.c_uint32()
+    ask = advapi32.GetTokenInformation
+    ask.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p]
+    ask(token, _TOKEN_USER, None, 0, ctypes.byref(size))
+    user = ctypes.create_string_buffer(size.value)
+    if not ask(token, _TOKEN_USER, user, size, ctypes.byref(size)):
+        return ""
+    sid = ctypes.cast(user, ctypes.POINTER(ctypes.c_void_p))[0]  # TOKEN_USER begins with the pointer
+    text = ctypes.c_wchar_p()
+    advapi32.ConvertSidToStringSidW.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    if not advapi32.ConvertSidToStringSidW(sid, ctypes.byref(text)):
+        return ""
+    value = text.value or ""
+    with suppress(OSError):
+        kernel32.LocalFree(text)
+    return value
+
+
+def _is_windows() -> bool:
+    """A function, so that what follows is checked for types on other systems too."""
+    return sys.platform == "win32"
+
+
+def _library(name: str) -> Any:
+    windows: Any = ctypes
+    return windows.WinDLL(name)
