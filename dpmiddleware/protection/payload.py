@@ -26,6 +26,7 @@ __all__ = [
     "associated_data",
     "decode_text",
     "encode_text",
+    "from_plain_text",
     "from_text",
     "pack",
     "peek_key_id",
@@ -110,17 +111,20 @@ def to_text(payload: bytes) -> str:
 
 def from_text(text: str) -> bytes:
     """The payload that a text stands for. `MalformedPayloadError` where it stands for none."""
-    if text.endswith("=") or "+" in text or "/" in text:
-        return _from_unusual_text(text)
+    payload = from_plain_text(text.encode("ascii")) if text.isascii() else None
+    return _from_unusual_text(text) if payload is None else payload
+
+
+def from_plain_text(text: bytes) -> bytes | None:
+    """The payload of a text as `to_text` writes it; ``None`` where it is no such text (`from_text` may know better)."""
+    if b"=" in text or b"+" in text or b"/" in text:
+        return None
     try:
-        raw = text.encode("ascii")
-        payload = _decode(raw)
-    except (ValueError, UnicodeError):
-        return _from_unusual_text(text)
-    last = _ZERO_BITS.get(len(raw) % 4)
-    if last is not None and raw[-1] not in last:
-        raise _not_text()
-    return payload
+        payload = _decode(text)
+    except ValueError:
+        return None
+    last = _ZERO_BITS.get(len(text) % 4)
+    return payload if last is None or text[-1] in last else None
 
 
 def _from_unusual_text(text: str) -> bytes:

@@ -20,7 +20,7 @@ from dpmiddleware.errors import (
     UnprotectError,
     UnusableKeyError,
 )
-from dpmiddleware.protection.payload import MAGIC, from_text, peek_key_id, to_text
+from dpmiddleware.protection.payload import MAGIC, from_plain_text, from_text, peek_key_id, to_text
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
 from dpmiddleware.web import chunks
@@ -31,7 +31,6 @@ __all__ = ["Opened", "ProtectedCookie"]
 _T = TypeVar("_T")
 
 _START: Final = to_text(MAGIC)[:5].encode("ascii")
-_BASE64URL: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _HEAD: Final = 27
 """Characters in which magic and key id stand; the last one holds two bits of what follows."""
 
@@ -67,11 +66,11 @@ class ProtectedCookie:
         All cookies of the name are tried, and the bad ones count for nothing beside a good one. ``read`` may refuse
         too (`UnprotectError`). Nowhere else is that error swallowed.
         """
-        value = self._only_value(header)
-        if value is None:
+        payload = self._only_payload(header)
+        if payload is None:
             return self._open_each(header, read)
         try:
-            return Opened(read(self._protector.unprotect(from_text(value))), False)  # noqa: FBT003 (costs a tenth less)
+            return Opened(read(self._protector.unprotect(payload)), False)  # noqa: FBT003 (costs a tenth less)
         except UnprotectError as refusal:
             return Opened(None, expire=self._is_final(refusal))
 
@@ -89,7 +88,7 @@ class ProtectedCookie:
             return Opened(None, expire=False)
         return Opened(next(iter(opened.values()), None), expire=not opened and bool(verdicts) and all(verdicts))
 
-    def _only_value(self, header: bytes) -> str | None:
+    def _only_payload(self, header: bytes) -> bytes | None:
         """What nearly every request has: one cookie of the name, in one piece. ``None`` where it may be otherwise."""
         at = header.find(self._whole)
         end = header.find(b";", at)
@@ -97,9 +96,7 @@ class ProtectedCookie:
             return None
         start = at + len(self._whole)
         value = header[start:] if end < 0 else header[start:end]
-        if not value.startswith(_START) or value.translate(None, _BASE64URL):
-            return None
-        return value.decode("ascii")
+        return from_plain_text(value) if value.startswith(_START) else None
 
     def _is_final(self, refusal: UnprotectError) -> bool:
         """Count a refusal. Could no ring change it? Another slot, or the next refresh, may have an unknown key."""

@@ -139,7 +139,8 @@ class SessionCookie:
                 raise failure
             opened = self._cookie.open(header, self._read)
             found.append(opened)
-            return opened.content if self._migration is None or opened.content else self._old(header, self._migration)
+            content, _ = opened
+            return self._old(header, self._migration) if content is None and self._migration else content
 
         return SessionExchange(session_type(source, self._format), self, header, https, found)
 
@@ -147,12 +148,13 @@ class SessionCookie:
         """The Set-Cookie lines that a touched session needs; none where it was only read."""
         session = exchange.session
         data = session.changed()
-        if data is None and session and not session.renewal_due:
+        is_empty = not dict.__len__(session)
+        if not (data or is_empty or session.renewal_due):
             return []
         attributes = self._attributes[exchange.https]
         if exchange.expires is not None:
             attributes = self._cookie.settings.attributes(https=exchange.https, expires=exchange.expires)
-        if not session:
+        if is_empty:
             had_one = session.stored is not None or any(opened.expire for opened in exchange.found)
             return self._cookie.delete(exchange.header, attributes) if had_one else []
         now = self._clock.now()
@@ -170,9 +172,9 @@ class SessionCookie:
             mapping = self._format.loads(stored.data)
         except ValueError:
             raise MalformedPayloadError(f"a session that is no {self._format.name}") from None
-        _, renewed, _ = stored
+        created, renewed, _ = stored
         ends, now = end_in(mapping), milliseconds(self._clock.now())
-        last = min(renewed + self._idle, stored.created_ms + self._absolute, _FOR_EVER if ends is None else ends)
+        last = min(renewed + self._idle, created + self._absolute, _FOR_EVER if ends is None else ends)
         if now > last:
             raise ExpiredPayloadError("the session has expired", expired_at=moment(last).isoformat())
         return LoadedSession(stored, mapping, ends, 2 * (now - renewed) > self._idle)
