@@ -13,7 +13,7 @@ import pytest
 
 from tests.farm.simulation import Farm
 
-SEEDS = [int(os.environ["DPM_FARM_SEED"])] if "DPM_FARM_SEED" in os.environ else list(range(1, 5))
+SEEDS = [int(os.environ["DPM_FARM_SEED"])] if "DPM_FARM_SEED" in os.environ else list(range(1, 4))
 
 
 @pytest.fixture(autouse=True)
