@@ -88,6 +88,17 @@ def test_story_2_the_same_at_a_rotation(store: KeyRepository) -> None:
     assert len(store.read().documents) == 2
 
 
+def test_story_15_a_rotation_overtaken_by_something_else_is_begun_again(store: KeyRepository) -> None:
+    """Story 15: an operator's revocation comes first; the successor that is due is made all the same, at once."""
+    clock = StoppedClock()
+    data_protection(store, clock).current()
+    clock.advance(days=88)
+    other = manager(store, clock)
+    dp = data_protection(Overtaken(store, lambda: other.revoke(uuid4(), "at the same time")), clock)
+    assert dp.health().status == "ok"
+    assert len(dp.current().keys) == 2
+
+
 # --- story 4 ----------------------------------------------------------------------------------------------------------
 
 
