@@ -101,7 +101,7 @@ def _prune(arguments: argparse.Namespace, console: Console) -> int:
         "dry_run": arguments.dry_run,
     }
     console.result(data, lines or ["no key has expired"])
-    return 0
+    return _left_out(console, manager.read().set_aside, "pruned")
 
 
 def _old_and_new(arguments: argparse.Namespace) -> str:
