@@ -1,7 +1,8 @@
 """Servers for the tests that need them, and at the end of a run a list of what was used and what was skipped.
 
 Session fixtures (one server a process): `redis_server`, `postgres_server`, `mariadb_server`, `azurite_server`,
-`moto_server`, `openbao_server`. `own_redis` and `own_postgres` are for one test, which may pause, flush and kill them.
+`moto_server`, `openbao_server`; `chromium` is the browser, not yet started. `own_redis` and `own_postgres` are for one
+test, which may pause, flush and kill them.
 """
 
 from __future__ import annotations
@@ -65,6 +66,11 @@ def moto_server(pytestconfig: pytest.Config) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def openbao_server(pytestconfig: pytest.Config) -> Iterator[Server]:
     yield from need(pytestconfig, "openbao", servers.openbao)
+
+
+@pytest.fixture(scope="session")
+def chromium(pytestconfig: pytest.Config) -> Iterator[Server]:
+    yield from need(pytestconfig, "chromium", servers.chromium)
 
 
 @pytest.fixture

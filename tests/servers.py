@@ -241,6 +241,21 @@ def openbao() -> Server:
     return _started("openbao", f"http://{LOOPBACK}:{port}", command, folder, lambda: _http_answers(port))
 
 
+def chromium() -> Server:
+    """The browser, for Playwright to start. ``address``: the path of its program."""
+    try:
+        import playwright.sync_api  # noqa: F401 (only whether it is there)
+    except ImportError as error:
+        raise Unavailable("playwright is not installed") from error
+    program = find("chromium", "Debian's package is called chromium")
+    asked = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    if asked.returncode:
+        raise Unavailable(f"{program} does not start: {asked.stderr.strip()[-200:]}")
+    return Server("chromium", program, " ".join(asked.stdout.split()[:2]).lower())
+
+
 # --- tools ----------------------------------------------------------------------------------------------------------
 
 

@@ -65,6 +65,13 @@ def basket() -> list[Line]:
     return lines(flask.session.get("basket", {}))
 
 
+def private(template: str, **context: object) -> Response:
+    """A page that the back button shows to nobody once the visitor has signed out: no browser keeps it."""
+    response = flask.make_response(flask.render_template(template, **context))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 @shop.get("/")
 def catalogue() -> str:
     """All plants."""
@@ -72,9 +79,9 @@ def catalogue() -> str:
 
 
 @shop.get("/basket")
-def show_basket() -> str:
+def show_basket() -> Response:
     """The basket, and the message for the card."""
-    return flask.render_template("basket.html", note=flask.session.get("note", ""))
+    return private("basket.html", note=flask.session.get("note", ""))
 
 
 @shop.post("/basket/add", defaults={"by": 1})
@@ -118,19 +125,17 @@ def leave() -> Response:
 @shop.get("/account")
 @login_required
 def account() -> Response:
-    """A private page. ``no-store``: the back button shows it to nobody who has signed out."""
-    response = flask.make_response(flask.render_template("account.html"))
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    """Only for who is signed in."""
+    return private("account.html")
 
 
 @shop.get("/cookie")
-def show_cookies() -> str:
+def show_cookies() -> Response:
     """What the visitor's cookies show, and which keys protect them."""
     dp = get_data_protection()
     header = flask.request.headers.get("Cookie", "").encode("latin-1")
     session, ticket = flask.current_app.config["COOKIES"]
-    return flask.render_template(
+    return private(
         "cookie.html",
         header_size=len(header),
         cookies=[

@@ -38,6 +38,8 @@ __all__ = ["SESSION", "TICKET", "make_app"]
 
 SESSION: Final = CookieSettings("starlette_session")
 TICKET: Final = CookieSettings(".AspNetCore.Cookies", max_total=16_384)
+PRIVATE: Final = {"Cache-Control": "no-store"}
+"""For pages that the back button shows to nobody once the visitor has signed out: no browser keeps them."""
 
 
 def make_app(
@@ -93,7 +95,8 @@ async def catalogue(request: Request) -> Response:
 
 async def show_basket(request: Request) -> Response:
     """The basket, and the message for the card."""
-    return templates.TemplateResponse(request, "basket.html", {"note": request.session.get("note", "")})
+    context = {"note": request.session.get("note", "")}
+    return templates.TemplateResponse(request, "basket.html", context, headers=PRIVATE)
 
 
 async def add_to_basket(request: Request) -> Response:
@@ -143,8 +146,8 @@ async def leave(request: Request) -> Response:
 
 @login_required
 async def account(request: Request) -> Response:
-    """A private page. ``no-store``: the back button shows it to nobody who has signed out."""
-    return templates.TemplateResponse(request, "account.html", headers={"Cache-Control": "no-store"})
+    """Only for who is signed in."""
+    return templates.TemplateResponse(request, "account.html", headers=PRIVATE)
 
 
 async def show_cookies(request: Request) -> Response:
@@ -161,7 +164,7 @@ async def show_cookies(request: Request) -> Response:
         "ring": describe_ring(dp),
         "location": dp.repository.location,
     }
-    return templates.TemplateResponse(request, "cookie.html", context)
+    return templates.TemplateResponse(request, "cookie.html", context, headers=PRIVATE)
 
 
 async def too_large(request: Request, error: Exception) -> Response:
