@@ -78,7 +78,7 @@ def pack(key_id: bytes) -> bytes:
 
 def unpack(payload: bytes) -> bytes:
     """The 16 raw id bytes of a payload's key. `MalformedPayloadError` where it is no payload."""
-    if payload[:4] != MAGIC or len(payload) < HEAD_SIZE:
+    if not payload.startswith(MAGIC) or len(payload) < HEAD_SIZE:
         raise MalformedPayloadError("not a protected payload")
     return payload[4:HEAD_SIZE]
 
