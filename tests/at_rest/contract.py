@@ -20,10 +20,13 @@ from uuid import UUID
 import pytest
 
 from dpmiddleware.crypto.secret import Secret
-from dpmiddleware.errors import KeyUnwrapError, MalformedDocumentError
+from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MalformedDocumentError
 from dpmiddleware.keys.descriptor import plain_type_name, read_secret, secret_element
-from dpmiddleware.keys.interfaces import Binding, KeyWrapper
+from dpmiddleware.keys.interfaces import Binding, KeyWrapper, StoredDocument
+from dpmiddleware.keys.maintenance import rewrap
+from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.xml import ENCRYPTED_SECRET, dump, parse
+from tests.fakes import DAY, NOON, StoppedClock, id_of, key_document, manager, put, revocation_document, ring_of
 from tests.repositories.contract import in_a_fork
 
 __all__ = ["BINDING", "MASTER_KEY", "KeyWrapperContract", "master_key", "reread", "unwrapped"]
@@ -79,6 +82,40 @@ def changed(encrypted: ET.Element) -> Iterator[ET.Element]:
         parent = next(p for p in copy.iter() if element in list(p))
         parent.remove(element)
         yield copy
+
+
+class Watched:
+    """A key wrapper, counted; its service can be taken away (``away``: what is there then)."""
+
+    def __init__(self, inner: KeyWrapper) -> None:
+        self._inner = inner
+        self.away: KeyWrapper | None = None
+        self.calls = 0
+
+    @property
+    def decryptor_types(self) -> frozenset[str]:
+        return self._inner.decryptor_types
+
+    def wrap(self, secret: ET.Element, binding: Binding) -> tuple[str, ET.Element]:
+        self.calls += 1
+        return (self.away or self._inner).wrap(secret, binding)
+
+    def unwrap(self, encrypted: ET.Element, binding: Binding) -> ET.Element:
+        self.calls += 1
+        return (self.away or self._inner).unwrap(encrypted, binding)
+
+
+def under_the_null_encryptor(stored: StoredDocument) -> StoredDocument:
+    """The same key as .NET writes it with an encryptor that encrypts nothing."""
+    assembly = "Microsoft.AspNetCore.DataProtection"
+    kind = f"{assembly}.XmlEncryption.NullXmlDecryptor, {assembly}"
+    element = parse(stored.data)
+    parent = next(each for each in element.iter() if each.find("masterKey") is not None)
+    secret = parent.find("masterKey")
+    assert secret is not None
+    parent.remove(secret)
+    ET.SubElement(ET.SubElement(parent, ENCRYPTED_SECRET, {"decryptorType": kind}), "unencryptedKey").append(secret)
+    return StoredDocument(stored.name, dump(element))
 
 
 class KeyWrapperContract(ABC):
@@ -216,6 +253,62 @@ class KeyWrapperContract(ABC):
     def test_it_cannot_be_pickled(self, wrapper: KeyWrapper) -> None:
         with pytest.raises(TypeError):
             pickle.dumps(wrapper)
+
+    # --- in a ring ----------------------------------------------------------------------------------------------------
+
+    def test_a_refresh_unwraps_what_is_new_and_nothing_else(self, wrapper: KeyWrapper) -> None:
+        """Not one call of a service, not one use of a private key, where nothing is new."""
+        watched = Watched(wrapper)
+        store = ring_of(*(key_document(wrapper=wrapper) for _ in range(2)))
+        ours = manager(store, wrappers=[watched])
+        assert all(key.usable for key in ours.load_ring().keys)
+        assert watched.calls == 2
+        ours.load_ring()
+        ours.load_ring()
+        assert watched.calls == 2
+        put(store, key_document(wrapper=wrapper), revocation_document(BINDING.key_id))
+        ours.load_ring()
+        assert watched.calls == 3
+
+    def test_gone_while_keys_exist_a_running_process_goes_on_and_nobody_makes_a_key(
+        self, wrapper: KeyWrapper, unreachable: KeyWrapper
+    ) -> None:
+        """A fresh process says what to do; a key that comes meanwhile is unusable, and the old one protects."""
+        watched = Watched(wrapper)
+        first = key_document(wrapper=wrapper)
+        store = ring_of(first)
+        running = manager(store, wrappers=[watched])
+        running.load_ring()
+        watched.away = unreachable
+        put(store, key_document(wrapper=wrapper, created=-2 * DAY))
+        ring = running.load_ring()
+        assert ring.protecting_key().id == id_of(first)
+        assert sorted(key.usable for key in ring.keys) == [False, True]
+        with pytest.raises(KeyUnwrapError) as caught:
+            manager(store, wrappers=[unreachable]).load_ring()
+        assert caught.value.hint
+        assert len(store.inner.read().documents) == 2
+
+    @pytest.mark.parametrize("null", [False, True], ids=["in clear", "null encryptor"])
+    def test_a_key_in_clear_beside_it_is_refused_unless_said_until_it_is_wrapped(
+        self, wrapper: KeyWrapper, null: bool
+    ) -> None:
+        """Anyone who can write to the store can make one. ``plain:`` reads it; wrapped anew, it needs no ``plain:``."""
+        clear = key_document(created=-2 * DAY)
+        store = ring_of(key_document(wrapper=wrapper), under_the_null_encryptor(clear) if null else clear)
+        strict = manager(store, wrappers=[wrapper])
+        assert [id_of(aside.stored) for aside in strict.read().refused] == [id_of(clear)]
+        assert id_of(clear) not in {key.id for key in strict.load_ring().keys}
+        plain = KeyManager(store, StoppedClock(NOON), ring="shop", wrappers=[wrapper], allow_plain=True)
+        assert {key.id: key.usable for key in plain.load_ring().keys}[id_of(clear)]
+        assert rewrap(plain, wrapper).wrapped == (id_of(clear),)
+        assert {key.id: key.usable for key in manager(store, wrappers=[wrapper]).load_ring().keys}[id_of(clear)]
+
+    def test_a_store_of_nothing_but_keys_in_clear_is_no_empty_one(self, wrapper: KeyWrapper) -> None:
+        store = ring_of(key_document())
+        with pytest.raises(ConfigurationError):
+            manager(store, wrappers=[wrapper]).load_ring()
+        assert len(store.inner.read().documents) == 1
 
 
 def _fails_or_differs(wrapper: KeyWrapper, encrypted: ET.Element) -> None:
