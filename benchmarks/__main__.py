@@ -9,7 +9,7 @@ import logging
 import sys
 from collections.abc import Iterator
 
-from benchmarks import middleware, payloads, peer, rings
+from benchmarks import frameworks, middleware, payloads, peer, rings
 from benchmarks.harness import Case, compare
 
 
@@ -17,6 +17,7 @@ def all_cases() -> Iterator[Case]:
     """Every case there is."""
     yield from payloads.cases()
     yield from middleware.cases()
+    yield from frameworks.cases()
 
 
 def main(argv: list[str]) -> int:
