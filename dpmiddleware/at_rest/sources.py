@@ -82,7 +82,10 @@ def read_file(path: Path | str, what: str) -> bytes:
 
 
 def read_reference(reference: str, what: str) -> bytes:
-    """What ``env:NAME`` or a path leads to, as bytes. `ConfigurationError` where it is absent or empty."""
+    """What ``env:NAME`` or a path leads to, as bytes. `ConfigurationError` where it is absent or empty.
+
+    What is neither is not repeated in the error: it may be the secret itself, put where its place should be named.
+    """
     if reference.startswith("env:"):
         name = reference[4:]
         value = os.environb.get(name.encode()) if os.supports_bytes_environ else os.environ.get(name, "").encode()
@@ -91,6 +94,10 @@ def read_reference(reference: str, what: str) -> bytes:
                 f"{what}: the variable {printable(name)} is not set", hint="set it, or name a file"
             )
         return value
+    if not Path(reference).is_absolute() and not os.path.lexists(reference.replace("\0", "")):
+        raise ConfigurationError(
+            f"{what}: neither env:NAME nor a file that is there", hint="a secret is not written here, but where it is"
+        )
     data = read_file(reference, what)
     if not data:
         raise ConfigurationError(f"{what}: {printable(reference)} is empty")
