@@ -8,14 +8,14 @@ from __future__ import annotations
 import http.client
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from typing import Final
 
 from .loopback import LoopbackServer
 from .slot import Slot
 
-__all__ = ["Front"]
+__all__ = ["Front", "passing_on"]
 
 REQUEST_TIMEOUT: Final = 30.0
 _OF_ONE_CONNECTION: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"})
@@ -34,7 +34,7 @@ class Front(LoopbackServer):
         self._slots = [production, staging]
         self._turns: Iterator[Slot] | None = None
         self._lock = threading.Lock()
-        super().__init__(_handler_for(self))
+        super().__init__(passing_on(lambda _: self.next_slot().port))
 
     @property
     def production(self) -> Slot:
@@ -62,8 +62,8 @@ class Front(LoopbackServer):
             return self._slots[0] if self._turns is None else next(self._turns)
 
 
-def _handler_for(front: Front) -> type[BaseHTTPRequestHandler]:
-    """A request handler that passes everything on to the slot whose turn it is."""
+def passing_on(port_for: Callable[[str], int]) -> type[BaseHTTPRequestHandler]:
+    """A request handler that passes each request on to the port of this machine that ``port_for`` its path says."""
 
     class Handler(BaseHTTPRequestHandler):
         def _pass_on(self) -> None:
@@ -72,7 +72,7 @@ def _handler_for(front: Front) -> type[BaseHTTPRequestHandler]:
                 self.send_error(413)
                 return
             body = self.rfile.read(length)
-            connection = http.client.HTTPConnection("127.0.0.1", front.next_slot().port, timeout=REQUEST_TIMEOUT)
+            connection = http.client.HTTPConnection("127.0.0.1", port_for(self.path), timeout=REQUEST_TIMEOUT)
             try:
                 connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                 for name, value in self.headers.items():

@@ -1,0 +1,45 @@
+"""All members, each with a `DataProtection` of its own over one folder, and the front that gives them one host.
+
+Before: `.flask_app`, `.starlette_app`, `.aspnet`. After: the command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dpmiddleware import DataProtection
+from dpmiddleware.keys.interfaces import Clock
+from example_apps.plants.serving import serve_asgi, serve_wsgi
+from example_apps.shared_login import APPLICATION, flask_app, starlette_app
+from example_apps.shared_login.aspnet import serve_aspnet
+from example_apps.slot_swap.front import passing_on
+from example_apps.slot_swap.loopback import LoopbackServer
+
+__all__ = ["open_farm"]
+
+
+@contextlib.contextmanager
+def open_farm(keys: Path, *, aspnet: str | None = None, clock: Clock | None = None, port: int = 0) -> Generator[str]:
+    """Run all members while the context is open; its value is the address of the front.
+
+    keys: a folder, made if it is not there. aspnet: the program, if there is one. clock: what time it is for the
+    tickets of the members in Python.
+    """
+    first, second = (DataProtection(APPLICATION, repository=keys, key_wrapper="plain:") for _ in range(2))
+    first.current()  # makes the key that all begin with: .NET members that start at once would make one each
+    with contextlib.ExitStack() as stack:
+        flask = serve_wsgi(flask_app.make_app(first, aspnet=aspnet is not None, clock=clock))
+        starlette = serve_asgi(starlette_app.make_app(second, aspnet=aspnet is not None, clock=clock))
+        ports = {
+            "/flask/": urlsplit(stack.enter_context(flask)).port or 0,
+            "/starlette/": urlsplit(stack.enter_context(starlette)).port or 0,
+        }
+        others = ports["/flask/"] if aspnet is None else stack.enter_context(serve_aspnet(aspnet, keys))
+
+        def port_for(path: str) -> int:
+            return ports["/flask/"] if path == "/" else next((ports[at] for at in ports if path.startswith(at)), others)
+
+        yield stack.enter_context(LoopbackServer(passing_on(port_for), port)).url

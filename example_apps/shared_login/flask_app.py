@@ -1,0 +1,76 @@
+"""The member in Flask, at /flask/.
+
+Before: `.page`. After: `.farm`.
+"""
+
+from __future__ import annotations
+
+import flask
+from werkzeug.wrappers import Response
+
+from dpmiddleware import DataProtection
+from dpmiddleware.flask import CookieAuthentication, authenticate, login_required, sign_in, sign_out
+from dpmiddleware.keys.interfaces import Clock
+from example_apps.plants.stock import customer
+from example_apps.shared_login.page import page, who
+
+__all__ = ["make_app"]
+
+NAME = "Flask"
+member = flask.Blueprint("member", __name__, url_prefix="/flask")
+
+
+def make_app(data_protection: DataProtection, *, aspnet: bool, clock: Clock | None = None) -> flask.Flask:
+    """The application. aspnet: whether ASP.NET Core runs too. clock: what time it is for tickets."""
+    app = flask.Flask(__name__, static_folder=None)
+    app.config["ASPNET"] = aspnet
+    app.register_blueprint(member)
+    app.add_url_rule("/", view_func=lambda: flask.redirect("/flask/"), endpoint="home")
+    CookieAuthentication(
+        data_protection=data_protection, login_path="/flask/sign-in", logout_path="/flask/sign-out", clock=clock
+    ).init_app(app)
+    return app
+
+
+def show(*, problem: str = "", private: bool = False) -> str:
+    """The page as this member shows it."""
+    return page(NAME, authenticate(), aspnet=flask.current_app.config["ASPNET"], problem=problem, private=private)
+
+
+@member.get("/")
+@member.get("/sign-in", endpoint="form")
+def home() -> str:
+    """Who one is, or the form."""
+    return show()
+
+
+@member.get("/who")
+def say_who() -> dict[str, object]:
+    """The same for programs."""
+    return who(NAME, authenticate())
+
+
+@member.post("/sign-in")
+def enter() -> Response | tuple[str, int]:
+    """Signed in here is signed in everywhere."""
+    principal = customer(flask.request.form.get("name", ""), flask.request.form.get("password", ""))
+    if principal is None:
+        return show(problem="That name and that password do not belong together."), 403
+    sign_in(principal)
+    return flask.redirect("/flask/", 303)
+
+
+@member.post("/sign-out")
+def leave() -> Response:
+    """Signed out here is signed out everywhere."""
+    sign_out()
+    return flask.redirect("/flask/", 303)
+
+
+@member.get("/private")
+@login_required
+def private() -> Response:
+    """Only for who is signed in."""
+    response = flask.make_response(show(private=True))
+    response.headers["Cache-Control"] = "no-store"
+    return response

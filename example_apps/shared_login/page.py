@@ -1,0 +1,43 @@
+"""What the members of the farm that are written in Python show and say: the same.
+
+Before: nothing. After: `.flask_app`, `.starlette_app`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader
+
+from dpmiddleware.web.authentication import AuthenticateResult
+
+__all__ = ["MEMBERS", "page", "who"]
+
+MEMBERS: Final = {"Flask": "/flask/", "Starlette": "/starlette/"}
+_HERE: Final = Path(__file__).parent
+_TEMPLATES: Final = Environment(
+    loader=FileSystemLoader([_HERE / "templates", _HERE.parent / "plants" / "templates"]), autoescape=True
+)
+
+
+def who(member: str, result: AuthenticateResult) -> dict[str, Any]:
+    """Whom a member has before it, and on what terms, for programs."""
+    ticket = result.ticket
+    if ticket is None:
+        return {"member": member, "name": None}
+    issued, ends = ticket.properties.issued_utc, ticket.properties.expires_utc
+    return {
+        "member": member,
+        "name": ticket.principal.name,
+        "claims": len(list(ticket.principal)),
+        "issued": f"{issued:%Y-%m-%d %H:%M}",
+        "ends": f"{ends:%Y-%m-%d %H:%M}",
+    }
+
+
+def page(member: str, result: AuthenticateResult, *, aspnet: bool, problem: str = "", private: bool = False) -> str:
+    """The only page. aspnet: whether ASP.NET Core runs too. private: shown to who is signed in only."""
+    return _TEMPLATES.get_template("member.html").render(
+        who=who(member, result), members=MEMBERS, here=MEMBERS[member], aspnet=aspnet, problem=problem, private=private
+    )

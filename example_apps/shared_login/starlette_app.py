@@ -1,0 +1,83 @@
+"""The member in Starlette, at /starlette/.
+
+Before: `.page`. After: `.farm`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+
+from dpmiddleware import DataProtection
+from dpmiddleware.keys.interfaces import Clock
+from dpmiddleware.starlette import CookieAuthenticationMiddleware, authenticate, login_required, sign_in, sign_out
+from example_apps.plants.stock import customer
+from example_apps.shared_login.page import page, who
+
+__all__ = ["make_app"]
+
+NAME: Final = "Starlette"
+
+
+def make_app(data_protection: DataProtection, *, aspnet: bool, clock: Clock | None = None) -> Starlette:
+    """The application. aspnet: whether ASP.NET Core runs too. clock: what time it is for tickets."""
+    routes = [
+        Route("/", home),
+        Route("/sign-in", home),
+        Route("/sign-in", enter, methods=["POST"]),
+        Route("/sign-out", leave, methods=["POST"]),
+        Route("/who", say_who),
+        Route("/private", private),
+    ]
+    app = Starlette(routes=[Mount("/starlette", routes=routes)])
+    app.state.aspnet = aspnet
+    app.add_middleware(
+        CookieAuthenticationMiddleware,
+        data_protection=data_protection,
+        login_path="/starlette/sign-in",
+        logout_path="/starlette/sign-out",
+        clock=clock,
+    )
+    return app
+
+
+def show(request: Request, *, problem: str = "", is_private: bool = False) -> str:
+    """The page as this member shows it."""
+    return page(NAME, authenticate(request), aspnet=request.app.state.aspnet, problem=problem, private=is_private)
+
+
+async def home(request: Request) -> Response:
+    """Who one is, or the form."""
+    return HTMLResponse(show(request))
+
+
+async def say_who(request: Request) -> Response:
+    """The same for programs."""
+    return JSONResponse(who(NAME, authenticate(request)))
+
+
+async def enter(request: Request) -> Response:
+    """Signed in here is signed in everywhere."""
+    form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+    principal = customer(form.get("name", ""), form.get("password", ""))
+    if principal is None:
+        return HTMLResponse(show(request, problem="That name and that password do not belong together."), 403)
+    sign_in(request, principal)
+    return RedirectResponse("/starlette/", 303)
+
+
+async def leave(request: Request) -> Response:
+    """Signed out here is signed out everywhere."""
+    sign_out(request)
+    return RedirectResponse("/starlette/", 303)
+
+
+@login_required
+async def private(request: Request) -> Response:
+    """Only for who is signed in."""
+    return HTMLResponse(show(request, is_private=True), headers={"Cache-Control": "no-store"})
