@@ -59,27 +59,45 @@ class DjangoFormat:
 
 
 @lru_cache(maxsize=8)
-def _session_cookie(
-    protection: DataProtection, cookie: CookieSettings, serializer: str, migration: SignedSessions | None
+def _session_cookie(  # noqa: PLR0917 (what the settings say; cheaper to compare on each request than to make anew)
+    protection: DataProtection,
+    name: str,
+    path: str | None,
+    domain: str | None,
+    secure: bool,
+    http_only: bool,
+    same_site: Any,
+    serializer: str,
+    migration: SignedSessions | None,
+    whole: bool,
 ) -> SessionCookie:
+    cookie = CookieSettings(
+        name,
+        path=path,
+        domain=domain,
+        secure="always" if secure else "same_as_request",
+        http_only=bool(http_only),
+        same_site=same_site.lower() if same_site else None,
+        chunk_size=None if whole else 4050,
+    )
     value_format = DjangoFormat(import_string(serializer)())
     return SessionCookie(protection, cookie, idle=None, value_format=value_format, migration=migration)
 
 
 def session_cookie(*, whole: bool = False) -> SessionCookie:
     """The session cookie as the settings describe it. whole: never in chunks."""
-    same_site: Any = settings.SESSION_COOKIE_SAMESITE
-    cookie = CookieSettings(
+    return _session_cookie(
+        get_data_protection(),
         settings.SESSION_COOKIE_NAME,
-        path=settings.SESSION_COOKIE_PATH,
-        domain=settings.SESSION_COOKIE_DOMAIN,
-        secure="always" if settings.SESSION_COOKIE_SECURE else "same_as_request",
-        http_only=bool(settings.SESSION_COOKIE_HTTPONLY),
-        same_site=same_site.lower() if same_site else None,
-        chunk_size=None if whole else 4050,
+        settings.SESSION_COOKIE_PATH,
+        settings.SESSION_COOKIE_DOMAIN,
+        settings.SESSION_COOKIE_SECURE,
+        settings.SESSION_COOKIE_HTTPONLY,
+        settings.SESSION_COOKIE_SAMESITE,
+        settings.SESSION_SERIALIZER,
+        getattr(settings, "DATA_PROTECTION_SESSION_MIGRATION", None),
+        whole,
     )
-    migration = getattr(settings, "DATA_PROTECTION_SESSION_MIGRATION", None)
-    return _session_cookie(get_data_protection(), cookie, settings.SESSION_SERIALIZER, migration)
 
 
 class SessionStore(SignedCookieStore):
@@ -216,7 +234,8 @@ def _finish(store: SessionStore, exchange: SessionExchange, response: HttpRespon
     session = exchange.session
     if session.failure is not None:
         raise session.failure
-    if not (store.accessed or store.modified or settings.SESSION_SAVE_EVERY_REQUEST):
+    touched = store.accessed or store.modified or session.accessed  # a sign-in or sign-out touches the session itself
+    if not (touched or settings.SESSION_SAVE_EVERY_REQUEST):
         exchange.close()
         return response
     held = store.held
