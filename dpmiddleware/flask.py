@@ -71,6 +71,8 @@ _PREFIX: Final = "DATA_PROTECTION_"
 _EXCHANGE: Final = "dpmiddleware.session_exchange"
 
 _View = TypeVar("_View", bound=Callable[..., Any])
+_Described = tuple[str, str, str | None, bool, bool, str | None, bool]
+"""Name, path, domain, secure, HttpOnly, SameSite, partitioned."""
 
 
 # --- sessions -----------------------------------------------------------------------------------------------
@@ -141,7 +143,7 @@ class _Interface(SessionInterface):
         self._data_protection = data_protection
         self._cookie, self._migration, self._absolute = cookie, migration, absolute
         self._format = FlaskFormat()
-        self._cookies: dict[tuple[CookieSettings, timedelta], SessionCookie] = {}
+        self._cookies: dict[tuple[object, ...], SessionCookie] = {}
 
     def open_session(self, app: flask.Flask, request: flask.Request) -> FlaskSession:
         """The session of a request; it is opened when somebody touches it."""
@@ -164,38 +166,68 @@ class _Interface(SessionInterface):
             return
         try:
             exchange.expires = self.get_expiration_time(app, session) if session else None
-            response.headers = Headers(exchange.finish(list(response.headers)))
+            response.headers = _replaced(response.headers, exchange.finish(list(response.headers)))
         except KeyManagementError as error:
             _become_unavailable(response, error)
 
     def _session_cookie(self, app: flask.Flask) -> SessionCookie:
         """Made anew when the configuration has changed, as Flask allows until the first request."""
-        settings = self._cookie or self._settings(app)
         idle = app.permanent_session_lifetime
-        made = self._cookies.get((settings, idle))
+        described = (idle, *(self._described(app) if self._cookie is None else ()))
+        made = self._cookies.get(described)
         if made is None:
             made = SessionCookie(
                 self._data_protection,
-                settings,
+                self._cookie or _settings(*self._described(app)),
                 idle=idle,
                 absolute=self._absolute,
                 value_format=self._format,
                 migration=self._migration,
             )
-            self._cookies = {(settings, idle): made}
+            self._cookies = {described: made}
         return made
 
-    def _settings(self, app: flask.Flask) -> CookieSettings:
-        same_site, domain = self.get_cookie_samesite(app), self.get_cookie_domain(app)
-        return CookieSettings(
+    def _described(self, app: flask.Flask) -> _Described:
+        """The cookie in Flask's words; cheaper to compare on each request than to make its settings."""
+        return (
             self.get_cookie_name(app),
-            path=self.get_cookie_path(app),
-            domain=domain and domain.lstrip("."),  # as Werkzeug writes it, and as its test client can read it
-            secure="always" if self.get_cookie_secure(app) else "same_as_request",
-            http_only=self.get_cookie_httponly(app),
-            same_site=cast("Any", "lax" if same_site is None else same_site.lower()),
-            partitioned=self.get_cookie_partitioned(app),
+            self.get_cookie_path(app),
+            self.get_cookie_domain(app),
+            self.get_cookie_secure(app),
+            self.get_cookie_httponly(app),
+            self.get_cookie_samesite(app),
+            self.get_cookie_partitioned(app),
         )
+
+
+def _settings(  # noqa: PLR0917 (see _Described)
+    name: str,
+    path: str,
+    domain: str | None,
+    secure: bool,
+    http_only: bool,
+    same_site: str | None,
+    partitioned: bool,
+) -> CookieSettings:
+    return CookieSettings(
+        name,
+        path=path,
+        domain=domain and domain.lstrip("."),  # as Werkzeug writes it, and as its test client can read it
+        secure="always" if secure else "same_as_request",
+        http_only=http_only,
+        same_site=cast("Any", "lax" if same_site is None else same_site.lower()),
+        partitioned=partitioned,
+    )
+
+
+def _replaced(headers: Headers, finished: list[tuple[str, str]]) -> Headers:
+    """The headers of a response, finished; those that were there stay as they are where they only grew."""
+    before = list(headers)
+    if finished[: len(before)] != before:
+        return Headers(finished)
+    for name, value in finished[len(before) :]:
+        headers.add(name, value)
+    return headers
 
 
 # --- sign-in ------------------------------------------------------------------------------------------------
