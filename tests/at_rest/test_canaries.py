@@ -27,7 +27,8 @@ from dpmiddleware.keys.xml import parse
 from tests.fakes import bad_document, id_of, key_document
 
 MASTER_KEY = b"CANARY-master-key-" + bytes(range(200, 246))
-PASSPHRASE = "CANARY correct horse battery staple"
+STRONG = "CANARYstrongSecretOf36BytesInBase64Form+AAAAAAAA"
+OTHER = "CANARYotherSecretOf36BytesInBase64Form++AAAAAAAA"
 PLAINTEXT = "CANARY what a user has protected"
 PASSWORDS = {"OF_STORE": "CANARYofstore", "OF_SIGNER": "CANARYofsigner", "OF_PFX": "CANARYofpfx"}
 SIGNER_SEED = b"CANARY-signer-" + bytes(range(100, 118))
@@ -43,7 +44,14 @@ def forms(secret: bytes) -> Iterator[bytes]:
         yield encode(bytes(shift) + secret)[4:-4]
 
 
-SECRETS = [MASTER_KEY, PASSPHRASE.encode(), PLAINTEXT.encode(), SIGNER_SEED, *(p.encode() for p in PASSWORDS.values())]
+SECRETS = [
+    MASTER_KEY,
+    STRONG.encode(),
+    OTHER.encode(),
+    PLAINTEXT.encode(),
+    SIGNER_SEED,
+    *(p.encode() for p in PASSWORDS.values()),
+]
 CANARIES = [form for secret in SECRETS for form in forms(secret)]
 
 
@@ -81,7 +89,8 @@ def ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         monkeypatch.delenv(name)
     for name, value in PASSWORDS.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("OF_RING", PASSPHRASE)
+    monkeypatch.setenv("OF_RING", STRONG)
+    monkeypatch.setenv("OF_NEXT", OTHER)
     signer = Ed25519PrivateKey.from_private_bytes(SIGNER_SEED)
     private = signer.private_bytes(
         serialization.Encoding.PEM,
@@ -176,7 +185,7 @@ VERBS = [
     ("keys", "export"),
     ("keys", "export", "--in-clear"),
     ("keys", "copy", "--to", "{folder}/other"),
-    ("keys", "rewrap", "--to", "secret:env:OF_STORE"),
+    ("keys", "rewrap", "--to", "secret:env:OF_NEXT"),
     ("keys", "prune", "--older-than", "1d", "--yes"),
     ("keys", "revoke", "{known}", "--yes", "--reason", "lost"),
     ("keys", "revoke-all", "--yes"),
