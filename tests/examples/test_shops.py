@@ -14,7 +14,7 @@ from dpmiddleware import DataProtection
 from tests.examples.customer import Customer, running
 from tests.servers import wait_for
 
-SESSIONS = {"flask": "flask_session", "starlette": "starlette_session"}
+SESSIONS = {"django": "django_session", "flask": "flask_session", "starlette": "starlette_session"}
 TICKET = ".AspNetCore.Cookies"
 
 

@@ -1,0 +1,50 @@
+"""The settings. `__main__` sets DATA_PROTECTION, which an application would have here.
+
+Before: nothing. After: `.urls`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.http import HttpRequest
+
+from example_apps.plants.stock import lines
+
+DEBUG = False
+ALLOWED_HOSTS = ["*"]  # it listens on this machine only
+ROOT_URLCONF = "example_apps.django_shop.urls"
+USE_TZ = True
+# Django asks for one. Nothing of this shop hangs on it: sessions, sign-ins and signed values are on the ring.
+SECRET_KEY = "not a secret"  # noqa: S105 (see above)
+
+INSTALLED_APPS = ["dpmiddleware.django"]
+MIDDLEWARE = [
+    "dpmiddleware.django.sessions.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "dpmiddleware.django.authentication.CookieAuthenticationMiddleware",
+]
+SESSION_ENGINE = "dpmiddleware.django.sessions"
+SESSION_COOKIE_NAME = "django_session"
+SIGNING_BACKEND = "dpmiddleware.django.signing.ProtectedSigner"
+DATA_PROTECTION_COOKIE_AUTHENTICATION = {"login_path": "/sign-in", "logout_path": "/sign-out"}
+
+
+def in_every_page(request: HttpRequest) -> dict[str, Any]:
+    """What the header of each page shows."""
+    user: Any = request.user
+    return {
+        "framework": "Django",
+        "customer": user.get_username(),
+        "basket": lines(request.session.get("basket", {})),
+    }
+
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.jinja2.Jinja2",
+        "DIRS": [Path(__file__).parents[1] / "plants" / "templates"],
+        "OPTIONS": {"context_processors": ["example_apps.django_shop.settings.in_every_page"]},
+    }
+]
