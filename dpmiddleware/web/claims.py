@@ -135,9 +135,12 @@ class Claim:
     properties: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "value_type", self.value_type or ClaimValueTypes.STRING)
-        object.__setattr__(self, "issuer", self.issuer or LOCAL_AUTHORITY)
-        object.__setattr__(self, "original_issuer", self.original_issuer or self.issuer)
+        if not self.value_type:
+            object.__setattr__(self, "value_type", ClaimValueTypes.STRING)
+        if not self.issuer:
+            object.__setattr__(self, "issuer", LOCAL_AUTHORITY)
+        if not self.original_issuer:
+            object.__setattr__(self, "original_issuer", self.issuer)
         object.__setattr__(self, "properties", dict(self.properties))
 
 

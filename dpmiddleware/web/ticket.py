@@ -39,6 +39,7 @@ _SMALLEST_IDENTITY: Final = 9
 _SMALLEST_CLAIM: Final = 9
 _SMALLEST_PAIR: Final = 2
 _PLACEHOLDER: Final = "\0"
+_I32: Final = struct.Struct("<i")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class _Reader:
         return taken
 
     def i32(self) -> int:
-        value: int = struct.unpack("<i", self.take(4))[0]
+        value: int = _I32.unpack(self.take(4))[0]
         return value
 
     def count(self, smallest: int) -> int:
@@ -100,6 +101,18 @@ class _Reader:
         return number
 
     def text(self, default: str | None = None) -> str:
+        data, start = self._data, self._at + 1
+        if start <= len(data) and data[start - 1] < 0x80:  # a length of one group, as nearly all are
+            end = start + data[start - 1]
+            if end > len(data):
+                raise MalformedPayloadError("a ticket that ends early")
+            taken, self._at = data[start:end], end
+        else:
+            taken = self.take(self.length())
+        text = taken.decode("utf-8", "replace")
+        return default if default is not None and text == _PLACEHOLDER else text
+
+    def length(self) -> int:
         size = 0
         for shift in (0, 7, 14, 21, 28):
             group = self.take(1)[0]
@@ -108,8 +121,7 @@ class _Reader:
                 break
         if group >= 0x80 or size >= 1 << 31:
             raise MalformedPayloadError("a text length in a ticket that cannot be")
-        text = self.take(size).decode("utf-8", "replace")
-        return default if default is not None and text == _PLACEHOLDER else text
+        return size
 
     def flag(self) -> bool:
         return self.take(1) != b"\0"
@@ -189,4 +201,4 @@ def _text(text: str) -> bytes:
 
 
 def _i32(number: int) -> bytes:
-    return struct.pack("<i", number)
+    return _I32.pack(number)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from email.utils import format_datetime
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["AuthenticationProperties"]
@@ -27,6 +27,7 @@ _REFRESH: Final = ".refresh"
 _REDIRECT: Final = ".redirect"
 _NAMES: Final = ".TokenNames"
 _SAVED: Final = ".Token."
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LONG_PAST: Final = datetime(1, 1, 1, tzinfo=timezone.utc)
 
@@ -145,16 +146,19 @@ def _format(moment: datetime) -> str:
     """An aware date as ``Thu, 01 Jan 2026 00:00:00 GMT``, cut to whole seconds; English whatever the locale."""
     if moment.tzinfo is None:
         raise ValueError("a datetime without a time zone names no instant")
-    return format_datetime(moment.astimezone(timezone.utc), usegmt=True)
+    utc = moment.astimezone(timezone.utc)
+    day = f"{_DAYS[utc.weekday()]}, {utc.day:02} {_MONTHS[utc.month - 1]} {utc.year:04}"
+    return f"{day} {utc.hour:02}:{utc.minute:02}:{utc.second:02} GMT"
 
 
+@lru_cache(maxsize=1024)  # a ticket is read with each request of its user, and a date more than once with each
 def _parse(text: str | None) -> datetime | None:
     """Exactly what `_format` writes; ``None`` for anything else."""
     if text is None or len(text) != 29 or not text.isascii():
         return None
     try:
-        moment = datetime(int(text[12:16]), _MONTHS.index(text[8:11]) + 1, int(text[5:7]), tzinfo=timezone.utc)
-        moment = moment.replace(hour=int(text[17:19]), minute=int(text[20:22]), second=int(text[23:25]))
+        day = int(text[12:16]), _MONTHS.index(text[8:11]) + 1, int(text[5:7])
+        moment = datetime(*day, int(text[17:19]), int(text[20:22]), int(text[23:25]), tzinfo=timezone.utc)
     except ValueError:
         return None
     return moment if _format(moment) == text else None
