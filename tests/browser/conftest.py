@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +22,7 @@ from dpmiddleware import DataProtection
 from example_apps.flask_shop import app as flask_shop
 from example_apps.plants.serving import Certificate, serve_asgi, serve_wsgi
 from example_apps.starlette_shop import app as starlette_shop
+from tests.examples.customer import running
 from tests.servers import Server
 
 ARGUMENTS = [
@@ -83,15 +83,25 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return Certificate(str(chain), str(private))
 
 
+@pytest.fixture(scope="module")
+def django_shop() -> Iterator[str]:
+    """A process of its own, since Django's settings are its process's; with the cookies that it has by default."""
+    with running("example_apps.django_shop") as url:
+        yield url.replace("127.0.0.1", "shop.test")
+
+
 class Town:
     """Opens shops and other sites; they close with the test."""
 
-    def __init__(self, stack: ExitStack, certificate: Certificate) -> None:
-        self._stack, self._certificate = stack, certificate
+    def __init__(self, stack: ExitStack, certificate: Certificate, request: pytest.FixtureRequest) -> None:
+        self._stack, self._certificate, self._request = stack, certificate, request
         self.data_protection = DataProtection("shop", repository="memory:")
 
     def shop(self, framework: str = "flask", *, https: bool = False, **cookies: Any) -> str:
         """The address of a shop at shop.test; ``cookies``: see the shops' make_app."""
+        if framework == "django":
+            assert (https, cookies) == (False, {}), "as its command starts it"
+            return str(self._request.getfixturevalue("django_shop"))
         make_app, serve = SHOPS[framework]
         return self._open(serve, make_app(self.data_protection, **cookies), "shop.test", https=https)
 
@@ -105,7 +115,7 @@ class Town:
 
 
 @pytest.fixture
-def town(certificate: Certificate, tmp_path: Path) -> Iterator[Town]:
+def town(certificate: Certificate, request: pytest.FixtureRequest) -> Iterator[Town]:
     """Where shops are opened; all on one ring."""
     with ExitStack() as stack:
-        yield Town(stack, certificate)
+        yield Town(stack, certificate, request)
