@@ -47,10 +47,15 @@ def cookie_header(request: HttpRequest) -> bytes:
 
 
 def apply(response: HttpResponseBase, headers: Headers) -> None:
-    """Give ``response`` these headers in the place of its own; ``Set-Cookie`` lines become its cookies."""
-    for name in [name for name, _ in response.items()]:
+    """Give ``response`` these headers in the place of its own; ``Set-Cookie`` lines become its cookies.
+
+    Where its own stand at the beginning, as they mostly do, they are left as they are.
+    """
+    before = [*response.items()]
+    kept = len(before) if headers[: len(before)] == before else 0
+    for name, _ in before[kept:]:
         del response[name]
-    for name, value in headers:
+    for name, value in headers[kept:]:
         if name.lower() != "set-cookie":
             response[name] = f"{response[name]}, {value}" if response.has_header(name) else value
             continue
