@@ -45,7 +45,7 @@ def weaknesses(wrapper: KeyWrapper, *, ring: str, now: datetime, wraps: bool = T
     Reads its files and, where it wraps, asks its service twice.
     """
     if isinstance(wrapper, X509KeyWrapper):
-        yield from _of_certificates(wrapper, now)
+        yield from _of_certificates(wrapper, now, wraps=wraps)
     yield from weak_files(getattr(wrapper, "private_files", ()))
     if wraps:
         yield from _tried_out(wrapper, ring)
@@ -66,7 +66,7 @@ def weak_files(paths: Iterable[str | Path]) -> Iterator[Weakness]:
             )
 
 
-def _of_certificates(wrapper: X509KeyWrapper, now: datetime) -> Iterator[Weakness]:
+def _of_certificates(wrapper: X509KeyWrapper, now: datetime, *, wraps: bool) -> Iterator[Weakness]:
     try:
         certificates = wrapper.certificates
     except ConfigurationError as error:
@@ -75,7 +75,7 @@ def _of_certificates(wrapper: X509KeyWrapper, now: datetime) -> Iterator[Weaknes
     for number, certificate in enumerate(certificates):
         subject = printable(certificate.subject.rfc4514_string())
         public = certificate.public_key()
-        if number == 0 and certificate.not_valid_after_utc < now:
+        if wraps and number == 0 and certificate.not_valid_after_utc < now:
             text = f"the certificate {subject} that wraps new keys expired {certificate.not_valid_after_utc:%Y-%m-%d}"
             yield Weakness("certificate_expired", text, "wrap with a new one: dpm keys rewrap; keep the old to unwrap")
         if isinstance(public, rsa.RSAPublicKey) and public.key_size < _MIN_RSA_BITS:

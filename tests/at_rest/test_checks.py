@@ -14,12 +14,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.x509.oid import NameOID
 
+from dpmiddleware import DataProtection
 from dpmiddleware.at_rest.aws_kms import AwsKmsKeyWrapper
 from dpmiddleware.at_rest.checks import weak_files, weaknesses
 from dpmiddleware.at_rest.key_blob import KeyBlobKeyWrapper
 from dpmiddleware.at_rest.openbao import OpenBaoKeyWrapper
 from dpmiddleware.at_rest.secret_key import SecretKeyWrapper
 from dpmiddleware.at_rest.x509 import CertificateKey, X509KeyWrapper
+from dpmiddleware.cli.check import findings_of
 from dpmiddleware.keys.interfaces import KeyWrapper
 from dpmiddleware.keys.signers import load_signer
 from tests.fakes import BoxWrapper
@@ -51,6 +53,7 @@ def test_an_expired_certificate_that_wraps_is_found_and_an_old_one_is_not() -> N
     old, new = certificate(2048, -1), certificate(2048, 1)
     assert codes(X509KeyWrapper.of([old])) == ["certificate_expired"]
     assert codes(X509KeyWrapper.of([new, old])) == []
+    assert codes(X509KeyWrapper.of([old]), wraps=False) == []
     assert codes(X509KeyWrapper.of([new]), NOW + timedelta(days=2)) == ["certificate_expired"]
 
 
@@ -77,6 +80,16 @@ def test_a_disabled_kms_key_is_found_with_what_to_do() -> None:
         stub.add_client_error("encrypt", "DisabledException")
         (found,) = weaknesses(AwsKmsKeyWrapper("alias/shop", client=client), ring="shop", now=NOW)
     assert (found.code, "enable-key" in found.hint) == ("wrapper_unusable", True)
+
+
+def test_dpm_check_asks_the_wrappers_of_the_ring() -> None:
+    client = boto3.client("kms", region_name="eu-central-1")
+    dp = DataProtection("shop", repository="memory:", key_wrapper=AwsKmsKeyWrapper("alias/shop", client=client))
+    with Stubber(client) as stub:
+        stub.add_client_error("encrypt", "DisabledException")
+        found = findings_of(dp, dp.manager.read(), dp.manager.now())
+    (unusable,) = [finding for finding in found if finding.code == "wrapper_unusable"]
+    assert (unusable.level, "DisabledException" in unusable.text) == ("problem", True)
 
 
 def test_a_wrapper_of_ones_own_is_tried_out_as_well() -> None:
