@@ -85,7 +85,7 @@ class JsonFormat:
         text = data.decode("utf-8", "surrogatepass")
         mapping, end = self._decode(text)
         if end != len(text) or not isinstance(mapping, dict):
-            raise ValueError("not a JSON object")  # noqa: TRY004 (bad data, not a bad call)
+            raise ValueError("not a JSON object")
         return cast("dict[str, Any]", mapping)
 
 
@@ -164,8 +164,6 @@ def end_in(mapping: dict[str, Any]) -> int | None:
 
 
 _FIXED: Final = frozenset((str, int, float, bool, bytes, type(None)))
-_UNREAD: Final[dict[str, Any]] = {_ID: None}
-"""In a session not yet read: C code (json) skips a dictionary that is empty, and asks this one for its `items`."""
 
 
 # --- what the application holds -----------------------------------------------------------------------------
@@ -178,10 +176,14 @@ class Session(dict[str, Any]):
     change is a `ConfigurationError`: it could not be kept.
     """
 
+    __slots__ = ("__dict__", "__weakref__", "_format", "_source")  # what every session has, touched or not
+
     accessed: bool = False
     failure: KeyManagementError | None = None
     renewal_due: bool = False
+    """Whether it is to be written even if nothing has changed."""
     created_ms: int | None = None
+    """`created` in milliseconds since 1970 UTC; meaningful once the session has been read."""
     _stored: StoredSession | None = None
     _id: str | None = None
     _subject: str | None = None
@@ -195,7 +197,7 @@ class Session(dict[str, Any]):
     def __init__(
         self, source: Callable[[], LoadedSession | None] = lambda: None, value_format: ValueFormat = JSON
     ) -> None:
-        dict.__init__(self, _UNREAD)
+        dict.setdefault(self, _ID)  # C code (json) skips a dictionary that is empty, and asks this one for its items
         self._source: Callable[[], LoadedSession | None] | None = source
         self._format = value_format
 
@@ -293,8 +295,8 @@ class Session(dict[str, Any]):
     def dumps(self) -> bytes:
         """The mapping in its value format, with id and subject: what is stored."""
         self.mark_accessed()
-        kept = self.reserved()
-        if _RESERVED.isdisjoint(dict.keys(self)):
+        kept, names = self.reserved(), dict.keys(self)
+        if _RESERVED.isdisjoint(names):
             kept.update(dict.items(self))
         else:
             kept.update((name, value) for name, value in dict.items(self) if name not in _RESERVED)
@@ -356,7 +358,6 @@ class Session(dict[str, Any]):
             self._subject = owner
             if self._stored is not None:
                 self._begin_anew()
-
 
     # --- every method of dict ---------------------------------------------------------------------------------
 

@@ -41,6 +41,23 @@ def test_what_is_sealed_is_opened(dp: DataProtection) -> None:
     assert cookie_of(dp).open(f"a=1; sid={set_cookie.value}".encode(), same) == Opened(b"3 apples", expire=False)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param("sid={value}", id="alone"),
+        pytest.param("a=1; sid={value}; z=9", id="in-the-middle"),
+        pytest.param("xsid={value}; sid={value}", id="after-a-name-that-ends-alike"),
+        pytest.param("a=sid=1; sid={value}", id="after-a-value-that-reads-alike"),
+        pytest.param("a=1;sid={value} ;z=9", id="with-other-spaces"),
+        pytest.param("a=1; sid={escaped}", id="percent-encoded"),
+    ],
+)
+def test_the_one_cookie_is_found_wherever_it_stands(dp: DataProtection, header: str) -> None:
+    value = sealed(dp, b"3 apples")
+    header = header.format(value=value, escaped="".join(f"%{ord(letter):02X}" for letter in value))
+    assert cookie_of(dp).open(header.encode(), same) == Opened(b"3 apples", expire=False)
+
+
 def test_no_cookie_is_nothing_to_say(dp: DataProtection, refusals: Callable[[], dict[str, int]]) -> None:
     assert cookie_of(dp).open(b"other=1", same) == Opened(None, expire=False)
     assert refusals() == {}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import copy
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
 from dpmiddleware.errors import ConfigurationError, KeyManagementError, MalformedPayloadError, NoUsableKeyError
-from dpmiddleware.web.session import CSRF_KEYS, JSON, LoadedSession, Session, StoredSession
+from dpmiddleware.web.session import CSRF_KEYS, JSON, JsonFormat, LoadedSession, Session, StoredSession
 
 MOMENT = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
@@ -60,14 +61,14 @@ def test_every_way_of_reading_reads_and_changes_nothing(use: Callable[[Session],
 
 
 @pytest.mark.parametrize(
-    "copy",
+    "copied",
     [dict, lambda s: json.loads(json.dumps(s)), lambda s: {**s}, lambda s: s.copy(), lambda s: {} | s],
     ids=["dict", "json", "unpacking", "copy", "union"],
 )
-def test_copies_of_a_session_not_yet_read_hold_what_is_in_it(copy: Callable[[Session], object]) -> None:
+def test_copies_of_a_session_not_yet_read_hold_what_is_in_it(copied: Callable[[Session], object]) -> None:
     """Also those that C code makes."""
-    assert copy(stored({"a": {"b": 1}})) == {"a": {"b": 1}}
-    assert copy(Session()) == {}
+    assert copied(stored({"a": {"b": 1}})) == {"a": {"b": 1}}
+    assert copied(Session()) == {}
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,62 @@ def test_story_28_every_kind_of_change_is_seen(change: Callable[[Session], objec
     assert session.modified
     assert session == after
     assert JSON.loads(session.dumps()) == {"_dpm_id": "id-1", **after}
+
+
+@pytest.mark.parametrize(
+    "lend",
+    [
+        pytest.param(lambda s: s["n"], id="item"),
+        pytest.param(lambda s: s.get("n"), id="get"),
+        pytest.param(lambda s: dict(s.items())["n"], id="items"),
+        pytest.param(lambda s: list(s.values())[1], id="values"),
+        pytest.param(lambda s: s.copy()["n"], id="copy"),
+        pytest.param(lambda s: (s | {})["n"], id="union"),
+        pytest.param(lambda s: ({} | s)["n"], id="union-from-the-right"),
+        pytest.param(lambda s: dict(s)["n"], id="dict"),
+        pytest.param(lambda s: {**s}["n"], id="unpacking"),
+        pytest.param(lambda s: copy(s)["n"], id="shallow-copy"),
+        pytest.param(lambda s: s.setdefault("n", 0), id="setdefault"),
+    ],
+)
+def test_whoever_was_handed_a_nested_value_may_edit_it(lend: Callable[[Session], Any]) -> None:
+    session = stored({"a": 1, "n": {"x": [1]}})
+    nested = lend(session)
+    assert not session.modified
+    nested["x"].append(2)
+    assert session.modified
+    assert JSON.loads(session.dumps())["n"] == {"x": [1, 2]}
+
+
+class CountingFormat(JsonFormat):
+    """JSON that counts how often it writes."""
+
+    def __init__(self) -> None:
+        self.written = 0
+
+    def dumps(self, mapping: Mapping[str, Any]) -> bytes:
+        self.written += 1
+        return super().dumps(mapping)
+
+
+@pytest.mark.parametrize(
+    ("use", "written"),
+    [
+        pytest.param(lambda s: (s["a"], s.get("b"), "n" in s, len(s), list(s)), 0, id="nothing-that-can-be-edited"),
+        pytest.param(lambda s: s["n"], 1, id="a-nested-value"),
+        pytest.param(lambda s: s.update(a=2), 1, id="a-change"),
+    ],
+)
+def test_a_session_is_written_down_only_where_it_may_have_changed(
+    use: Callable[[Session], object], written: int
+) -> None:
+    counting, data = CountingFormat(), {"_dpm_id": "id-1", "a": 1, "n": [1]}
+    session = Session(
+        lambda: LoadedSession(StoredSession.at(MOMENT, MOMENT, JSON.dumps(data)), dict(data)), value_format=counting
+    )
+    use(session)
+    session.changed()
+    assert counting.written == written
 
 
 @pytest.mark.parametrize(
