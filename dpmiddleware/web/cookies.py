@@ -56,6 +56,8 @@ _NAME: Final = re.compile(_HTTP_TOKEN)
 _ATTRIBUTE_VALUE: Final = re.compile(r"[ -:<-~]*")
 _ESCAPES: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _LONGEST_COOKIE: Final = 4096
+_MOST_PARTITIONED: Final = 10_240
+"""Bytes of names and values in one partition of a site: the limit of the CHIPS specification, seen in Chromium."""
 _SOME_DATE: Final = datetime(2000, 1, 1, tzinfo=timezone.utc)
 _EPOCH: Final = "expires=Thu, 01 Jan 1970 00:00:00 GMT"
 
@@ -264,6 +266,11 @@ def _impossible(cookie: CookieSettings) -> Iterator[tuple[bool, str, str]]:
     )
     yield cookie.same_site == "none" and not secure, "SameSite=None demands Secure", "secure='always'"
     yield cookie.partitioned and not secure, "Partitioned demands Secure", "secure='always'"
+    yield (
+        cookie.partitioned and cookie.max_total > _MOST_PARTITIONED,
+        f"of a site's partitioned cookies browsers keep {_MOST_PARTITIONED} bytes, and silently drop the oldest",
+        f"a max_total of {_MOST_PARTITIONED}, or less where the site has other partitioned cookies",
+    )
 
     yield cookie.max_age is not None and cookie.max_age < timedelta(seconds=1), "a max_age under a second", ""
     yield cookie.max_total < 1, "a max_total under one byte", ""

@@ -248,7 +248,7 @@ def test_same_site_says_what_another_site_can_bring_about(
 def test_a_partitioned_sign_in_is_known_only_below_the_site_where_it_happened(
     page: Any, town: Any, framework: str
 ) -> None:
-    """Chunks too, as long as all of a partition is within the 10 KB that browsers keep of it."""
+    """Chunks too, as long as all of the partition is within the 10,240 bytes that browsers keep of it."""
     parted: dict[str, Any] = {"secure": "always", "same_site": "none", "partitioned": True}
     session, ticket = CookieSettings("__Host-s", **parted), CookieSettings("__Host-t", **parted)
     url = town.shop(framework, https=True, session=session, ticket=ticket)
@@ -267,3 +267,13 @@ def test_a_partitioned_sign_in_is_known_only_below_the_site_where_it_happened(
     assert not is_signed_in(page)
     sign_out(visit(page, one, url))
     assert cookies(page) == {}
+
+
+def test_a_browser_keeps_a_partitioned_session_up_to_the_most_that_settings_allow(page: Any, town: Any) -> None:
+    """Above 10,240 bytes of a partition it would silently drop the oldest chunk: `CookieSettings` refuses that."""
+    session = CookieSettings("__Host-s", secure="always", partitioned=True, max_total=10_240)
+    url = town.shop(https=True, session=session)
+    keep_note(page, url, "a" * 7400)
+    assert sum(len(name) + len(cookie["value"]) for name, cookie in cookies(page).items()) > 10_000
+    page.reload()
+    assert page.input_value("#note") == "a" * 7400

@@ -158,6 +158,9 @@ def test_a_set_cookie_line_without_a_name_has_none() -> None:
         pytest.param({"name": "__Http-c", "secure": "always", "http_only": False}, "HttpOnly", id="http-prefix"),
         pytest.param({"same_site": "none"}, "Secure", id="same-site-none-without-secure"),
         pytest.param({"partitioned": True}, "Secure", id="partitioned-without-secure"),
+        pytest.param(
+            {"partitioned": True, "secure": "always", "max_total": 10_241}, "oldest", id="partitioned-and-large"
+        ),
         pytest.param({"max_age": timedelta(0)}, "max_age", id="a-max-age-of-nothing"),
         pytest.param({"max_total": 0}, "max_total", id="room-for-nothing"),
         pytest.param({"chunk_size": 90}, "room", id="chunks-too-small"),
