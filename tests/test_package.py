@@ -86,6 +86,13 @@ def test_the_slot_swap_runs_there_and_comes_out_as_documented(empty_environment:
     assert told.stdout.count("  same") == 4
 
 
+def test_the_key_substitution_runs_there_too(empty_environment: Path, tmp_path: Path) -> None:
+    """Attack and defence, on the core dependencies alone."""
+    told = run(empty_environment / "dpm", "demo", "key-substitution", cwd=tmp_path)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert told.stdout.count("  same") == 4
+
+
 def test_importing_the_package_imports_no_extra_and_no_framework_but_the_core(
     empty_environment: Path, tmp_path: Path
 ) -> None:

@@ -22,7 +22,7 @@ from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.keys.signature import Ed25519Signer, RingSigner, is_signed
 from dpmiddleware.keys.xml import dump, parse
 from tests.cli.test_cli import Terminal
-from tests.fakes import DAY, StoppedClock, bad_document, data_protection, id_of, key_document, revocation_document
+from tests.fakes import DAY, StoppedClock, bad_document, id_of, key_document, revocation_document
 from tests.interop.vectors import VECTORS
 
 NOW = datetime.now(timezone.utc)
@@ -34,6 +34,9 @@ SECONDS_FOR_A_PROCESS = 60
 
 class Ring:
     """A signed ring in a folder, whose signer's files lie beside it; and ``dpm`` for it."""
+
+    expired: Path
+    """A document of a key that can be pruned."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -71,6 +74,18 @@ class Ring:
     def contents(self) -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in self.keys.glob("*.xml")}
 
+    def reader(self, clock: StoppedClock | None = None) -> DataProtection:
+        """A process that trusts the signer, and makes no keys."""
+        trusted = [self.folder / "signer.pub"]
+        return DataProtection(
+            "shop",
+            repository=self.keys,
+            key_wrapper=self.wrapper,
+            trusted_signers=trusted,
+            auto_create_keys=False,
+            clock=clock,
+        )
+
     def dpm(self, *words: str, signer: bool = True) -> int:
         private = ["--signer", f"ed25519://{self.folder / 'signer.pem'}"] if signer else []
         ring = ["--application", "shop", "--repository", str(self.keys), "--key-wrapper", self.wrapper, *private]
@@ -86,7 +101,8 @@ def ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ring:
     ring = Ring(tmp_path)
     wrapper = X509KeyWrapper(CERTIFICATE)
     ring.put(key_document(NOW, created=-89 * DAY, expires=DAY, wrapper=wrapper), signed=True)
-    ring.put(key_document(NOW, created=-600 * DAY, expires=-500 * DAY, wrapper=wrapper), signed=True)
+    long_ago = key_document(NOW, created=-600 * DAY, expires=-500 * DAY, wrapper=wrapper)
+    ring.expired = ring.put(long_ago, signed=True)
     return ring
 
 
@@ -148,6 +164,23 @@ def test_planted_while_keys_sign_waits_for_its_answer_it_is_not_signed(
     assert shown.stem in captured.err
     assert planted[0].stem not in captured.err
     assert not any(is_signed(parse(file.read_bytes())) for file in (shown, *planted))
+
+
+def test_a_pruned_key_put_back_under_its_own_id_or_another_opens_nothing(ring: Ring) -> None:
+    """A backup, or an intruder's copy: its document is still signed."""
+    old = ring.expired
+    kept, key_id = old.read_bytes(), old.stem.removeprefix("key-")
+    assert ring.dpm("keys", "prune", "--older-than", "180d", "--yes") == 0
+    assert not old.exists()
+    old.write_bytes(kept)
+    other = "11111111-2222-3333-4444-555555555555"
+    (ring.keys / f"key-{other}.xml").write_bytes(kept.replace(key_id.encode(), other.encode()))
+    reading = ring.reader().manager.read()
+    (back,) = [key for key in reading.keys if str(key.id) == key_id]
+    assert back.revocation is not None
+    assert [(aside.name, aside.problem) for aside in reading.refused] == [
+        (f"key-{other}", "the document was changed after it was signed")
+    ]
 
 
 # --- without a signer -------------------------------------------------------------------------------------------------
@@ -243,14 +276,7 @@ def test_garbage_planted_in_a_signed_ring_does_not_hold_up_a_signed_revocation(r
     fresh_key = key_document(NOW, created=-DAY, wrapper=X509KeyWrapper(CERTIFICATE))
     ring.put(fresh_key, signed=True)
     clock = StoppedClock(NOW)
-    running = DataProtection(
-        "shop",
-        repository=ring.keys,
-        key_wrapper=ring.wrapper,
-        trusted_signers=[ring.folder / "signer.pub"],
-        auto_create_keys=False,
-        clock=clock,
-    )
+    running = ring.reader(clock)
     running.provider._start = lambda job: job()
     payload = running.create_protector("p").protect("3 apples")
     garbage_in(ring)
@@ -296,13 +322,8 @@ except Exception as error:
 def test_a_planted_key_is_nobodys_default_and_is_reported_once(ring: Ring, caplog: pytest.LogCaptureFixture) -> None:
     planted = ring.plant()
     clock = StoppedClock(NOW + timedelta(minutes=10))
-    reader = data_protection(
-        DataProtection("shop", repository=ring.keys).repository,
-        clock,
-        key_wrapper=X509KeyWrapper(CERTIFICATE),
-        auto_create_keys=False,
-    )
-    reader._trusted = (ring.signer.public_key,)
+    reader = ring.reader(clock)
+    reader.provider._start = lambda job: job()
     default = reader.current().protecting_key().id
     assert f"key-{default}.xml" != planted.name
     for _ in range(3):
