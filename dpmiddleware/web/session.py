@@ -1,27 +1,32 @@
-"""`Session`: a mapping that is read at first use and knows whether it was read, changed or emptied. ::
-
-    plaintext := 01 ‖ created ‖ renewed ‖ mapping      created, renewed: BE64, milliseconds since 1970 UTC
-    mapping   := of the value format (JSON), with the session's id as "_dpm_id"; where somebody signed in,
-                 the subject as "_dpm_subject"; where it was another framework's before, when that one
-                 would have ended as "_dpm_ends" (milliseconds since 1970 UTC)
+"""`Session`: a mapping that is read at first use and knows whether it was read, changed or emptied.
 
 Edits inside nested values count: once one was handed out, what would be written is compared with what was read.
 
-Before: `dpmiddleware.web.session_cookie`. After: the application.
+Before: `dpmiddleware.web.stored_session`. After: the application.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
-import struct
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final
 
 from dpmiddleware import telemetry
-from dpmiddleware.errors import ConfigurationError, KeyManagementError, MalformedPayloadError
+from dpmiddleware.errors import ConfigurationError, KeyManagementError
+from dpmiddleware.web.stored_session import (
+    ENDS,
+    ID,
+    JSON,
+    RESERVED,
+    SUBJECT,
+    JsonFormat,
+    LoadedSession,
+    StoredSession,
+    ValueFormat,
+    moment,
+)
 
 __all__ = [
     "CSRF_KEYS",
@@ -31,142 +36,12 @@ __all__ = [
     "Session",
     "StoredSession",
     "ValueFormat",
-    "end_in",
-    "milliseconds",
-    "moment",
 ]
 
 CSRF_KEYS: Final = ("csrf_token", "_csrf_token", "_csrftoken", "csrftoken", "_csrf")
 """Where frameworks keep their CSRF token in a session: what an anonymous visitor had is not the signed-in user's."""
 
-_VERSION: Final = 1
-_ID: Final = "_dpm_id"
-_SUBJECT: Final = "_dpm_subject"
-_ENDS: Final = "_dpm_ends"
-_RESERVED: Final = frozenset((_ID, _SUBJECT, _ENDS))
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MILLISECOND: Final = timedelta(milliseconds=1)
-_LAST: Final = 253_402_300_799_999
-"""The last millisecond of the year 9999."""
-_HEAD: Final = struct.Struct(">BQQ")
-_DATA: Final = slice(_HEAD.size, None)
-
-
-class ValueFormat(Protocol):
-    """How a session's mapping becomes bytes."""
-
-    @property
-    def name(self) -> str:
-        """Part of the purpose: a session in one format is never read as another."""
-        ...
-
-    def dumps(self, mapping: Mapping[str, Any]) -> bytes:
-        """The mapping as bytes, the same for equal mappings; ``TypeError`` for a value that the format cannot hold."""
-        ...
-
-    def loads(self, data: bytes) -> dict[str, Any]:
-        """The mapping; ``ValueError`` where it is none."""
-        ...
-
-
-class JsonFormat:
-    """Text, numbers, booleans, ``None``, lists and dictionaries. A tuple comes back as a list."""
-
-    name = "json"
-    _encode = staticmethod(json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode)
-    _decode = staticmethod(json.JSONDecoder().raw_decode)
-
-    def dumps(self, mapping: Mapping[str, Any]) -> bytes:
-        """Compact JSON, UTF-8."""
-        return self._encode(mapping).encode("utf-8", "surrogatepass")
-
-    def loads(self, data: bytes) -> dict[str, Any]:
-        """The JSON object that `dumps` wrote."""
-        text = data.decode("utf-8", "surrogatepass")
-        mapping, end = self._decode(text)
-        if end != len(text) or not isinstance(mapping, dict):
-            raise ValueError("not a JSON object")
-        return cast("dict[str, Any]", mapping)
-
-
-JSON: Final = JsonFormat()
-
-
-def milliseconds(when: datetime) -> int:
-    """An aware ``datetime`` in milliseconds since 1970 UTC."""
-    return (when - _EPOCH) // _MILLISECOND
-
-
-def moment(when: int) -> datetime:
-    """Milliseconds since 1970 UTC as an aware ``datetime``."""
-    return _EPOCH + when * _MILLISECOND
-
-
-class StoredSession(NamedTuple):
-    """A session as it lies in a cookie.
-
-    created_ms, renewed_ms: milliseconds since 1970 UTC; data: its mapping in the value format, id included.
-    """
-
-    created_ms: int
-    renewed_ms: int
-    data: bytes
-
-    @classmethod
-    def at(cls, created: datetime, renewed: datetime, data: bytes) -> StoredSession:
-        """The same from aware dates."""
-        return cls(milliseconds(created), milliseconds(renewed), data)
-
-    @property
-    def created(self) -> datetime:
-        """When it began; aware."""
-        return moment(self.created_ms)
-
-    @property
-    def renewed(self) -> datetime:
-        """When it was last written; aware."""
-        return moment(self.renewed_ms)
-
-    def pack(self) -> bytes:
-        """The plaintext (see the module)."""
-        return _HEAD.pack(_VERSION, self.created_ms, self.renewed_ms) + self.data
-
-    @classmethod
-    def unpack(cls, plain: bytes) -> StoredSession:
-        """Read a plaintext; `MalformedPayloadError` where it is not of this version."""
-        if len(plain) < _HEAD.size:
-            raise MalformedPayloadError("not a session")
-        version, created, renewed = _HEAD.unpack_from(plain)
-        if version != _VERSION or created > _LAST or renewed > _LAST:
-            raise MalformedPayloadError("not a session of this version, or from outside of time")
-        return cls(created, renewed, plain[_DATA])
-
-
-class LoadedSession(NamedTuple):
-    """A stored session and its mapping.
-
-    ends: when it does, whatever the cookie's own limits; milliseconds since 1970 UTC. renew: write it again, though
-    nothing may have changed, so that it goes on living.
-    """
-
-    stored: StoredSession
-    mapping: dict[str, Any]
-    ends: int | None = None
-    renew: bool = False
-
-
-def end_in(mapping: dict[str, Any]) -> int | None:
-    """Take out of a mapping when the session ends; `MalformedPayloadError` where it says nonsense."""
-    ends = mapping.pop(_ENDS, None)
-    if ends is not None and not (isinstance(ends, int) and 0 <= ends <= _LAST):
-        raise MalformedPayloadError("a session that ends outside of time")
-    return ends
-
-
 _FIXED: Final = frozenset((str, int, float, bool, bytes, type(None)))
-
-
-# --- what the application holds -----------------------------------------------------------------------------
 
 
 class Session(dict[str, Any]):
@@ -197,7 +72,7 @@ class Session(dict[str, Any]):
     def __init__(
         self, source: Callable[[], LoadedSession | None] = lambda: None, value_format: ValueFormat = JSON
     ) -> None:
-        dict.setdefault(self, _ID)  # C code (json) skips a dictionary that is empty, and asks this one for its items
+        dict.setdefault(self, ID)  # C code (json) skips a dictionary that is empty, and asks this one for its items
         self._source: Callable[[], LoadedSession | None] | None = source
         self._format = value_format
 
@@ -296,19 +171,19 @@ class Session(dict[str, Any]):
         """The mapping in its value format, with id and subject: what is stored."""
         self.mark_accessed()
         kept, names = self.reserved(), dict.keys(self)
-        if _RESERVED.isdisjoint(names):
+        if RESERVED.isdisjoint(names):
             kept.update(dict.items(self))
         else:
-            kept.update((name, value) for name, value in dict.items(self) if name not in _RESERVED)
+            kept.update((name, value) for name, value in dict.items(self) if name not in RESERVED)
         return self._format.dumps(kept)
 
     def reserved(self) -> dict[str, Any]:
         """What is kept beside the application's values: id, subject, end."""
-        kept: dict[str, Any] = {_ID: self.id}
+        kept: dict[str, Any] = {ID: self.id}
         if self._subject is not None:
-            kept[_SUBJECT] = self._subject
+            kept[SUBJECT] = self._subject
         if self._ends is not None:
-            kept[_ENDS] = self._ends
+            kept[ENDS] = self._ends
         return kept
 
     def close(self) -> None:
@@ -340,7 +215,7 @@ class Session(dict[str, Any]):
         dict.clear(self)
         if loaded is not None:
             stored, mapping, self._ends, self.renewal_due = loaded
-            self._id, self._subject = mapping.pop(_ID, None), mapping.pop(_SUBJECT, None)
+            self._id, self._subject = mapping.pop(ID, None), mapping.pop(SUBJECT, None)
             dict.update(self, mapping)
             self._stored, self.created_ms = stored, stored.created_ms
             self._edited = not stored.data  # it was another framework's: ours from the first look on

@@ -29,10 +29,10 @@ from dpmiddleware.web.caching import Headers, RawHeaders, with_cookies, with_coo
 from dpmiddleware.web.cookies import Attributes, CookieSettings, find
 from dpmiddleware.web.migration import SignedSessions
 from dpmiddleware.web.protected_cookie import Opened, ProtectedCookie
-from dpmiddleware.web.session import (
+from dpmiddleware.web.session import Session
+from dpmiddleware.web.stored_session import (
     JSON,
     LoadedSession,
-    Session,
     StoredSession,
     ValueFormat,
     end_in,
