@@ -70,6 +70,9 @@ _AUTHENTICATOR: Final = "dpmiddleware.authenticator"
 _PREFIX: Final = "DATA_PROTECTION_"
 _EXCHANGE: Final = "dpmiddleware.session_exchange"
 
+_TAGGED: Final = '" '
+"""Tags are names that begin with a space: without one there is nothing to look for, value by value."""
+
 _View = TypeVar("_View", bound=Callable[..., Any])
 _Described = tuple[str, str, str | None, bool, bool, str | None, bool]
 """Name, path, domain, secure, HttpOnly, SameSite, partitioned."""
@@ -92,7 +95,8 @@ class FlaskFormat:
 
     def loads(self, data: bytes) -> dict[str, Any]:
         """The mapping that `dumps` wrote."""
-        mapping = self._serializer.loads(data.decode())
+        text = data.decode()
+        mapping = self._serializer.loads(text) if _TAGGED in text else flask.json.loads(text)
         if not isinstance(mapping, dict):
             raise ValueError("not a JSON object")  # noqa: TRY004 (bad data, not a bad call)
         return cast("dict[str, Any]", mapping)

@@ -15,6 +15,7 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, CookieTooLargeError, RepositoryError
 from dpmiddleware.flask import (
     CookieAuthentication,
+    FlaskFormat,
     ProtectedSessions,
     api,
     authenticate,
@@ -205,6 +206,14 @@ def test_flasks_settings_describe_the_cookie(app: flask.Flask) -> None:
     [cookie] = set_cookies(app.test_client().get("/put").headers)
     assert cookie.name == "__Secure-sid"
     assert cookie.attributes == ("domain=shop.example", "path=/shop", "secure", "samesite=none", "partitioned")
+
+
+@pytest.mark.parametrize("name", VALUES, ids=str)
+def test_each_of_flasks_types_is_found_by_itself(name: str) -> None:
+    """What holds no tag is not searched for one."""
+    value_format = FlaskFormat()
+    for mapping in ({name: VALUES[name]}, {"deep": [{"er": VALUES[name]}]}, {" t": "no tuple"}, {"plain": [1, "x"]}):
+        assert value_format.loads(value_format.dumps(mapping)) == mapping
 
 
 def test_a_domain_is_written_without_its_leading_dot(app: flask.Flask) -> None:
