@@ -15,7 +15,8 @@ PYTEST_ARGS ?=
 # Words in the names of benchmarks, for example: make bench BENCH=session
 BENCH ?=
 
-BIN := $(VENV)/bin
+ON_WINDOWS := $(filter Windows_NT,$(OS))
+BIN := $(VENV)/$(if $(ON_WINDOWS),Scripts,bin)
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Azurite, where .ci/run or `make servers` installed it.
 export PATH := $(CURDIR)/.servers/node_modules/.bin:$(PATH)
@@ -40,9 +41,9 @@ bench: $(VENV)/.test
 test-frameworks: $(VENV)/.test
 	$(BIN)/python tests/upstream/run.py
 
-test-windows: $(VENV)/.test windows-packages
-	$(BIN)/python -m pytest tests/test_windows.py tests/repositories/test_windows_registry.py tests/at_rest/test_dpapi.py \
-	    tests/hosting/test_windows_account.py $(PYTEST_ARGS)
+test-windows: $(VENV)/.test $(if $(ON_WINDOWS),,windows-packages)
+	$(BIN)/python -m pytest tests/test_windows.py tests/repositories/test_windows_registry.py \
+	    tests/repositories/test_windows_files.py tests/at_rest/test_dpapi.py tests/hosting/test_windows_account.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
