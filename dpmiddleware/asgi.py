@@ -118,13 +118,14 @@ class _Response:
         """What is to be awaited; a coroutine of our own only where something has to be waited for."""
         if self.started or message["type"] not in _STARTS:
             return self._send(message)
-        if self.exchange is not None:
-            if self.exchange.untouched:
-                self.exchange.close()
+        exchange = self.exchange
+        if exchange is not None:
+            if exchange.untouched:
+                exchange.close()
             elif self._data_protection.provider.wait_is_due(None):
-                return self._finish_in_thread(message, self.exchange)
+                return self._finish_in_thread(message, exchange)
             else:
-                message = self._finished(message, self.exchange)
+                message = self._finished(message, exchange)
         self.started = True
         return self._send(message)
 
