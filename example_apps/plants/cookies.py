@@ -69,7 +69,7 @@ def describe_cookie(
     whole = (chunks.join(name, partial(find, header)) or [""])[0]
     raw_id = peek_key_id(whole)
     key = None if raw_id is None else data_protection.current().find(raw_id)
-    size = _payload_size(whole)
+    size = None if raw_id is None else _payload_size(whole)
     suite = None if key is None or key.encryptor is None else key.encryptor.suite
     return CookieFacts(
         title,
@@ -106,8 +106,11 @@ def in_ticket(ticket: Ticket | None) -> list[tuple[str, str]]:
     return [
         *claims[:_CLAIMS_SHOWN],
         *([("and", f"{more} more claims")] if more > 0 else []),
-        ("issued", f"{properties.issued_utc:%Y-%m-%d %H:%M}"),
-        ("ends", f"{properties.expires_utc:%Y-%m-%d %H:%M}"),
+        *(
+            (name, f"{moment:%Y-%m-%d %H:%M}")
+            for name, moment in (("issued", properties.issued_utc), ("ends", properties.expires_utc))
+            if moment is not None
+        ),
         ("kept when the browser is closed", "yes" if properties.is_persistent else "no"),
     ]
 
@@ -123,7 +126,7 @@ def _parts(name: str, header: bytes) -> list[tuple[str, int]]:
 
 def _payload_size(text: str) -> int | None:
     try:
-        return len(from_text(text)) if text else None
+        return len(from_text(text))
     except MalformedPayloadError:
         return None
 

@@ -133,6 +133,15 @@ def test_a_sign_in_of_many_claims_comes_in_chunks_and_ends_whole(customer: Custo
     assert customer.names(TICKET) == []
 
 
+def test_what_a_visitor_writes_is_text_on_every_page(customer: Customer) -> None:
+    customer.get("/")
+    customer.post("/basket/note", note="<script>alert(1)</script>")
+    for path in ("/basket", "/cookie"):
+        page = customer.get(path).text
+        assert "&lt;script&gt;" in page
+        assert "<script" not in page
+
+
 def test_a_long_message_takes_chunks_and_a_longer_one_is_refused_with_a_hint(shop: Shop, customer: Customer) -> None:
     customer.get("/")
     customer.post("/basket/add", plant="fern")
