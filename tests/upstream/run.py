@@ -159,7 +159,8 @@ def _source(name: str) -> Path:
 def _pip(*arguments: str) -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
-    subprocess.run(command, check=True)
+    if subprocess.run(command, check=False).returncode:
+        sys.exit("the frameworks' source distributions come from PyPI, and pip could not get them (see above)")
 
 
 if __name__ == "__main__":
