@@ -50,6 +50,7 @@ def carry_out(folder: Path, say: Callable[[str], None], *, signed: bool) -> tupl
         intruder.plant(certificate)
         say(f"he plants key {_short(intruder.key_id)}, wrapped to it, newer than any other")
         forged = Visitor(server, intruder.forge_cookie())
+        _wait_until("the archive to see the key", lambda: forged.look().admin or _reports(server) > 0, server)
         seen = forged.look()
         opened = forged.open_sealed_files()
         say(f"he sends a cookie that he made under it: the archive says {seen.in_words()!r}")
