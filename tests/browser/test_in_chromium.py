@@ -13,7 +13,6 @@ from dpmiddleware.web.cookies import CookieSettings
 
 TICKET = ".AspNetCore.Cookies"
 ALL = pytest.mark.parametrize("framework", ["django", "flask", "starlette"])
-BOTH = pytest.mark.parametrize("framework", ["flask", "starlette"])
 
 
 def sign_in(page: Any, url: str, name: str = "ada", password: str = "analytical", *, keep: bool = False) -> None:
@@ -65,12 +64,8 @@ def test_a_private_page_leads_to_the_sign_in_and_back(page: Any, town: Any, fram
     assert page.inner_text("h1") == "Good to see you, ada."
     assert cookies(page)[TICKET]["expires"] == -1, "it ends with the browser"
     assert TICKET not in page.evaluate("document.cookie"), "no script reads it"
-
-
-@ALL
-def test_a_sign_in_that_is_to_be_kept_outlives_the_browser(page: Any, town: Any, framework: str) -> None:
-    sign_in(page, town.shop(framework), keep=True)
-    assert cookies(page)[TICKET]["expires"] > 0
+    sign_in(page, url, keep=True)
+    assert cookies(page)[TICKET]["expires"] > 0, "it outlives the browser"
 
 
 @ALL
@@ -175,15 +170,14 @@ def test_over_http_a_browser_takes_no_cookie_that_is_always_secure(page: Any, to
     assert cookies(page) == {}
 
 
-@BOTH
-def test_the_prefix_host_works_and_no_neighbour_can_set_such_a_cookie(page: Any, town: Any, framework: str) -> None:
+def test_the_prefix_host_works_and_no_neighbour_can_set_such_a_cookie(page: Any, town: Any) -> None:
     def neighbour(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         lines = [("Set-Cookie", f"{name}=forged; Domain=shop.test; Path=/; Secure") for name in ("__Host-t", "plain")]
         start_response("200 OK", [("Content-Type", "text/plain"), *lines])
         return [b"set"]
 
     url = town.shop(
-        framework,
+        "starlette",
         https=True,
         session=CookieSettings("__Host-s", secure="always"),
         ticket=CookieSettings("__Host-t", secure="always", max_total=16_384),
@@ -244,14 +238,11 @@ def test_same_site_says_what_another_site_can_bring_about(
     assert is_signed_in(page), "within the site always"
 
 
-@BOTH
-def test_a_partitioned_sign_in_is_known_only_below_the_site_where_it_happened(
-    page: Any, town: Any, framework: str
-) -> None:
+def test_a_partitioned_sign_in_is_known_only_below_the_site_where_it_happened(page: Any, town: Any) -> None:
     """Chunks too, as long as all of the partition is within the 10,240 bytes that browsers keep of it."""
     parted: dict[str, Any] = {"secure": "always", "same_site": "none", "partitioned": True}
     session, ticket = CookieSettings("__Host-s", **parted), CookieSettings("__Host-t", **parted)
-    url = town.shop(framework, https=True, session=session, ticket=ticket)
+    url = town.shop("starlette", https=True, session=session, ticket=ticket)
     one, two = (town.site(elsewhere, host, https=True) for host in ("one.test", "two.test"))
     frame = visit(page, one, url)
     sign_in(frame, url)
