@@ -49,6 +49,7 @@ _WRAPPERS: Final = {
     "openbao": "openbao.OpenBaoKeyWrapper",
     "dpapi": "dpapi.DpapiKeyWrapper",
 }
+_COLON_FORGOTTEN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+//")
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):")
 
 
@@ -61,6 +62,10 @@ def repository_from(given: KeyRepository | PathLike[str] | str) -> KeyRepository
         return given
     scheme = _scheme_of(given)
     if not scheme:
+        if _COLON_FORGOTTEN.match(given):  # else a folder would be made, and a password would stand in its name
+            raise ConfigurationError(
+                "repository= looks like a URL without its colon", hint="redis://…; a path begins with / or ./"
+            )
         return cast("KeyRepository", _class_of("repositories", "files.FileKeyRepository").from_url(given))
     known = _REPOSITORIES.get(scheme)
     if known is None and _is_sql_dialect(scheme):

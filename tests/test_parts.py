@@ -127,6 +127,12 @@ def test_a_list_in_a_variable_is_separated_by_white_space() -> None:
     assert plain
 
 
+def test_a_url_without_its_colon_makes_no_folder_with_a_password_in_its_name() -> None:
+    with pytest.raises(ConfigurationError, match="without its colon") as caught:
+        repository_from("redis//ada:hunter2@localhost/0")
+    assert "hunter2" not in f"{caught.value} {caught.value.hint}"
+
+
 @pytest.mark.parametrize("given", [3, b"x509:", dict, "no scheme", "/etc/keys.pem"], ids=repr)
 def test_what_is_no_wrapper_is_refused(given: Any) -> None:
     with pytest.raises(ConfigurationError):
