@@ -58,10 +58,10 @@ class Provider(Protocol):
 
 
 class _Json:
-    """Compact JSON; the encoder is made once, not for each value."""
+    """Compact JSON; encoder and decoder are made once, not for each value."""
 
     dumps = staticmethod(json.JSONEncoder(separators=(",", ":")).encode)
-    loads = staticmethod(json.loads)
+    loads = staticmethod(json.JSONDecoder().decode)
 
 
 class ProtectedSerializer:
