@@ -124,10 +124,10 @@ def plan(
     broken = [key for key in keys if not key.usable and not key.revocation and now < key.expiration_date]
     if unreadable or broken:
         return Plan(spare, None, unreadable or f"key {broken[0].id} cannot be used: {broken[0].problem}")
-    new = _to_be_default(now, resolution.preferred, policy)
-    if _revoked_at_birth(new, revocations):
+    born = _birth(now, revocations, policy)
+    if born is None:
         return Plan(spare, None, "a revocation of all keys is dated ahead: a key made now would be revoked at birth")
-    return Plan(spare, new)
+    return Plan(spare, _to_be_default(born, resolution.preferred, policy))
 
 
 def _with_default(
@@ -143,10 +143,10 @@ def _with_default(
     heir = then.preferred
     if heir is not None and not heir.usable and not heir.revocation and horizon <= heir.expiration_date:
         return Plan(default, None, f"key {heir.id} takes over soon and cannot be used: {heir.problem}")
-    new = NewKey(now, default.expiration_date, now + policy.lifetime)
-    if _revoked_at_birth(new, revocations):
+    born = _birth(now, revocations, policy)
+    if born is None:
         return Plan(default, None, "a revocation of all keys is dated ahead: a successor would be revoked at birth")
-    return Plan(default, new)
+    return Plan(default, NewKey(born, default.expiration_date, now + policy.lifetime))
 
 
 def rotation_due(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Instant | None:
@@ -170,11 +170,18 @@ def _spare(resolution: Resolution) -> Key | None:
     return last if last is not None and last.usable and not last.revocation else resolution.fallback
 
 
-def _to_be_default(now: Instant, preferred: Key | None, policy: RotationPolicy) -> NewKey:
+def _to_be_default(born: Instant, preferred: Key | None, policy: RotationPolicy) -> NewKey:
     """A key that is preferred from now on: activated later than any that stands in its way within the clock skew."""
-    activation = now if preferred is None or preferred.activation_date < now else preferred.activation_date.next()
-    return NewKey(now, activation, now + policy.lifetime)
+    activation = born if preferred is None or preferred.activation_date < born else preferred.activation_date.next()
+    return NewKey(born, activation, born + policy.lifetime)
 
 
-def _revoked_at_birth(new: NewKey, revocations: Sequence[Revocation]) -> bool:
-    return any(r.key_id is None and r.date is not None and new.creation < r.date for r in revocations)
+def _birth(now: Instant, revocations: Sequence[Revocation], policy: RotationPolicy) -> Instant | None:
+    """When a key that is made now counts as created.
+
+    That is now, or the date of a revocation of all that a faster clock has dated a little ahead; ``None`` where that
+    lies further ahead than clocks may: then somebody meant it, and a key made now would be revoked at birth.
+    """
+    dates = [revocation.date for revocation in revocations if revocation.key_id is None and revocation.date is not None]
+    born = max([now, *dates])
+    return born if born <= now + policy.clock_skew else None

@@ -319,3 +319,21 @@ def test_a_revocation_is_never_taken_back() -> None:
     again = apply_revocations(once, [])
     assert again == once
     assert apply_revocations(once, [Revocation(UUID(int=1), NOW, "second")]) == once
+
+
+@pytest.mark.parametrize(
+    ("ahead", "made"),
+    [
+        pytest.param(timedelta(minutes=2), True, id="by a faster clock: the key is created at that date"),
+        pytest.param(timedelta(minutes=5), True, id="by the fastest clock there may be"),
+        pytest.param(timedelta(minutes=5, microseconds=1), False, id="by more: somebody meant it"),
+    ],
+)
+def test_a_revocation_of_all_dated_a_little_ahead_blocks_nobody(ahead: timedelta, made: bool) -> None:
+    """What a faster clock revoked is revoked, and the next key survives that revocation."""
+    now = Instant.parse("2026-06-15T12:00:00Z")
+    revocation = Revocation(None, now + ahead, "drill")
+    decided = plan(now, (), (revocation,), RotationPolicy())
+    assert (decided.make is not None) == made
+    if decided.make is not None:
+        assert decided.make.creation == decided.make.activation == now + ahead
