@@ -121,14 +121,20 @@ def _load_revocation(stored: StoredDocument, element: ET.Element) -> RevocationD
 def _date(element: ET.Element, name: str) -> Instant:
     found = element.find(name)
     try:
-        return Instant.parse("" if found is None else "".join(found.itertext()))
+        return Instant.parse("" if found is None else _text_of(found))
     except (ValueError, OverflowError):
         raise MalformedDocumentError(f"a <{name}> that is missing or no date") from None
+
+
+def _text_of(element: ET.Element) -> str:
+    """All the text in an element, as .NET reads it; mostly there is nothing else in it."""
+    return "".join(element.itertext()) if len(element) else element.text or ""
 
 
 _GUID: Final = re.compile(
     r"(?i)(?P<open>[{(]?)([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})(?P<close>[)}]?)|[0-9a-f]{32}"
 )
+_GUID_D: Final = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _GUID_X: Final = re.compile(
     r"(?i)\{0x([0-9a-f]{1,8}),0x([0-9a-f]{1,4}),0x([0-9a-f]{1,4}),\{" + ",".join([r"0x([0-9a-f]{1,2})"] * 8) + r"\}\}"
 )
@@ -137,6 +143,8 @@ _GUID_X: Final = re.compile(
 def _guid(text: str) -> UUID:
     """A GUID in one of the forms that .NET reads: D, N, B, P, X, in any case."""
     text = text.strip()
+    if _GUID_D.fullmatch(text):
+        return UUID(int=int(text.replace("-", ""), 16))
     match = _GUID.fullmatch(text)
     if match and (match["open"] or "") + (match["close"] or "") in {"", "{}", "()"}:
         return UUID(text.strip("{}()"))
