@@ -347,8 +347,9 @@ class CookiePolicyMiddleware:
         """One connection."""
 
         async def apply(message: Message) -> None:
-            if message["type"] in _STARTS and any(name.lower() == b"set-cookie" for name, _ in message["headers"]):
-                applied = self.policy.apply(decoded(message["headers"]), https=is_https(scope))
+            headers = message.get("headers", ()) if message["type"] in _STARTS else ()
+            if any(name.lower() == b"set-cookie" for name, _ in headers):
+                applied = self.policy.apply(decoded(headers), https=is_https(scope))
                 message = {**message, "headers": encoded(applied)}
             await send(message)
 

@@ -17,7 +17,12 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket
 
-from dpmiddleware.asgi import CookieProtectionMiddleware, SessionMiddleware
+from dpmiddleware.asgi import (
+    CookieAuthenticationMiddleware,
+    CookiePolicyMiddleware,
+    CookieProtectionMiddleware,
+    SessionMiddleware,
+)
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.keys.interfaces import Snapshot
@@ -245,3 +250,27 @@ def test_cookies_in_several_header_lines_are_one(dp: DataProtection) -> None:
     scope["headers"] += [(b"cookie", cookie) for cookie in cookies]
     assert len(cookies) == 2
     assert json.loads(asyncio.run(ask(app, scope))[1]["body"]) == {"session": {"a": "1"}}
+
+
+async def bare(scope: Any, receive: Any, send: Any) -> None:
+    """An application that names no headers at all, as ASGI lets it."""
+    scope.get("session", {}).update(seen=True)
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        pytest.param(lambda dp: SessionMiddleware(bare, data_protection=dp), id="session"),
+        pytest.param(
+            lambda dp: CookieProtectionMiddleware(bare, data_protection=dp, cookies=["a"]), id="wrapped cookies"
+        ),
+        pytest.param(lambda dp: CookieAuthenticationMiddleware(bare, data_protection=dp), id="sign-in"),
+        pytest.param(lambda _: CookiePolicyMiddleware(bare, secure="always"), id="cookie policy"),
+    ],
+)
+def test_a_response_that_names_no_headers_goes_through(wrapped: Any) -> None:
+    """The headers of a response start are optional in ASGI."""
+    client = TestClient(wrapped(DataProtection("shop", repository="memory:")))
+    assert client.get("/", headers={"cookie": "a=b"}).text == "hello"
