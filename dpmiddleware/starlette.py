@@ -91,7 +91,7 @@ class User(BaseUser):
     @property
     def is_authenticated(self) -> bool:
         """Whether somebody is signed in."""
-        return self.principal.is_authenticated
+        return self._authentication.principal.is_authenticated
 
     @property
     def display_name(self) -> str:

@@ -13,7 +13,7 @@ Before: `dpmiddleware.web.ticket_cookie`. After: `dpmiddleware.wsgi`, `dpmiddlew
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 
 from dpmiddleware.data_protection import DataProtection
@@ -27,7 +27,7 @@ from dpmiddleware.web.authentication_events import (
     ValidatePrincipalContext,
 )
 from dpmiddleware.web.authentication_options import CookieAuthenticationOptions
-from dpmiddleware.web.caching import Headers, with_cookies
+from dpmiddleware.web.caching import Headers, RawHeaders, encoded, with_cookies, with_cookies_raw
 from dpmiddleware.web.claims import Principal
 from dpmiddleware.web.return_urls import WebRequest, is_local
 from dpmiddleware.web.steps import Call, Steps, drive
@@ -54,6 +54,7 @@ _NO_CACHE: Final = {
     "pragma": "no-cache",
     "expires": "Thu, 01 Jan 1970 00:00:00 GMT",
 }
+_NO_CACHE_RAW: Final = dict(encoded([*_NO_CACHE.items()]))
 
 
 class AuthenticateResult(NamedTuple):
@@ -107,11 +108,19 @@ class CookieAuthenticator:
     def __init__(self, data_protection: DataProtection, options: CookieAuthenticationOptions | None = None) -> None:
         self.options = options or CookieAuthenticationOptions()
         self.cookie = TicketCookie(data_protection, self.options)
-        self._clock = self.options.clock or data_protection.clock
+        self.validate = self.options.events.handler("validate_principal")
+        self.check_sliding = self.options.events.handler("check_sliding_expiration")
+        self.has_store = self.options.store is not None
+        self._reading_waits = self.has_store or bool(self.validate or self.check_sliding)
+        self._now = (self.options.clock or data_protection.clock).now
 
     def begin(self, request: WebRequest) -> CookieAuthentication:
         """Cookie authentication of one request. Nothing is read yet."""
-        return CookieAuthentication(self, request, self._clock.now())
+        return self.begin_with(request.cookies, lambda: request)
+
+    def begin_with(self, cookies: bytes, describe: Callable[[], WebRequest]) -> CookieAuthentication:
+        """The same, given the Cookie header; ``describe`` says the rest, which few requests need."""
+        return CookieAuthentication(self, cookies, describe, self._now())
 
     def key_ids(self, header: bytes) -> list[bytes]:
         """The key ids that a request's cookie names in clear."""
@@ -119,37 +128,53 @@ class CookieAuthenticator:
 
     def must_read_ahead(self, header: bytes) -> bool:
         """Whether a ticket is there whose reading may wait for a store or an event: not on an event loop, then."""
-        events, store = self.options.events, self.options.store
-        handlers = (events.handler(name) for name in ("validate_principal", "check_sliding_expiration"))
-        return (store is not None or any(handlers)) and self.cookie.is_in(header)
+        return self._reading_waits and self.cookie.is_in(header)
 
 
 class CookieAuthentication:
     """Cookie authentication of one request, in the hands of a shell and of the application.
 
+    cookies: the request's Cookie header. untouched: there is nothing to say in the response (yet, or any more).
     failure: an outage that was met while reading ahead; whoever then looks at the user meets it too.
     """
 
-    def __init__(self, authenticator: CookieAuthenticator, request: WebRequest, now: datetime) -> None:
+    untouched = True
+    failure: KeyManagementError | None = None
+    _request: WebRequest | None = None
+    _session: BoundSession | None = None
+    _finished = False
+    _found: ReadTicket | None = None
+    _result: AuthenticateResult | None = None
+    _renewal: Ticket | None = None
+    _asked: tuple[_Asked, ...] = ()
+    _target: str | None = None
+
+    def __init__(
+        self, authenticator: CookieAuthenticator, cookies: bytes, describe: Callable[[], WebRequest], now: datetime
+    ) -> None:
         self.authenticator = authenticator
-        self.request = request
-        self.touched = False
-        self.failure: KeyManagementError | None = None
+        self.cookies = cookies
+        self._describe = describe
         self._now = now
-        self._session: BoundSession | None = None
-        self._finished = False
-        self._found: ReadTicket | None = None
-        self._result: AuthenticateResult | None = None
-        self._renewal: Ticket | None = None
-        self._asked: list[_Asked] = []
-        self._target: str | None = None
+
+    @property
+    def touched(self) -> bool:
+        """Whether somebody looked at the user or changed something, and the response does not say so yet."""
+        return not self.untouched
+
+    @property
+    def request(self) -> WebRequest:
+        """The request."""
+        if self._request is None:
+            self._request = self._describe()
+        return self._request
 
     # --- for the application --------------------------------------------------------------------------------
 
     @property
     def result(self) -> AuthenticateResult:
         """What the cookie said. `KeyManagementError` where there is no ring, or the store cannot be reached."""
-        self.touched = True
+        self.untouched = False
         if self.failure is not None:
             raise self.failure
         if self._result is not None:
@@ -222,28 +247,38 @@ class CookieAuthentication:
             raise ConfigurationError(
                 f"{what} was called after the response had started", hint="call it before the first byte is sent"
             )
-        self.touched = True
+        self.untouched = False
         asked = AuthenticationProperties() if properties is None else properties.copy()
-        self._asked.append(_Asked(what, asked, principal, endpoint))
+        self._asked = (*self._asked, _Asked(what, asked, principal, endpoint))
 
     # --- reading --------------------------------------------------------------------------------------------
 
     def authenticate(self) -> Steps[AuthenticateResult]:
         """Read the ticket, once; slide it; ask the application whether it still counts."""
         if self._result is None:
-            self._result = yield from self._authenticate()
+            ticket, failure, _ = yield from self._read()
+            if ticket is None:
+                self._result = AuthenticateResult(None, failure)
+            else:
+                self._result = yield from self._judge(ticket)
         return self._result
 
-    def _authenticate(self) -> Steps[AuthenticateResult]:
-        read = yield from self._read()
-        ticket = read.ticket
-        if ticket is None:
-            return AuthenticateResult(None, read.failure)
-        yield from self._slide(ticket)
-        context = ValidatePrincipalContext(
-            self.request.native, self._scheme, ticket.principal, ticket.properties.copy()
-        )
-        yield from self._event("validate_principal", context)
+    def _read(self) -> Steps[ReadTicket]:
+        if self._found is None:
+            self._found = yield from self.authenticator.cookie.read(self.cookies, self._now)
+        return self._found
+
+    def _judge(self, ticket: Ticket) -> Steps[AuthenticateResult]:
+        """What becomes of a ticket that holds: it may be renewed, and the application may have its say."""
+        authenticator, properties = self.authenticator, ticket.properties
+        if authenticator.options.sliding_expiration:
+            issued, expires = properties.issued_utc, properties.expires_utc
+            if issued is not None and expires is not None and properties.allow_refresh is not False:
+                yield from self._slide(ticket, self._now - issued, expires - self._now)
+        if authenticator.validate is None:
+            return AuthenticateResult(Ticket(self._scheme, ticket.principal, properties))
+        context = ValidatePrincipalContext(self.request.native, self._scheme, ticket.principal, properties.copy())
+        yield Call(authenticator.validate, (context,))
         if context.principal is None:
             self._renewal = None
             return AuthenticateResult(None, "No principal.")
@@ -252,30 +287,17 @@ class CookieAuthentication:
             self._renew_later(ticket)
         return AuthenticateResult(ticket)
 
-    def _read(self) -> Steps[ReadTicket]:
-        if self._found is None:
-            self._found = yield from self.authenticator.cookie.read(self.request.cookies, self._now)
-        return self._found
-
-    def _slide(self, ticket: Ticket) -> Steps[None]:
-        issued, expires = ticket.properties.issued_utc, ticket.properties.expires_utc
-        options = self.authenticator.options
-        if issued is None or expires is None or not options.sliding_expiration:
-            return
-        if ticket.properties.allow_refresh is False:
-            return
-        elapsed, remaining = self._now - issued, expires - self._now
-        context = SlidingExpirationContext(
-            self.request.native,
-            self._scheme,
-            ticket.principal,
-            ticket.properties.copy(),
-            elapsed,
-            remaining,
-            should_renew=remaining < elapsed,
-        )
-        yield from self._event("check_sliding_expiration", context)
-        if context.should_renew:
+    def _slide(self, ticket: Ticket, elapsed: timedelta, remaining: timedelta) -> Steps[None]:
+        should_renew = remaining < elapsed
+        check = self.authenticator.check_sliding
+        if check is not None:
+            native, properties = self.request.native, ticket.properties.copy()
+            context = SlidingExpirationContext(
+                native, self._scheme, ticket.principal, properties, elapsed, remaining, should_renew
+            )
+            yield Call(check, (context,))
+            should_renew = context.should_renew
+        if should_renew:
             self._renew_later(ticket)
 
     def _renew_later(self, ticket: Ticket) -> None:
@@ -296,7 +318,7 @@ class CookieAuthentication:
         ticket does not fit.
         """
         self._finished = True
-        if not self.touched:
+        if self.untouched:
             return Outcome(status, headers)
         if self.failure is not None:
             raise self.failure
@@ -312,11 +334,36 @@ class CookieAuthentication:
             headers = [header for header in headers if header[0].lower() not in _NO_CACHE]
             headers += _NO_CACHE.items()
         answer = with_cookies(headers, lines or ())
-        redirect = self._redirect(status)
-        if redirect is None:
-            return Outcome(status, answer)
-        decision = yield from redirects.decide(redirect, self.request, self.authenticator.options, status)
-        return Outcome(decision.status, redirects.with_location(answer, decision), decision.status != status)
+        outcome, redirect = Outcome(status, answer), self._redirect(status)
+        if redirect is not None:
+            decision = yield from redirects.decide(redirect, self.request, self.authenticator.options, status)
+            outcome = Outcome(decision.status, redirects.with_location(answer, decision), decision.status != status)
+        self.untouched = True
+        return outcome
+
+    @property
+    def has_more_to_do(self) -> bool:
+        """Whether `finish` is due, and not `finish_raw`: something was asked for, or a store has to be waited for."""
+        return bool(self._asked) or (self._renewal is not None and self.authenticator.has_store)
+
+    def finish_raw(self, headers: RawHeaders) -> RawHeaders:
+        """`finish` in ASGI's terms for most responses: the user was looked at and perhaps renewed, nothing else."""
+        self._finished = True
+        if self.failure is not None:
+            raise self.failure
+        lines = None if self._renewal is None else drive(self._renew())
+        if lines is None:
+            answer = with_cookies_raw(headers, ())
+        else:
+            kept = [header for header in headers if header[0].lower() not in _NO_CACHE_RAW]
+            cookies = encoded([("set-cookie", line) for line in lines])
+            answer = [*with_cookies_raw(kept, ()), *_NO_CACHE_RAW.items(), *cookies]
+        self.untouched = True
+        return answer
+
+    def close(self) -> None:
+        """The response starts, and nothing more can be said in its headers."""
+        self._finished = True
 
     def _redirect(self, status: int) -> redirects.Redirect | None:
         """Where this request is to go instead; ``None``: nowhere."""

@@ -47,10 +47,11 @@ class TicketCookie:
         self._data_protection = data_protection
         self._protector = data_protection.create_protector(*purposes.authentication_cookie(options.scheme))
         self._cookie = ProtectedCookie(self.settings, self._protector, ring=data_protection.ring)
+        self._needle = f"{self.settings.name}=".encode("ascii")
 
     def is_in(self, header: bytes) -> bool:
         """Whether a Cookie header brings something under the cookie's name."""
-        return bool(find(header, self.settings.name, 1))
+        return self._needle in header and bool(find(header, self.settings.name, 1))
 
     def key_ids(self, header: bytes) -> list[bytes]:
         """The key ids that a request's cookie names in clear."""
@@ -59,11 +60,11 @@ class TicketCookie:
     def read(self, header: bytes, now: datetime) -> Steps[ReadTicket]:
         """The ticket of a request, if it still holds at ``now``. The failures are ASP.NET Core's."""
         store, key = self._options.store, None
-        if not self.is_in(header):
+        if self._needle not in header:
             return ReadTicket()
         ticket = self._cookie.open(header, Ticket.deserialize).content
         if ticket is None:
-            return ReadTicket(failure="Unprotect ticket failed")
+            return ReadTicket(failure="Unprotect ticket failed") if self.is_in(header) else ReadTicket()
         if store is not None:
             key = ticket.principal.value(SESSION_ID_CLAIM)
             if key is None:
