@@ -12,12 +12,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from functools import total_ordering
 
 __all__ = ["TICKS_PER_SECOND", "Instant", "ticks_of"]
 
 TICKS_PER_SECOND = 10_000_000
 _EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
+_NAIVE_EPOCH = datetime(1, 1, 1)  # noqa: DTZ001 (for readings that are known to be UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LAST_TICK = 3_155_378_975_999_999_999
 
@@ -26,10 +26,9 @@ _XSD = re.compile(
     r"(?:T(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]+))?)?)?)?"
     r"(?P<zone>[Zz]|[+-][0-9]{2}:[0-9]{2})?"
 )
-_UTC = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,7}))?Z")
+_UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?Z")
 
 
-@total_ordering
 @dataclass(frozen=True, slots=True)
 class Instant:
     """A point in time. ``ticks``: 100 ns since 0001-01-01T00:00:00 UTC, within the years 1 to 9999.
@@ -52,11 +51,9 @@ class Instant:
     @classmethod
     def parse(cls, text: str) -> Instant:
         """Read an XML Schema date; no offset means local time, as in .NET. ``ValueError`` where it cannot be read."""
-        plain = _UTC.fullmatch(text)
-        if plain is not None:
-            moment = datetime.fromisoformat(plain[1])  # what everybody writes, at a fifth of the cost
-            seconds = (moment.toordinal() - 1) * 86_400 + moment.hour * 3_600 + moment.minute * 60 + moment.second
-            return cls(seconds * TICKS_PER_SECOND + int((plain[2] or "0").ljust(7, "0")))
+        if _UTC.fullmatch(text):  # what everybody writes, at a fifth of the cost
+            span = datetime.fromisoformat(text[:19]) - _NAIVE_EPOCH
+            return cls((span.days * 86_400 + span.seconds) * TICKS_PER_SECOND + int(text[20:-1].ljust(7, "0")))
         match = _XSD.fullmatch(text.strip())
         if match is None:
             raise ValueError("not an XML Schema date")
@@ -88,6 +85,15 @@ class Instant:
 
     def __lt__(self, other: Instant) -> bool:
         return self.ticks < other.ticks
+
+    def __le__(self, other: Instant) -> bool:
+        return self.ticks <= other.ticks
+
+    def __gt__(self, other: Instant) -> bool:
+        return self.ticks > other.ticks
+
+    def __ge__(self, other: Instant) -> bool:
+        return self.ticks >= other.ticks
 
     def __str__(self) -> str:
         seconds, fraction = divmod(self.ticks, TICKS_PER_SECOND)

@@ -31,6 +31,8 @@ def test_a_datetime_comes_back_to_the_microsecond(moment: datetime) -> None:
 @given(TICKS, TICKS)
 def test_order_is_that_of_the_ticks(one: int, other: int) -> None:
     assert (Instant(one) < Instant(other)) == (one < other)
+    assert (Instant(one) <= Instant(other)) == (one <= other)
+    assert (Instant(one) > Instant(other)) == (one > other)
     assert (Instant(one) >= Instant(other)) == (one >= other)
     assert (Instant(one) == Instant(other)) == (one == other)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.instants import Instant
@@ -95,8 +96,10 @@ def resolve(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Resolu
     No older key takes its place. The fallback is the newest key that every member must know by now, else the oldest of
     the young ones.
     """
-    active = [key for key in keys if key.activation_date <= now + policy.clock_skew]
-    preferred = min(active, key=lambda key: (-key.activation_date.ticks, key.id), default=None)
+    latest = now + policy.clock_skew
+    active = [key for key in keys if key.activation_date <= latest]
+    newest = max((key.activation_date.ticks for key in active), default=0)
+    preferred = min((key for key in active if key.activation_date.ticks == newest), key=_id_of, default=None)
     if preferred and preferred.usable and not preferred.revocation and now < preferred.expiration_date:
         return Resolution(preferred, None, preferred)
     known_since = now - policy.propagation
@@ -106,6 +109,10 @@ def resolve(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Resolu
     old.sort(key=lambda key: key.creation_date, reverse=True)
     young.sort(key=lambda key: key.creation_date)
     return Resolution(None, next(iter(old + young), None), preferred)
+
+
+def _id_of(key: Key) -> UUID:
+    return key.id
 
 
 def plan(
