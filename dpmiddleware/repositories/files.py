@@ -31,7 +31,6 @@ import sys
 import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -124,11 +123,10 @@ class FileKeyRepository:
         with self._translated("read"):
             while True:
                 entries = list_documents(self._folder)
-                version = digest(entries)
                 with suppress(MovedError):
                     documents = tuple(map(self._load, entries))
-                    if digest(list_documents(self._folder)) == version:
-                        return Snapshot(documents, version)
+                    if list_documents(self._folder) == entries:
+                        return Snapshot(documents, digest(entries))
                 if time.monotonic() >= deadline:
                     raise moving(self.location)
                 time.sleep(0.005)
@@ -142,7 +140,7 @@ class FileKeyRepository:
         problem, data = obstacle(self._folder, entry), b""
         if not problem:
             try:
-                data = read_document(self._folder, entry)
+                data = read_document(entry)
             except OSError as error:
                 hint = "the user of this process must be able to read every document: one left out may be a revocation"
                 doing = f"read {printable(entry.name)} in"
@@ -179,14 +177,14 @@ class FileKeyRepository:
         temporary = self._publish_new(named, removed)
         try:
             for name, path in temporary.items():
-                patiently(partial(path.replace, self._folder / name))
+                patiently(path.replace, self._folder / name)
         except OSError:
             _unlink(temporary.values())
             raise
         sync_folder(self._folder)
         gone = removed.difference(names)
         for name in sorted(gone, key=_is_revocation):
-            patiently(partial((self._folder / name).unlink, missing_ok=True))
+            patiently((self._folder / name).unlink, missing_ok=True)
         if gone:
             sync_folder(self._folder)
 
@@ -245,9 +243,7 @@ class FileKeyRepository:
                     f"{self.location} is writable by others (mode {mode:o}), who can plant keys there: chmod 700"
                 )
             open_to_all = stat.S_IXOTH & status.st_mode
-            readable = [
-                e for e in list_documents(self._folder) if e.target is not None and e.target.st_mode & stat.S_IROTH
-            ]
+            readable = [e for e in list_documents(self._folder) if e.target is not None and e.target[0] & stat.S_IROTH]
             if open_to_all and readable:
                 found.append(f"{len(readable)} documents in {self.location} can be read by every user: chmod 600")
             return found

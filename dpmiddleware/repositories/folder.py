@@ -15,9 +15,9 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from dpmiddleware.keys.xml import MAX_SIZE
 from dpmiddleware.repositories.folder_lock import create_private
@@ -44,6 +44,7 @@ _READ_FLAGS: Final = sum(
 _NO_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 """What file systems without hard links answer (SMB, FUSE)."""
 _CANNOT_SYNC: Final = {errno.EINVAL, errno.EOPNOTSUPP, errno.EROFS, errno.EBADF}
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
@@ -51,18 +52,27 @@ class MovedError(Exception):
     """A file went away or changed its nature between listing and opening: list the folder again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+Status = tuple[int, int, int, int, int]
+"""Mode, inode, size, and when content and anything at all were changed last, in ns. No time of access: reading is no
+change.
+"""
+_status_of: Final[Callable[[os.stat_result], Status]] = attrgetter(
+    "st_mode", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"
+)
+
+
+class Entry(NamedTuple):
     """One ``*.xml`` of a folder. ``target``: where a link leads, ``None`` if nowhere; without a link as ``status``."""
 
     name: str
-    status: os.stat_result
-    target: os.stat_result | None
+    path: str
+    status: Status
+    target: Status | None
 
     @property
     def is_link(self) -> bool:
         """Whether it is a symbolic link."""
-        return stat.S_ISLNK(self.status.st_mode)
+        return stat.S_ISLNK(self.status[0])
 
 
 def list_documents(folder: Path) -> list[Entry]:
@@ -74,59 +84,69 @@ def list_documents(folder: Path) -> list[Entry]:
         if folder.is_symlink():  # to a place that is not mounted: unreadable, not absent
             raise
         return entries
+    within = f"{folder}{os.sep}"
     for name in sorted(names):
         if not name.endswith(".xml"):
             continue
-        path = f"{folder}{os.sep}{name}"
-        with suppress(FileNotFoundError):  # deleted meanwhile; the list is another then, so is the version
-            status = os.lstat(path)
-            entries.append(Entry(name, status, _target(path) if stat.S_ISLNK(status.st_mode) else status))
+        path = within + name
+        try:
+            status = _status_of(os.lstat(path))
+        except FileNotFoundError:  # deleted meanwhile; the list is another then, so is the version
+            continue
+        entries.append(Entry(name, path, status, _target(path) if stat.S_ISLNK(status[0]) else status))
     return entries
 
 
-def _target(path: str) -> os.stat_result | None:
+def _target(path: str) -> Status | None:
     try:
-        return os.stat(path)  # noqa: PTH116 (see the module's docstring)
+        return _status_of(os.stat(path))  # noqa: PTH116 (see the module's docstring)
     except OSError:
         return None
 
 
 def digest(entries: list[Entry]) -> str:
     """32 hexadecimal digits of names, inodes, sizes and times, of links and of where they lead."""
-    whole = hashlib.sha256()
-    for entry in entries:
-        whole.update(os.fsencode(entry.name) + b"\0")
-        for status in (entry.status, entry.target):
-            numbers = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns) if status else None
-            whole.update(f"{numbers}\0".encode())
-    return whole.hexdigest()[:32]
+    lines: list[str] = []
+    for name, _, status, target in entries:
+        lines.append(f"{name}\0{_numbers(status)}\0")
+        if target is not status:
+            lines.append(f"{_numbers(target) if target else None}\0")
+    return hashlib.sha256(os.fsencode("".join(lines))).hexdigest()[:32]
+
+
+def _numbers(status: Status) -> str:
+    _, inode, size, modified, changed = status
+    return f"{inode} {size} {modified} {changed}"
 
 
 def obstacle(folder: Path, entry: Entry) -> str:
     """Why a file must not be opened, or "". ``OSError`` where a link cannot be followed to what may be good."""
-    path = f"{folder}{os.sep}{entry.name}"
-    if entry.is_link and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+    if entry.is_link and not Path(os.path.realpath(entry.path)).is_relative_to(os.path.realpath(folder)):
         return "a link out of the folder"
     if entry.target is None:
-        try:
-            os.stat(path)  # noqa: PTH116 (see the module's docstring)
-        except OSError as error:
-            if error.errno not in {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}:
-                raise
-            return "a link that leads nowhere"
-        raise MovedError
-    if not stat.S_ISREG(entry.target.st_mode):
+        return _dangling(entry.path)
+    mode, _, size, _, _ = entry.target
+    if not stat.S_ISREG(mode):
         return "not a regular file"
-    return TOO_LARGE if entry.target.st_size > MAX_SIZE else ""
+    return TOO_LARGE if size > MAX_SIZE else ""
 
 
-def read_document(folder: Path, entry: Entry) -> bytes:
-    """The bytes of a document without an `obstacle`; at most one more than it may have. `MovedError`, ``OSError``."""
-    path = f"{folder}{os.sep}{entry.name}"
-    if entry.is_link:
-        path = os.path.realpath(path)
+def _dangling(path: str) -> str:
+    """What a link is that led nowhere when the folder was listed."""
     try:
-        descriptor = patiently(lambda: os.open(path, _READ_FLAGS))
+        os.stat(path)  # noqa: PTH116 (see the module's docstring)
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}:
+            raise
+        return "a link that leads nowhere"
+    raise MovedError
+
+
+def read_document(entry: Entry) -> bytes:
+    """The bytes of a document without an `obstacle`; at most one more than it may have. `MovedError`, ``OSError``."""
+    path = os.path.realpath(entry.path) if entry.is_link else entry.path
+    try:
+        descriptor = patiently(os.open, path, _READ_FLAGS)
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.ELOOP, errno.ENXIO}:
             raise MovedError from error
@@ -163,7 +183,7 @@ def write_private(path: Path, data: bytes) -> None:
 def publish(temporary: Path, final: Path) -> None:
     """Give a file its name if nobody has it; `FileExistsError` otherwise."""
     if sys.platform == "win32":
-        patiently(lambda: temporary.rename(final))  # refuses to overwrite there
+        patiently(temporary.rename, final)  # refuses to overwrite there
         return
     try:
         os.link(temporary, final)
@@ -196,11 +216,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def patiently(action: Callable[[], _T]) -> _T:
+def patiently(action: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:
     """On Windows a file that somebody reads at this moment cannot be renamed or deleted, and the other way round."""
     for _ in range(50 if sys.platform == "win32" else 0):
         try:
-            return action()
+            return action(*arguments, **named)
         except PermissionError:
             time.sleep(0.02)
-    return action()
+    return action(*arguments, **named)
