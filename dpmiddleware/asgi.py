@@ -40,7 +40,7 @@ from dpmiddleware.web.migration import SignedSessions
 from dpmiddleware.web.redirects import without_body
 from dpmiddleware.web.return_urls import WebRequest
 from dpmiddleware.web.session import JSON, Session, ValueFormat
-from dpmiddleware.web.session_cookie import SessionCookie
+from dpmiddleware.web.session_cookie import SessionCookie, SessionExchange
 from dpmiddleware.web.steps import Steps
 
 __all__ = [
@@ -90,7 +90,7 @@ class _Middleware:
                 raise
             await _unavailable(scope, send, error)
 
-    async def serve(self, scope: Scope, receive: Receive, response: _Response) -> None:
+    def serve(self, scope: Scope, receive: Receive, response: _Response) -> Awaitable[None]:
         """Begin the exchange, and call the application with ``response`` in place of ``send``."""
         raise NotImplementedError
 
@@ -149,12 +149,16 @@ class _Response:
 
     def raise_failure(self) -> None:
         """Raise what failed before, unless the response is out."""
-        if self.failure is not None and not self.started:
-            raise self.failure
+        failure = None if self.started else self._any_failure()
+        if failure is not None:
+            raise failure
 
     def is_outage(self, error: KeyManagementError) -> bool:
         """Whether there is no ring; else an application's own dealings with keys went wrong, and it is its error."""
-        return error is self.failure or not self._data_protection.health().ready
+        return error is self._any_failure() or not self._data_protection.health().ready
+
+    def _any_failure(self) -> KeyManagementError | None:
+        return self.failure or (None if self.exchange is None else self.exchange.failure)
 
 
 async def _unavailable(scope: Scope, send: Send, error: KeyManagementError) -> None:
@@ -199,25 +203,31 @@ class SessionMiddleware(_Middleware):
             clock=clock,
         )
 
-    async def serve(self, scope: Scope, receive: Receive, response: _Response) -> None:
+    def serve(self, scope: Scope, receive: Receive, response: _Response) -> Awaitable[None]:
         """Put the session into the scope; it is opened when somebody touches it."""
-        header = cookie_header(scope)
-        failure = None
-        try:
-            for key_id in self.sessions.key_ids(header):
-                if self._wait_is_due(key_id):
-                    await run_in_threadpool(self.data_protection.wait, key_id)
-        except KeyManagementError as error:
-            failure = error  # raised when the session is touched: other pages go on
-        exchange = self.sessions.begin(header, https=is_https(scope), failure=failure)
+        exchange = self.sessions.begin(cookie_header(scope), https=is_https(scope))
+        for key_id in exchange.key_ids:
+            if self._wait_is_due(key_id):
+                return self._serve_later(scope, receive, response, exchange)
+        return self._serve_now(scope, receive, response, exchange)
+
+    def _serve_now(
+        self, scope: Scope, receive: Receive, response: _Response, exchange: SessionExchange
+    ) -> Awaitable[None]:
         response.exchange = exchange
         scope["session"] = exchange.session
         if AUTHENTICATION_KEY in scope:
             scope[AUTHENTICATION_KEY].attach(exchange.session)
+        return self.app(scope, receive, response)
+
+    async def _serve_later(
+        self, scope: Scope, receive: Receive, response: _Response, exchange: SessionExchange
+    ) -> None:
         try:
-            await self.app(scope, receive, response)
-        finally:
-            response.failure = response.failure or exchange.session.failure
+            await self.wait(exchange.key_ids)
+        except KeyManagementError as error:
+            exchange.session.failure = error  # raised when the session is touched: other pages go on
+        await self._serve_now(scope, receive, response, exchange)
 
 
 class CookieProtectionMiddleware(_Middleware):
@@ -264,21 +274,35 @@ class CookieAuthenticationMiddleware(_Middleware):
         super().__init__(app, data_protection)
         self.authenticator = CookieAuthenticator(data_protection, CookieAuthenticationOptions(**options))
 
-    async def serve(self, scope: Scope, receive: Receive, response: _Response) -> None:
+    def serve(self, scope: Scope, receive: Receive, response: _Response) -> Awaitable[None]:
         """Put the authentication into the scope; the user is read when somebody looks."""
         header = cookie_header(scope)
-        authentication = self.authenticator.begin(_web_request(scope, header, self.native(scope, receive)))
+        path, base = scope.get("path", ""), scope.get("root_path", "")  # as they are here: routers change them
+
+        def describe() -> WebRequest:
+            return _web_request(scope, header, path, base, self.native(scope, receive))
+
+        authentication = self.authenticator.begin_with(header, describe)
+        response.exchange = authentication  # type: ignore[assignment]  # ASGI asks for finish_raw, never for finish
+        send = _SignInResponse(authentication, response, self._wait_is_due)
+        key_ids = self.authenticator.key_ids(header)
+        if self.authenticator.must_read_ahead(header) or any(map(self._wait_is_due, key_ids)):
+            return self._serve_later(scope, receive, send, key_ids)
+        self.place(scope, authentication)
+        return self.app(scope, receive, send)
+
+    async def _serve_later(
+        self, scope: Scope, receive: Receive, send: _SignInResponse, key_ids: Sequence[bytes]
+    ) -> None:
+        authentication = send.authentication
         try:
-            await self.wait(self.authenticator.key_ids(header))
-            if self.authenticator.must_read_ahead(header):
+            await self.wait(key_ids)
+            if self.authenticator.must_read_ahead(authentication.cookies):
                 await _drive(authentication.authenticate())
         except KeyManagementError as error:
             authentication.failure = error  # raised when the user is looked at: other pages go on
         self.place(scope, authentication)
-        try:
-            await self.app(scope, receive, _SignInResponse(authentication, response))
-        finally:
-            response.failure = response.failure or authentication.failure
+        await self.app(scope, receive, send)
 
     def place(self, scope: Scope, authentication: CookieAuthentication) -> None:
         """Where the application finds it."""
@@ -295,26 +319,45 @@ class CookieAuthenticationMiddleware(_Middleware):
 class _SignInResponse:
     """``send`` for the application: sign-in, sign-out, renewal and redirects are done before the response starts."""
 
-    def __init__(self, authentication: CookieAuthentication, response: _Response) -> None:
-        self._authentication = authentication
+    __slots__ = ("_is_replaced", "_response", "_wait_is_due", "authentication")
+
+    def __init__(
+        self, authentication: CookieAuthentication, response: _Response, wait_is_due: Callable[[bytes | None], bool]
+    ) -> None:
+        self.authentication = authentication
         self._response = response
+        self._wait_is_due = wait_is_due
         self._is_replaced = False
 
-    async def __call__(self, message: Message) -> None:
-        kind = message["type"]
-        if kind in _STARTS and not self._response.started:
-            message = await self._started(message)
-        elif self._is_replaced and kind not in _STARTS:
+    def __call__(self, message: Message) -> Awaitable[None]:
+        """What is to be awaited; a coroutine of our own only where something has to be waited for."""
+        kind, response, authentication = message["type"], self._response, self.authentication
+        if kind in _STARTS:
+            if authentication.untouched or response.started:
+                return response(message)
+            if authentication.has_more_to_do or self._wait_is_due(None):
+                return self._start(message)
+            message = self._finished(message)
+        elif self._is_replaced:
             more = message.get("more_body", False)
             message = {"type": "http.response.body" if kind.startswith("http") else kind, "more_body": more}
-        await self._response(message)
+        return response(message)
 
-    async def _started(self, message: Message) -> Message:
+    def _finished(self, message: Message) -> Message:
+        try:
+            return {**message, "headers": self.authentication.finish_raw(list(message.get("headers", ())))}
+        except KeyManagementError as error:
+            self._response.failure = error
+            raise
+
+    async def _start(self, message: Message) -> None:
+        await self._response(await self._decided(message))
+
+    async def _decided(self, message: Message) -> Message:
         headers = decoded(message.get("headers", ()))
         try:
-            if self._authentication.touched:
-                await self._response.wait()
-            outcome = await _drive(self._authentication.finish(message.get("status", 101), headers))
+            await self._response.wait()
+            outcome = await _drive(self.authentication.finish(message.get("status", 101), headers))
         except KeyManagementError as error:
             self._response.failure = error
             raise
@@ -376,8 +419,8 @@ async def _drive(steps: Steps[_T]) -> _T:
         return result
 
 
-def _web_request(scope: Scope, header: bytes, native: Any) -> WebRequest:
-    path, base = str(scope.get("path", "")), str(scope.get("root_path", "")).rstrip("/")
+def _web_request(scope: Scope, header: bytes, path: str, base: str, native: Any) -> WebRequest:
+    base = base.rstrip("/")
     if base and (path == base or path.startswith(f"{base}/")):
         path = path[len(base) :]
     asked = b", ".join(value for name, value in scope["headers"] if name == b"x-requested-with")

@@ -82,7 +82,7 @@ class _Middleware:
         try:
             return self.serve(environ, response)
         except KeyManagementError as error:
-            if response.started or not (error is response.failure or not self.data_protection.health().ready):
+            if response.started or not (response.met(error) or not self.data_protection.health().ready):
                 raise
             telemetry.emit("unavailable", "error", "answered 503: there is no key ring", error=error, code=error.code)
             start_response("503 Service Unavailable", list(RETRY_AFTER))
@@ -145,6 +145,10 @@ class _Response:
         except KeyManagementError as error:
             self.failure = error
             raise
+
+    def met(self, error: KeyManagementError) -> bool:
+        """Whether it came of the ring while the exchange began, was used or finished."""
+        return error is self.failure or (self.exchange is not None and error is self.exchange.failure)
 
     def _legacy_write(self, data: bytes) -> None:
         self._start()
@@ -210,10 +214,7 @@ class SessionMiddleware(_Middleware):
         environ[SESSION_KEY] = exchange.session
         if AUTHENTICATION_KEY in environ:
             environ[AUTHENTICATION_KEY].attach(exchange.session)
-        try:
-            return response.run(self.app, environ)
-        finally:
-            response.failure = response.failure or exchange.session.failure
+        return response.run(self.app, environ)
 
 
 class CookieProtectionMiddleware(_Middleware):

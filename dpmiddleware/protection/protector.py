@@ -108,7 +108,11 @@ class DataProtector:
         key = self._rings.find(unpack(data))
         if key.revocation is not None:
             raise RevokedKeyError(f"key {key.id} has been revoked", key_id=str(key.id))
-        return self._decrypt(key, data)
+        try:
+            return self._encryptor(key).decrypt(data)
+        except TamperedPayloadError as error:
+            error.key_id = str(key.id)
+            raise
 
     def dangerous_unprotect(self, data: _T) -> DangerousResult[_T]:
         """The same, under a revoked key as well, and says so. For data that cannot be lost, never for cookies."""
@@ -119,11 +123,8 @@ class DataProtector:
         default = self._rings.current().default
         revoked = key.revocation is not None
         stale = revoked or default is None or key.id != default.id
-        return DangerousResult(self._decrypt(key, data), stale, revoked)
-
-    def _decrypt(self, key: Key, payload: bytes) -> bytes:
         try:
-            return self._encryptor(key).decrypt(payload)
+            return DangerousResult(self._encryptor(key).decrypt(data), stale, revoked)
         except TamperedPayloadError as error:
             error.key_id = str(key.id)
             raise

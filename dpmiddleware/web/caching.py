@@ -17,7 +17,8 @@ RawHeaders = list[tuple[bytes, bytes]]
 """The same as ASGI has them."""
 
 _JOINED: Final = {b"vary", b"cache-control"}
-_VARY_AND_NO_STORE: Final = ((b"vary", b"Cookie"), (b"cache-control", b"no-store"))
+_VARY: Final = (b"vary", b"Cookie")
+_NO_STORE: Final = (b"cache-control", b"no-store")
 
 
 def with_cookies(headers: Headers, set_cookies: Sequence[str]) -> Headers:
@@ -46,11 +47,12 @@ def _vary_by_cookie(headers: Headers) -> None:
 
 def with_cookies_raw(headers: RawHeaders, set_cookies: Sequence[str]) -> RawHeaders:
     """The same for headers as ASGI has them."""
-    if not {name.lower() for name, _ in headers}.isdisjoint(_JOINED):
-        return encoded(with_cookies(decoded(headers), set_cookies))
+    for name, _ in headers:
+        if name.lower() in _JOINED:
+            return encoded(with_cookies(decoded(headers), set_cookies))
     if not set_cookies:
-        return [*headers, (b"vary", b"Cookie")]
-    return [*headers, *encoded([("set-cookie", line) for line in set_cookies]), *_VARY_AND_NO_STORE]
+        return [*headers, _VARY]
+    return [*headers, *[(b"set-cookie", line.encode("latin-1")) for line in set_cookies], _VARY, _NO_STORE]
 
 
 def decoded(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -62,6 +62,11 @@ class CookieExchange:
     """Names that the client should drop."""
 
     @property
+    def failure(self) -> None:
+        """None: wrapped cookies are opened before the application is called, and an outage is met there."""
+        return
+
+    @property
     def untouched(self) -> bool:
         """False: the application may set a wrapped cookie in any response."""
         return False

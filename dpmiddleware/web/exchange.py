@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web.caching import Headers, RawHeaders
 
 __all__ = ["RETRY_AFTER", "UNAVAILABLE", "Exchange"]
@@ -25,6 +26,11 @@ RETRY_AFTER: Final[Headers] = [
 
 class Exchange(Protocol):
     """One request and its response, as one middleware sees them; made by what is in `dpmiddleware.web`."""
+
+    @property
+    def failure(self) -> KeyManagementError | None:
+        """What the application met when it touched the exchange's part, and may have caught: an outage all the same."""
+        ...
 
     @property
     def untouched(self) -> bool:

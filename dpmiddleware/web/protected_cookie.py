@@ -60,13 +60,28 @@ class ProtectedCookie:
         self._whole = f"{settings.name}=".encode("ascii")
         self._first_chunk = f"{chunks.chunk_names(settings.name, 1)[0]}=".encode("ascii")
 
-    def open(self, header: bytes, read: Callable[[bytes], _T]) -> Opened[_T]:
+    def locate(self, header: bytes) -> bytes | None:
+        """The value that nearly every request has: one cookie of the name, in one piece, as `seal` writes it.
+
+        ``None`` where there is none, or where it may be otherwise: `key_ids` and `open` then look closer.
+        """
+        at = header.find(self._whole)
+        if at < 0 or (at > 0 and header[at - 2 : at] != b"; "):
+            return None
+        start = at + len(self._whole)
+        end = header.find(b";", start)
+        value = header[start:] if end < 0 else header[start:end]
+        is_only = end < 0 or header.find(self._whole, end) < 0
+        return value if is_only and value.startswith(_START) else None
+
+    def open(self, header: bytes, read: Callable[[bytes], _T], located: bytes | None = None) -> Opened[_T]:
         """Find the cookie in a Cookie header and open it; ``read`` makes of the plaintext what the caller wants.
 
         All cookies of the name are tried, and the bad ones count for nothing beside a good one. ``read`` may refuse
-        too (`UnprotectError`). Nowhere else is that error swallowed.
+        too (`UnprotectError`). Nowhere else is that error swallowed. located: what `locate` gave, if it was asked.
         """
-        payload = self._only_payload(header)
+        value = located or self.locate(header)
+        payload = None if value is None else from_plain_text(value)
         if payload is None:
             return self._open_each(header, read)
         try:
@@ -87,16 +102,6 @@ class ProtectedCookie:
             telemetry.refused("ambiguous_cookie", key_id=None, ring=self._ring, where=self.settings.name)
             return Opened(None, expire=False)
         return Opened(next(iter(opened.values()), None), expire=not opened and bool(verdicts) and all(verdicts))
-
-    def _only_payload(self, header: bytes) -> bytes | None:
-        """What nearly every request has: one cookie of the name, in one piece. ``None`` where it may be otherwise."""
-        at = header.find(self._whole)
-        end = header.find(b";", at)
-        if at < 0 or (at > 0 and header[at - 2 : at] != b"; ") or (end > 0 and header.find(self._whole, end) > 0):
-            return None
-        start = at + len(self._whole)
-        value = header[start:] if end < 0 else header[start:end]
-        return from_plain_text(value) if value.startswith(_START) else None
 
     def _is_final(self, refusal: UnprotectError) -> bool:
         """Count a refusal. Could no ring change it? Another slot, or the next refresh, may have an unknown key."""
@@ -130,19 +135,16 @@ class ProtectedCookie:
         """The Set-Cookie lines that end the cookie and the chunks of it that the request brought along."""
         return chunks.delete(self.settings.name, partial(find, header), attributes)
 
-    def key_ids(self, header: bytes) -> list[bytes]:
+    def key_ids(self, header: bytes, located: bytes | None = None) -> list[bytes]:
         """The key ids that the cookie's values may name in clear; nothing is parsed or decrypted.
 
         For asking whether to wait, in each request: a name that ends like this one's may add an id too many.
+        located: what `locate` gave, if it was asked.
         """
-        at = header.find(self._whole)
-        if at < 0:
-            return []
-        start = at + len(self._whole)
-        end = header.find(b";", start)
-        key_id = _peek(header[start : start + _HEAD])
-        if key_id is not None and (end < 0 or header.find(self._whole, end) < 0):
-            return [key_id]
+        value = located or self.locate(header)
+        if value is not None:
+            key_id = _peek(value[:_HEAD])
+            return [] if key_id is None else [key_id]
         found = [_peek(head) for head in _heads(header, self._whole)]
         if None in found:  # perhaps a marker
             found += [_peek(head) for head in _heads(header, self._first_chunk)]

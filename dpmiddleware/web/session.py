@@ -22,7 +22,6 @@ from dpmiddleware.web.stored_session import (
     RESERVED,
     SUBJECT,
     JsonFormat,
-    LoadedSession,
     StoredSession,
     ValueFormat,
     moment,
@@ -32,7 +31,6 @@ __all__ = [
     "CSRF_KEYS",
     "JSON",
     "JsonFormat",
-    "LoadedSession",
     "Session",
     "StoredSession",
     "ValueFormat",
@@ -70,10 +68,10 @@ class Session(dict[str, Any]):
     _closed: bool = False
 
     def __init__(
-        self, source: Callable[[], LoadedSession | None] = lambda: None, value_format: ValueFormat = JSON
+        self, source: Callable[[], StoredSession | None] = lambda: None, value_format: ValueFormat = JSON
     ) -> None:
         dict.setdefault(self, ID)  # C code (json) skips a dictionary that is empty, and asks this one for its items
-        self._source: Callable[[], LoadedSession | None] | None = source
+        self._source: Callable[[], StoredSession | None] | None = source
         self._format = value_format
 
     @property
@@ -156,7 +154,8 @@ class Session(dict[str, Any]):
 
     def changed(self) -> bytes | None:
         """What is to be stored in place of what was, in the value format; ``None`` where nothing has changed."""
-        self.mark_accessed()
+        if self._source is not None:
+            self._fill(self._source)
         stored = self._stored
         if stored is None:
             return self.dumps() if self._forced or dict.__len__(self) else None
@@ -201,7 +200,7 @@ class Session(dict[str, Any]):
                 hint="change it before the first byte of the body is sent, and before a websocket is accepted",
             )
 
-    def _fill(self, source: Callable[[], LoadedSession | None]) -> None:
+    def _fill(self, source: Callable[[], StoredSession | None]) -> None:
         self.accessed = True
         if self.failure is not None:
             raise self.failure
@@ -214,11 +213,11 @@ class Session(dict[str, Any]):
         self._source = None
         dict.clear(self)
         if loaded is not None:
-            stored, mapping, self._ends, self.renewal_due = loaded
+            self.created_ms, _, data, mapping, self._ends, self.renewal_due = loaded
+            self._stored = loaded
             self._id, self._subject = mapping.pop(ID, None), mapping.pop(SUBJECT, None)
             dict.update(self, mapping)
-            self._stored, self.created_ms = stored, stored.created_ms
-            self._edited = not stored.data  # it was another framework's: ours from the first look on
+            self._edited = not data  # it was another framework's: ours from the first look on
         if self._owner is not None:
             self._claim(owner)
 

@@ -9,7 +9,7 @@ Before: `dpmiddleware.web.protected_cookie`, `dpmiddleware.web.session`. After: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -32,12 +32,13 @@ from dpmiddleware.web.protected_cookie import Opened, ProtectedCookie
 from dpmiddleware.web.session import Session
 from dpmiddleware.web.stored_session import (
     JSON,
-    LoadedSession,
     StoredSession,
     ValueFormat,
     end_in,
     milliseconds,
     moment,
+    pack,
+    unpack,
 )
 
 __all__ = ["SessionCookie", "SessionExchange"]
@@ -55,10 +56,22 @@ class SessionExchange:
     cookie: SessionCookie
     header: bytes
     https: bool
-    found: list[Opened[LoadedSession]] = field(default_factory=list)
+    located: bytes | None
+    """The cookie's value, where it is in one piece."""
+    found: list[Opened[StoredSession]]
     """What was in the cookie, once the session has been opened."""
     expires: datetime | None = None
     """When the browser is to forget the cookie, where that is not in its settings; aware."""
+
+    @property
+    def key_ids(self) -> list[bytes]:
+        """The key ids that the request's session names in clear: to open it may have to wait for one of them."""
+        return self.cookie.protected.key_ids(self.header, self.located)
+
+    @property
+    def failure(self) -> KeyManagementError | None:
+        """The outage that whoever touched the session met."""
+        return self.session.failure
 
     @property
     def untouched(self) -> bool:
@@ -77,10 +90,11 @@ class SessionExchange:
         return with_cookies_raw(headers, self._lines())
 
     def _lines(self) -> list[str]:
-        if self.session.failure is not None:
-            raise self.session.failure
+        session = self.session
+        if session.failure is not None:
+            raise session.failure
         lines = self.cookie.lines(self)
-        self.close()
+        session.close()
         return lines
 
     def close(self) -> None:
@@ -108,96 +122,82 @@ class SessionCookie:
         clock: Clock | None = None,
     ) -> None:
         protector = data_protection.create_protector(*purposes.session(value_format.name, settings.name))
-        self._cookie = ProtectedCookie(settings, protector, ring=data_protection.ring)
+        self.protected = ProtectedCookie(settings, protector, ring=data_protection.ring)
         self._migration = migration
         self._attributes = {https: settings.attributes(https=https) for https in (False, True)}
         self._clock = clock or data_protection.clock
         self._idle, self._absolute = _limit("idle", idle), _limit("absolute", absolute)
         self._format = value_format
 
-    def key_ids(self, header: bytes) -> list[bytes]:
-        """The key ids that a request's session names in clear."""
-        return self._cookie.key_ids(header)
-
-    def begin(
-        self,
-        header: bytes,
-        *,
-        https: bool,
-        failure: KeyManagementError | None = None,
-        session_type: type[Session] = Session,
-    ) -> SessionExchange:
+    def begin(self, header: bytes, *, https: bool, session_type: type[Session] = Session) -> SessionExchange:
         """The session of a request with this Cookie header; nothing is opened yet.
 
-        failure: what touching the session raises (there is no ring, and the shell has waited for it already).
         session_type: what it is an object of, where a framework wants more of a session.
         """
-        found: list[Opened[LoadedSession]] = []
+        located = self.protected.locate(header)
+        found: list[Opened[StoredSession]] = []
 
-        def source() -> LoadedSession | None:
-            if failure is not None:
-                raise failure
-            opened = self._cookie.open(header, self._read)
+        def source() -> StoredSession | None:
+            opened = self.protected.open(header, self._read, located)
             found.append(opened)
-            content, _ = opened
+            content = opened.content
             return self._old(header, self._migration) if content is None and self._migration else content
 
-        return SessionExchange(session_type(source, self._format), self, header, https, found)
+        return SessionExchange(session_type(source, self._format), self, header, https, located, found)
 
     def lines(self, exchange: SessionExchange) -> list[str]:
         """The Set-Cookie lines that a touched session needs; none where it was only read."""
         session = exchange.session
         data = session.changed()
         is_empty = not dict.__len__(session)
-        if not (data or is_empty or session.renewal_due):
+        if data is None and not (is_empty or session.renewal_due):
             return []
         attributes = self._attributes[exchange.https]
         if exchange.expires is not None:
-            attributes = self._cookie.settings.attributes(https=exchange.https, expires=exchange.expires)
+            attributes = self.protected.settings.attributes(https=exchange.https, expires=exchange.expires)
         if is_empty:
             had_one = session.stored is not None or any(opened.expire for opened in exchange.found)
-            return self._cookie.delete(exchange.header, attributes) if had_one else []
+            return self.protected.delete(exchange.header, attributes) if had_one else []
         now = self._clock.now()
         if self._migration is not None and self._migration.writes_old and now < self._migration.until:
             return self._old_lines(session, self._migration, attributes)
         renewed = milliseconds(now)
         created = renewed if session.created_ms is None else session.created_ms
-        plain = StoredSession(created, renewed, data or session.dumps()).pack()
-        return self._cookie.seal(plain, exchange.header, attributes)
+        return self.protected.seal(pack(created, renewed, data or session.dumps()), exchange.header, attributes)
 
-    def _read(self, plain: bytes) -> LoadedSession:
+    def _read(self, plain: bytes) -> StoredSession:
         """A plaintext as a session that is still alive; else `MalformedPayloadError`, `ExpiredPayloadError`."""
-        stored = StoredSession.unpack(plain)
+        created, renewed, data = unpack(plain)
         try:
-            mapping = self._format.loads(stored.data)
+            mapping = self._format.loads(data)
         except ValueError:
             raise MalformedPayloadError(f"a session that is no {self._format.name}") from None
-        created, renewed, _ = stored
         ends, now = end_in(mapping), milliseconds(self._clock.now())
         last = min(renewed + self._idle, created + self._absolute, _FOR_EVER if ends is None else ends)
         if now > last:
             raise ExpiredPayloadError("the session has expired", expired_at=moment(last).isoformat())
-        return LoadedSession(stored, mapping, ends, 2 * (now - renewed) > self._idle)
+        return StoredSession(created, renewed, data, mapping, ends, 2 * (now - renewed) > self._idle)
 
-    def _old(self, header: bytes, migration: SignedSessions) -> LoadedSession | None:
+    def _old(self, header: bytes, migration: SignedSessions) -> StoredSession | None:
         """The session that another framework's cookie holds, if no cookie of ours is beside it.
 
         It counts as changed, so it is ours from the first look on.
         """
-        values = find(header, self._cookie.settings.name)
+        values = find(header, self.protected.settings.name)
         if any(peek_key_id(value) is not None or chunks.announced(value) for value in values):
             return None
         for value in values:
             old = migration.loads(value.strip('"'), self._clock.now())
             if old is not None:
                 end_in(old.data)  # the old format says when it ends
-                return LoadedSession(StoredSession.at(old.issued, old.issued, b""), old.data, milliseconds(old.ends))
+                issued = milliseconds(old.issued)
+                return StoredSession(issued, issued, b"", old.data, milliseconds(old.ends))
         return None
 
     def _old_lines(self, session: Session, migration: SignedSessions, attributes: Attributes) -> list[str]:
         """The cookie as the old framework writes it, for members of the farm that read no other."""
         value = migration.dumps({**session.reserved(), **session.copy()}, self._clock.now())
-        name = self._cookie.settings.name
+        name = self.protected.settings.name
         if len(name) + len(value) > _LONGEST_COOKIE:
             raise CookieTooLargeError(
                 f"cookie {name!r} would take {len(value)} bytes in its old format, which knows no chunks",

@@ -27,12 +27,13 @@ __all__ = [
     "RESERVED",
     "SUBJECT",
     "JsonFormat",
-    "LoadedSession",
     "StoredSession",
     "ValueFormat",
     "end_in",
     "milliseconds",
     "moment",
+    "pack",
+    "unpack",
 ]
 
 ID: Final = "_dpm_id"
@@ -101,19 +102,20 @@ def moment(when: int) -> datetime:
 
 
 class StoredSession(NamedTuple):
-    """A session as it lies in a cookie.
+    """A session as a request brought it along.
 
-    created_ms, renewed_ms: milliseconds since 1970 UTC; data: its mapping in the value format, id included.
+    created_ms, renewed_ms: when it began and when it was last written, milliseconds since 1970 UTC. data: its mapping
+    in the value format, id included; empty where another framework wrote it. mapping: the same, taken apart.
+    ends: when it does, whatever the cookie's own limits; milliseconds since 1970 UTC. renew: write it again, though
+    nothing may have changed, so that it goes on living.
     """
 
     created_ms: int
     renewed_ms: int
     data: bytes
-
-    @classmethod
-    def at(cls, created: datetime, renewed: datetime, data: bytes) -> StoredSession:
-        """The same from aware dates."""
-        return cls(milliseconds(created), milliseconds(renewed), data)
+    mapping: dict[str, Any]
+    ends: int | None = None
+    renew: bool = False
 
     @property
     def created(self) -> datetime:
@@ -125,32 +127,20 @@ class StoredSession(NamedTuple):
         """When it was last written; aware."""
         return moment(self.renewed_ms)
 
-    def pack(self) -> bytes:
-        """The plaintext (see the module)."""
-        return _HEAD.pack(_VERSION, self.created_ms, self.renewed_ms) + self.data
 
-    @classmethod
-    def unpack(cls, plain: bytes) -> StoredSession:
-        """Read a plaintext; `MalformedPayloadError` where it is not of this version."""
-        if len(plain) < _HEAD.size:
-            raise MalformedPayloadError("not a session")
-        version, created, renewed = _HEAD.unpack_from(plain)
-        if version != _VERSION or created > _LAST or renewed > _LAST:
-            raise MalformedPayloadError("not a session of this version, or from outside of time")
-        return cls(created, renewed, plain[_DATA])
+def pack(created_ms: int, renewed_ms: int, data: bytes) -> bytes:
+    """The plaintext of a session (see the module)."""
+    return _HEAD.pack(_VERSION, created_ms, renewed_ms) + data
 
 
-class LoadedSession(NamedTuple):
-    """A stored session and its mapping.
-
-    ends: when it does, whatever the cookie's own limits; milliseconds since 1970 UTC. renew: write it again, though
-    nothing may have changed, so that it goes on living.
-    """
-
-    stored: StoredSession
-    mapping: dict[str, Any]
-    ends: int | None = None
-    renew: bool = False
+def unpack(plain: bytes) -> tuple[int, int, bytes]:
+    """(created, renewed, data) of a plaintext; `MalformedPayloadError` where it is not of this version."""
+    if len(plain) < _HEAD.size:
+        raise MalformedPayloadError("not a session")
+    version, created, renewed = _HEAD.unpack_from(plain)
+    if version != _VERSION or created > _LAST or renewed > _LAST:
+        raise MalformedPayloadError("not a session of this version, or from outside of time")
+    return created, renewed, plain[_DATA]
 
 
 def end_in(mapping: dict[str, Any]) -> int | None:

@@ -10,7 +10,8 @@ from rings import new_ring  # type: ignore[import-not-found]  # beside this file
 
 from dpmiddleware.starlette import SessionMiddleware
 from dpmiddleware.web.cookies import CookieSettings
-from dpmiddleware.web.session import JSON, LoadedSession, Session, StoredSession
+from dpmiddleware.web.session import JSON, Session, StoredSession
+from dpmiddleware.web.stored_session import milliseconds
 
 RING = new_ring()
 
@@ -45,9 +46,9 @@ class OurSessions(SessionMiddleware):
 
 def session_of(mapping: dict[str, Any]) -> Session:
     """A session that a cookie held; Starlette's takes the mapping itself."""
-    now = datetime.now(timezone.utc)
+    now = milliseconds(datetime.now(timezone.utc))
     kept = {"_dpm_id": "its id", **mapping}
-    return Session(lambda: LoadedSession(StoredSession.at(now, now, JSON.dumps(kept)), dict(kept)))
+    return Session(lambda: StoredSession(now, now, JSON.dumps(kept), dict(kept)))
 
 
 for _name, _ours in (("SessionMiddleware", OurSessions), ("Session", session_of)):

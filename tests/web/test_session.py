@@ -11,21 +11,21 @@ from typing import Any
 import pytest
 
 from dpmiddleware.errors import ConfigurationError, KeyManagementError, MalformedPayloadError, NoUsableKeyError
-from dpmiddleware.web.session import CSRF_KEYS, JSON, JsonFormat, LoadedSession, Session, StoredSession
+from dpmiddleware.web.session import CSRF_KEYS, JSON, JsonFormat, Session, StoredSession
+from dpmiddleware.web.stored_session import milliseconds, pack, unpack
 
 MOMENT = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+NOW = milliseconds(MOMENT)
 
 
 def stored(mapping: dict[str, Any], **reserved: str) -> Session:
     """A session as a request brings it along."""
     whole = {"_dpm_id": "id-1", **reserved, **mapping}
-    return Session(
-        lambda: LoadedSession(StoredSession.at(MOMENT, MOMENT, JSON.dumps(whole)), JSON.loads(JSON.dumps(whole)))
-    )
+    return Session(lambda: StoredSession(NOW, NOW, JSON.dumps(whole), JSON.loads(JSON.dumps(whole))))
 
 
 def test_an_untouched_session_is_never_opened() -> None:
-    def source() -> LoadedSession | None:
+    def source() -> StoredSession | None:
         raise AssertionError("opened")
 
     session = Session(source)
@@ -141,9 +141,7 @@ def test_a_session_is_written_down_only_where_it_may_have_changed(
     use: Callable[[Session], object], written: int
 ) -> None:
     counting, data = CountingFormat(), {"_dpm_id": "id-1", "a": 1, "n": [1]}
-    session = Session(
-        lambda: LoadedSession(StoredSession.at(MOMENT, MOMENT, JSON.dumps(data)), dict(data)), value_format=counting
-    )
+    session = Session(lambda: StoredSession(NOW, NOW, JSON.dumps(data), dict(data)), value_format=counting)
     use(session)
     session.changed()
     assert counting.written == written
@@ -294,7 +292,7 @@ def test_an_outage_stays_one_for_the_whole_request() -> None:
     """An application that catches the error does not go on with an empty session."""
     calls: list[int] = []
 
-    def source() -> LoadedSession | None:
+    def source() -> StoredSession | None:
         calls.append(1)
         raise NoUsableKeyError("no ring")
 
@@ -317,10 +315,15 @@ def test_a_value_that_json_cannot_hold_is_an_error() -> None:
 
 
 def test_the_plaintext_has_a_version_two_times_and_the_mapping() -> None:
-    one_ms = datetime(1970, 1, 1, 0, 0, 0, 1000, tzinfo=timezone.utc)
-    packed = StoredSession.at(one_ms, datetime(1970, 1, 1, 0, 0, 1, tzinfo=timezone.utc), b'{"a":1}').pack()
+    packed = pack(1, 1000, b'{"a":1}')
     assert packed.hex() == "01" + "0000000000000001" + "00000000000003e8" + b'{"a":1}'.hex()
-    assert StoredSession.unpack(packed).pack() == packed
+    assert unpack(packed) == (1, 1000, b'{"a":1}')
+
+
+def test_times_are_milliseconds_since_1970() -> None:
+    one_ms = datetime(1970, 1, 1, 0, 0, 0, 1000, tzinfo=timezone.utc)
+    stored = StoredSession(milliseconds(one_ms), milliseconds(MOMENT), b"{}", {})
+    assert (stored.created_ms, stored.created, stored.renewed) == (1, one_ms, MOMENT)
 
 
 @pytest.mark.parametrize(
@@ -328,7 +331,7 @@ def test_the_plaintext_has_a_version_two_times_and_the_mapping() -> None:
 )
 def test_a_plaintext_of_another_kind_is_malformed(plain: bytes) -> None:
     with pytest.raises(MalformedPayloadError):
-        StoredSession.unpack(plain)
+        unpack(plain)
 
 
 @pytest.mark.parametrize("mapping", [{}, {"é": "ü", "n": None, "l": [1, 2.5, True]}, {"lone": "\ud800"}])
