@@ -39,7 +39,11 @@ _SMALLEST_IDENTITY: Final = 9
 _SMALLEST_CLAIM: Final = 9
 _SMALLEST_PAIR: Final = 2
 _PLACEHOLDER: Final = "\0"
+_NOT_SAID: Final = ("", _PLACEHOLDER)
+_ALL_DEFAULTS: Final = b"\1\0" * 3 + bytes(4)
+"""What follows the value of nearly every claim: a value type, an issuer, an original issuer, no properties."""
 _I32: Final = struct.Struct("<i")
+_unpack_i32: Final = _I32.unpack_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +68,16 @@ class Ticket:
         """Read format 5. `MalformedPayloadError` for anything else; never another exception."""
         if len(data) > _MAX_SIZE:
             raise MalformedPayloadError(f"a ticket of more than {_MAX_SIZE} bytes")
-        reader = _Reader(data)
+        try:
+            return cls._read(_Reader(data))
+        except (IndexError, struct.error):
+            raise MalformedPayloadError("a ticket that ends early") from None
+
+    @classmethod
+    def _read(cls, reader: _Reader) -> Ticket:
         if reader.i32() != _VERSION:
             raise MalformedPayloadError("not a ticket of format 5")
-        scheme = reader.text()
+        [scheme] = reader.texts(1)
         identities = [reader.identity() for _ in range(reader.count(_SMALLEST_IDENTITY))]
         if reader.i32() != _PROPERTIES_VERSION:
             raise MalformedPayloadError("a ticket whose properties are not of format 1")
@@ -75,84 +85,113 @@ class Ticket:
 
 
 class _Reader:
-    """Takes a ticket apart from the front; running out of bytes is a `MalformedPayloadError`."""
+    """Takes a ticket apart from the front. Where it ends early, ``IndexError`` or ``struct.error``."""
+
+    __slots__ = ("_at", "_data")
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
-        self._depth = 0
-
-    def take(self, size: int) -> bytes:
-        end = self._at + size
-        if end > len(self._data):
-            raise MalformedPayloadError("a ticket that ends early")
-        taken, self._at = self._data[self._at : end], end
-        return taken
 
     def i32(self) -> int:
-        value: int = _I32.unpack(self.take(4))[0]
+        value: int
+        (value,) = _unpack_i32(self._data, self._at)
+        self._at += 4
         return value
 
     def count(self, smallest: int) -> int:
         """A number of things that take at least ``smallest`` bytes each, and so fit into what is left."""
-        number = self.i32()
+        number: int
+        (number,) = _unpack_i32(self._data, self._at)
+        self._at += 4
         if not 0 <= number * smallest <= len(self._data) - self._at:
             raise MalformedPayloadError("a count in a ticket that cannot be")
         return number
 
-    def text(self, default: str | None = None) -> str:
-        data, start = self._data, self._at + 1
-        if start <= len(data) and data[start - 1] < 0x80:  # a length of one group, as nearly all are
-            end = start + data[start - 1]
-            if end > len(data):
-                raise MalformedPayloadError("a ticket that ends early")
-            taken, self._at = data[start:end], end
-        else:
-            taken = self.take(self.length())
-        text = taken.decode("utf-8", "replace")
-        return default if default is not None and text == _PLACEHOLDER else text
-
-    def length(self) -> int:
-        size = 0
-        for shift in (0, 7, 14, 21, 28):
-            group = self.take(1)[0]
-            size |= (group & 0x7F) << shift
-            if group < 0x80:
-                break
-        if group >= 0x80 or size >= 1 << 31:
-            raise MalformedPayloadError("a text length in a ticket that cannot be")
-        return size
-
     def flag(self) -> bool:
-        return self.take(1) != b"\0"
+        self._at += 1
+        return self._data[self._at - 1] != 0
 
-    def pairs(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for _ in range(self.count(_SMALLEST_PAIR)):
-            key = self.text()
-            if key in found:
-                raise MalformedPayloadError("a property given twice in a ticket")
-            found[key] = self.text()
+    def texts(self, number: int) -> list[str]:
+        found: list[str] = []
+        data, at = self._data, self._at
+        for _ in range(number):
+            start = at + 1
+            end = start + data[at]
+            if data[at] > 0x7F:  # more than one group, as few are
+                start, end = _long_text(data, at)
+            found.append(data[start:end].decode("utf-8", "replace"))
+            at = end
+        if at > len(data):
+            raise IndexError
+        self._at = at
         return found
 
-    def identity(self) -> Identity:
-        self._depth += 1
-        if self._depth > _MAX_DEPTH:
+    def twos(self, number: int, tail: bytes = b"") -> list[tuple[str, str]]:
+        """The next ``number`` pairs of texts, each with ``tail`` after it; fewer where the next one has none."""
+        found: list[tuple[str, str]] = []
+        data, at = self._data, self._at
+        while len(found) < number:
+            first, middle = at + 1, at + 1 + data[at]
+            if data[at] > 0x7F:
+                first, middle = _long_text(data, at)
+            second, end = middle + 1, middle + 1 + data[middle]
+            if data[middle] > 0x7F:
+                second, end = _long_text(data, middle)
+            if not data.startswith(tail, end):
+                break
+            found.append((data[first:middle].decode("utf-8", "replace"), data[second:end].decode("utf-8", "replace")))
+            at = end + len(tail)
+        self._at = at
+        return found
+
+    def pairs(self) -> dict[str, str]:
+        number = self.count(_SMALLEST_PAIR)
+        pairs = self.twos(number)
+        if len(pairs) < number:
+            raise IndexError
+        found = dict(pairs)
+        if len(found) < number:
+            raise MalformedPayloadError("a property given twice in a ticket")
+        return found
+
+    def identity(self, depth: int = 1) -> Identity:
+        if depth > _MAX_DEPTH:
             raise MalformedPayloadError(f"actors more than {_MAX_DEPTH} deep in a ticket")
-        authentication_type = self.text()
-        name_type = self.text(ClaimTypes.NAME) or ClaimTypes.NAME
-        role_type = self.text(ClaimTypes.ROLE) or ClaimTypes.ROLE
-        claims = tuple(self.claim(name_type) for _ in range(self.count(_SMALLEST_CLAIM)))
-        context = self.text() if self.flag() else None
-        actor = self.identity() if self.flag() else None
-        self._depth -= 1
+        authentication_type, name_type, role_type = self.texts(3)
+        name_type = ClaimTypes.NAME if name_type in _NOT_SAID else name_type
+        role_type = ClaimTypes.ROLE if role_type in _NOT_SAID else role_type
+        claims = self.claims(name_type)
+        context = self.texts(1)[0] if self.flag() else None
+        actor = self.identity(depth + 1) if self.flag() else None
         return Identity(claims, authentication_type, name_type, role_type, actor, context)
 
+    def claims(self, name_type: str) -> list[Claim]:
+        number = self.count(_SMALLEST_CLAIM)
+        plain = self.twos(number, _ALL_DEFAULTS)
+        claims = [Claim(name_type if kind == _PLACEHOLDER else kind, value) for kind, value in plain]
+        while len(claims) < number:
+            claims.append(self.claim(name_type))
+        return claims
+
     def claim(self, name_type: str) -> Claim:
-        kind, value = self.text(name_type), self.text()
-        value_type = self.text(ClaimValueTypes.STRING)
-        issuer = self.text(LOCAL_AUTHORITY) or LOCAL_AUTHORITY
-        return Claim(kind, value, value_type, issuer, self.text(issuer), self.pairs())
+        kind, value, *rest = self.texts(5)
+        value_type, issuer, original = ("" if text == _PLACEHOLDER else text for text in rest)
+        return Claim(name_type if kind == _PLACEHOLDER else kind, value, value_type, issuer, original, self.pairs())
+
+
+def _long_text(data: bytes, at: int) -> tuple[int, int]:
+    """Where a text begins and ends whose length, at ``at``, has up to five groups."""
+    size = 0
+    for shift in (0, 7, 14, 21, 28):
+        group = data[at]
+        at += 1
+        size |= (group & 0x7F) << shift
+        if group < 0x80:
+            break
+    if group >= 0x80 or size >= 1 << 31:
+        raise MalformedPayloadError("a text length in a ticket that cannot be")
+    return at, at + size
 
 
 def _write_identity(identity: Identity, parts: list[bytes], depth: int = 1) -> None:
@@ -165,14 +204,23 @@ def _write_identity(identity: Identity, parts: list[bytes], depth: int = 1) -> N
     for claim in identity.claims:
         parts.append(_text_or_default(claim.type, identity.name_claim_type))
         parts.append(_text(claim.value))
-        parts.append(_text_or_default(claim.value_type, ClaimValueTypes.STRING))
-        parts.append(_text_or_default(claim.issuer, LOCAL_AUTHORITY))
-        parts.append(_text_or_default(claim.original_issuer, claim.issuer))
-        _write_pairs(claim.properties, parts)
+        _write_rest(claim, parts)
     parts.append(b"\1" + _text(identity.bootstrap_context) if identity.bootstrap_context else b"\0")
     parts.append(b"\1" if identity.actor is not None else b"\0")
     if identity.actor is not None:
         _write_identity(identity.actor, parts, depth + 1)
+
+
+def _write_rest(claim: Claim, parts: list[bytes]) -> None:
+    """All but a claim's type and value."""
+    is_plain = claim.value_type == ClaimValueTypes.STRING and not claim.properties
+    if is_plain and claim.issuer == claim.original_issuer == LOCAL_AUTHORITY:
+        parts.append(_ALL_DEFAULTS)
+        return
+    parts.append(_text_or_default(claim.value_type, ClaimValueTypes.STRING))
+    parts.append(_text_or_default(claim.issuer, LOCAL_AUTHORITY))
+    parts.append(_text_or_default(claim.original_issuer, claim.issuer))
+    _write_pairs(claim.properties, parts)
 
 
 def _write_pairs(pairs: Mapping[str, str], parts: list[bytes]) -> None:
