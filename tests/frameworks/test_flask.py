@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from collections import OrderedDict
+from datetime import date, datetime, timedelta, timezone
+from http import HTTPStatus
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import flask
 import flask_login
 import pytest
+from flask.json.provider import DefaultJSONProvider
+from flask.json.tag import TaggedJSONSerializer
 from markupsafe import Markup
 
 from dpmiddleware.data_protection import DataProtection
@@ -209,11 +213,93 @@ def test_flasks_settings_describe_the_cookie(app: flask.Flask) -> None:
 
 
 @pytest.mark.parametrize("name", VALUES, ids=str)
-def test_each_of_flasks_types_is_found_by_itself(name: str) -> None:
+def test_each_of_flasks_types_is_found_by_itself(app: flask.Flask, name: str) -> None:
     """What holds no tag is not searched for one."""
-    value_format = FlaskFormat()
-    for mapping in ({name: VALUES[name]}, {"deep": [{"er": VALUES[name]}]}, {" t": "no tuple"}, {"plain": [1, "x"]}):
-        assert value_format.loads(value_format.dumps(mapping)) == mapping
+    for value_format in (FlaskFormat(), FlaskFormat(app.json)):
+        for mapping in ({name: VALUES[name]}, {"deep": [{"er": VALUES[name]}]}, *PLAIN):
+            assert value_format.loads(value_format.dumps(mapping)) == mapping
+
+
+class Word(str):
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        return "<i>word</i>"
+
+
+PLAIN: list[dict[str, Any]] = [
+    {},
+    {" t": "no tuple"},
+    {" di": {" b": [1]}},
+    {"plain": [1, "x"], "é": None, "a": [True, 1.5, {"b": {}, "a": []}], "quoted": 'x" t'},
+    {"deep": [[[{" t": 1, "u": 2}], {" u": 1}]]},
+]
+
+
+@pytest.mark.parametrize("sort_keys", [True, False])
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+def test_what_needs_no_tag_is_written_as_flask_writes_it(sort_keys: bool, ensure_ascii: bool) -> None:
+    app = flask.Flask(__name__)
+    value_format = FlaskFormat(app.json)
+    app.json.sort_keys, app.json.ensure_ascii = sort_keys, ensure_ascii  # type: ignore[attr-defined]  # the default one
+    odd = ({"a": Word("word")}, {"a": [HTTPStatus.OK]}, {"a": OrderedDict({" t": 1})}, {"z": date(2026, 3, 1), "a": 1})
+    with app.app_context():
+        for mapping in (*PLAIN, *odd, VALUES):
+            assert value_format.dumps(mapping) == TaggedJSONSerializer().dumps(mapping).encode()
+
+
+def test_an_applications_own_json_is_used_for_its_sessions_too(app: flask.Flask) -> None:
+    class Shouting(DefaultJSONProvider):
+        def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+            return {name: value.upper() for name, value in super().loads(s, **kwargs).items()}
+
+    app.add_url_rule("/a", "a", lambda: flask.session.update(a="x") or "ok")
+    client = app.test_client()
+    client.get("/a")
+    assert seen(client) == {"a": "x"}
+    app.json = Shouting(app)
+    assert seen(client) == {"a": "X"}
+
+
+@pytest.mark.parametrize("data", [b"[]", b"1", b'{"a":1}x', b'{"a":1', b"", b"\xff"])
+def test_what_is_no_json_object_is_no_session(app: flask.Flask, data: bytes) -> None:
+    for value_format in (FlaskFormat(), FlaskFormat(app.json)):
+        with pytest.raises(ValueError, match=r"JSON|Expecting|delimiter|decode|Extra data"):
+            value_format.loads(data)
+
+
+def test_a_configuration_that_changes_between_requests_counts(app: flask.Flask) -> None:
+    client = app.test_client()
+    assert [cookie.name for cookie in set_cookies(client.get("/put").headers)] == ["session"]
+    app.config.update(SESSION_COOKIE_NAME="sid", SESSION_COOKIE_PATH=None, APPLICATION_ROOT="/shop")
+    [cookie] = set_cookies(client.get("/put").headers)
+    assert (cookie.name, cookie.attribute("path")) == ("sid", "/shop")
+    app.permanent_session_lifetime = timedelta(seconds=0)
+    with pytest.raises(ConfigurationError, match="idle"):
+        client.get("/put")
+
+
+def test_headers_that_speak_of_caches_are_amended(app: flask.Flask) -> None:
+    def answer(**headers: str) -> flask.Response:
+        response = flask.Response("ok")
+        response.headers.extend({name.replace("_", "-"): value for name, value in headers.items()})
+        return response
+
+    app.add_url_rule("/read", "read", lambda: answer(**flask.request.args, n=str(len(flask.session))))
+    app.add_url_rule("/write", "write", lambda: flask.session.update(a=uuid4()) or answer(**flask.request.args))
+    client = app.test_client()
+    client.get("/write")
+
+    def told(path: str) -> tuple[list[str], list[str]]:
+        headers = client.get(path).headers
+        return headers.getlist("Vary"), headers.getlist("Cache-Control")
+
+    assert told("/read") == (["Cookie"], [])
+    assert told("/read?vary=Accept") == (["Accept, Cookie"], [])
+    assert told("/read?Vary=*&Cache-Control=public") == (["*"], ["public"])
+    assert told("/write") == (["Cookie"], ["no-store"])
+    assert told("/write?Cache-Control=public") == (["Cookie"], ["no-store"])
+    assert told("/write?cache-control=private&Vary=cookie") == (["cookie"], ["private"])
 
 
 def test_a_domain_is_written_without_its_leading_dot(app: flask.Flask) -> None:
