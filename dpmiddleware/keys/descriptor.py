@@ -36,7 +36,7 @@ _ASSEMBLY: Final = "Microsoft.AspNetCore.DataProtection"
 _MODEL: Final = f"{_ASSEMBLY}.AuthenticatedEncryption.ConfigurationModel."
 _WRITTEN_VERSION: Final = "Version=10.0.0.0, Culture=neutral, PublicKeyToken=adb9793829ddae60"
 
-_WHITE_SPACE: Final = {ord(c): None for c in " \t\r\n"}
+_WHITE_SPACE: Final = b" \t\r\n"
 _ENCRYPTION_VALUES: Final = ("AES_128_CBC", "AES_192_CBC", "AES_256_CBC", "AES_128_GCM", "AES_192_GCM", "AES_256_GCM")
 _VALIDATION_VALUES: Final = ("HMACSHA256", "HMACSHA512")
 
@@ -47,10 +47,10 @@ def plain_type_name(name: str) -> str:
     Names from before ASP.NET Core 1.0 (``Microsoft.AspNet.…``) are taken for today's; where no assembly is named, its
     own is meant.
     """
-    parts = [part.strip() for part in name.replace("Microsoft.AspNet.DataProtection", _ASSEMBLY).split(",")]
+    parts = name.replace("Microsoft.AspNet.DataProtection", _ASSEMBLY).split(",", 2)
     if len(parts) == 1 and name.startswith("Microsoft.AspNet"):
         parts.append(_ASSEMBLY)
-    return ", ".join(parts[:2])
+    return ", ".join([part.strip() for part in parts[:2]])
 
 
 def descriptor_element(algorithm: Algorithm, secret: Secret) -> ET.Element:
@@ -84,9 +84,9 @@ def _names(suite: Suite) -> tuple[str, str]:
 
 def read_secret(master_key: ET.Element) -> Secret:
     """The master key in a ``<masterKey>`` in clear: the base64 of all its text."""
-    text = "".join(master_key.itertext()).translate(_WHITE_SPACE)
     try:
-        if len(text) % 4 or text.endswith("==="):  # Python before 3.13 lets padding behind a whole group pass
+        text = "".join(master_key.itertext()).encode("ascii").translate(None, _WHITE_SPACE)
+        if len(text) % 4 or text.endswith(b"==="):  # Python before 3.13 lets padding behind a whole group pass
             raise ValueError("padding")
         return Secret(binascii.a2b_base64(text, strict_mode=True))
     except ValueError:
@@ -123,11 +123,10 @@ def _enumerated(element: ET.Element, values: tuple[str, ...]) -> str:
 
 def _built_in(inner: ET.Element) -> Suite:
     name = _enumerated(_child(inner, "encryption"), _ENCRYPTION_VALUES)
-    key_size = int(name[4:7]) // 8
-    if name.endswith("GCM"):
-        return Gcm(key_size)
-    digest = _enumerated(_child(inner, "validation"), _VALIDATION_VALUES)
-    return CbcHmac(key_size, digest.removeprefix("HMAC").lower())
+    if name.endswith("CBC"):
+        name += "_" + _enumerated(_child(inner, "validation"), _VALIDATION_VALUES)
+    suite: Suite = Algorithm[name].value  # one for all keys: 10,000 of them count
+    return suite
 
 
 def _managed(inner: ET.Element) -> Suite:

@@ -134,7 +134,7 @@ def _text_of(element: ET.Element) -> str:
 _GUID: Final = re.compile(
     r"(?i)(?P<open>[{(]?)([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})(?P<close>[)}]?)|[0-9a-f]{32}"
 )
-_GUID_D: Final = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_GUID_D: Final = re.compile("-".join(f"[0-9a-fA-F]{{{digits}}}" for digits in (8, 4, 4, 4, 12)))
 _GUID_X: Final = re.compile(
     r"(?i)\{0x([0-9a-f]{1,8}),0x([0-9a-f]{1,4}),0x([0-9a-f]{1,4}),\{" + ",".join([r"0x([0-9a-f]{1,2})"] * 8) + r"\}\}"
 )
@@ -232,6 +232,9 @@ _NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ff
 
 # --- the secret inside --------------------------------------------------------------------------------------
 
+_SECRETS: Final = frozenset({"masterKey", xml.ENCRYPTED_SECRET})
+"""What the secret stands in: in clear, or wrapped."""
+
 
 def wrap_secret(element: ET.Element, wrapper: KeyWrapper, ring: str) -> None:
     """Put ``<encryptedSecret>`` in place of the ``<masterKey>`` of a ``<key>``."""
@@ -303,7 +306,7 @@ def _secret_place(element: ET.Element) -> tuple[ET.Element, ET.Element]:
     if outer is None or len(outer) != 1:
         raise MalformedDocumentError("a <descriptor> with more or less than one child")
     inner = outer[0]
-    found = [child for child in inner if child.tag in {"masterKey", xml.ENCRYPTED_SECRET}]
+    found = [child for child in inner if child.tag in _SECRETS]
     if len(found) != 1:
         raise MalformedDocumentError("more or less than one master key")
     return inner, found[0]
@@ -311,6 +314,5 @@ def _secret_place(element: ET.Element) -> tuple[ET.Element, ET.Element]:
 
 def _binding(element: ET.Element, ring: str) -> Binding:
     """Ring and document that a wrapping belongs to; the same before and after wrapping and signing."""
-    left_out = frozenset({"masterKey", xml.ENCRYPTED_SECRET, xml.SIGNATURE})
-    digest = hashlib.sha256(xml.canonical(element, left_out)).digest()
+    digest = hashlib.sha256(xml.canonical(element, _SECRETS | {xml.SIGNATURE})).digest()
     return Binding(ring, _guid(element.get("id", "")), digest)

@@ -57,6 +57,7 @@ MAX_SIZE: Final = 64 * 1024
 MAX_DEPTH: Final = 32
 MAX_ATTRIBUTES: Final = 64
 _DECLARATION: Final = re.compile(rb'(?:\xef\xbb\xbf)?(?:<\?xml version="1\.0" encoding="utf-8"\?>)?')
+_NEITHER_TAG_NOR_COMMENT: Final = re.compile(rb"<(?:\?|!(?!--))")
 
 
 class _BoundedBuilder(ET.TreeBuilder):
@@ -108,13 +109,12 @@ def _is_plainly_bounded(data: bytes) -> bool:
 
     A level takes two "<" (the innermost one), an attribute or declaration one "=". NUL bytes would be UTF-16.
     """
-    body = data[_DECLARATION.match(data).end() :]  # type: ignore[union-attr]  # matches always, if only the empty text
+    start = _DECLARATION.match(data).end()  # type: ignore[union-attr]  # matches always, if only the empty text
     return (
-        body.count(b"<") < 2 * MAX_DEPTH
-        and body.count(b"=") <= MAX_ATTRIBUTES
-        and b"<?" not in body
-        and body.count(b"<!") == body.count(b"<!--")
-        and b"\0" not in body
+        data.count(b"<", start) < 2 * MAX_DEPTH
+        and data.count(b"=", start) <= MAX_ATTRIBUTES
+        and b"\0" not in data
+        and _NEITHER_TAG_NOR_COMMENT.search(data, start) is None
     )
 
 
