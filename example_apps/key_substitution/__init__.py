@@ -12,4 +12,5 @@ The walk::
     on_the_ring.py   a key is planted in the ring
     story.py         the four runs: what is to be expected of each, what happened
     command.py       the command line
+    ../demo          what both demonstrations share: server processes, the report at the end
 """

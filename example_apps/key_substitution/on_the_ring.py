@@ -20,9 +20,10 @@ from dpmiddleware import DataProtection
 from dpmiddleware.at_rest.x509 import X509KeyWrapper
 from dpmiddleware.keys.signature import Ed25519Signer
 
+from ..demo.process import ServerFailedError
 from .archive import APPLICATION
 from .intruder import RingIntruder
-from .server import ArchiveFailedError, ArchiveServer
+from .server import ArchiveServer
 from .visitor import Seen, Visitor
 
 __all__ = ["Facts", "carry_out"]
@@ -112,7 +113,7 @@ def _wait_until(what: str, is_so: Callable[[], bool], server: ArchiveServer) -> 
     deadline = time.monotonic() + _WITHIN
     while not is_so():
         if time.monotonic() > deadline:
-            raise ArchiveFailedError(f"waited in vain for {what}; the log ends:\n{server.log()[-2000:]}")
+            raise ServerFailedError(f"waited in vain for {what}; the log ends:\n{server.log()[-2000:]}")
         time.sleep(0.1)
 
 

@@ -13,48 +13,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ..demo import report
 from . import on_the_blob, on_the_ring
 
 __all__ = ["RUNS", "Outcome", "Run", "tell"]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One of the four. on: ``blob`` or ``ring``. signed: a trusted signature is required. expected: the outcome."""
+class Run(report.Run):
+    """One of the four. on: ``blob`` or ``ring``. signed: a trusted signature is required."""
 
-    id: str
-    title: str
     on: str
     signed: bool
-    expected: str
 
 
 RUNS: Final = (
-    Run("blob", "session key blob, nobody trusted", "blob", signed=False, expected="mallory reads what is written"),
+    Run("blob", "session key blob, nobody trusted", "mallory reads what is written", "blob", signed=False),
     Run(
         "blob-signed",
         "session key blob, a signer trusted",
+        "the blob is refused, nothing is written",
         "blob",
         signed=True,
-        expected="the blob is refused, nothing is written",
     ),
-    Run("ring", "key ring, nobody trusted", "ring", signed=False, expected="mallory is admin"),
-    Run("ring-signed", "key ring, a signer trusted", "ring", signed=True, expected="mallory is nobody"),
+    Run("ring", "key ring, nobody trusted", "mallory is admin", "ring", signed=False),
+    Run("ring-signed", "key ring, a signer trusted", "mallory is nobody", "ring", signed=True),
 )
 
 
 @dataclass(slots=True)
-class Outcome:
+class Outcome(report.Outcome[Run]):
     """What happened in one run. facts: what was seen, for programs."""
 
-    run: Run
-    happened: str = ""
     facts: dict[str, object] = field(default_factory=dict[str, object])
-
-    @property
-    def as_expected(self) -> bool:
-        """Whether the attack, or the defence, worked as it should."""
-        return self.happened == self.run.expected
 
 
 def tell(run: Run, folder: Path, say: Callable[[str], None]) -> Outcome:
@@ -63,4 +54,4 @@ def tell(run: Run, folder: Path, say: Callable[[str], None]) -> Outcome:
     carry_out = on_the_blob.carry_out if run.on == "blob" else on_the_ring.carry_out
     happened, facts = carry_out(folder, say, signed=run.signed)
     say(f"so: {happened}")
-    return Outcome(run, happened, facts)
+    return Outcome(run, facts, happened=happened)

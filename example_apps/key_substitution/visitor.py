@@ -11,8 +11,9 @@ import urllib.parse
 from dataclasses import dataclass
 from typing import Final
 
+from ..demo.process import ServerFailedError
 from .archive import COOKIE
-from .server import ArchiveFailedError, ArchiveServer
+from .server import ArchiveServer
 
 __all__ = ["Seen", "Visitor"]
 
@@ -66,9 +67,9 @@ class Visitor:
                     self.cookie = rest.partition(";")[0]
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise ArchiveFailedError(f"{path}: {error}; the log ends:\n{self._server.log()[-2000:]}") from error
+            raise ServerFailedError(f"{path}: {error}; the log ends:\n{self._server.log()[-2000:]}") from error
         finally:
             connection.close()
         if response.status >= http.client.INTERNAL_SERVER_ERROR:
-            raise ArchiveFailedError(f"{path}: {response.status}; the log ends:\n{self._server.log()[-2000:]}")
+            raise ServerFailedError(f"{path}: {response.status}; the log ends:\n{self._server.log()[-2000:]}")
         return response.status, body

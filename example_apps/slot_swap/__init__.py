@@ -10,6 +10,7 @@ Service slot has, a front that swaps them, a client with a cookie jar. The walk:
     story.py     the four runs: what the documentation says of each, what happened
     serve.py     the same by hand, in the browser
     command.py   the command line
+    ../demo      what both demonstrations share: server processes, the report at the end
 """
 
 from __future__ import annotations

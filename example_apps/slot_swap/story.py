@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ..demo import report
+from ..demo.process import ServerFailedError
 from .front import Front
-from .slot import Slot, SlotFailedError
+from .slot import Slot
 from .visitor import Answer, Visitor
 
 __all__ = ["RUNS", "Farm", "Outcome", "Run", "open_farm", "tell"]
@@ -30,43 +32,31 @@ TURNS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One of the four. shared: one ring for both slots. in_turn: A/B instead of a swap. documented: the outcome."""
+class Run(report.Run):
+    """One of the four. shared: one ring for both slots. in_turn: A/B instead of a swap."""
 
-    id: str
-    title: str
     shared: bool
     in_turn: bool
-    documented: str
 
 
 RUNS: Final = (
-    Run("swap-own", "swap, each slot its own ring", shared=False, in_turn=False, documented="logged out"),
-    Run("swap-shared", "swap, one shared ring", shared=True, in_turn=False, documented="still signed in"),
-    Run(
-        "turns-own", "A/B, each slot its own ring", shared=False, in_turn=True, documented="logged out every other time"
-    ),
-    Run("turns-shared", "A/B, one shared ring", shared=True, in_turn=True, documented="still signed in"),
+    Run("swap-own", "swap, each slot its own ring", "logged out", shared=False, in_turn=False),
+    Run("swap-shared", "swap, one shared ring", "still signed in", shared=True, in_turn=False),
+    Run("turns-own", "A/B, each slot its own ring", "logged out every other time", shared=False, in_turn=True),
+    Run("turns-shared", "A/B, one shared ring", "still signed in", shared=True, in_turn=True),
 )
 
 
 @dataclass(slots=True)
-class Outcome:
+class Outcome(report.Outcome[Run]):
     """What happened in one run. answers: what the visitor saw, sign-in first. refusals: the reasons in the logs.
 
     keys: the ids of the keys that lie in each ring at the end, by what the ring is called in the story.
     """
 
-    run: Run
-    happened: str = ""
     answers: list[Answer] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     keys: dict[str, list[str]] = field(default_factory=dict)
-
-    @property
-    def as_documented(self) -> bool:
-        """Whether the run came out as the documentation says."""
-        return self.happened == self.run.documented
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +70,12 @@ class Farm:
 
     @contextlib.contextmanager
     def logs_in_errors(self) -> Generator[None]:
-        """Where a request fails, `SlotFailedError` with what the slots have logged."""
+        """Where a request fails, `ServerFailedError` with what the slots have logged."""
         try:
             yield
         except OSError as error:  # HTTPError and URLError are such
             logs = "\n".join(slot.log()[-2000:] for slot in (self.production, self.staging))
-            raise SlotFailedError(f"a request failed: {error}; the logs of the slots end:\n{logs}") from error
+            raise ServerFailedError(f"a request failed: {error}; the logs of the slots end:\n{logs}") from error
 
     def keys(self) -> dict[str, list[str]]:
         """The ids of the keys that lie in each ring now."""
@@ -104,9 +94,10 @@ def open_farm(folder: Path, *, shared: bool, cookie: str = "session") -> Generat
         {"shared": folder / "shared-keys"} if shared else {slot.name: slot.own_keys for slot in (production, staging)}
     )
     with contextlib.ExitStack() as stack:
-        slots = (stack.enter_context(production), stack.enter_context(staging))
+        for slot in (production, staging):
+            stack.callback(slot.stop)
         with ThreadPoolExecutor() as pool:
-            list(pool.map(Slot.start, slots))
+            list(pool.map(Slot.start, (production, staging)))
         yield Farm(production, staging, stack.enter_context(Front(production, staging)), rings)
 
 
@@ -162,7 +153,7 @@ def _reasons(farm: Farm, say: Callable[[str], None]) -> list[str]:
 
 
 def _in_words(outcome: Outcome) -> str:
-    """What the visitor would say of it; the words of `Run.documented` where it is one of those."""
+    """What the visitor would say of it; the words of `Run.expected` where it is one of those."""
     first, *later = outcome.answers
     if not first.signed_in:
         return "could not sign in"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 
 from dpmiddleware.cli import main as dpm
 from dpmiddleware.telemetry import LOGGER
+from example_apps.demo.process import ServerFailedError
 from example_apps.key_substitution import command
 from example_apps.key_substitution.on_the_blob import LETTERS
 from example_apps.key_substitution.on_the_ring import NAME, PASSWORD
-from example_apps.key_substitution.server import ArchiveFailedError, ArchiveServer
+from example_apps.key_substitution.server import ArchiveServer
 from example_apps.key_substitution.story import RUNS, Outcome, Run, tell
 from example_apps.key_substitution.visitor import Visitor
 
@@ -79,7 +81,7 @@ def test_a_reader_is_no_administrator_and_a_guessed_password_signs_nobody_in(tmp
 
 def test_a_server_that_does_not_start_says_what_its_log_says(tmp_path: Path) -> None:
     with (
-        pytest.raises(ArchiveFailedError, match="KeyError: 'ARCHIVE_KEYS'"),
+        pytest.raises(ServerFailedError, match="KeyError: 'ARCHIVE_KEYS'"),
         ArchiveServer(tmp_path / "log", {"ARCHIVE_CERTIFICATE": "/no/such.pem"}),
     ):
         pass
@@ -87,7 +89,7 @@ def test_a_server_that_does_not_start_says_what_its_log_says(tmp_path: Path) -> 
 
 def only(run_id: str, **changes: Any) -> tuple[Run, ...]:
     run = BY_ID[run_id]
-    return (Run(run.id, run.title, run.on, run.signed, changes.get("expected", run.expected)),)
+    return (replace(run, **changes),)
 
 
 def test_a_difference_is_exit_status_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

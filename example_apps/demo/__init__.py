@@ -1,0 +1,1 @@
+"""What the demonstrations of `dpm demo` share: server processes, and a report of what came out."""
