@@ -116,7 +116,7 @@ class ProtectedCookie:
         """
         name, size, most = self.settings.name, self.settings.chunk_size, self.settings.max_total
         value = to_text(self._protect(data, expires))
-        chunked = b"chunks-" in header
+        chunked = header.find(b"chunks-") >= 0
         line = "; ".join((f"{name}={value}", *attributes))  # as `render` would write it: base64url has no escapes
         if not chunked and (size is None or len(line) < size) and len(name) + 1 + len(value) <= most:
             return [line]
