@@ -282,11 +282,14 @@ class CookieAuthenticationMiddleware(_Middleware):
         def describe() -> WebRequest:
             return _web_request(scope, header, path, base, self.native(scope, receive))
 
-        authentication = self.authenticator.begin_with(header, describe)
+        authentication = self.authenticator.begin_with(header, is_https(scope), describe)
         response.exchange = authentication  # type: ignore[assignment]  # ASGI asks for finish_raw, never for finish
         send = _SignInResponse(authentication, response, self._wait_is_due)
-        key_ids = self.authenticator.key_ids(header)
-        if self.authenticator.must_read_ahead(header) or any(map(self._wait_is_due, key_ids)):
+        key_ids = authentication.key_ids()
+        for key_id in key_ids:
+            if self._wait_is_due(key_id):
+                return self._serve_later(scope, receive, send, key_ids)
+        if self.authenticator.must_read_ahead(header):
             return self._serve_later(scope, receive, send, key_ids)
         self.place(scope, authentication)
         return self.app(scope, receive, send)
@@ -308,8 +311,9 @@ class CookieAuthenticationMiddleware(_Middleware):
         """Where the application finds it."""
         scope[AUTHENTICATION_KEY] = authentication
         scope[PRINCIPAL_KEY] = LocalProxy(lambda: authentication.principal)
-        if isinstance(scope.get("session"), Session):
-            authentication.attach(scope["session"])
+        session = scope.get("session")
+        if session is not None and isinstance(session, Session):
+            authentication.attach(session)
 
     def native(self, scope: Scope, receive: Receive) -> Any:
         """What events are given as the request."""

@@ -111,35 +111,32 @@ class CookieAuthenticator:
         self.validate = self.options.events.handler("validate_principal")
         self.check_sliding = self.options.events.handler("check_sliding_expiration")
         self.has_store = self.options.store is not None
-        self._reading_waits = self.has_store or bool(self.validate or self.check_sliding)
+        self.reading_waits = self.has_store or bool(self.validate or self.check_sliding)
         self._now = (self.options.clock or data_protection.clock).now
 
     def begin(self, request: WebRequest) -> CookieAuthentication:
         """Cookie authentication of one request. Nothing is read yet."""
-        return self.begin_with(request.cookies, lambda: request)
+        return self.begin_with(request.cookies, request.https, lambda: request)
 
-    def begin_with(self, cookies: bytes, describe: Callable[[], WebRequest]) -> CookieAuthentication:
-        """The same, given the Cookie header; ``describe`` says the rest, which few requests need."""
-        return CookieAuthentication(self, cookies, describe, self._now())
-
-    def key_ids(self, header: bytes) -> list[bytes]:
-        """The key ids that a request's cookie names in clear."""
-        return self.cookie.key_ids(header)
+    def begin_with(self, cookies: bytes, https: bool, describe: Callable[[], WebRequest]) -> CookieAuthentication:
+        """The same, given what all requests need; ``describe`` says the rest, which few do."""
+        return CookieAuthentication(self, cookies, https, describe, self._now())
 
     def must_read_ahead(self, header: bytes) -> bool:
         """Whether a ticket is there whose reading may wait for a store or an event: not on an event loop, then."""
-        return self._reading_waits and self.cookie.is_in(header)
+        return self.reading_waits and self.cookie.is_in(header)
 
 
 class CookieAuthentication:
     """Cookie authentication of one request, in the hands of a shell and of the application.
 
-    cookies: the request's Cookie header. untouched: there is nothing to say in the response (yet, or any more).
+    cookies, https: see `WebRequest`. untouched: there is nothing to say in the response (yet, or any more).
     failure: an outage that was met while reading ahead; whoever then looks at the user meets it too.
     """
 
     untouched = True
     failure: KeyManagementError | None = None
+    _located: bytes | None = None
     _request: WebRequest | None = None
     _session: BoundSession | None = None
     _finished = False
@@ -150,11 +147,17 @@ class CookieAuthentication:
     _target: str | None = None
 
     def __init__(
-        self, authenticator: CookieAuthenticator, cookies: bytes, describe: Callable[[], WebRequest], now: datetime
+        self,
+        authenticator: CookieAuthenticator,
+        cookies: bytes,
+        https: bool,
+        describe: Callable[[], WebRequest],
+        now: datetime,
     ) -> None:
         self.authenticator = authenticator
         self.cookies = cookies
-        self._describe = describe
+        self.https = https
+        self._describe: Callable[[], WebRequest] | None = describe
         self._now = now
 
     @property
@@ -164,9 +167,9 @@ class CookieAuthentication:
 
     @property
     def request(self) -> WebRequest:
-        """The request."""
+        """The request; of one whose response has started, what matters to its cookies."""
         if self._request is None:
-            self._request = self._describe()
+            self._request = self._describe() if self._describe else WebRequest(self.cookies, self.https)
         return self._request
 
     # --- for the application --------------------------------------------------------------------------------
@@ -253,6 +256,12 @@ class CookieAuthentication:
 
     # --- reading --------------------------------------------------------------------------------------------
 
+    def key_ids(self) -> list[bytes]:
+        """The key ids that the cookie names in clear: reading the ticket may have to wait for these."""
+        cookie = self.authenticator.cookie
+        self._located = cookie.locate(self.cookies)
+        return cookie.key_ids(self.cookies, self._located)
+
     def authenticate(self) -> Steps[AuthenticateResult]:
         """Read the ticket, once; slide it; ask the application whether it still counts."""
         if self._result is None:
@@ -265,7 +274,7 @@ class CookieAuthentication:
 
     def _read(self) -> Steps[ReadTicket]:
         if self._found is None:
-            self._found = yield from self.authenticator.cookie.read(self.cookies, self._now)
+            self._found = yield from self.authenticator.cookie.read(self.cookies, self._now, self._located)
         return self._found
 
     def _judge(self, ticket: Ticket) -> Steps[AuthenticateResult]:
@@ -348,7 +357,7 @@ class CookieAuthentication:
 
     def finish_raw(self, headers: RawHeaders) -> RawHeaders:
         """`finish` in ASGI's terms for most responses: the user was looked at and perhaps renewed, nothing else."""
-        self._finished = True
+        self.close()
         if self.failure is not None:
             raise self.failure
         lines = None if self._renewal is None else drive(self._renew())
@@ -364,6 +373,8 @@ class CookieAuthentication:
     def close(self) -> None:
         """The response starts, and nothing more can be said in its headers."""
         self._finished = True
+        if not self.authenticator.reading_waits:  # no event will ask for the request
+            self._describe = None  # it holds the scope, which holds this: a circle in each request
 
     def _redirect(self, status: int) -> redirects.Redirect | None:
         """Where this request is to go instead; ``None``: nowhere."""
@@ -400,7 +411,7 @@ class CookieAuthentication:
         ticket = Ticket(self._scheme, context.principal, properties)
         carried, key = yield from cookie.keep(ticket, self._now, old.key)
         self._found = ReadTicket(ticket, key=key)
-        lines = cookie.seal(carried, self.request, context.cookie, ends)
+        lines = cookie.seal(carried, self, context.cookie, ends)
         signed_in = SignedInContext(self.request.native, self._scheme, context.principal, properties)
         yield from self._event("signed_in", signed_in)
         self._aim(properties, options.login_path)
@@ -414,7 +425,7 @@ class CookieAuthentication:
         context = SigningOutContext(self.request.native, self._scheme, properties, cookie.settings)
         yield from self._event("signing_out", context)
         self._aim(properties, self.authenticator.options.logout_path)
-        return cookie.delete(self.request, context.cookie)
+        return cookie.delete(self, context.cookie)
 
     def _renew(self) -> Steps[list[str] | None]:
         """The renewed cookie; ``None`` where none is due, or the ticket was taken out of the store meanwhile."""
@@ -426,7 +437,7 @@ class CookieAuthentication:
         if ticket is None:
             return None
         ends = properties.expires_utc if properties.is_persistent else None
-        return cookie.seal(ticket, self.request, cookie.settings, ends)
+        return cookie.seal(ticket, self, cookie.settings, ends)
 
     def _aim(self, properties: AuthenticationProperties, path: str) -> None:
         """Where to go after signing in or out: where the application says, else at ``path`` the client's return URL."""

@@ -9,7 +9,7 @@ Before: `dpmiddleware.web.protected_cookie`, `dpmiddleware.web.ticket`. After: `
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from dpmiddleware import purposes, telemetry
 from dpmiddleware.data_protection import DataProtection
@@ -17,14 +17,14 @@ from dpmiddleware.errors import UnprotectError
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.web.authentication_options import CookieAuthenticationOptions
 from dpmiddleware.web.claims import LOCAL_AUTHORITY, Claim, Identity, Principal
-from dpmiddleware.web.cookies import CookieSettings, find
+from dpmiddleware.web.cookies import Attributes, CookieSettings, find
 from dpmiddleware.web.protected_cookie import ProtectedCookie
-from dpmiddleware.web.return_urls import WebRequest
 from dpmiddleware.web.steps import Call, Steps
 from dpmiddleware.web.ticket import AuthenticationProperties, Ticket
+from dpmiddleware.web.ticket_properties import http_date
 from dpmiddleware.web.ticket_store import entry_name, new_key
 
-__all__ = ["SESSION_ID_CLAIM", "ReadTicket", "TicketCookie"]
+__all__ = ["SESSION_ID_CLAIM", "ReadTicket", "RequestCookies", "TicketCookie"]
 
 SESSION_ID_CLAIM: Final = "Microsoft.AspNetCore.Authentication.Cookies-SessionId"
 """The type of the claim that names a ticket in the session store; ASP.NET Core's."""
@@ -38,6 +38,13 @@ class ReadTicket(NamedTuple):
     key: str | None = None
 
 
+class RequestCookies(Protocol):
+    """What of a request matters to its cookies; see `dpmiddleware.web.return_urls.WebRequest`."""
+
+    cookies: bytes
+    https: bool
+
+
 class TicketCookie:
     """The sign-in cookie of one scheme, and the session store behind it where there is one."""
 
@@ -47,22 +54,23 @@ class TicketCookie:
         self._data_protection = data_protection
         self._protector = data_protection.create_protector(*purposes.authentication_cookie(options.scheme))
         self._cookie = ProtectedCookie(self.settings, self._protector, ring=data_protection.ring)
+        self.locate, self.key_ids = self._cookie.locate, self._cookie.key_ids
+        self._attributes = {https: self.settings.attributes(https=https) for https in (False, True)}
         self._needle = f"{self.settings.name}=".encode("ascii")
 
     def is_in(self, header: bytes) -> bool:
         """Whether a Cookie header brings something under the cookie's name."""
         return self._needle in header and bool(find(header, self.settings.name, 1))
 
-    def key_ids(self, header: bytes) -> list[bytes]:
-        """The key ids that a request's cookie names in clear."""
-        return self._cookie.key_ids(header)
+    def read(self, header: bytes, now: datetime, located: bytes | None = None) -> Steps[ReadTicket]:
+        """The ticket of a request, if it still holds at ``now``. The failures are ASP.NET Core's.
 
-    def read(self, header: bytes, now: datetime) -> Steps[ReadTicket]:
-        """The ticket of a request, if it still holds at ``now``. The failures are ASP.NET Core's."""
+        located: what `locate` gave, if it was asked.
+        """
         store, key = self._options.store, None
         if self._needle not in header:
             return ReadTicket()
-        ticket = self._cookie.open(header, Ticket.deserialize).content
+        ticket = self._cookie.open(header, Ticket.deserialize, located).content
         if ticket is None:
             return ReadTicket(failure="Unprotect ticket failed") if self.is_in(header) else ReadTicket()
         if store is not None:
@@ -110,15 +118,22 @@ class TicketCookie:
         return self._reference(key, ticket.scheme) if there else None
 
     def seal(
-        self, ticket: Ticket, request: WebRequest, settings: CookieSettings, expires: datetime | None
+        self, ticket: Ticket, request: RequestCookies, settings: CookieSettings, expires: datetime | None
     ) -> list[str]:
         """The Set-Cookie lines that give the client ``ticket``. ``expires``: when the browser forgets it."""
-        attributes = settings.attributes(https=request.https, expires=expires)
+        attributes = self._attributes_under(settings, request)
+        if expires is not None:
+            attributes = (f"expires={http_date(expires)}", *attributes)
         return self._under(settings).seal(ticket.serialize(), request.cookies, attributes)
 
-    def delete(self, request: WebRequest, settings: CookieSettings) -> list[str]:
+    def delete(self, request: RequestCookies, settings: CookieSettings) -> list[str]:
         """The Set-Cookie lines that end the cookie."""
-        return self._under(settings).delete(request.cookies, settings.attributes(https=request.https))
+        return self._under(settings).delete(request.cookies, self._attributes_under(settings, request))
+
+    def _attributes_under(self, settings: CookieSettings, request: RequestCookies) -> Attributes:
+        if settings is self.settings:
+            return self._attributes[request.https]
+        return settings.attributes(https=request.https)
 
     def _under(self, settings: CookieSettings) -> ProtectedCookie:
         """The cookie under the settings that an event gave it."""

@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["AuthenticationProperties"]
+__all__ = ["AuthenticationProperties", "http_date"]
 
 _ISSUED: Final = ".issued"
 _EXPIRES: Final = ".expires"
@@ -74,7 +74,7 @@ class AuthenticationProperties:
 
     @issued_utc.setter
     def issued_utc(self, moment: datetime | None) -> None:
-        self._set(_ISSUED, None if moment is None else _format(moment))
+        self._set(_ISSUED, None if moment is None else http_date(moment))
 
     @property
     def expires_utc(self) -> datetime | None:
@@ -83,7 +83,7 @@ class AuthenticationProperties:
 
     @expires_utc.setter
     def expires_utc(self, moment: datetime | None) -> None:
-        self._set(_EXPIRES, None if moment is None else _format(moment))
+        self._set(_EXPIRES, None if moment is None else http_date(moment))
 
     @property
     def is_persistent(self) -> bool:
@@ -142,18 +142,18 @@ class AuthenticationProperties:
         return f"AuthenticationProperties({', '.join(self.items)})"
 
 
-def _format(moment: datetime) -> str:
+def http_date(moment: datetime) -> str:
     """An aware date as ``Thu, 01 Jan 2026 00:00:00 GMT``, cut to whole seconds; English whatever the locale."""
     if moment.tzinfo is None:
         raise ValueError("a datetime without a time zone names no instant")
     utc = moment.astimezone(timezone.utc)
-    day = f"{_DAYS[utc.weekday()]}, {utc.day:02} {_MONTHS[utc.month - 1]} {utc.year:04}"
-    return f"{day} {utc.hour:02}:{utc.minute:02}:{utc.second:02} GMT"
+    iso = utc.isoformat()
+    return f"{_DAYS[utc.weekday()]}, {iso[8:10]} {_MONTHS[utc.month - 1]} {iso[:4]} {iso[11:19]} GMT"
 
 
 @lru_cache(maxsize=1024)  # a ticket is read with each request of its user, and a date more than once with each
 def _parse(text: str | None) -> datetime | None:
-    """Exactly what `_format` writes; ``None`` for anything else."""
+    """Exactly what `http_date` writes; ``None`` for anything else."""
     if text is None or len(text) != 29 or not text.isascii():
         return None
     try:
@@ -161,4 +161,4 @@ def _parse(text: str | None) -> datetime | None:
         moment = datetime(*day, int(text[17:19]), int(text[20:22]), int(text[23:25]), tzinfo=timezone.utc)
     except ValueError:
         return None
-    return moment if _format(moment) == text else None
+    return moment if http_date(moment) == text else None
