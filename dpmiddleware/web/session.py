@@ -77,7 +77,8 @@ class Session(dict[str, Any]):
     @property
     def id(self) -> str:
         """Names this session until it is renewed; 128 random bits."""
-        self.mark_accessed()
+        if self._source is not None:
+            self._fill(self._source)
         if self._id is None:
             self._id = secrets.token_urlsafe(16)
         return self._id
@@ -168,7 +169,6 @@ class Session(dict[str, Any]):
 
     def dumps(self) -> bytes:
         """The mapping in its value format, with id and subject: what is stored."""
-        self.mark_accessed()
         kept, names = self.reserved(), dict.keys(self)
         if RESERVED.isdisjoint(names):
             kept.update(dict.items(self))
@@ -243,6 +243,10 @@ class Session(dict[str, Any]):
             self._lent = True
         return value
 
+    def __setitem__(self, key: str, value: Any, /) -> None:
+        self._change()
+        dict.__setitem__(self, key, value)
+
     def get(self, key: str, default: Any = None, /) -> Any:
         """See `dict`."""
         if self._source is not None:
@@ -286,5 +290,5 @@ for _name in (
     setattr(Session, _name, _looking(_name, lends=False))
 for _name in ("__or__", "__ror__", "copy", "items", "values"):
     setattr(Session, _name, _looking(_name, lends=True))
-for _name in ("__delitem__", "__ior__", "__setitem__", "clear", "pop", "popitem", "setdefault", "update"):
+for _name in ("__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault", "update"):
     setattr(Session, _name, _changing(_name))
