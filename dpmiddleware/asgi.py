@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from datetime import timedelta
 from typing import Any, Final, TypeVar, Unpack
 
 from starlette.concurrency import run_in_threadpool
@@ -23,7 +22,6 @@ from werkzeug.local import LocalProxy
 from dpmiddleware import telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
-from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.web.authentication import (
     AUTHENTICATION_KEY,
     PRINCIPAL_KEY,
@@ -34,13 +32,12 @@ from dpmiddleware.web.authentication_options import CookieAuthenticationOptions,
 from dpmiddleware.web.caching import decoded, encoded
 from dpmiddleware.web.cookie_policy import CookiePolicy
 from dpmiddleware.web.cookie_protection import CookieProtection, ProtectionOptions
-from dpmiddleware.web.cookies import CookieSettings, SameSite, SecurePolicy
+from dpmiddleware.web.cookies import SameSite, SecurePolicy
 from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, Exchange
-from dpmiddleware.web.migration import SignedSessions
 from dpmiddleware.web.redirects import without_body
 from dpmiddleware.web.return_urls import WebRequest
-from dpmiddleware.web.session import JSON, Session, ValueFormat
-from dpmiddleware.web.session_cookie import SessionCookie, SessionExchange
+from dpmiddleware.web.session import Session
+from dpmiddleware.web.session_cookie import SessionCookie, SessionExchange, SessionOptions
 from dpmiddleware.web.steps import Steps
 
 __all__ = [
@@ -175,33 +172,13 @@ async def _unavailable(scope: Scope, send: Send, error: KeyManagementError) -> N
 class SessionMiddleware(_Middleware):
     """``scope["session"]`` (Starlette: ``request.session``): a dictionary, kept in a protected cookie.
 
-    cookie: its name, or all of its settings. idle, absolute, migration: see `SessionCookie`. Works for every framework
-    that leaves the scope as it is.
+    Options: those of `dpmiddleware.web.session_cookie.SessionCookie`. Works for every framework that leaves the scope
+    as it is.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        data_protection: DataProtection,
-        cookie: CookieSettings | str = "session",
-        idle: timedelta | None = timedelta(days=14),
-        absolute: timedelta | None = None,
-        value_format: ValueFormat = JSON,
-        migration: SignedSessions | None = None,
-        clock: Clock | None = None,
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, data_protection: DataProtection, **options: Unpack[SessionOptions]) -> None:
         super().__init__(app, data_protection)
-        settings = CookieSettings(cookie) if isinstance(cookie, str) else cookie
-        self.sessions = SessionCookie(
-            data_protection,
-            settings,
-            idle=idle,
-            absolute=absolute,
-            value_format=value_format,
-            migration=migration,
-            clock=clock,
-        )
+        self.sessions = SessionCookie(data_protection, **options)
 
     def serve(self, scope: Scope, receive: Receive, response: _Response) -> Awaitable[None]:
         """Put the session into the scope; it is opened when somebody touches it."""

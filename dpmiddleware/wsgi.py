@@ -10,7 +10,6 @@ Before: the server. After: `dpmiddleware.web.cookies`, then the application.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import timedelta
 from http import HTTPStatus
 from itertools import chain
 from types import TracebackType
@@ -21,7 +20,6 @@ from werkzeug.local import LocalProxy
 from dpmiddleware import telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
-from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.web.authentication import (
     AUTHENTICATION_KEY,
     PRINCIPAL_KEY,
@@ -32,13 +30,12 @@ from dpmiddleware.web.authentication_options import CookieAuthenticationOptions,
 from dpmiddleware.web.caching import Headers
 from dpmiddleware.web.cookie_policy import CookiePolicy
 from dpmiddleware.web.cookie_protection import CookieProtection, ProtectionOptions
-from dpmiddleware.web.cookies import CookieSettings, SameSite, SecurePolicy
+from dpmiddleware.web.cookies import SameSite, SecurePolicy
 from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, Exchange
-from dpmiddleware.web.migration import SignedSessions
 from dpmiddleware.web.redirects import without_body
 from dpmiddleware.web.return_urls import WebRequest
-from dpmiddleware.web.session import JSON, Session, ValueFormat
-from dpmiddleware.web.session_cookie import SessionCookie
+from dpmiddleware.web.session import Session
+from dpmiddleware.web.session_cookie import SessionCookie, SessionOptions
 from dpmiddleware.web.steps import drive
 
 if TYPE_CHECKING:
@@ -180,32 +177,14 @@ def _close(body: Iterable[bytes]) -> None:
 class SessionMiddleware(_Middleware):
     """``environ["dpmiddleware.session"]``: a dictionary, kept in a protected cookie.
 
-    cookie: its name, or all of its settings. idle, absolute, migration: see `SessionCookie`.
+    Options: those of `dpmiddleware.web.session_cookie.SessionCookie`.
     """
 
     def __init__(
-        self,
-        app: WSGIApplication,
-        *,
-        data_protection: DataProtection,
-        cookie: CookieSettings | str = "session",
-        idle: timedelta | None = timedelta(days=14),
-        absolute: timedelta | None = None,
-        value_format: ValueFormat = JSON,
-        migration: SignedSessions | None = None,
-        clock: Clock | None = None,
+        self, app: WSGIApplication, *, data_protection: DataProtection, **options: Unpack[SessionOptions]
     ) -> None:
         super().__init__(app, data_protection)
-        settings = CookieSettings(cookie) if isinstance(cookie, str) else cookie
-        self.sessions = SessionCookie(
-            data_protection,
-            settings,
-            idle=idle,
-            absolute=absolute,
-            value_format=value_format,
-            migration=migration,
-            clock=clock,
-        )
+        self.sessions = SessionCookie(data_protection, **options)
 
     def serve(self, environ: WSGIEnvironment, response: _Response) -> Iterable[bytes]:
         """Put the session into the environment; it is opened when somebody touches it."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypedDict
 
 from dpmiddleware import purposes
 from dpmiddleware.data_protection import DataProtection
@@ -41,7 +41,7 @@ from dpmiddleware.web.stored_session import (
     unpack,
 )
 
-__all__ = ["SessionCookie", "SessionExchange"]
+__all__ = ["SessionCookie", "SessionExchange", "SessionOptions"]
 
 _LONGEST_COOKIE: Final = 4096
 _FOR_EVER: Final = 2**63
@@ -102,18 +102,30 @@ class SessionExchange:
         self.session.close()
 
 
+class SessionOptions(TypedDict, total=False):
+    """How sessions are kept; every one may be left out, and has the default of `SessionCookie`."""
+
+    cookie: CookieSettings | str
+    idle: timedelta | None
+    absolute: timedelta | None
+    value_format: ValueFormat
+    migration: SignedSessions | None
+    clock: Clock | None
+
+
 class SessionCookie:
     """Sessions kept in one protected cookie.
 
-    idle: how long a session lives without being read; ``None``: no limit. absolute: how long after it was created (or
-    renewed by a sign-in); ``None``: no limit. migration: reads the cookies that another framework wrote under this
-    name, as long as none of ours stands there. clock: that of ``data_protection`` unless given.
+    cookie: its name, or all of its settings. idle: how long a session lives without being read; ``None``: no limit.
+    absolute: how long after it was created (or renewed by a sign-in); ``None``: no limit. value_format: how the
+    mapping becomes bytes. migration: reads the cookies that another framework wrote under this name, as long as none
+    of ours stands there. clock: that of ``data_protection`` unless given.
     """
 
     def __init__(
         self,
         data_protection: DataProtection,
-        settings: CookieSettings,
+        cookie: CookieSettings | str = "session",
         *,
         idle: timedelta | None = timedelta(days=14),
         absolute: timedelta | None = None,
@@ -121,6 +133,7 @@ class SessionCookie:
         migration: SignedSessions | None = None,
         clock: Clock | None = None,
     ) -> None:
+        settings = CookieSettings(cookie) if isinstance(cookie, str) else cookie
         protector = data_protection.create_protector(*purposes.session(value_format.name, settings.name))
         self.protected = ProtectedCookie(settings, protector, ring=data_protection.ring)
         self._migration = migration
