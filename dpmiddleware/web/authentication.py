@@ -108,10 +108,9 @@ class CookieAuthenticator:
     def __init__(self, data_protection: DataProtection, options: CookieAuthenticationOptions | None = None) -> None:
         self.options = options or CookieAuthenticationOptions()
         self.cookie = TicketCookie(data_protection, self.options)
-        self.validate = self.options.events.handler("validate_principal")
-        self.check_sliding = self.options.events.handler("check_sliding_expiration")
+        handler = self.options.events.handler
         self.has_store = self.options.store is not None
-        self.reading_waits = self.has_store or bool(self.validate or self.check_sliding)
+        self.has_events = bool(handler("validate_principal") or handler("check_sliding_expiration"))
         self._now = (self.options.clock or data_protection.clock).now
 
     def begin(self, request: WebRequest) -> CookieAuthentication:
@@ -124,7 +123,7 @@ class CookieAuthenticator:
 
     def must_read_ahead(self, header: bytes) -> bool:
         """Whether a ticket is there whose reading may wait for a store or an event: not on an event loop, then."""
-        return self.reading_waits and self.cookie.is_in(header)
+        return (self.has_store or self.has_events) and self.cookie.is_in(header)
 
 
 class CookieAuthentication:
@@ -265,11 +264,17 @@ class CookieAuthentication:
     def authenticate(self) -> Steps[AuthenticateResult]:
         """Read the ticket, once; slide it; ask the application whether it still counts."""
         if self._result is None:
-            ticket, failure, _ = yield from self._read()
+            ticket, failure, _ = self._found or (yield from self._read())
             if ticket is None:
-                self._result = AuthenticateResult(None, failure)
+                result = AuthenticateResult(None, failure)
+            elif self.authenticator.has_events:
+                result = yield from self._judge(ticket)
             else:
-                self._result = yield from self._judge(ticket)
+                times = self._times(ticket.properties)
+                if times is not None and times[1] < times[0]:
+                    self._renew_later(ticket)
+                result = AuthenticateResult(ticket)
+            self._result = result
         return self._result
 
     def _read(self) -> Steps[ReadTicket]:
@@ -277,17 +282,32 @@ class CookieAuthentication:
             self._found = yield from self.authenticator.cookie.read(self.cookies, self._now, self._located)
         return self._found
 
+    def _times(self, properties: AuthenticationProperties) -> tuple[timedelta, timedelta] | None:
+        """How long ago a ticket was issued, and how long it holds; ``None`` where it does not slide."""
+        if not self.authenticator.options.sliding_expiration:
+            return None
+        issued, expires = properties.issued_utc, properties.expires_utc
+        if issued is None or expires is None or properties.allow_refresh is False:
+            return None
+        return self._now - issued, expires - self._now
+
     def _judge(self, ticket: Ticket) -> Steps[AuthenticateResult]:
-        """What becomes of a ticket that holds: it may be renewed, and the application may have its say."""
-        authenticator, properties = self.authenticator, ticket.properties
-        if authenticator.options.sliding_expiration:
-            issued, expires = properties.issued_utc, properties.expires_utc
-            if issued is not None and expires is not None and properties.allow_refresh is not False:
-                yield from self._slide(ticket, self._now - issued, expires - self._now)
-        if authenticator.validate is None:
-            return AuthenticateResult(Ticket(self._scheme, ticket.principal, properties))
-        context = ValidatePrincipalContext(self.request.native, self._scheme, ticket.principal, properties.copy())
-        yield Call(authenticator.validate, (context,))
+        """What the application's events make of a ticket that holds."""
+        native, times = self.request.native, self._times(ticket.properties)
+        if times is not None:
+            sliding = SlidingExpirationContext(
+                native,
+                self._scheme,
+                ticket.principal,
+                ticket.properties.copy(),
+                *times,
+                should_renew=times[1] < times[0],
+            )
+            yield from self._event("check_sliding_expiration", sliding)
+            if sliding.should_renew:
+                self._renew_later(ticket)
+        context = ValidatePrincipalContext(native, self._scheme, ticket.principal, ticket.properties.copy())
+        yield from self._event("validate_principal", context)
         if context.principal is None:
             self._renewal = None
             return AuthenticateResult(None, "No principal.")
@@ -295,19 +315,6 @@ class CookieAuthentication:
         if context.should_renew:
             self._renew_later(ticket)
         return AuthenticateResult(ticket)
-
-    def _slide(self, ticket: Ticket, elapsed: timedelta, remaining: timedelta) -> Steps[None]:
-        should_renew = remaining < elapsed
-        check = self.authenticator.check_sliding
-        if check is not None:
-            native, properties = self.request.native, ticket.properties.copy()
-            context = SlidingExpirationContext(
-                native, self._scheme, ticket.principal, properties, elapsed, remaining, should_renew
-            )
-            yield Call(check, (context,))
-            should_renew = context.should_renew
-        if should_renew:
-            self._renew_later(ticket)
 
     def _renew_later(self, ticket: Ticket) -> None:
         """Note a renewal: the ticket's own lifetime again, from now on. One without dates has none to renew."""
@@ -373,7 +380,7 @@ class CookieAuthentication:
     def close(self) -> None:
         """The response starts, and nothing more can be said in its headers."""
         self._finished = True
-        if not self.authenticator.reading_waits:  # no event will ask for the request
+        if not self.authenticator.has_events:  # which may ask for the request later
             self._describe = None  # it holds the scope, which holds this: a circle in each request
 
     def _redirect(self, status: int) -> redirects.Redirect | None:

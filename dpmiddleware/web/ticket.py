@@ -31,8 +31,9 @@ from dpmiddleware.web.ticket_properties import AuthenticationProperties
 
 __all__ = ["AuthenticationProperties", "Claim", "ClaimTypes", "ClaimValueTypes", "Identity", "Principal", "Ticket"]
 
-_VERSION: Final = 5
-_PROPERTIES_VERSION: Final = 1
+_I32: Final = struct.Struct("<i")
+_VERSION: Final = _I32.pack(5)
+_PROPERTIES_VERSION: Final = _I32.pack(1)
 _MAX_SIZE: Final = 1 << 20
 _MAX_DEPTH: Final = 32
 _SMALLEST_IDENTITY: Final = 9
@@ -42,8 +43,8 @@ _PLACEHOLDER: Final = "\0"
 _NOT_SAID: Final = ("", _PLACEHOLDER)
 _ALL_DEFAULTS: Final = b"\1\0" * 3 + bytes(4)
 """What follows the value of nearly every claim: a value type, an issuer, an original issuer, no properties."""
-_I32: Final = struct.Struct("<i")
-_unpack_i32: Final = _I32.unpack_from
+_NEITHER: Final = b"\0\0"
+"""No bootstrap context, no actor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,10 @@ class Ticket:
 
     def serialize(self) -> bytes:
         """The ticket in format 5. `ConfigurationError` where .NET could not read it back."""
-        parts = [_i32(_VERSION), _text(self.scheme), _i32(len(self.principal.identities))]
+        parts = [_VERSION, _text(self.scheme), _i32(len(self.principal.identities))]
         for identity in self.principal.identities:
             _write_identity(identity, parts)
-        parts.append(_i32(_PROPERTIES_VERSION))
+        parts.append(_PROPERTIES_VERSION)
         _write_pairs(self.properties.items, parts)
         return b"".join(parts)
 
@@ -68,18 +69,18 @@ class Ticket:
         """Read format 5. `MalformedPayloadError` for anything else; never another exception."""
         if len(data) > _MAX_SIZE:
             raise MalformedPayloadError(f"a ticket of more than {_MAX_SIZE} bytes")
+        if not data.startswith(_VERSION):
+            raise MalformedPayloadError("not a ticket of format 5")
         try:
-            return cls._read(_Reader(data))
+            return cls._read(_Reader(data, len(_VERSION)))
         except (IndexError, struct.error):
             raise MalformedPayloadError("a ticket that ends early") from None
 
     @classmethod
     def _read(cls, reader: _Reader) -> Ticket:
-        if reader.i32() != _VERSION:
-            raise MalformedPayloadError("not a ticket of format 5")
         [scheme] = reader.texts(1)
         identities = [reader.identity() for _ in range(reader.count(_SMALLEST_IDENTITY))]
-        if reader.i32() != _PROPERTIES_VERSION:
+        if not reader.skip(_PROPERTIES_VERSION):
             raise MalformedPayloadError("a ticket whose properties are not of format 1")
         return cls(scheme, Principal(identities=identities), AuthenticationProperties(reader.pairs()))
 
@@ -89,20 +90,20 @@ class _Reader:
 
     __slots__ = ("_at", "_data")
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, at: int) -> None:
         self._data = data
-        self._at = 0
+        self._at = at
 
-    def i32(self) -> int:
-        value: int
-        (value,) = _unpack_i32(self._data, self._at)
-        self._at += 4
-        return value
+    def skip(self, expected: bytes) -> bool:
+        """Go on behind ``expected``; false where something else comes next."""
+        found = self._data.startswith(expected, self._at)
+        self._at += len(expected) if found else 0
+        return found
 
     def count(self, smallest: int) -> int:
         """A number of things that take at least ``smallest`` bytes each, and so fit into what is left."""
         number: int
-        (number,) = _unpack_i32(self._data, self._at)
+        (number,) = _I32.unpack_from(self._data, self._at)
         self._at += 4
         if not 0 <= number * smallest <= len(self._data) - self._at:
             raise MalformedPayloadError("a count in a ticket that cannot be")
@@ -162,6 +163,8 @@ class _Reader:
         name_type = ClaimTypes.NAME if name_type in _NOT_SAID else name_type
         role_type = ClaimTypes.ROLE if role_type in _NOT_SAID else role_type
         claims = self.claims(name_type)
+        if self.skip(_NEITHER):
+            return Identity(claims, authentication_type, name_type, role_type)
         context = self.texts(1)[0] if self.flag() else None
         actor = self.identity(depth + 1) if self.flag() else None
         return Identity(claims, authentication_type, name_type, role_type, actor, context)

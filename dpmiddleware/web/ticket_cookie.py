@@ -85,6 +85,8 @@ class TicketCookie:
         if expires is not None and expires < now:
             yield from self.forget(key)
             return ReadTicket(failure="Ticket expired")
+        if ticket.scheme != self._options.scheme:
+            ticket = Ticket(self._options.scheme, ticket.principal, ticket.properties)
         return ReadTicket(ticket, key=key)
 
     def forget(self, key: str | None) -> Steps[None]:

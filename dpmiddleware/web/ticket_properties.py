@@ -29,6 +29,7 @@ _NAMES: Final = ".TokenNames"
 _SAVED: Final = ".Token."
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_BOOLEANS: Final = {"true": True, "false": False}
 _LONG_PAST: Final = datetime(1, 1, 1, tzinfo=timezone.utc)
 
 
@@ -97,7 +98,7 @@ class AuthenticationProperties:
     @property
     def allow_refresh(self) -> bool | None:
         """Whether sliding may renew this ticket; ``None``: not said, it may."""
-        return {"true": True, "false": False}.get(self.items.get(_REFRESH, "").strip().lower())
+        return _BOOLEANS.get(self.items.get(_REFRESH, "").strip().lower())
 
     @allow_refresh.setter
     def allow_refresh(self, allowed: bool | None) -> None:
