@@ -5,7 +5,10 @@ Before: `dpmiddleware.django.sessions`, `dpmiddleware.django.authentication`. Af
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from http.cookies import Morsel
+from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -14,36 +17,62 @@ from dpmiddleware import telemetry
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web.authentication import AUTHENTICATION_KEY
-from dpmiddleware.web.caching import Headers
-from dpmiddleware.web.cookies import SetCookie
+from dpmiddleware.web.caching import Headers, with_cookies
 from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE
 
-__all__ = ["SESSION_KEY", "apply", "cookie_header", "is_outage", "unavailable"]
+__all__ = ["SESSION_KEY", "add_cookies", "apply", "cookie_header", "is_outage", "unavailable"]
 
 SESSION_KEY = "dpmiddleware.session"
 """Where the session stands in ``request.META``."""
 
 
+_AMENDED: Final = frozenset(("vary", "cache-control"))
+"""Headers that `with_cookies` may change; others it only adds to."""
+
+
 class _Written(Morsel[str]):
     """A cookie whose Set-Cookie text is given: Django writes it as it is."""
 
-    def __init__(self, cookie: SetCookie) -> None:
+    def __init__(self, line: str) -> None:
         super().__init__()
-        self.set(cookie.name, cookie.value, cookie.value)
-        for text in cookie.attributes:
-            name, equals, value = text.partition("=")
-            if self.isReservedKey(name):
-                self[name] = value if equals else True
-        self._line = str(cookie)
+        cookie, _, attributes = line.partition("; ")
+        name, _, value = cookie.partition("=")
+        self.set(name, value, value)
+        dict.update(self, _attributes(attributes))
+        self._line = line
 
     def OutputString(self, attrs: object = None) -> str:  # noqa: N802 (the library's name)
         """The text behind ``Set-Cookie:``."""
         return self._line
 
 
+@lru_cache(maxsize=64)
+def _attributes(text: str) -> dict[str, str]:
+    """The attributes of a Set-Cookie line as `Morsel` holds them. They differ by their date at most."""
+    morsel: Morsel[str] = Morsel()
+    for attribute in text.split("; "):
+        name, equals, value = attribute.partition("=")
+        if morsel.isReservedKey(name):
+            morsel[name] = value if equals else True
+    return dict(morsel)
+
+
 def cookie_header(request: HttpRequest) -> bytes:
     """The Cookie header of a request."""
     return str(request.META.get("HTTP_COOKIE", "")).encode("latin-1", "replace")
+
+
+def add_cookies(response: HttpResponseBase, lines: Sequence[str]) -> None:
+    """What `with_cookies` does, in place where it only adds."""
+    headers = response.headers
+    if not _AMENDED.isdisjoint([name.lower() for name in headers]):
+        apply(response, with_cookies([*headers.items()], lines))
+        return
+    for line in lines:
+        _set_cookie(response, line)
+    headers["vary"] = "Cookie"
+    if lines:
+        headers["cache-control"] = "no-store"
 
 
 def apply(response: HttpResponseBase, headers: Headers) -> None:
@@ -56,11 +85,15 @@ def apply(response: HttpResponseBase, headers: Headers) -> None:
     for name, _ in before[kept:]:
         del response[name]
     for name, value in headers[kept:]:
-        if name.lower() != "set-cookie":
+        if name.lower() == "set-cookie":
+            _set_cookie(response, value)
+        else:
             response[name] = f"{response[name]}, {value}" if response.has_header(name) else value
-            continue
-        cookie = SetCookie.parse(value)
-        response.cookies[cookie.name] = _Written(cookie)
+
+
+def _set_cookie(response: HttpResponseBase, line: str) -> None:
+    cookie = _Written(line)
+    response.cookies[cookie.key] = cookie
 
 
 def is_outage(request: HttpRequest, error: KeyManagementError) -> bool:

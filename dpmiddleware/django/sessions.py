@@ -13,29 +13,48 @@ Before: the server. After: `dpmiddleware.web.session_cookie`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, cast
+from operator import itemgetter
+from typing import Any, Final, Self, cast
 
 from django.conf import settings
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookieStore
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
-from django.http import HttpRequest, HttpResponse
+from django.core.signing import JSONSerializer
+from django.http import HttpRequest, HttpResponse, parse_cookie
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.django.apps import get_data_protection
-from dpmiddleware.django.responses import SESSION_KEY, apply, cookie_header, is_outage, unavailable
+from dpmiddleware.django.responses import SESSION_KEY, add_cookies, cookie_header, is_outage, unavailable
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web.authentication import AUTHENTICATION_KEY
 from dpmiddleware.web.cookies import CookieSettings, SetCookie
 from dpmiddleware.web.migration import SignedSessions
 from dpmiddleware.web.session import Session
 from dpmiddleware.web.session_cookie import SessionCookie, SessionExchange
+from dpmiddleware.web.stored_session import StoredSession, milliseconds
 
 __all__ = ["DjangoFormat", "SessionMiddleware", "SessionStore"]
+
+_COOKIE_SETTINGS: Final = (
+    "SESSION_COOKIE_NAME",
+    "SESSION_COOKIE_PATH",
+    "SESSION_COOKIE_DOMAIN",
+    "SESSION_COOKIE_SECURE",
+    "SESSION_COOKIE_HTTPONLY",
+    "SESSION_COOKIE_SAMESITE",
+    "SESSION_SERIALIZER",
+)
+_MIGRATION: Final = "DATA_PROTECTION_SESSION_MIGRATION"
+_asked_for: Final = itemgetter(*_COOKIE_SETTINGS)
+
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+_decode: Final = json.JSONDecoder().raw_decode
 
 
 class DjangoFormat:
@@ -58,19 +77,27 @@ class DjangoFormat:
         return cast("dict[str, Any]", mapping)
 
 
+class _JsonFormat(DjangoFormat):
+    """The same bytes as `JSONSerializer`, which makes an encoder each time."""
+
+    def dumps(self, mapping: Mapping[str, Any]) -> bytes:
+        """See `DjangoFormat`."""
+        return _encode(dict(mapping)).encode("latin-1")
+
+    def loads(self, data: bytes) -> dict[str, Any]:
+        """See `DjangoFormat`."""
+        text = data.decode("latin-1")
+        mapping, end = _decode(text)
+        if end != len(text) or not isinstance(mapping, dict):
+            raise ValueError("not a JSON object")
+        return cast("dict[str, Any]", mapping)
+
+
 @lru_cache(maxsize=8)
-def _session_cookie(  # noqa: PLR0917 (what the settings say; cheaper to compare on each request than to make anew)
-    protection: DataProtection,
-    name: str,
-    path: str | None,
-    domain: str | None,
-    secure: bool,
-    http_only: bool,
-    same_site: Any,
-    serializer: str,
-    migration: SignedSessions | None,
-    whole: bool,
+def _session_cookie(
+    protection: DataProtection, described: tuple[Any, ...], migration: SignedSessions | None, whole: bool
 ) -> SessionCookie:
+    name, path, domain, secure, http_only, same_site, serializer_name = described
     cookie = CookieSettings(
         name,
         path=path,
@@ -80,24 +107,20 @@ def _session_cookie(  # noqa: PLR0917 (what the settings say; cheaper to compare
         same_site=same_site.lower() if same_site else None,
         chunk_size=None if whole else 4050,
     )
-    value_format = DjangoFormat(import_string(serializer)())
+    serializer = import_string(serializer_name)()
+    value_format = (_JsonFormat if type(serializer) is JSONSerializer else DjangoFormat)(serializer)
     return SessionCookie(protection, cookie, idle=None, value_format=value_format, migration=migration)
 
 
 def session_cookie(*, whole: bool = False) -> SessionCookie:
-    """The session cookie as the settings describe it. whole: never in chunks."""
-    return _session_cookie(
-        get_data_protection(),
-        settings.SESSION_COOKIE_NAME,
-        settings.SESSION_COOKIE_PATH,
-        settings.SESSION_COOKIE_DOMAIN,
-        settings.SESSION_COOKIE_SECURE,
-        settings.SESSION_COOKIE_HTTPONLY,
-        settings.SESSION_COOKIE_SAMESITE,
-        settings.SESSION_SERIALIZER,
-        getattr(settings, "DATA_PROTECTION_SESSION_MIGRATION", None),
-        whole,
-    )
+    """The session cookie as the settings describe it; made anew when they change. whole: never in chunks."""
+    known = vars(settings)  # those that were asked for, until they change; each attribute costs ten times as much
+    try:
+        described, migration = _asked_for(known), known.get(_MIGRATION)
+    except KeyError:
+        described = tuple(getattr(settings, name) for name in _COOKIE_SETTINGS)
+        migration = getattr(settings, _MIGRATION, None)
+    return _session_cookie(get_data_protection(), described, migration, whole)
 
 
 class SessionStore(SignedCookieStore):
@@ -109,6 +132,33 @@ class SessionStore(SignedCookieStore):
     exchange: SessionExchange | None = None
     is_written_by_us = False
     """Whether our middleware writes the cookie, in chunks where it is long."""
+    _key_is_unread = False
+    """Whether the key stands in the request's cookies, which nobody has parsed for it yet."""
+
+    @classmethod
+    def of(cls, exchange: SessionExchange) -> Self:
+        """That of a request which came through our middleware."""
+        store = cls(None)
+        store.exchange = exchange
+        store.is_written_by_us = store._key_is_unread = True
+        return store
+
+    @property
+    def session_key(self) -> str | None:
+        """See the class."""
+        return self._session_key
+
+    @property
+    def _session_key(self) -> str | None:
+        if self._key_is_unread and self.exchange is not None:
+            cookies = parse_cookie(self.exchange.header.decode("utf-8", "replace"))
+            self._session_key = cookies.get(settings.SESSION_COOKIE_NAME)
+        return super()._session_key
+
+    @_session_key.setter
+    def _session_key(self, value: str | None) -> None:
+        self._key_is_unread = False
+        self._set_session_key(value)
 
     @property
     def held(self) -> Session:
@@ -123,16 +173,18 @@ class SessionStore(SignedCookieStore):
 
     def _end_in_time(self, session: Session) -> None:
         """Django counts from the last change, by the session's own expiry or the setting."""
-        stored, expiry = session.stored, session.get("_session_expiry")
-        if stored is None:
-            return
-        if isinstance(expiry, str | datetime):
-            ends = datetime.fromisoformat(expiry) if isinstance(expiry, str) else expiry
-            ends = timezone.make_aware(ends) if timezone.is_naive(ends) else ends
-        else:
-            ends = stored.renewed + timedelta(seconds=expiry or self.get_session_cookie_age())
-        if get_data_protection().now() > ends:
+        stored = session.stored
+        if stored is not None and milliseconds(get_data_protection().now()) > self._end(session, stored):
             session.empty()
+
+    def _end(self, session: Session, stored: StoredSession) -> float:
+        """In milliseconds since 1970 UTC."""
+        expiry = session.get("_session_expiry") or self.get_session_cookie_age()
+        if isinstance(expiry, str):
+            expiry = datetime.fromisoformat(expiry)
+        if isinstance(expiry, datetime):
+            return milliseconds(timezone.make_aware(expiry) if timezone.is_naive(expiry) else expiry)
+        return float(stored.renewed_ms + 1000 * expiry)
 
     def _get_session(self, no_load: bool = False) -> Session:
         self.accessed = True
@@ -205,13 +257,11 @@ class SessionMiddleware(DjangoSessionMiddleware):
         if not issubclass(self.SessionStore, SessionStore):
             super().process_request(request)
             return
-        store = self.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
-        store.exchange = session_cookie().begin(cookie_header(request), https=request.is_secure())
-        store.is_written_by_us = True
-        request.session = store
-        request.META[SESSION_KEY] = store.exchange.session
+        exchange = session_cookie().begin(cookie_header(request), https=False)  # is_secure() is asked where it counts
+        request.session = self.SessionStore.of(exchange)
+        request.META[SESSION_KEY] = exchange.session
         if AUTHENTICATION_KEY in request.META:
-            request.META[AUTHENTICATION_KEY].attach(store.exchange.session)
+            request.META[AUTHENTICATION_KEY].attach(exchange.session)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """503 where a view met an outage."""
@@ -225,26 +275,36 @@ class SessionMiddleware(DjangoSessionMiddleware):
         if not isinstance(store, SessionStore) or store.exchange is None:
             return super().process_response(request, response)
         try:
-            return _finish(store, store.exchange, response)
+            return _finish(store, store.exchange, request, response)
         except KeyManagementError as error:
             return unavailable(error)
 
 
-def _finish(store: SessionStore, exchange: SessionExchange, response: HttpResponse) -> HttpResponse:
-    session = exchange.session
+def _finish(
+    store: SessionStore, exchange: SessionExchange, request: HttpRequest, response: HttpResponse
+) -> HttpResponse:
+    session, saves_always = exchange.session, settings.SESSION_SAVE_EVERY_REQUEST
     if session.failure is not None:
         raise session.failure
     touched = store.accessed or store.modified or session.accessed  # a sign-in or sign-out touches the session itself
-    if not (touched or settings.SESSION_SAVE_EVERY_REQUEST):
+    if not (touched or saves_always):
         exchange.close()
         return response
     held = store.held
-    if response.status_code >= 500:
-        exchange.close()
-        return response
-    if held and (store.modified or settings.SESSION_SAVE_EVERY_REQUEST):
-        session.modified = True
-    if held and not store.get_expire_at_browser_close():
-        exchange.expires = get_data_protection().now() + timedelta(seconds=store.get_expiry_age())
-    apply(response, exchange.finish([*response.items()]))
+    if response.status_code < 500:
+        if held and (store.modified or saves_always):
+            session.modified = True
+            changed = True
+        else:
+            changed = not held or session.modified
+        add_cookies(response, _lines(store, exchange, request) if changed else [])
+    exchange.close()
     return response
+
+
+def _lines(store: SessionStore, exchange: SessionExchange, request: HttpRequest) -> list[str]:
+    """The Set-Cookie lines of a session that was changed or emptied."""
+    if exchange.session and not store.get_expire_at_browser_close():
+        exchange.expires = get_data_protection().now() + timedelta(seconds=store.get_expiry_age())
+    exchange.https = request.is_secure()
+    return exchange.cookie.lines(exchange)

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import django
@@ -17,14 +18,16 @@ from django.contrib.auth import get_user_model
 from django.core import signing
 from django.core.checks import run_checks
 from django.core.management import call_command
+from django.core.signing import JSONSerializer
 from django.db import connection
-from django.test import AsyncClient, Client, override_settings
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient, Client, RequestFactory, override_settings
 
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.django import get_data_protection
 from dpmiddleware.django import signing as ours
 from dpmiddleware.django.authentication import PrincipalUser
-from dpmiddleware.django.sessions import SessionStore
+from dpmiddleware.django.sessions import DjangoFormat, SessionMiddleware, SessionStore, session_cookie
 from dpmiddleware.errors import ConfigurationError, CookieTooLargeError
 from dpmiddleware.web.claims import Principal
 from dpmiddleware.web.migration import DjangoSessions
@@ -121,6 +124,59 @@ def test_story_31_what_caches_are_told(client: Client) -> None:
     assert (bare.get("Vary"), bare.get("Cache-Control"), bare.cookies) == (None, None, {})
 
 
+@pytest.mark.parametrize(
+    ("view", "given", "told"),
+    [
+        ("get", {}, ("Cookie", None)),
+        ("get", {"vary": "Accept"}, ("Accept, Cookie", None)),
+        ("get", {"Vary": "accept, COOKIE", "Cache-Control": "public"}, ("accept, COOKIE", "public")),
+        ("put", {}, ("Cookie", "no-store")),
+        ("put", {"Vary": "*", "cache-control": "max-age=60"}, ("*", "no-store")),
+        ("put", {"Cache-Control": "private, max-age=60"}, ("Cookie", "private, max-age=60")),
+    ],
+)
+def test_headers_that_speak_of_caches_are_amended(view: str, given: dict[str, str], told: tuple[str, str]) -> None:
+    def answer(request: HttpRequest) -> HttpResponse:
+        _ = request.session.get("a")
+        if view == "put":
+            request.session["a"] = 1
+        return HttpResponse("ok", headers=given)
+
+    response: Any = SessionMiddleware(answer)(RequestFactory().get("/"))
+    assert (response["Vary"], response.get("Cache-Control")) == told
+    assert [name for name in response.headers if name.lower() == "vary"] == [
+        next((name for name in given if name.lower() == "vary"), "vary")
+    ]
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_a_cookie_is_secure_as_the_request_is(client: Client, secure: bool) -> None:
+    text = cookies(client.get("/put", secure=secure))["sessionid"]
+    assert ("; secure" in text) is secure
+    text = cookies(client.get("/flush", secure=secure))["sessionid"]
+    assert ("; secure" in text) is secure
+
+
+def test_a_written_cookie_can_be_looked_at(client: Client) -> None:
+    morsel = put(client, a=1).cookies["sessionid"]
+    assert (morsel.key, morsel.coded_value[:5]) == ("sessionid", "CfDJ8")
+    assert (morsel["path"], morsel["samesite"], morsel["httponly"], morsel["secure"]) == ("/", "lax", True, "")
+    assert parsedate_to_datetime(morsel["expires"]) > datetime.now(timezone.utc)
+
+
+def test_a_setting_that_changes_counts_from_the_next_request_on(client: Client) -> None:
+    put(client, a=1)
+    before = settings.SESSION_COOKIE_NAME
+    try:
+        settings.SESSION_COOKIE_NAME = "sid"
+        assert set(put(client, a=1).cookies) == {"sid"}
+    finally:
+        settings.SESSION_COOKIE_NAME = before
+    with override_settings(DATA_PROTECTION={"application": "other", "repository": "memory:"}):
+        assert held(client) == {}
+    assert set(put(client, a=2).cookies) == {"sessionid"}
+
+
 def test_flushing_ends_the_cookie(client: Client) -> None:
     put(client, a=1)
     response = client.get("/flush")
@@ -206,6 +262,66 @@ def test_the_store_by_itself_is_a_django_session() -> None:
     assert not store.exists(store.session_key)
     store.delete()
     assert store.is_empty()
+
+
+def test_the_key_is_the_cookies_value_until_the_session_is_saved() -> None:
+    keys: list[str | None] = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        keys.append(request.session.session_key)
+        assert not request.session.accessed
+        request.session.setdefault("a", 1)
+        request.session.save()
+        keys.append(request.session.session_key)
+        if len(keys) == 4:
+            request.session.flush()
+            keys.append(request.session.session_key)
+        return HttpResponse("ok")
+
+    first: Any = SessionMiddleware(view)(RequestFactory().get("/"))
+    value = first.cookies["sessionid"].value
+    SessionMiddleware(view)(RequestFactory(headers={"Cookie": f"b=1; sessionid={value}"}).get("/"))
+    assert keys == [None, keys[1], value, keys[1], None]
+    assert len(keys[1] or "") == 22
+
+
+def test_a_key_that_the_application_sets_stays() -> None:
+    store = SessionStore("x" * 8)
+    store._session_key = "y" * 8
+    assert store.session_key == "y" * 8
+    store._session_key = "short"
+    assert store.session_key is None
+
+
+class Backwards(JSONSerializer):
+    def dumps(self, obj: Any) -> bytes:
+        return super().dumps(obj)[::-1]
+
+    def loads(self, data: bytes) -> Any:
+        return super().loads(data[::-1])
+
+
+def test_sessions_are_written_by_the_serializer_of_the_settings(client: Client) -> None:
+    values = {"a": [1, 1.5, None, True, {"b": "é\u2028", "1": {}}], "c": ""}
+    put(client, **values)
+    assert held(client) == values
+    with override_settings(SESSION_SERIALIZER=f"{__name__}.Backwards"):
+        assert held(client) == {}
+        put(client, **values)
+        assert held(client) == values
+
+
+def test_json_is_written_as_djangos_serializer_writes_it() -> None:
+    quick = session_cookie()._format
+    assert type(quick) is not DjangoFormat
+    plain = DjangoFormat(JSONSerializer())
+    for mapping in ({}, {"b": 1, "a": [1.5, "é\u2028\ud800", {"": None}]}, {"x": float("inf"), "tuple": (1,)}):
+        assert quick.dumps(mapping) == plain.dumps(mapping)
+        assert quick.loads(plain.dumps(mapping)) == plain.loads(plain.dumps(mapping))
+    for data in (b"[]", b"1", b'{"a":1}x', b'{"a":1', b"", b"\xff"):
+        for value_format in (quick, plain):
+            with pytest.raises(ValueError, match=r"mapping|JSON|Expecting|delimiter|Extra data"):
+                value_format.loads(data)
 
 
 def test_story_17_sessions_that_django_signed_are_taken_over(client: Client) -> None:
