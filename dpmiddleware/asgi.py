@@ -259,7 +259,7 @@ class CookieAuthenticationMiddleware(_Middleware):
         def describe() -> WebRequest:
             return _web_request(scope, header, path, base, self.native(scope, receive))
 
-        authentication = self.authenticator.begin_with(header, is_https(scope), describe)
+        authentication = CookieAuthentication(self.authenticator, header, is_https(scope), describe)
         response.exchange = authentication  # type: ignore[assignment]  # ASGI asks for finish_raw, never for finish
         send = _SignInResponse(authentication, response, self._wait_is_due)
         key_ids = authentication.key_ids()
@@ -318,18 +318,16 @@ class _SignInResponse:
                 return response(message)
             if authentication.has_more_to_do or self._wait_is_due(None):
                 return self._start(message)
-            message = self._finished(message)
+            try:
+                headers = authentication.finish_raw(list(message.get("headers", ())))
+            except KeyManagementError as error:
+                response.failure = error
+                raise
+            message = {**message, "headers": headers}
         elif self._is_replaced:
             more = message.get("more_body", False)
             message = {"type": "http.response.body" if kind.startswith("http") else kind, "more_body": more}
         return response(message)
-
-    def _finished(self, message: Message) -> Message:
-        try:
-            return {**message, "headers": self.authentication.finish_raw(list(message.get("headers", ())))}
-        except KeyManagementError as error:
-            self._response.failure = error
-            raise
 
     async def _start(self, message: Message) -> None:
         await self._response(await self._decided(message))

@@ -13,7 +13,7 @@ Before: `dpmiddleware.web.ticket_cookie`. After: `dpmiddleware.wsgi`, `dpmiddlew
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, NamedTuple, Protocol
 
 from dpmiddleware.data_protection import DataProtection
@@ -111,15 +111,11 @@ class CookieAuthenticator:
         handler = self.options.events.handler
         self.has_store = self.options.store is not None
         self.has_events = bool(handler("validate_principal") or handler("check_sliding_expiration"))
-        self._now = (self.options.clock or data_protection.clock).now
+        self.now = (self.options.clock or data_protection.clock).now
 
     def begin(self, request: WebRequest) -> CookieAuthentication:
         """Cookie authentication of one request. Nothing is read yet."""
-        return self.begin_with(request.cookies, request.https, lambda: request)
-
-    def begin_with(self, cookies: bytes, https: bool, describe: Callable[[], WebRequest]) -> CookieAuthentication:
-        """The same, given what all requests need; ``describe`` says the rest, which few do."""
-        return CookieAuthentication(self, cookies, https, describe, self._now())
+        return CookieAuthentication(self, request.cookies, request.https, lambda: request)
 
     def must_read_ahead(self, header: bytes) -> bool:
         """Whether a ticket is there whose reading may wait for a store or an event: not on an event loop, then."""
@@ -127,13 +123,16 @@ class CookieAuthenticator:
 
 
 class CookieAuthentication:
-    """Cookie authentication of one request, in the hands of a shell and of the application.
+    """Cookie authentication of one request, in the hands of a shell and of the application. Nothing is read yet.
 
+    describe: says the rest about the request; few ask for it.
     cookies, https: see `WebRequest`. untouched: there is nothing to say in the response (yet, or any more).
+    has_more_to_do: something was asked for, or a store has to be waited for: `finish` is due, and not `finish_raw`.
     failure: an outage that was met while reading ahead; whoever then looks at the user meets it too.
     """
 
     untouched = True
+    has_more_to_do = False
     failure: KeyManagementError | None = None
     _located: bytes | None = None
     _request: WebRequest | None = None
@@ -146,18 +145,13 @@ class CookieAuthentication:
     _target: str | None = None
 
     def __init__(
-        self,
-        authenticator: CookieAuthenticator,
-        cookies: bytes,
-        https: bool,
-        describe: Callable[[], WebRequest],
-        now: datetime,
+        self, authenticator: CookieAuthenticator, cookies: bytes, https: bool, describe: Callable[[], WebRequest]
     ) -> None:
         self.authenticator = authenticator
         self.cookies = cookies
         self.https = https
         self._describe: Callable[[], WebRequest] | None = describe
-        self._now = now
+        self._now = authenticator.now()
 
     @property
     def touched(self) -> bool:
@@ -250,6 +244,7 @@ class CookieAuthentication:
                 f"{what} was called after the response had started", hint="call it before the first byte is sent"
             )
         self.untouched = False
+        self.has_more_to_do = True
         asked = AuthenticationProperties() if properties is None else properties.copy()
         self._asked = (*self._asked, _Asked(what, asked, principal, endpoint))
 
@@ -324,6 +319,7 @@ class CookieAuthentication:
             return
         properties.issued_utc, properties.expires_utc = self._now, self._now + (expires - issued)
         self._renewal = Ticket(self._scheme, ticket.principal, properties)
+        self.has_more_to_do = self.has_more_to_do or self.authenticator.has_store
 
     # --- answering ------------------------------------------------------------------------------------------
 
@@ -357,14 +353,9 @@ class CookieAuthentication:
         self.untouched = True
         return outcome
 
-    @property
-    def has_more_to_do(self) -> bool:
-        """Whether `finish` is due, and not `finish_raw`: something was asked for, or a store has to be waited for."""
-        return bool(self._asked) or (self._renewal is not None and self.authenticator.has_store)
-
     def finish_raw(self, headers: RawHeaders) -> RawHeaders:
         """`finish` in ASGI's terms for most responses: the user was looked at and perhaps renewed, nothing else."""
-        self.close()
+        self._finished = True
         if self.failure is not None:
             raise self.failure
         lines = None if self._renewal is None else drive(self._renew())
