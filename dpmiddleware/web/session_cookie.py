@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final, TypedDict
 
 from dpmiddleware import purposes
@@ -24,7 +25,7 @@ from dpmiddleware.errors import (
 )
 from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.protection.payload import peek_key_id
-from dpmiddleware.web import chunks
+from dpmiddleware.web import chunks, cookies
 from dpmiddleware.web.caching import Headers, RawHeaders, with_cookies, with_cookies_raw
 from dpmiddleware.web.cookies import Attributes, CookieSettings, find
 from dpmiddleware.web.migration import SignedSessions
@@ -138,7 +139,7 @@ class SessionCookie:
         self.protected = ProtectedCookie(settings, protector, ring=data_protection.ring)
         self._migration = migration
         self._attributes = {https: settings.attributes(https=https) for https in (False, True)}
-        self._clock = clock or data_protection.clock
+        self.clock = clock or data_protection.clock
         self._idle, self._absolute = _limit("idle", idle), _limit("absolute", absolute)
         self._format = value_format
 
@@ -167,11 +168,11 @@ class SessionCookie:
             return []
         attributes = self._attributes[exchange.https]
         if exchange.expires is not None:
-            attributes = self.protected.settings.attributes(https=exchange.https, expires=exchange.expires)
+            attributes = (*_expiry(milliseconds(exchange.expires) // 1000), *attributes)
         if is_empty:
             had_one = session.stored is not None or any(opened.expire for opened in exchange.found)
             return self.protected.delete(exchange.header, attributes) if had_one else []
-        now = self._clock.now()
+        now = self.clock.now()
         if self._migration is not None and self._migration.writes_old and now < self._migration.until:
             return self._old_lines(session, self._migration, attributes)
         renewed = milliseconds(now)
@@ -185,7 +186,7 @@ class SessionCookie:
             mapping = self._format.loads(data)
         except ValueError:
             raise MalformedPayloadError(f"a session that is no {self._format.name}") from None
-        ends, now = end_in(mapping), milliseconds(self._clock.now())
+        ends, now = end_in(mapping), milliseconds(self.clock.now())
         last = min(renewed + self._idle, created + self._absolute, _FOR_EVER if ends is None else ends)
         if now > last:
             raise ExpiredPayloadError("the session has expired", expired_at=moment(last).isoformat())
@@ -200,7 +201,7 @@ class SessionCookie:
         if any(peek_key_id(value) is not None or chunks.announced(value) for value in values):
             return None
         for value in values:
-            old = migration.loads(value.strip('"'), self._clock.now())
+            old = migration.loads(value.strip('"'), self.clock.now())
             if old is not None:
                 end_in(old.data)  # the old format says when it ends
                 issued = milliseconds(old.issued)
@@ -209,7 +210,7 @@ class SessionCookie:
 
     def _old_lines(self, session: Session, migration: SignedSessions, attributes: Attributes) -> list[str]:
         """The cookie as the old framework writes it, for members of the farm that read no other."""
-        value = migration.dumps({**session.reserved(), **session.copy()}, self._clock.now())
+        value = migration.dumps({**session.reserved(), **session.copy()}, self.clock.now())
         name = self.protected.settings.name
         if len(name) + len(value) > _LONGEST_COOKIE:
             raise CookieTooLargeError(
@@ -217,6 +218,12 @@ class SessionCookie:
                 hint="keep less in the session until the whole farm writes the new format",
             )
         return ["; ".join((f"{name}={value}", *attributes))]
+
+
+@lru_cache(maxsize=8)
+def _expiry(second: int) -> Attributes:
+    """The attribute that ends a cookie then: it stands before the others, and is the same in many responses."""
+    return cookies.attributes(expires=moment(1000 * second))
 
 
 def _limit(name: str, limit: timedelta | None) -> int:
