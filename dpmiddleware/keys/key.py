@@ -85,6 +85,8 @@ class Key:
 
 def apply_revocations(keys: Iterable[Key], revocations: Sequence[Revocation]) -> tuple[Key, ...]:
     """The keys, with their revocation where one applies. A key that is revoked already stays so."""
+    if not revocations:
+        return tuple(keys)
     single = {revocation.key_id: revocation for revocation in revocations if revocation.key_id is not None}
     of_all = [revocation for revocation in revocations if revocation.key_id is None and revocation.date is not None]
     last = max(of_all, key=lambda revocation: revocation.date or Instant(0), default=None)

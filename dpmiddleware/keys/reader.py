@@ -101,13 +101,7 @@ class Reading:
         return named
 
 
-@dataclass(frozen=True, slots=True)
-class _Admitted:
-    item: Key | Revocation
-    signed: bool
-
-
-_Pairs = list[tuple[StoredDocument, _Admitted]]
+_Pairs = list[tuple[StoredDocument, Key | Revocation]]
 _TWO_KEYS: Final = "two different keys have this id"
 
 
@@ -128,7 +122,8 @@ class KeyReader:
         self._wrappers = tuple(wrappers)
         self._allow_plain = allow_plain
         self._verifier = verifier
-        self._known: dict[bytes, _Admitted] = {}
+        self._known: dict[bytes, Key | Revocation] = {}
+        self._signed: set[bytes] = set()
         self._keys: dict[UUID, Key] = {}
         self._revocations: dict[Revocation, None] = {}
         self._reported: set[tuple[str, str]] = set()
@@ -153,12 +148,12 @@ class KeyReader:
 
     def _walk(self, snapshot: Snapshot) -> Reading:
         pairs, aside = self._admit_all(snapshot.documents)
-        items = [admitted.item for _, admitted in pairs]
-        self._revocations.update(dict.fromkeys(item for item in items if isinstance(item, Revocation)))
-        found = _one_of_each(item for item in items if isinstance(item, Key))
-        found = {key_id: self._still_open(key) for key_id, key in found.items()}
+        self._revocations.update(dict.fromkeys(item for _, item in pairs if isinstance(item, Revocation)))
+        found = _one_of_each(item for _, item in pairs if isinstance(item, Key))
+        for key in [key for key in found.values() if not key.usable]:
+            found[key.id] = self._still_open(key)
         keys = apply_revocations(self._with_lost(found), tuple(self._revocations))
-        lost = tuple(key for key in keys if key.id not in found and key.revocation is None)
+        lost = tuple(key for key in keys[len(found) :] if key.revocation is None)
         self._keys = {key.id: key for key in keys}
         self._report(aside, keys, lost)
         unread = [a.stored for a in aside if not a.refused] if self._verifier is None else []
@@ -167,42 +162,52 @@ class KeyReader:
             keys,
             tuple(self._revocations),
             tuple(aside),
-            any(admitted.signed for _, admitted in pairs),
+            bool(self._signed),
             lost,
             _first(unread, may_be_revocation),
             _first(unread, may_be_key),
-            tuple((stored, admitted.item) for stored, admitted in pairs),
+            tuple(pairs),
         )
 
     def _admit_all(self, stored: Iterable[StoredDocument]) -> tuple[_Pairs, list[SetAside]]:
         """Every document admitted or set aside; what is remembered are the admitted ones of this walk."""
-        known: dict[bytes, _Admitted] = {}
-        admitted: _Pairs = []
+        known: dict[bytes, Key | Revocation] = {}
+        signed: set[bytes] = set()
+        pairs: _Pairs = []
         aside: list[SetAside] = []
         for one in stored:
             digest = hashlib.sha256(one.data).digest()
             try:
-                entry = self._known.get(digest) if one.data else None
-                entry = entry or self._admit(one)
+                item, is_signed = self._recall(digest) or self._admit(one)
             except MalformedDocumentError as error:
                 aside.append(SetAside(one, str(error)))
             except DocumentSignatureError as error:
                 aside.append(SetAside(one, str(error), refused=True))
             else:
-                admitted.append((one, entry))
-                if isinstance(entry.item, Revocation) or entry.item.usable:
-                    known[digest] = entry
-        self._known = known
-        return admitted, aside
+                pairs.append((one, item))
+                if is_signed:
+                    signed.add(digest)
+                if isinstance(item, Revocation) or item.usable:
+                    known[digest] = item
+        self._known, self._signed = known, signed
+        return pairs, aside
 
-    def _admit(self, stored: StoredDocument) -> _Admitted:
-        """One document: load, verify, unwrap. `MalformedDocumentError`, `DocumentSignatureError`: it is set aside."""
+    def _recall(self, digest: bytes) -> tuple[Key | Revocation, bool] | None:
+        """What the last walk admitted with these bytes, and whether it is signed."""
+        item = self._known.get(digest)
+        return None if item is None else (item, digest in self._signed)
+
+    def _admit(self, stored: StoredDocument) -> tuple[Key | Revocation, bool]:
+        """One document: load, verify, unwrap; and whether it carries a signature.
+
+        `MalformedDocumentError`, `DocumentSignatureError`: it is set aside.
+        """
         document = load(stored)
         self._verify(document)
         signed = document.element.find(SIGNATURE) is not None
         if isinstance(document, RevocationDocument):
-            return _Admitted(Revocation.of(document), signed)
-        return _Admitted(self._unwrap(document), signed)
+            return Revocation.of(document), signed
+        return self._unwrap(document), signed
 
     def _verify(self, document: KeyDocument | RevocationDocument) -> None:
         """Before anything is unwrapped: what an intruder plants never reaches a private key or a KMS."""
@@ -226,11 +231,11 @@ class KeyReader:
         return Key(document.id, *dates, encryptor, problem, wrapped=is_wrapped(document))
 
     def _still_open(self, key: Key) -> Key:
-        """A key that this process has opened stays open, with its problem, where it has been wrapped anew and the new
-        wrapping does not open here (yet): nobody is logged out for that.
+        """A key that is unusable now and that this process has opened stays open, with its problem, where it has been
+        wrapped anew and the new wrapping does not open here (yet): nobody is logged out for that.
         """
         known = self._keys.get(key.id)
-        if key.usable or key.problem == _TWO_KEYS or known is None or _dates(known) != _dates(key):
+        if key.problem == _TWO_KEYS or known is None or _dates(known) != _dates(key):
             return key
         return replace(key, encryptor=known.encryptor)
 

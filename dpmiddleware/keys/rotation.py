@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.instants import Instant
@@ -96,23 +95,35 @@ def resolve(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Resolu
     No older key takes its place. The fallback is the newest key that every member must know by now, else the oldest of
     the young ones.
     """
+    default = _default(now, keys, policy)
+    if default is not None:
+        return Resolution(default, None, default)
+    preferred = _preferred(now, keys, policy)
+    return Resolution(None, _fallback(now - policy.propagation, keys, preferred), preferred)
+
+
+def _preferred(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Key | None:
+    """The key activated last, good or not."""
     latest = now + policy.clock_skew
     active = [key for key in keys if key.activation_date <= latest]
     newest = max((key.activation_date.ticks for key in active), default=0)
-    preferred = min((key for key in active if key.activation_date.ticks == newest), key=_id_of, default=None)
-    if preferred and preferred.usable and not preferred.revocation and now < preferred.expiration_date:
-        return Resolution(preferred, None, preferred)
-    known_since = now - policy.propagation
+    return min((key for key in active if key.activation_date.ticks == newest), key=lambda key: key.id, default=None)
+
+
+def _default(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Key | None:
+    """The preferred key, if it is good then."""
+    key = _preferred(now, keys, policy)
+    return key if key is not None and key.usable and not key.revocation and now < key.expiration_date else None
+
+
+def _fallback(known_since: Instant, keys: Sequence[Key], preferred: Key | None) -> Key | None:
+    """The best of the other keys; ``known_since``: when a key was made that every member must know by now."""
     candidates = [key for key in keys if key.usable and not key.revocation]
     old = [key for key in candidates if key.creation_date <= known_since and key is not preferred]
     young = [key for key in candidates if key.creation_date > known_since]
-    old.sort(key=lambda key: key.creation_date, reverse=True)
-    young.sort(key=lambda key: key.creation_date)
-    return Resolution(None, next(iter(old + young), None), preferred)
-
-
-def _id_of(key: Key) -> UUID:
-    return key.id
+    if old:
+        return max(old, key=lambda key: key.creation_date.ticks)
+    return min(young, key=lambda key: key.creation_date.ticks, default=None)
 
 
 def plan(
@@ -161,14 +172,12 @@ def rotation_due(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> I
 
     That is when the last key in the row has only ``refresh`` and ``propagation`` left to live.
     """
-    last = resolve(now, keys, policy).default
+    last = _default(now, keys, policy)
     if last is None:
         return now if not keys or any(key.usable for key in keys) else None
-    while True:
-        successor = resolve(last.expiration_date, keys, policy).default
-        if successor is None or successor.expiration_date <= last.expiration_date:
-            return max(now, last.expiration_date - policy.refresh - policy.propagation)
+    while (successor := _default(last.expiration_date, keys, policy)) is not None:
         last = successor
+    return max(now, last.expiration_date - policy.refresh - policy.propagation)
 
 
 def _spare(resolution: Resolution) -> Key | None:

@@ -118,15 +118,17 @@ class FileKeyRepository:
     # --- reading ------------------------------------------------------------------------------------------------
 
     def read(self) -> Snapshot:
-        """All documents; a file that must not be read (no regular one, a link out, too large) with its ``problem``."""
+        """All documents; a file that must not be read (no regular one, a link out, too large) with its ``problem``.
+
+        What the folder lists is noted while it is read, and looked at again behind: unchanged, it is of one moment.
+        """
         deadline = time.monotonic() + _SECONDS_TO_READ
         with self._translated("read"):
             while True:
-                entries = list_documents(self._folder)
                 with suppress(MovedError):
-                    documents = tuple(map(self._load, entries))
-                    if list_documents(self._folder) == entries:
-                        return Snapshot(documents, digest(entries))
+                    marks, documents = self._read_each()
+                    if marks == self._marks():
+                        return Snapshot(documents, digest(marks))
                 if time.monotonic() >= deadline:
                     raise moving(self.location)
                 time.sleep(0.005)
@@ -134,7 +136,19 @@ class FileKeyRepository:
     def version(self) -> str:
         """A digest of what the folder lists; no file is opened."""
         with self._translated("read"):
-            return digest(list_documents(self._folder))
+            return digest(self._marks())
+
+    def _marks(self) -> list[str]:
+        return [entry.mark for entry in list_documents(self._folder)]
+
+    def _read_each(self) -> tuple[list[str], tuple[StoredDocument, ...]]:
+        """Each file's mark, taken before it is opened, and its document; entries are not kept, 10,000 would count."""
+        marks: list[str] = []
+        documents: list[StoredDocument] = []
+        for entry in list_documents(self._folder):
+            marks.append(entry.mark)
+            documents.append(self._load(entry))
+        return marks, tuple(documents)
 
     def _load(self, entry: Entry) -> StoredDocument:
         problem, data = obstacle(self._folder, entry), b""
@@ -163,7 +177,7 @@ class FileKeyRepository:
         with self._translated("write to"):
             make_folder(self._folder)
             with folder_lock(self._folder):
-                if digest(list_documents(self._folder)) != expected:
+                if digest(self._marks()) != expected:
                     raise conflict(self.location)
                 self._sweep()
                 self._apply(named, {self._file_name(document) for document in remove})
@@ -243,7 +257,9 @@ class FileKeyRepository:
                     f"{self.location} is writable by others (mode {mode:o}), who can plant keys there: chmod 700"
                 )
             open_to_all = stat.S_IXOTH & status.st_mode
-            readable = [e for e in list_documents(self._folder) if e.target is not None and e.target[0] & stat.S_IROTH]
+            readable = [
+                e for e in list_documents(self._folder) if e.target is not None and e.target.st_mode & stat.S_IROTH
+            ]
             if open_to_all and readable:
                 found.append(f"{len(readable)} documents in {self.location} can be read by every user: chmod 600")
             return found

@@ -13,9 +13,8 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
@@ -52,71 +51,65 @@ class MovedError(Exception):
     """A file went away or changed its nature between listing and opening: list the folder again."""
 
 
-Status = tuple[int, int, int, int, int]
-"""Mode, inode, size, and when content and anything at all were changed last, in ns. No time of access: reading is no
-change.
-"""
-_status_of: Final[Callable[[os.stat_result], Status]] = attrgetter(
-    "st_mode", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"
-)
-
-
 class Entry(NamedTuple):
     """One ``*.xml`` of a folder. ``target``: where a link leads, ``None`` if nowhere; without a link as ``status``."""
 
     name: str
     path: str
-    status: Status
-    target: Status | None
+    status: os.stat_result
+    target: os.stat_result | None
 
     @property
     def is_link(self) -> bool:
         """Whether it is a symbolic link."""
-        return stat.S_ISLNK(self.status[0])
+        return stat.S_ISLNK(self.status.st_mode)
+
+    @property
+    def mark(self) -> str:
+        """Name, inode, size and times, of a link and of where it leads: another text when the file has changed."""
+        status = _mark_of(self.status)
+        if self.target is self.status:
+            return f"{self.name}\0{status}\0"
+        return f"{self.name}\0{status}\0{self.target and _mark_of(self.target)}\0"
 
 
-def list_documents(folder: Path) -> list[Entry]:
-    """The ``*.xml`` of a folder by name, none opened; a folder that is not there has none. ``OSError``."""
-    entries: list[Entry] = []
+def _mark_of(status: os.stat_result) -> str:
+    return f"{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
+def list_documents(folder: Path) -> Iterator[Entry]:
+    """The ``*.xml`` of a folder by name, none opened; a folder that is not there has none. ``OSError``.
+
+    The names are those of one moment; the status of a file is that of the moment when its entry is taken.
+    """
     try:
         names = os.listdir(folder)  # noqa: PTH208 (see the module's docstring)
     except FileNotFoundError:
         if folder.is_symlink():  # to a place that is not mounted: unreadable, not absent
             raise
-        return entries
+        return
     within = f"{folder}{os.sep}"
     for name in sorted(names):
         if not name.endswith(".xml"):
             continue
         path = within + name
         try:
-            status = _status_of(os.lstat(path))
+            status = os.lstat(path)
         except FileNotFoundError:  # deleted meanwhile; the list is another then, so is the version
             continue
-        entries.append(Entry(name, path, status, _target(path) if stat.S_ISLNK(status[0]) else status))
-    return entries
+        yield Entry(name, path, status, _target(path) if stat.S_ISLNK(status.st_mode) else status)
 
 
-def _target(path: str) -> Status | None:
+def _target(path: str) -> os.stat_result | None:
     try:
-        return _status_of(os.stat(path))  # noqa: PTH116 (see the module's docstring)
+        return os.stat(path)  # noqa: PTH116 (see the module's docstring)
     except OSError:
         return None
 
 
-def digest(entries: list[Entry]) -> str:
-    """32 hexadecimal digits of names, inodes, sizes and times, of links and of where they lead."""
-    lines: list[str] = []
-    for name, _, status, target in entries:
-        lines.append(f"{name}\0{_numbers(status)}\0")
-        if target is not status:
-            lines.append(f"{_numbers(target) if target else None}\0")
-    return hashlib.sha256(os.fsencode("".join(lines))).hexdigest()[:32]
-
-
-def _numbers(status: Status) -> str:
-    _, inode, size, modified, changed = status
-    return f"{inode} {size} {modified} {changed}"
+def digest(marks: Iterable[str]) -> str:
+    """32 hexadecimal digits of the marks of a folder's documents."""
+    return hashlib.sha256(os.fsencode("".join(marks))).hexdigest()[:32]
 
 
 def obstacle(folder: Path, entry: Entry) -> str:
@@ -125,10 +118,9 @@ def obstacle(folder: Path, entry: Entry) -> str:
         return "a link out of the folder"
     if entry.target is None:
         return _dangling(entry.path)
-    mode, _, size, _, _ = entry.target
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(entry.target.st_mode):
         return "not a regular file"
-    return TOO_LARGE if size > MAX_SIZE else ""
+    return TOO_LARGE if entry.target.st_size > MAX_SIZE else ""
 
 
 def _dangling(path: str) -> str:
