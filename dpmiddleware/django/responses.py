@@ -41,6 +41,10 @@ class _Written(Morsel[str]):
         dict.update(self, _attributes(attributes))
         self._line = line
 
+    def __reduce__(self) -> tuple[type[_Written], tuple[str]]:
+        """Copied and pickled (by Django's cache) as what it was made from."""
+        return _Written, (self._line,)
+
     def OutputString(self, attrs: object = None) -> str:  # noqa: N802 (the library's name)
         """The text behind ``Set-Cookie:``."""
         return self._line

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import os
+import pickle
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -162,6 +164,14 @@ def test_a_written_cookie_can_be_looked_at(client: Client) -> None:
     assert (morsel.key, morsel.coded_value[:5]) == ("sessionid", "CfDJ8")
     assert (morsel["path"], morsel["samesite"], morsel["httponly"], morsel["secure"]) == ("/", "lax", True, "")
     assert parsedate_to_datetime(morsel["expires"]) > datetime.now(timezone.utc)
+
+
+def test_a_written_cookie_survives_djangos_cache(client: Client) -> None:
+    """Which pickles whole responses; put around the sessions, as Django's documentation has it."""
+    morsel = put(client, a=1).cookies["sessionid"]
+    for twin in (pickle.loads(pickle.dumps(morsel)), copy.copy(morsel), copy.deepcopy(morsel)):
+        assert (twin.OutputString(), dict(twin)) == (morsel.OutputString(), dict(morsel))
+        assert (twin.key, twin.value) == (morsel.key, morsel.value)
 
 
 def test_a_setting_that_changes_counts_from_the_next_request_on(client: Client) -> None:
