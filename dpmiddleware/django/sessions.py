@@ -32,6 +32,7 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.django.responses import SESSION_KEY, add_cookies, cookie_header, is_outage, unavailable
 from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.web.authentication import AUTHENTICATION_KEY
 from dpmiddleware.web.cookies import CookieSettings, SetCookie
 from dpmiddleware.web.migration import SignedSessions
@@ -168,13 +169,13 @@ class SessionStore(SignedCookieStore):
             self.exchange = session_cookie(whole=True).begin(header, https=False)
         session = self.exchange.session
         if not session.accessed:
-            self._end_in_time(session)
+            self._end_in_time(session, self.exchange.cookie.clock)
         return session
 
-    def _end_in_time(self, session: Session) -> None:
+    def _end_in_time(self, session: Session, clock: Clock) -> None:
         """Django counts from the last change, by the session's own expiry or the setting."""
         stored = session.stored
-        if stored is not None and milliseconds(get_data_protection().now()) > self._end(session, stored):
+        if stored is not None and milliseconds(clock.now()) > self._end(session, stored):
             session.empty()
 
     def _end(self, session: Session, stored: StoredSession) -> float:
@@ -305,6 +306,6 @@ def _finish(
 def _lines(store: SessionStore, exchange: SessionExchange, request: HttpRequest) -> list[str]:
     """The Set-Cookie lines of a session that was changed or emptied."""
     if exchange.session and not store.get_expire_at_browser_close():
-        exchange.expires = get_data_protection().now() + timedelta(seconds=store.get_expiry_age())
+        exchange.expires = exchange.cookie.clock.now() + timedelta(seconds=store.get_expiry_age())
     exchange.https = request.is_secure()
     return exchange.cookie.lines(exchange)
