@@ -32,8 +32,9 @@ from dpmiddleware.web.ticket_properties import AuthenticationProperties
 __all__ = ["AuthenticationProperties", "Claim", "ClaimTypes", "ClaimValueTypes", "Identity", "Principal", "Ticket"]
 
 _I32: Final = struct.Struct("<i")
+_TWO_I32: Final = struct.Struct("<ii")
 _VERSION: Final = _I32.pack(5)
-_PROPERTIES_VERSION: Final = _I32.pack(1)
+_PROPERTIES_VERSION: Final = 1
 _MAX_SIZE: Final = 1 << 20
 _MAX_DEPTH: Final = 32
 _SMALLEST_IDENTITY: Final = 9
@@ -60,7 +61,7 @@ class Ticket:
         parts = [_VERSION, _text(self.scheme), _i32(len(self.principal.identities))]
         for identity in self.principal.identities:
             _write_identity(identity, parts)
-        parts.append(_PROPERTIES_VERSION)
+        parts.append(_i32(_PROPERTIES_VERSION))
         _write_pairs(self.properties.items, parts)
         return b"".join(parts)
 
@@ -72,17 +73,61 @@ class Ticket:
         if not data.startswith(_VERSION):
             raise MalformedPayloadError("not a ticket of format 5")
         try:
-            return cls._read(_Reader(data, len(_VERSION)))
+            return _read_plain(data) or _Reader(data, len(_VERSION)).ticket()
         except (IndexError, struct.error):
             raise MalformedPayloadError("a ticket that ends early") from None
 
-    @classmethod
-    def _read(cls, reader: _Reader) -> Ticket:
-        [scheme] = reader.texts(1)
-        identities = [reader.identity() for _ in range(reader.count(_SMALLEST_IDENTITY))]
-        if not reader.skip(_PROPERTIES_VERSION):
-            raise MalformedPayloadError("a ticket whose properties are not of format 1")
-        return cls(scheme, Principal(identities=identities), AuthenticationProperties(reader.pairs()))
+
+def _read_plain(data: bytes) -> Ticket | None:
+    """The ticket that nearly everybody has, in a third of the time; what it reads, `_Reader` reads the same.
+
+    All ASCII: so no length takes two bytes, and no count is negative. Claims that say no more than a type and a value,
+    no actor. ``None`` for others. Below, names that stand for numbers say where the text of that name ends.
+    """
+    if not data.isascii():
+        return None
+    text, identities, items = data.decode("ascii"), [], {}
+    scheme = 5 + data[4]
+    (number,) = _I32.unpack_from(data, scheme)
+    at = scheme + 4
+    for _ in range(number):
+        read = _read_plain_identity(data, text, at)
+        if read is None:
+            return None
+        identity, at = read
+        identities.append(identity)
+    version, number = _TWO_I32.unpack_from(data, at)
+    at += 8
+    for _ in range(number):
+        key = at + 1 + data[at]
+        value = key + 1 + data[key]
+        items[text[at + 1 : key]] = text[key + 1 : value]
+        at = value
+    if version != _PROPERTIES_VERSION or len(items) < number or at > len(data):
+        return None
+    return Ticket(text[5:scheme], Principal(identities=identities), AuthenticationProperties(items))
+
+
+def _read_plain_identity(data: bytes, text: str, at: int) -> tuple[Identity, int] | None:
+    method = at + 1 + data[at]
+    name = method + 1 + data[method]
+    role = name + 1 + data[name]
+    name_type, role_type = text[method + 1 : name], text[name + 1 : role]
+    name_type = ClaimTypes.NAME if name_type in _NOT_SAID else name_type
+    role_type = ClaimTypes.ROLE if role_type in _NOT_SAID else role_type
+    (number,) = _I32.unpack_from(data, role)
+    claims, end = [], role + 4
+    for _ in range(number):
+        kind = end + 1 + data[end]
+        value = kind + 1 + data[kind]
+        if not data.startswith(_ALL_DEFAULTS, value):
+            return None
+        said = text[end + 1 : kind]
+        claims.append(Claim(name_type if said == _PLACEHOLDER else said, text[kind + 1 : value]))
+        end = value + len(_ALL_DEFAULTS)
+    if not data.startswith(_NEITHER, end):
+        return None
+    return Identity(claims, text[at + 1 : method], name_type, role_type), end + len(_NEITHER)
 
 
 class _Reader:
@@ -94,17 +139,22 @@ class _Reader:
         self._data = data
         self._at = at
 
-    def skip(self, expected: bytes) -> bool:
-        """Go on behind ``expected``; false where something else comes next."""
-        found = self._data.startswith(expected, self._at)
-        self._at += len(expected) if found else 0
-        return found
+    def ticket(self) -> Ticket:
+        [scheme] = self.texts(1)
+        identities = [self.identity() for _ in range(self.count(_SMALLEST_IDENTITY))]
+        if self.i32() != _PROPERTIES_VERSION:
+            raise MalformedPayloadError("a ticket whose properties are not of format 1")
+        return Ticket(scheme, Principal(identities=identities), AuthenticationProperties(self.pairs()))
+
+    def i32(self) -> int:
+        value: int
+        (value,) = _I32.unpack_from(self._data, self._at)
+        self._at += 4
+        return value
 
     def count(self, smallest: int) -> int:
         """A number of things that take at least ``smallest`` bytes each, and so fit into what is left."""
-        number: int
-        (number,) = _I32.unpack_from(self._data, self._at)
-        self._at += 4
+        number = self.i32()
         if not 0 <= number * smallest <= len(self._data) - self._at:
             raise MalformedPayloadError("a count in a ticket that cannot be")
         return number
@@ -128,32 +178,13 @@ class _Reader:
         self._at = at
         return found
 
-    def twos(self, number: int, tail: bytes = b"") -> list[tuple[str, str]]:
-        """The next ``number`` pairs of texts, each with ``tail`` after it; fewer where the next one has none."""
-        found: list[tuple[str, str]] = []
-        data, at = self._data, self._at
-        while len(found) < number:
-            first, middle = at + 1, at + 1 + data[at]
-            if data[at] > 0x7F:
-                first, middle = _long_text(data, at)
-            second, end = middle + 1, middle + 1 + data[middle]
-            if data[middle] > 0x7F:
-                second, end = _long_text(data, middle)
-            if not data.startswith(tail, end):
-                break
-            found.append((data[first:middle].decode("utf-8", "replace"), data[second:end].decode("utf-8", "replace")))
-            at = end + len(tail)
-        self._at = at
-        return found
-
     def pairs(self) -> dict[str, str]:
-        number = self.count(_SMALLEST_PAIR)
-        pairs = self.twos(number)
-        if len(pairs) < number:
-            raise IndexError
-        found = dict(pairs)
-        if len(found) < number:
-            raise MalformedPayloadError("a property given twice in a ticket")
+        found: dict[str, str] = {}
+        for _ in range(self.count(_SMALLEST_PAIR)):
+            key, value = self.texts(2)
+            if key in found:
+                raise MalformedPayloadError("a property given twice in a ticket")
+            found[key] = value
         return found
 
     def identity(self, depth: int = 1) -> Identity:
@@ -162,20 +193,10 @@ class _Reader:
         authentication_type, name_type, role_type = self.texts(3)
         name_type = ClaimTypes.NAME if name_type in _NOT_SAID else name_type
         role_type = ClaimTypes.ROLE if role_type in _NOT_SAID else role_type
-        claims = self.claims(name_type)
-        if self.skip(_NEITHER):
-            return Identity(claims, authentication_type, name_type, role_type)
+        claims = [self.claim(name_type) for _ in range(self.count(_SMALLEST_CLAIM))]
         context = self.texts(1)[0] if self.flag() else None
         actor = self.identity(depth + 1) if self.flag() else None
         return Identity(claims, authentication_type, name_type, role_type, actor, context)
-
-    def claims(self, name_type: str) -> list[Claim]:
-        number = self.count(_SMALLEST_CLAIM)
-        plain = self.twos(number, _ALL_DEFAULTS)
-        claims = [Claim(name_type if kind == _PLACEHOLDER else kind, value) for kind, value in plain]
-        while len(claims) < number:
-            claims.append(self.claim(name_type))
-        return claims
 
     def claim(self, name_type: str) -> Claim:
         kind, value, *rest = self.texts(5)
