@@ -236,3 +236,66 @@ def test_no_verb_shows_a_secret_where_something_is_wrong(
     shown = (captured.out + captured.err + caplog.text).encode()
     assert b"dpm: error: " in shown or b"problem" in shown
     assert [canary for canary in CANARIES if canary in shown] == []
+
+
+def test_a_ring_that_is_taken_along_shows_no_secret(
+    ring: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """``keys import``: what was exported, where it opens and where it does not, and a text that is none."""
+    caplog.set_level(logging.DEBUG, logger="dpmiddleware")
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in settings_of(ring).items()]
+    assert main(["keys", "export", *options]) == 0
+    exported, broken = tmp_path / "ring.xml", tmp_path / "broken.xml"
+    exported.write_text(capfd.readouterr().out, "utf-8")
+    broken.write_text(f"<repository><key><masterKey>{b64encode(MASTER_KEY).decode()}", "utf-8")
+    outcomes = [
+        main(["keys", "import", str(text), *options, f"--repository={tmp_path}/{number}", *more])
+        for number, (text, *more) in enumerate(
+            (
+                (exported,),
+                (exported, "--json"),
+                (exported, "--key-wrapper=secret:env:OF_NEXT", "--signer="),
+                (exported, f"--signer=ed25519://{tmp_path}/signer.pem?password=env:OF_PFX"),
+                (broken,),
+                (tmp_path / "signer.pem",),
+            )
+        )
+    ]
+    assert outcomes[:2] == [0, 0]
+    assert all(outcomes[3:])
+    captured = capfd.readouterr()
+    shown = (captured.out + captured.err + caplog.text).encode()
+    assert b"dpm: error: " in shown
+    assert [canary for canary in CANARIES if canary in shown] == []
+
+
+def test_key_blobs_show_no_secret(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """``key-blob``: the session key, the signer's password and its key; with the right password and with others."""
+    caplog.set_level(logging.DEBUG, logger="dpmiddleware")
+    monkeypatch.setattr(os, "urandom", lambda size: (MASTER_KEY * size)[:size])
+    for name, value in PASSWORDS.items():
+        monkeypatch.setenv(name, value)
+    key = rsa.generate_private_key(65537, 2048)
+    signer, exchange, blob = tmp_path / "signer.pem", tmp_path / "exchange.pem", tmp_path / "session.key"
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    password = serialization.BestAvailableEncryption(PASSWORDS["OF_SIGNER"].encode())
+    signer.write_bytes(key.private_bytes(pem, pkcs8, password))
+    exchange.write_bytes(key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
+    create = ["key-blob", "create", str(blob), f"--exchange={exchange}", f"--signer={signer}"]
+    assert main([*create, "--password=env:OF_PFX"]) != 0
+    assert main([*create, "--password=env:NOT_SET"]) != 0
+    assert main([*create, "--password=env:OF_SIGNER"]) == 0
+    assert main([*create, "--password=env:OF_SIGNER", "--json"]) in {0, 1}
+    assert main(["key-blob", "verify", str(blob), f"--trust={exchange}"]) == 0
+    assert main(["key-blob", "verify", str(blob), f"--trust={signer}"]) != 0
+    captured = capfd.readouterr()
+    shown = (captured.out + captured.err + caplog.text).encode()
+    numbers = key.private_numbers()
+    private = [number.to_bytes(-(-number.bit_length() // 8), "big") for number in (numbers.d, numbers.p, numbers.q)]
+    canaries = [*CANARIES, *(form for secret in (MASTER_KEY[:32], *private) for form in forms(secret))]
+    assert [canary for canary in canaries if canary in shown] == []
