@@ -248,18 +248,17 @@ def test_a_ring_that_is_taken_along_shows_no_secret(
     exported, broken = tmp_path / "ring.xml", tmp_path / "broken.xml"
     exported.write_text(capfd.readouterr().out, "utf-8")
     broken.write_text(f"<repository><key><masterKey>{b64encode(MASTER_KEY).decode()}", "utf-8")
+    attempts = (
+        [exported],
+        [exported, "--json"],
+        [exported, "--key-wrapper=secret:env:OF_NEXT", "--signer="],
+        [exported, f"--signer=ed25519://{tmp_path}/signer.pem?password=env:OF_PFX"],
+        [broken],
+        [tmp_path / "signer.pem"],
+    )
     outcomes = [
-        main(["keys", "import", str(text), *options, f"--repository={tmp_path}/{number}", *more])
-        for number, (text, *more) in enumerate(
-            (
-                (exported,),
-                (exported, "--json"),
-                (exported, "--key-wrapper=secret:env:OF_NEXT", "--signer="),
-                (exported, f"--signer=ed25519://{tmp_path}/signer.pem?password=env:OF_PFX"),
-                (broken,),
-                (tmp_path / "signer.pem",),
-            )
-        )
+        main(["keys", "import", *options, f"--repository={tmp_path}/{number}", *map(str, words)])
+        for number, words in enumerate(attempts)
     ]
     assert outcomes[:2] == [0, 0]
     assert all(outcomes[3:])
