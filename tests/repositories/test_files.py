@@ -21,6 +21,7 @@ from dpmiddleware.errors import ConfigurationError, RepositoryError, VersionConf
 from dpmiddleware.keys.interfaces import KeyRepository, StoredDocument
 from dpmiddleware.repositories import folder_lock
 from dpmiddleware.repositories.files import FileKeyRepository
+from dpmiddleware.repositories.folder import Entry, read_document
 from tests.repositories.contract import (
     RepositoryContract,
     Store,
@@ -619,6 +620,37 @@ def test_who_reads_while_others_write_sees_whole_commits(folder: Path, repositor
         done.set()
         writer.join()
     assert set(sizes) <= {0, 2}
+
+
+@pytest.mark.parametrize("change", ["rewritten in place", "replaced", "removed", "joined by another"])
+def test_what_moves_behind_the_reader_is_read_again(
+    change: str, folder: Path, repository: FileKeyRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first file changes when it has been read and the last is about to be."""
+    folder.mkdir()
+    for name in ("key-a", "key-b"):
+        (folder / f"{name}.xml").write_bytes(b"<key>1</key>")
+    first = folder / "key-a.xml"
+    changes: dict[str, Callable[[], object]] = {
+        "rewritten in place": lambda: first.write_bytes(b"<key>another size</key>"),
+        "replaced": lambda: (folder / "new").write_bytes(b"<key>2</key>") and (folder / "new").replace(first),
+        "removed": first.unlink,
+        "joined by another": lambda: (folder / "key-0.xml").write_bytes(b"<key>1</key>"),
+    }
+    pending, opened = [changes[change]], list[str]()
+
+    def read(entry: Entry) -> bytes:
+        opened.append(entry.name)
+        if entry.name == "key-b.xml" and pending:
+            pending.pop()()
+        return read_document(entry)
+
+    monkeypatch.setattr("dpmiddleware.repositories.files.read_document", read)
+    snapshot = repository.read()
+    now_there = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {document.locator: document.data for document in snapshot.documents} == now_there
+    assert snapshot.version == repository.version()
+    assert opened == ["key-a.xml", "key-b.xml", *sorted(now_there)]
 
 
 def test_the_version_is_told_without_opening_a_file(folder: Path, repository: FileKeyRepository) -> None:
