@@ -248,7 +248,7 @@ def test_a_ring_that_is_taken_along_shows_no_secret(
     exported, broken = tmp_path / "ring.xml", tmp_path / "broken.xml"
     exported.write_text(capfd.readouterr().out, "utf-8")
     broken.write_text(f"<repository><key><masterKey>{b64encode(MASTER_KEY).decode()}", "utf-8")
-    attempts = (
+    attempts: tuple[list[object], ...] = (
         [exported],
         [exported, "--json"],
         [exported, "--key-wrapper=secret:env:OF_NEXT", "--signer="],
