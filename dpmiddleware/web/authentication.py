@@ -430,8 +430,10 @@ class CookieAuthentication:
         if self._renewal is None:
             return None
         cookie, properties = self.authenticator.cookie, self._renewal.properties
-        read = yield from self._read()
-        ticket = yield from cookie.renew(self._renewal, self._now, read.key)
+        ticket: Ticket | None = self._renewal
+        if self.authenticator.has_store:
+            read = yield from self._read()
+            ticket = yield from cookie.renew(self._renewal, self._now, read.key)
         if ticket is None:
             return None
         ends = properties.expires_utc if properties.is_persistent else None
