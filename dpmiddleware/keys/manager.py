@@ -182,33 +182,43 @@ class KeyManager:
         return Plan(decided.protect_with, None, unreadable) if alive and decided.make else decided
 
     def _ring(self, reading: Reading, decided: Plan) -> KeyRing:
-        """The ring of a reading. A ring that is not complete is good for a minute only."""
-        now, key = self.now(), decided.protect_with
+        """The ring of a reading."""
         self._report(reading, decided)
-        all_revoked = bool(reading.keys) and all(k.revocation for k in reading.keys) and not reading.unreadable
-        if decided.blocked and not all_revoked and not any(k.usable and not k.revocation for k in reading.keys):
-            unwrapping = any(not k.usable for k in reading.keys)
-            error = KeyUnwrapError if unwrapping else NoUsableKeyError
-            raise error(
-                f"no key of {self.repository.location} can be used, and none is made: {decided.blocked}",
-                hint="`dpm keys list` shows what is there and what is wrong with it",
-            )
-        until = now + self.policy.refresh * (1 - random.random() / 5)  # noqa: S311 (spreads the farm's reads)
-        if decided.blocked or any(k.problem and not k.revocation for k in reading.keys):
-            until = now + _LOOK_AGAIN
-        elif key is not None:
-            rotation = key.expiration_date - self.policy.refresh - self.policy.propagation
-            until = min([until, *(moment for moment in (rotation, key.expiration_date) if now < moment)])
+        self._refuse_useless(reading, decided)
+        now = self.now()
         return KeyRing(
             self.ring_name,
             reading.keys,
-            key,
+            decided.protect_with,
             version=reading.version,
-            good_until=until,
-            why_no_default=decided.blocked,
-            complete=not decided.blocked,
+            good_until=self._good_until(now, reading, decided),
+            problem=decided.blocked,
             rotation_due=rotation_due(now, reading.keys, self.policy),
         )
+
+    def _refuse_useless(self, reading: Reading, decided: Plan) -> None:
+        """Raise where no key can be used and none is made; a ring whose keys are all revoked refuses payloads."""
+        living = [key for key in reading.keys if key.revocation is None]
+        all_revoked = bool(reading.keys) and not living and not reading.unreadable
+        if not decided.blocked or all_revoked or any(key.usable for key in living):
+            return
+        unwrapping = any(not key.usable for key in reading.keys)
+        error = KeyUnwrapError if unwrapping else NoUsableKeyError
+        raise error(
+            f"no key of {self.repository.location} can be used, and none is made: {decided.blocked}",
+            hint="`dpm keys list` shows what is there and what is wrong with it",
+        )
+
+    def _good_until(self, now: Instant, reading: Reading, decided: Plan) -> Instant:
+        """When to look at the whole ring again: soon where something is wrong, else when another key is due."""
+        if decided.blocked or any(key.problem and key.revocation is None for key in reading.keys):
+            return now + _LOOK_AGAIN
+        until = now + self.policy.refresh * (1 - random.random() / 5)  # noqa: S311 (spreads the farm's reads)
+        key = decided.protect_with
+        if key is None:
+            return until
+        rotation = key.expiration_date - self.policy.refresh - self.policy.propagation
+        return min([until, *(moment for moment in (rotation, key.expiration_date) if now < moment)])
 
     def _report(self, reading: Reading, decided: Plan) -> None:
         location = self.repository.location

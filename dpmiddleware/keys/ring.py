@@ -18,19 +18,18 @@ class KeyRing:
     """The keys of a ring, found by the 16 raw id bytes of a payload (GUID byte order).
 
     name: the ring's name, for messages. version: the store's version that it was read at. default: the key that
-    protects. good_until: when another key becomes due, so that the whole is looked at again.
-    complete: whether every document could be read and every key be unwrapped. rotation_due: when the next key is to be
-    made, as things stand; ``None``: unknown.
+    protects. good_until: when another key becomes due, so that the whole is looked at again. problem: why a key that is
+    due was not made, or why there is no default; "" where all is well. rotation_due: when the next key is to be made,
+    as things stand; ``None``: unknown.
     """
 
     __slots__ = (
         "_by_id",
-        "_why_no_default",
-        "complete",
         "default",
         "good_until",
         "keys",
         "name",
+        "problem",
         "rotation_due",
         "version",
     )
@@ -43,8 +42,7 @@ class KeyRing:
         *,
         version: str,
         good_until: Instant,
-        why_no_default: str = "",
-        complete: bool = True,
+        problem: str = "",
         rotation_due: Instant | None = None,
     ) -> None:
         self.name = name
@@ -52,15 +50,9 @@ class KeyRing:
         self.default = default
         self.version = version
         self.good_until = good_until
-        self.complete = complete
+        self.problem = problem
         self.rotation_due = rotation_due
         self._by_id = {key.id.bytes_le: key for key in self.keys}
-        self._why_no_default = why_no_default
-
-    @property
-    def problem(self) -> str:
-        """Why a key that is due was not made, or why there is no default; "" where all is well."""
-        return self._why_no_default
 
     def find(self, key_id: bytes) -> Key | None:
         """The key with these 16 raw id bytes, in whatever state; ``None`` if this ring has none."""
@@ -69,7 +61,7 @@ class KeyRing:
     def protecting_key(self) -> Key:
         """The default key. `NoUsableKeyError` where there is none."""
         if self.default is None:
-            why = f": {self._why_no_default}" if self._why_no_default else ""
+            why = f": {self.problem}" if self.problem else ""
             raise NoUsableKeyError(
                 f"the ring {self.name!r} has no key to protect with{why}",
                 hint="`dpm keys list` shows the keys; `dpm keys create` makes one",
@@ -88,8 +80,7 @@ class KeyRing:
             None if default is None or default.revocation is not None else default,
             version=self.version,
             good_until=self.good_until,
-            why_no_default=self._why_no_default or "its default key is revoked, and the store cannot be read whole",
-            complete=False,
+            problem=self.problem or "its default key is revoked, and the store cannot be read whole",
         )
 
     def __len__(self) -> int:

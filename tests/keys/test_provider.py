@@ -539,7 +539,7 @@ def test_keys_put_back_end_the_alarm(
         clock.advance(seconds=11)
         dp.current()
     assert len(events(caplog, "ring_shrank")) == 2
-    assert dp.current().complete
+    assert not dp.current().problem
 
 
 def test_a_revoked_key_that_goes_away_is_no_loss(
