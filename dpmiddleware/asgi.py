@@ -33,7 +33,7 @@ from dpmiddleware.web.caching import decoded, encoded
 from dpmiddleware.web.cookie_policy import CookiePolicy
 from dpmiddleware.web.cookie_protection import CookieProtection, ProtectionOptions
 from dpmiddleware.web.cookies import SameSite, SecurePolicy
-from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, Exchange
+from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, RawExchange
 from dpmiddleware.web.redirects import without_body
 from dpmiddleware.web.return_urls import WebRequest
 from dpmiddleware.web.session import Session
@@ -70,6 +70,7 @@ class _Middleware:
         self.app = app
         self.data_protection = data_protection
         self._wait_is_due = data_protection.provider.wait_is_due
+        self._response: type[_Response] = _Response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection. At the start-up of a lifespan the ring begins to load."""
@@ -78,7 +79,7 @@ class _Middleware:
                 self.data_protection.start()
             await self.app(scope, receive, send)
             return
-        response = _Response(self.data_protection, send)
+        response = self._response(self.data_protection, send)
         try:
             await self.serve(scope, receive, response)
             response.raise_failure()
@@ -104,7 +105,7 @@ class _Response:
     __slots__ = ("_data_protection", "_send", "exchange", "failure", "started")
 
     def __init__(self, data_protection: DataProtection, send: Send) -> None:
-        self.exchange: Exchange | None = None
+        self.exchange: RawExchange | None = None
         self.started = False
         self.failure: KeyManagementError | None = None
         """What came of the ring while the exchange began or finished; it outlives an application that catches it."""
@@ -126,12 +127,12 @@ class _Response:
         self.started = True
         return self._send(message)
 
-    async def _finish_in_thread(self, message: Message, exchange: Exchange) -> None:
+    async def _finish_in_thread(self, message: Message, exchange: RawExchange) -> None:
         message = await run_in_threadpool(self._finished, message, exchange)
         self.started = True
         await self._send(message)
 
-    def _finished(self, message: Message, exchange: Exchange) -> Message:
+    def _finished(self, message: Message, exchange: RawExchange) -> Message:
         self.raise_failure()
         try:
             return {**message, "headers": exchange.finish_raw(list(message.get("headers", ())))}
@@ -250,6 +251,7 @@ class CookieAuthenticationMiddleware(_Middleware):
     def __init__(self, app: ASGIApp, *, data_protection: DataProtection, **options: Unpack[OptionArguments]) -> None:
         super().__init__(app, data_protection)
         self.authenticator = CookieAuthenticator(data_protection, CookieAuthenticationOptions(**options))
+        self._response = _SignInResponse
 
     def serve(self, scope: Scope, receive: Receive, response: _Response) -> Awaitable[None]:
         """Put the authentication into the scope; the user is read when somebody looks."""
@@ -260,29 +262,26 @@ class CookieAuthenticationMiddleware(_Middleware):
             return _web_request(scope, header, path, base, self.native(scope, receive))
 
         authentication = CookieAuthentication(self.authenticator, header, is_https(scope), describe)
-        response.exchange = authentication  # type: ignore[assignment]  # ASGI asks for finish_raw, never for finish
-        send = _SignInResponse(authentication, response, self._wait_is_due)
-        key_ids = authentication.key_ids()
-        for key_id in key_ids:
+        response.exchange = authentication
+        for key_id in authentication.key_ids:
             if self._wait_is_due(key_id):
-                return self._serve_later(scope, receive, send, key_ids)
+                return self._serve_later(scope, receive, response, authentication)
         if self.authenticator.must_read_ahead(header):
-            return self._serve_later(scope, receive, send, key_ids)
+            return self._serve_later(scope, receive, response, authentication)
         self.place(scope, authentication)
-        return self.app(scope, receive, send)
+        return self.app(scope, receive, response)
 
     async def _serve_later(
-        self, scope: Scope, receive: Receive, send: _SignInResponse, key_ids: Sequence[bytes]
+        self, scope: Scope, receive: Receive, response: _Response, authentication: CookieAuthentication
     ) -> None:
-        authentication = send.authentication
         try:
-            await self.wait(key_ids)
+            await self.wait(authentication.key_ids)
             if self.authenticator.must_read_ahead(authentication.cookies):
                 await _drive(authentication.authenticate())
         except KeyManagementError as error:
             authentication.failure = error  # raised when the user is looked at: other pages go on
         self.place(scope, authentication)
-        await self.app(scope, receive, send)
+        await self.app(scope, receive, response)
 
     def place(self, scope: Scope, authentication: CookieAuthentication) -> None:
         """Where the application finds it."""
@@ -297,55 +296,43 @@ class CookieAuthenticationMiddleware(_Middleware):
         return scope
 
 
-class _SignInResponse:
-    """``send`` for the application: sign-in, sign-out, renewal and redirects are done before the response starts."""
+class _SignInResponse(_Response):
+    """Sign-in, sign-out and redirects are done before the response starts; they may wait for a store or an event."""
 
-    __slots__ = ("_is_replaced", "_response", "_wait_is_due", "authentication")
+    __slots__ = ("_is_replaced",)
 
-    def __init__(
-        self, authentication: CookieAuthentication, response: _Response, wait_is_due: Callable[[bytes | None], bool]
-    ) -> None:
-        self.authentication = authentication
-        self._response = response
-        self._wait_is_due = wait_is_due
+    def __init__(self, data_protection: DataProtection, send: Send) -> None:
+        super().__init__(data_protection, send)
         self._is_replaced = False
 
     def __call__(self, message: Message) -> Awaitable[None]:
         """What is to be awaited; a coroutine of our own only where something has to be waited for."""
-        kind, response, authentication = message["type"], self._response, self.authentication
-        if kind in _STARTS:
-            if authentication.untouched or response.started:
-                return response(message)
-            if authentication.has_more_to_do or self._wait_is_due(None):
-                return self._start(message)
-            try:
-                headers = authentication.finish_raw(list(message.get("headers", ())))
-            except KeyManagementError as error:
-                response.failure = error
-                raise
-            message = {**message, "headers": headers}
-        elif self._is_replaced:
-            more = message.get("more_body", False)
-            message = {"type": "http.response.body" if kind.startswith("http") else kind, "more_body": more}
-        return response(message)
+        kind, authentication = message["type"], self.exchange
+        if kind not in _STARTS:
+            return self._send(_without_data(message) if self._is_replaced else message)
+        if isinstance(authentication, CookieAuthentication) and authentication.has_more_to_do and not self.started:
+            return self._start(message, authentication)
+        return super().__call__(message)
 
-    async def _start(self, message: Message) -> None:
-        await self._response(await self._decided(message))
-
-    async def _decided(self, message: Message) -> Message:
+    async def _start(self, message: Message, authentication: CookieAuthentication) -> None:
         headers = decoded(message.get("headers", ()))
         try:
-            await self._response.wait()
-            outcome = await _drive(self.authentication.finish(message.get("status", 101), headers))
+            await self.wait()
+            outcome = await _drive(authentication.finish(message.get("status", 101), headers))
         except KeyManagementError as error:
-            self._response.failure = error
+            self.failure = error
             raise
-        if outcome.replaces_body:
-            self._is_replaced = True
-            headers = without_body(outcome.headers)
-        else:
-            headers = outcome.headers
-        return {**message, "headers": encoded(headers), **({"status": outcome.status} if "status" in message else {})}
+        self._is_replaced = outcome.replaces_body
+        headers = without_body(outcome.headers) if outcome.replaces_body else outcome.headers
+        status = {"status": outcome.status} if "status" in message else {}
+        self.started = True
+        await self._send({**message, "headers": encoded(headers), **status})
+
+
+def _without_data(message: Message) -> Message:
+    """A message of the body that the application wrote, where a redirect has taken its place."""
+    kind = "http.response.body" if message["type"].startswith("http") else message["type"]
+    return {"type": kind, "more_body": message.get("more_body", False)}
 
 
 class CookiePolicyMiddleware:

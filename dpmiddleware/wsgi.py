@@ -31,7 +31,7 @@ from dpmiddleware.web.caching import Headers
 from dpmiddleware.web.cookie_policy import CookiePolicy
 from dpmiddleware.web.cookie_protection import CookieProtection, ProtectionOptions
 from dpmiddleware.web.cookies import SameSite, SecurePolicy
-from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, Exchange
+from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, TextExchange
 from dpmiddleware.web.redirects import without_body
 from dpmiddleware.web.return_urls import WebRequest
 from dpmiddleware.web.session import Session
@@ -94,7 +94,7 @@ class _Response:
     """``start_response`` for the application. ``exchange`` is finished once, with the headers of the response."""
 
     def __init__(self, start_response: StartResponse) -> None:
-        self.exchange: Exchange | None = None
+        self.exchange: TextExchange | None = None
         self.failure: KeyManagementError | None = None
         """What came of the ring while the exchange began or finished."""
         self.started = False
@@ -133,7 +133,7 @@ class _Response:
         self.started = True
         self._write = self._start_response(status, headers, *(() if exc_info is None else (exc_info,)))
 
-    def _finished(self, headers: Headers, exchange: Exchange) -> Headers:
+    def _finished(self, headers: Headers, exchange: TextExchange) -> Headers:
         if exchange.untouched:
             exchange.close()
             return headers

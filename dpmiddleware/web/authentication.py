@@ -134,7 +134,6 @@ class CookieAuthentication:
     untouched = True
     has_more_to_do = False
     failure: KeyManagementError | None = None
-    _located: bytes | None = None
     _request: WebRequest | None = None
     _session: BoundSession | None = None
     _finished = False
@@ -152,6 +151,7 @@ class CookieAuthentication:
         self.https = https
         self._describe: Callable[[], WebRequest] | None = describe
         self._now = authenticator.now()
+        self._located = authenticator.cookie.locate(cookies)
 
     @property
     def touched(self) -> bool:
@@ -250,11 +250,10 @@ class CookieAuthentication:
 
     # --- reading --------------------------------------------------------------------------------------------
 
+    @property
     def key_ids(self) -> list[bytes]:
         """The key ids that the cookie names in clear: reading the ticket may have to wait for these."""
-        cookie = self.authenticator.cookie
-        self._located = cookie.locate(self.cookies)
-        return cookie.key_ids(self.cookies, self._located)
+        return self.authenticator.cookie.key_ids(self.cookies, self._located)
 
     def authenticate(self) -> Steps[AuthenticateResult]:
         """Read the ticket, once; slide it; ask the application whether it still counts."""
@@ -351,6 +350,7 @@ class CookieAuthentication:
             decision = yield from redirects.decide(redirect, self.request, self.authenticator.options, status)
             outcome = Outcome(decision.status, redirects.with_location(answer, decision), decision.status != status)
         self.untouched = True
+        self.close()
         return outcome
 
     def finish_raw(self, headers: RawHeaders) -> RawHeaders:
@@ -366,6 +366,7 @@ class CookieAuthentication:
             cookies = encoded([("set-cookie", line) for line in lines])
             answer = [*with_cookies_raw(kept, ()), *_NO_CACHE_RAW.items(), *cookies]
         self.untouched = True
+        self.close()
         return answer
 
     def close(self) -> None:

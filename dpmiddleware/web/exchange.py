@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web.caching import Headers, RawHeaders
 
-__all__ = ["RETRY_AFTER", "UNAVAILABLE", "Exchange"]
+__all__ = ["RETRY_AFTER", "UNAVAILABLE", "RawExchange", "TextExchange"]
 
 UNAVAILABLE: Final = b"Service Unavailable\n"
 """The body of the answer while there is no key ring."""
@@ -37,14 +37,22 @@ class Exchange(Protocol):
         """Whether there is nothing to say in the response."""
         ...
 
+    def close(self) -> None:
+        """The response starts, and nothing more can be said in its headers; called in place of ``finish``."""
+        ...
+
+
+class TextExchange(Exchange, Protocol):
+    """One for WSGI."""
+
     def finish(self, headers: Headers) -> Headers:
         """The headers of the response; called before it starts. May raise `KeyManagementError`."""
         ...
 
-    def finish_raw(self, headers: RawHeaders) -> RawHeaders:
-        """`finish` for headers as ASGI has them."""
-        ...
 
-    def close(self) -> None:
-        """The response starts, and nothing more can be said in its headers; called in place of ``finish``."""
+class RawExchange(Exchange, Protocol):
+    """One for ASGI."""
+
+    def finish_raw(self, headers: RawHeaders) -> RawHeaders:
+        """The headers of the response; called before it starts. May raise `KeyManagementError`."""
         ...
