@@ -28,7 +28,7 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
-from dpmiddleware.errors import DataProtectionError, KeyManagementError, RepositoryError, UnknownKeyError
+from dpmiddleware.errors import DataProtectionError, KeyManagementError, RepositoryError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.keys.key import Key
@@ -46,7 +46,6 @@ _SECONDS_BETWEEN_ATTEMPTS: Final = 1.0
 """Of a first load that failed, and of checks that unknown ids cause."""
 _REMEMBERED_IDS: Final = 4096
 _MISSED_POLLS: Final = 3
-_NOT_THERE: Final = "the payload's key is not in the ring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +150,18 @@ class KeyRingProvider:
             return ring
         return self._checked_ring()
 
-    def find(self, key_id: bytes) -> Key:
-        """The key with these 16 raw id bytes. `UnknownKeyError` where the ring, checked again if need be, has none."""
+    def find(self, key_id: bytes) -> Key | None:
+        """The key with these 16 raw id bytes; ``None`` where the ring, checked again if need be, has none.
+
+        `KeyManagementError` as `current`.
+        """
         ring = self._ring
         if ring is None or self._monotonic() >= self._next_check:
             ring = self._checked_ring()
         key = ring.find(key_id)
-        if key is not None:
-            return key
-        if key_id in self._absent:
-            raise UnknownKeyError(_NOT_THERE, key_id=key_id)
-        return self._healed(key_id)
+        if key is None and key_id not in self._absent:
+            return self._healed(key_id)
+        return key
 
     def now(self) -> datetime:
         """The clock's time, aware, UTC."""
@@ -186,10 +186,7 @@ class KeyRingProvider:
         """Do that waiting, in a worker thread. `KeyManagementError` as `current`."""
         self.current()
         if key_id is not None:
-            try:
-                self.find(key_id)
-            except UnknownKeyError:
-                return
+            self.find(key_id)
 
     def start(self) -> None:
         """Begin the first load, or the check that is due, and return at once."""
@@ -242,18 +239,16 @@ class KeyRingProvider:
             raise failure.with_traceback(None)  # one error for all requests until the next try: it must not grow
         return self._ring
 
-    def _healed(self, key_id: bytes) -> Key:
+    def _healed(self, key_id: bytes) -> Key | None:
         """Look once more whether somebody has just made the key that a payload names."""
         asked, flight = self._ask_again()
         if flight is not None and not _on_event_loop():
             self._join(flight)
         ring = self._ring
         key = None if ring is None else ring.find(key_id)
-        if key is not None:
-            return key
-        if asked and flight is not None and flight.succeeded:
+        if key is None and asked and flight is not None and flight.succeeded:
             self._remember_absent(key_id)
-        raise UnknownKeyError(_NOT_THERE, key_id=key_id)
+        return key
 
     def _ask_again(self) -> tuple[bool, _Flight | None]:
         """(True, the check begun now), (False, one that began before), or (False, None): the budget is used up."""

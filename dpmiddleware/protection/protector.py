@@ -13,6 +13,7 @@ from dpmiddleware.errors import (
     ConfigurationError,
     RevokedKeyError,
     TamperedPayloadError,
+    UnknownKeyError,
     UnusableKeyError,
 )
 from dpmiddleware.keys.key import Key
@@ -33,6 +34,8 @@ __all__ = ["DangerousResult", "DataProtector", "Rings"]
 _BOUND_KEYS: Final = 64
 """How many keys a protector keeps ready: a ring has one or two in use, and old ones that still open something."""
 
+_NOT_THERE: Final = "the payload's key is not in the ring"
+
 _T = TypeVar("_T", str, bytes)
 
 
@@ -43,8 +46,8 @@ class Rings(Protocol):
         """The ring; `KeyManagementError` where there is none."""
         ...
 
-    def find(self, key_id: bytes) -> Key:
-        """The key with these raw id bytes; `UnknownKeyError`."""
+    def find(self, key_id: bytes) -> Key | None:
+        """The key with these raw id bytes; ``None``: there is none. `KeyManagementError` as `current`."""
         ...
 
     def now(self) -> datetime:
@@ -105,7 +108,10 @@ class DataProtector:
         """
         if isinstance(data, str):
             return decode_text(self.unprotect(from_text(data)))
-        key = self._rings.find(unpack(data))
+        key_id = unpack(data)
+        key = self._rings.find(key_id)
+        if key is None:
+            raise UnknownKeyError(_NOT_THERE, key_id=key_id)
         if key.revocation is not None:
             raise RevokedKeyError(f"key {key.id} has been revoked", key_id=str(key.id))
         try:
@@ -119,7 +125,10 @@ class DataProtector:
         if isinstance(data, str):
             found = self.dangerous_unprotect(from_text(data))
             return DangerousResult(decode_text(found.data), found.requires_migration, found.was_revoked)
-        key = self._rings.find(unpack(data))
+        key_id = unpack(data)
+        key = self._rings.find(key_id)
+        if key is None:
+            raise UnknownKeyError(_NOT_THERE, key_id=key_id)
         default = self._rings.current().default
         revoked = key.revocation is not None
         stale = revoked or default is None or key.id != default.id
