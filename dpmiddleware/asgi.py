@@ -82,7 +82,8 @@ class _Middleware:
         response = self._response(self.data_protection, send)
         try:
             await self.serve(scope, receive, response)
-            response.raise_failure()
+            if not response.started:
+                response.raise_failure()
         except KeyManagementError as error:
             if response.started or not response.is_outage(error):
                 raise
@@ -146,8 +147,8 @@ class _Response:
             await run_in_threadpool(self._data_protection.wait, None)
 
     def raise_failure(self) -> None:
-        """Raise what failed before, unless the response is out."""
-        failure = None if self.started else self._any_failure()
+        """Raise what failed before, if something did."""
+        failure = self._any_failure()
         if failure is not None:
             raise failure
 

@@ -61,7 +61,14 @@ class _Json:
     """Compact JSON; encoder and decoder are made once, not for each value."""
 
     dumps = staticmethod(json.JSONEncoder(separators=(",", ":")).encode)
-    loads = staticmethod(json.JSONDecoder().decode)
+    _decode = staticmethod(json.JSONDecoder().raw_decode)
+
+    def loads(self, payload: str) -> Any:
+        """What `dumps` wrote: without white space around it, which would have to be looked for."""
+        value, end = self._decode(payload)
+        if end != len(payload):
+            raise ValueError("more than one value of JSON")
+        return value
 
 
 class ProtectedSerializer:

@@ -65,14 +65,11 @@ class ProtectedCookie:
 
         ``None`` where there is none, or where it may be otherwise: `key_ids` and `open` then look closer.
         """
-        at = header.find(self._whole)
-        if at < 0 or (at > 0 and header[at - 2 : at] != b"; "):
+        before, _, rest = header.partition(self._whole)
+        value, _, after = rest.partition(b";")
+        if not value.startswith(_START) or (before and before[-2:] != b"; ") or after.find(self._whole) >= 0:
             return None
-        start = at + len(self._whole)
-        end = header.find(b";", start)
-        value = header[start:] if end < 0 else header[start:end]
-        is_only = end < 0 or header.find(self._whole, end) < 0
-        return value if is_only and value.startswith(_START) else None
+        return value
 
     def open(self, header: bytes, read: Callable[[bytes], _T], located: bytes | None = None) -> Opened[_T]:
         """Find the cookie in a Cookie header and open it; ``read`` makes of the plaintext what the caller wants.
