@@ -7,7 +7,7 @@ import flask
 import flask.sessions
 from rings import new_ring  # type: ignore[import-not-found]  # beside this file, where it runs
 
-from dpmiddleware.flask import _Interface
+from dpmiddleware.flask.sessions import _Interface
 
 if not hasattr(_pytest.monkeypatch, "notset"):  # Flask's conftest was written for an older pytest
     _pytest.monkeypatch.notset = _pytest.monkeypatch.NOTSET  # type: ignore[attr-defined]  # see above

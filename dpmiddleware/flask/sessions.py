@@ -1,0 +1,251 @@
+"""``flask.session`` in a protected cookie.
+
+The cookie is the one that ``SESSION_COOKIE_*`` and ``PERMANENT_SESSION_LIFETIME`` describe, with ``SameSite=Lax`` and
+``Secure`` as the request where they say nothing.
+
+Before: the server. After: `dpmiddleware.web.session_cookie`, then the application.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Final, cast
+
+import flask
+from flask.json.provider import DefaultJSONProvider, JSONProvider
+from flask.json.tag import TaggedJSONSerializer
+from flask.sessions import SessionInterface, SessionMixin
+from werkzeug.datastructures import Headers
+
+from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.flask.authentication import AUTHENTICATOR, authentication_of
+from dpmiddleware.flask.extension import become_unavailable, register
+from dpmiddleware.web.authentication import AUTHENTICATION_KEY
+from dpmiddleware.web.caching import with_cookies
+from dpmiddleware.web.cookies import CookieSettings
+from dpmiddleware.web.migration import SignedSessions
+from dpmiddleware.web.session import Session
+from dpmiddleware.web.session_cookie import SessionCookie, SessionExchange
+from dpmiddleware.wsgi import SESSION_KEY, cookie_header, is_https
+
+__all__ = ["FlaskFormat", "FlaskSession", "ProtectedSessions"]
+
+_EXCHANGE: Final = "dpmiddleware.session_exchange"
+
+_TAGGED: Final = '" '
+"""Tags are names that begin with a space: without one there is nothing to look for, value by value."""
+
+_PLAIN: Final = frozenset((str, int, float, bool, type(None)))
+"""What JSON holds as it is; a class made of one of them may be written otherwise."""
+
+_decode: Final = json.JSONDecoder().raw_decode
+
+_configuration: Final = itemgetter(
+    "PERMANENT_SESSION_LIFETIME",
+    "SESSION_COOKIE_NAME",
+    "SESSION_COOKIE_PATH",
+    "APPLICATION_ROOT",
+    "SESSION_COOKIE_DOMAIN",
+    "SESSION_COOKIE_SECURE",
+    "SESSION_COOKIE_HTTPONLY",
+    "SESSION_COOKIE_SAMESITE",
+    "SESSION_COOKIE_PARTITIONED",
+)
+"""What of ``app.config`` describes sessions; cheaper to compare on each request than to make their settings."""
+_GETTERS: Final = tuple(name for name in vars(SessionInterface) if name.startswith("get_cookie_"))
+"""Flask's methods that look it up."""
+_AMENDED: Final = frozenset(("vary", "cache-control"))
+"""Headers that `with_cookies` may change; others it only adds to."""
+
+
+class FlaskFormat:
+    """Flask's tagged JSON: tuples, bytes, ``Markup``, ``UUID`` and ``datetime`` come back as what they were.
+
+    provider: the application's ``app.json``; left out: that of the current application, asked each time.
+    """
+
+    name = "flask"
+
+    def __init__(self, provider: JSONProvider | None = None) -> None:
+        self._serializer = TaggedJSONSerializer()
+        self._provider = provider if isinstance(provider, DefaultJSONProvider) and _is_standard(provider) else None
+
+    def dumps(self, mapping: Mapping[str, Any]) -> bytes:
+        """Tagged JSON as bytes."""
+        values, provider = dict(mapping), self._provider
+        if provider is not None and self._is_plain((values,)):
+            return _encoder(provider.ensure_ascii, provider.sort_keys)(values).encode()
+        return self._serializer.dumps(values).encode()
+
+    def loads(self, data: bytes) -> dict[str, Any]:
+        """The mapping that `dumps` wrote."""
+        text = data.decode()
+        if self._provider is None or _TAGGED in text:
+            mapping, end = self._serializer.loads(text), len(text)
+        else:
+            mapping, end = _decode(text)
+        if end != len(text) or not isinstance(mapping, dict):
+            raise ValueError("not a JSON object")
+        return cast("dict[str, Any]", mapping)
+
+    def _is_plain(self, values: Iterable[Any]) -> bool:
+        """Whether all of them, and what is in them, are written without any tag."""
+        for value in values:
+            kind = type(value)
+            if kind is dict:
+                looks_tagged = len(value) == 1 and next(iter(value)) in self._serializer.tags
+                if looks_tagged or not self._is_plain(value.values()):
+                    return False
+            elif kind is list:
+                if not self._is_plain(value):
+                    return False
+            elif kind not in _PLAIN:
+                return False
+        return True
+
+
+def _is_standard(provider: DefaultJSONProvider) -> bool:
+    """Whether it reads and writes as Flask's own, whatever its options."""
+    methods = ((provider.dumps, DefaultJSONProvider.dumps), (provider.loads, DefaultJSONProvider.loads))
+    return all(getattr(method, "__func__", None) is flasks for method, flasks in methods)
+
+
+@lru_cache(maxsize=4)
+def _encoder(ensure_ascii: bool, sort_keys: bool) -> Callable[[object], str]:
+    """As `DefaultJSONProvider` writes what needs no help."""
+    return json.JSONEncoder(ensure_ascii=ensure_ascii, sort_keys=sort_keys, separators=(",", ":")).encode
+
+
+class FlaskSession(Session, SessionMixin):
+    """``flask.session``: a dictionary with ``permanent``, ``modified``, ``accessed``, read at first use."""
+
+
+class ProtectedSessions:
+    """Flask extension: keeps ``flask.session`` in a protected cookie.
+
+    data_protection: else from ``DATA_PROTECTION_*``. cookie: its settings, in place of ``SESSION_COOKIE_*``.
+    migration: reads (or writes) the cookies that Flask signed under a ``SECRET_KEY``.
+    absolute: how long after it was created a session ends; ``None``: it lives as long as it is used.
+    """
+
+    def __init__(
+        self,
+        app: flask.Flask | None = None,
+        *,
+        data_protection: DataProtection | None = None,
+        cookie: CookieSettings | None = None,
+        migration: SignedSessions | None = None,
+        absolute: timedelta | None = None,
+    ) -> None:
+        self._data_protection = data_protection
+        self._cookie, self._migration, self._absolute = cookie, migration, absolute
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: flask.Flask) -> None:
+        """Put the sessions of ``app`` under its ring."""
+        data_protection = register(app, self._data_protection)
+        app.session_interface = _Interface(data_protection, self._cookie, self._migration, self._absolute)
+
+
+class _Interface(SessionInterface):
+    """What Flask asks of sessions."""
+
+    def __init__(
+        self,
+        data_protection: DataProtection,
+        cookie: CookieSettings | None,
+        migration: SignedSessions | None,
+        absolute: timedelta | None,
+    ) -> None:
+        self._data_protection = data_protection
+        self._cookie, self._migration, self._absolute = cookie, migration, absolute
+        self._overridden = [name for name in _GETTERS if getattr(type(self), name) is not vars(SessionInterface)[name]]
+        self._made: tuple[object, SessionCookie] | None = None
+
+    def open_session(self, app: flask.Flask, request: flask.Request) -> FlaskSession:
+        """The session of a request; it is opened when somebody touches it."""
+        environ = request.environ
+        exchange = self._session_cookie(app).begin(
+            cookie_header(environ), https=is_https(environ), session_type=FlaskSession
+        )
+        session = environ[SESSION_KEY] = exchange.session
+        environ[_EXCHANGE] = exchange
+        if AUTHENTICATION_KEY in environ:
+            environ[AUTHENTICATION_KEY].attach(session)
+        elif AUTHENTICATOR in app.extensions:
+            session.bind(lambda: authentication_of(app, request).subject)
+        return cast("FlaskSession", session)
+
+    def save_session(self, app: flask.Flask, session: SessionMixin, response: flask.Response) -> None:
+        """Write what changed into the response."""
+        exchange: SessionExchange = flask.request.environ[_EXCHANGE]
+        if session.accessed:
+            try:
+                exchange.expires = self.get_expiration_time(app, session)
+                lines = exchange.cookie.lines(exchange)
+            except KeyManagementError as error:
+                become_unavailable(response, error)
+                return
+            _add_cookies(response, lines)
+        exchange.close()
+
+    def _session_cookie(self, app: flask.Flask) -> SessionCookie:
+        """Made anew when the configuration has changed, as Flask allows until the first request."""
+        described = (app.json, *_configuration(app.config))
+        if self._overridden:
+            described += tuple(getattr(self, name)(app) for name in self._overridden)
+        made = self._made
+        if made is not None and made[0] == described:
+            return made[1]
+        cookie = SessionCookie(
+            self._data_protection,
+            self._cookie or self._settings(app),
+            idle=app.permanent_session_lifetime,
+            absolute=self._absolute,
+            value_format=FlaskFormat(app.json),
+            migration=self._migration,
+        )
+        self._made = (described, cookie)
+        return cookie
+
+    def _settings(self, app: flask.Flask) -> CookieSettings:
+        """The cookie in Flask's words."""
+        domain, same_site = self.get_cookie_domain(app), self.get_cookie_samesite(app)
+        return CookieSettings(
+            self.get_cookie_name(app),
+            path=self.get_cookie_path(app),
+            domain=domain and domain.lstrip("."),  # as Werkzeug writes it, and as its test client can read it
+            secure="always" if self.get_cookie_secure(app) else "same_as_request",
+            http_only=self.get_cookie_httponly(app),
+            same_site=cast("Any", "lax" if same_site is None else same_site.lower()),
+            partitioned=self.get_cookie_partitioned(app),
+        )
+
+
+def _add_cookies(response: flask.Response, lines: Sequence[str]) -> None:
+    """What `with_cookies` does, in place where it only adds."""
+    headers = response.headers
+    if not _AMENDED.isdisjoint([name.lower() for name, _ in headers]):
+        response.headers = _replaced(headers, with_cookies(list(headers), lines))
+        return
+    for line in lines:
+        headers.add("set-cookie", line)
+    headers.add("vary", "Cookie")
+    if lines:
+        headers.add("cache-control", "no-store")
+
+
+def _replaced(headers: Headers, finished: list[tuple[str, str]]) -> Headers:
+    """The headers of a response, finished; those that were there stay as they are where they only grew."""
+    before = list(headers)
+    if finished[: len(before)] != before:
+        return Headers(finished)
+    for name, value in finished[len(before) :]:
+        headers.add(name, value)
+    return headers
