@@ -267,7 +267,7 @@ class CookieAuthenticationMiddleware(_Middleware):
         for key_id in authentication.key_ids:
             if self._wait_is_due(key_id):
                 return self._serve_later(scope, receive, response, authentication)
-        if self.authenticator.must_read_ahead(header):
+        if authentication.must_read_ahead:
             return self._serve_later(scope, receive, response, authentication)
         self.place(scope, authentication)
         return self.app(scope, receive, response)
@@ -277,7 +277,7 @@ class CookieAuthenticationMiddleware(_Middleware):
     ) -> None:
         try:
             await self.wait(authentication.key_ids)
-            if self.authenticator.must_read_ahead(authentication.cookies):
+            if authentication.must_read_ahead:
                 await _drive(authentication.authenticate())
         except KeyManagementError as error:
             authentication.failure = error  # raised when the user is looked at: other pages go on

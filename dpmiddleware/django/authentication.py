@@ -131,7 +131,7 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
         request.principal = SimpleLazyObject(lambda: authentication.principal)  # type: ignore[attr-defined]  # ours
         request.user = user
         request.auser = sync_to_async(lambda: _resolved(user))
-        if self.async_mode and self.authenticator.must_read_ahead(authentication.request.cookies):
+        if self.async_mode and authentication.must_read_ahead:
             try:
                 drive(authentication.authenticate())  # in a thread here; in an async view it would be on the loop
             except KeyManagementError as error:

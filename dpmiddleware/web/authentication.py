@@ -108,18 +108,18 @@ class CookieAuthenticator:
     def __init__(self, data_protection: DataProtection, options: CookieAuthenticationOptions | None = None) -> None:
         self.options = options or CookieAuthenticationOptions()
         self.cookie = TicketCookie(data_protection, self.options)
-        handler = self.options.events.handler
         self.has_store = self.options.store is not None
-        self.has_events = bool(handler("validate_principal") or handler("check_sliding_expiration"))
         self.now = (self.options.clock or data_protection.clock).now
 
     def begin(self, request: WebRequest) -> CookieAuthentication:
         """Cookie authentication of one request. Nothing is read yet."""
         return CookieAuthentication(self, request.cookies, request.https, lambda: request)
 
-    def must_read_ahead(self, header: bytes) -> bool:
-        """Whether a ticket is there whose reading may wait for a store or an event: not on an event loop, then."""
-        return (self.has_store or self.has_events) and self.cookie.is_in(header)
+    @property
+    def judges(self) -> bool:
+        """Whether an event of the application has a say in which tickets count."""
+        handler = self.options.events.handler
+        return bool(handler("validate_principal") or handler("check_sliding_expiration"))
 
 
 class CookieAuthentication:
@@ -152,6 +152,7 @@ class CookieAuthentication:
         self._describe: Callable[[], WebRequest] | None = describe
         self._now = authenticator.now()
         self._located = authenticator.cookie.locate(cookies)
+        self._is_judged = authenticator.judges
 
     @property
     def touched(self) -> bool:
@@ -255,13 +256,18 @@ class CookieAuthentication:
         """The key ids that the cookie names in clear: reading the ticket may have to wait for these."""
         return self.authenticator.cookie.key_ids(self.cookies, self._located)
 
+    @property
+    def must_read_ahead(self) -> bool:
+        """Whether a ticket is there whose reading may wait for a store or an event: not on an event loop, then."""
+        return (self._is_judged or self.authenticator.has_store) and self.authenticator.cookie.is_in(self.cookies)
+
     def authenticate(self) -> Steps[AuthenticateResult]:
         """Read the ticket, once; slide it; ask the application whether it still counts."""
         if self._result is None:
             ticket, failure, _ = self._found or (yield from self._read())
             if ticket is None:
                 result = AuthenticateResult(None, failure)
-            elif self.authenticator.has_events:
+            elif self._is_judged:
                 result = yield from self._judge(ticket)
             else:
                 times = self._times(ticket.properties)
@@ -372,7 +378,7 @@ class CookieAuthentication:
     def close(self) -> None:
         """The response starts, and nothing more can be said in its headers."""
         self._finished = True
-        if not self.authenticator.has_events:  # which may ask for the request later
+        if not self._is_judged:  # an event may ask for the request later
             self._describe = None  # it holds the scope, which holds this: a circle in each request
 
     def _redirect(self, status: int) -> redirects.Redirect | None:

@@ -682,6 +682,21 @@ def test_validation_may_reject_and_the_cookie_stays(dp: DataProtection, clock: S
     assert visitor.jar, "a rejected ticket is neither deleted nor, though half of it is gone, renewed"
 
 
+def test_an_event_that_is_given_later_has_its_say_from_the_next_request_on(dp: DataProtection) -> None:
+    events = CookieAuthenticationEvents()
+    visitor = visitor_with(dp, events=events)
+    visitor.visit(sign_in())
+    visitor.visit(look)
+    assert user(visitor) == "ada"
+
+    def reject(context: Any) -> None:
+        context.principal = None
+
+    events.validate_principal = reject  # type: ignore[method-assign]
+    visitor.visit(look)
+    assert (user(visitor), failure(visitor)) == (None, "No principal.")
+
+
 def test_validation_may_replace_the_principal_for_now_or_for_good(dp: DataProtection) -> None:
     renew = True
 
