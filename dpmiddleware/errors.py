@@ -141,10 +141,13 @@ class UnprotectError(DataProtectionError):
 
     code = "unprotect"
 
-    def __init__(self, message: str, *, key_id: str | bytes | None = None, hint: str = "") -> None:
+    hint = ""
+
+    def __init__(self, message: str, key_id: str | bytes | None = None, *, hint: str = "") -> None:
         # not through the parents (BaseException.__new__ keeps the message): a forged payload has to be cheap to refuse
-        self.hint = hint
         self._key_id = key_id
+        if hint:
+            self.hint = hint
 
     @property
     def key_id(self) -> str | None:
