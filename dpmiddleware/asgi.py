@@ -185,18 +185,13 @@ class SessionMiddleware(_Middleware):
     def serve(self, scope: Scope, receive: Receive, response: _Response) -> Awaitable[None]:
         """Put the session into the scope; it is opened when somebody touches it."""
         exchange = self.sessions.begin(cookie_header(scope), https=is_https(scope))
-        for key_id in exchange.key_ids:
-            if self._wait_is_due(key_id):
-                return self._serve_later(scope, receive, response, exchange)
-        return self._serve_now(scope, receive, response, exchange)
-
-    def _serve_now(
-        self, scope: Scope, receive: Receive, response: _Response, exchange: SessionExchange
-    ) -> Awaitable[None]:
         response.exchange = exchange
         scope["session"] = exchange.session
         if AUTHENTICATION_KEY in scope:
             scope[AUTHENTICATION_KEY].attach(exchange.session)
+        for key_id in exchange.key_ids:
+            if self._wait_is_due(key_id):
+                return self._serve_later(scope, receive, response, exchange)
         return self.app(scope, receive, response)
 
     async def _serve_later(
@@ -206,7 +201,7 @@ class SessionMiddleware(_Middleware):
             await self.wait(exchange.key_ids)
         except KeyManagementError as error:
             exchange.session.failure = error  # raised when the session is touched: other pages go on
-        await self._serve_now(scope, receive, response, exchange)
+        await self.app(scope, receive, response)
 
 
 class CookieProtectionMiddleware(_Middleware):
@@ -264,12 +259,12 @@ class CookieAuthenticationMiddleware(_Middleware):
 
         authentication = CookieAuthentication(self.authenticator, header, is_https(scope), describe)
         response.exchange = authentication
+        self.place(scope, authentication)
         for key_id in authentication.key_ids:
             if self._wait_is_due(key_id):
                 return self._serve_later(scope, receive, response, authentication)
         if authentication.must_read_ahead:
             return self._serve_later(scope, receive, response, authentication)
-        self.place(scope, authentication)
         return self.app(scope, receive, response)
 
     async def _serve_later(
@@ -281,7 +276,6 @@ class CookieAuthenticationMiddleware(_Middleware):
                 await _drive(authentication.authenticate())
         except KeyManagementError as error:
             authentication.failure = error  # raised when the user is looked at: other pages go on
-        self.place(scope, authentication)
         await self.app(scope, receive, response)
 
     def place(self, scope: Scope, authentication: CookieAuthentication) -> None:
