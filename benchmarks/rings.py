@@ -7,6 +7,7 @@ import tempfile
 import time
 import tracemalloc
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.payloads import ring_of
@@ -16,35 +17,54 @@ from dpmiddleware.instants import Instant
 __all__ = ["report"]
 
 KEYS = 10_000
+ROUNDS = 5
 
 
 def report() -> tuple[str, bool]:
     """Lines for people, and whether the promises held.
 
     The machine that the promise was made on parses these documents in 0.7 s; the promise is scaled by what parsing
-    takes here.
+    takes here. Both are done in turns; of the ratios the median counts.
     """
     now = Instant.of(DataProtection("bench", repository="memory:").now())
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         for document in ring_of(KEYS, now).read().documents:
-            (Path(folder) / f"{document.name}.xml").write_bytes(document.data)
-        began = time.perf_counter()
-        for path in Path(folder).iterdir():
-            ET.fromstring(path.read_bytes())  # noqa: S314 (our own files)
-        parsing = time.perf_counter() - began
-        began = time.perf_counter()
-        DataProtection("bench", repository=folder).current()
-        cold = time.perf_counter() - began
-        gc.collect()
-        tracemalloc.start()
-        protection = DataProtection("bench", repository=folder)
-        protection.current()
-        gc.collect()
-        memory = tracemalloc.get_traced_memory()[0] / KEYS
-        tracemalloc.stop()
+            (folder / f"{document.name}.xml").write_bytes(document.data)
+        turns = [(_seconds(_parse, folder), _seconds(_load, folder)) for _ in range(ROUNDS)]
+        memory = _memory(folder) / KEYS
+    parsing, cold = sorted(turns, key=lambda turn: turn[1] / turn[0])[ROUNDS // 2]
     promised = 2.0 / 0.7 * parsing
     text = (
         f"{KEYS:,} keys in files: cold start {cold:.2f} s, goal {promised:.2f} (parsing alone {parsing:.2f})\n"
         f"memory a key: {memory:,.0f} bytes, goal 3,072"
     )
     return text, cold <= promised and memory <= 3072
+
+
+def _parse(folder: Path) -> None:
+    for path in folder.iterdir():
+        ET.fromstring(path.read_bytes())  # noqa: S314 (our own files)
+
+
+def _load(folder: Path) -> None:
+    DataProtection("bench", repository=folder).current()
+
+
+def _seconds(work: Callable[[Path], None], folder: Path) -> float:
+    gc.collect()
+    began = time.perf_counter()
+    work(folder)
+    return time.perf_counter() - began
+
+
+def _memory(folder: Path) -> int:
+    """Bytes of a ring that has been loaded."""
+    gc.collect()
+    tracemalloc.start()
+    protection = DataProtection("bench", repository=folder)
+    protection.current()
+    gc.collect()
+    memory = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return memory
