@@ -153,7 +153,7 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """Sign in, out, renew or redirect."""
         authentication = request.META.get(AUTHENTICATION_KEY)
-        if not isinstance(authentication, CookieAuthentication) or not authentication.touched:
+        if not isinstance(authentication, CookieAuthentication) or authentication.untouched:
             return response
         try:
             outcome = drive(authentication.finish(response.status_code, [*response.items()]))

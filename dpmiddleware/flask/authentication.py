@@ -137,7 +137,7 @@ def authentication_of(app: flask.Flask, request: flask.Request) -> RequestAuthen
 def _finish(response: flask.Response) -> flask.Response:
     """Sign in, out, renew or redirect, before the session is saved."""
     authentication = flask.request.environ.get(AUTHENTICATION_KEY)
-    if authentication is None or not authentication.touched:
+    if authentication is None or authentication.untouched:
         return response
     try:
         outcome = drive(authentication.finish(response.status_code, list(response.headers)))

@@ -95,10 +95,9 @@ def resolve(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Resolu
     No older key takes its place. The fallback is the newest key that every member must know by now, else the oldest of
     the young ones.
     """
-    default = _default(now, keys, policy)
-    if default is not None:
-        return Resolution(default, None, default)
     preferred = _preferred(now, keys, policy)
+    if preferred is not None and _is_good(preferred, now):
+        return Resolution(preferred, None, preferred)
     return Resolution(None, _fallback(now - policy.propagation, keys, preferred), preferred)
 
 
@@ -113,7 +112,11 @@ def _preferred(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Key
 def _default(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Key | None:
     """The preferred key, if it is good then."""
     key = _preferred(now, keys, policy)
-    return key if key is not None and key.usable and not key.revocation and now < key.expiration_date else None
+    return key if key is not None and _is_good(key, now) else None
+
+
+def _is_good(key: Key, now: Instant) -> bool:
+    return key.usable and not key.revocation and now < key.expiration_date
 
 
 def _fallback(known_since: Instant, keys: Sequence[Key], preferred: Key | None) -> Key | None:

@@ -117,7 +117,7 @@ def from_text(text: str) -> bytes:
 
 def from_plain_text(text: bytes) -> bytes | None:
     """The payload of a text as `to_text` writes it; ``None`` where it is no such text (`from_text` may know better)."""
-    if text.find(b"=") >= 0 or text.find(b"+") >= 0 or text.find(b"/") >= 0:  # at a tenth of the cost of ``in``
+    if text.find(b"=") >= 0 or text.find(b"+") >= 0 or text.find(b"/") >= 0:  # ``in`` raises and drops an error first
         return None
     try:
         payload = _decode(text)

@@ -155,11 +155,6 @@ class CookieAuthentication:
         self._is_judged = authenticator.judges
 
     @property
-    def touched(self) -> bool:
-        """Whether somebody looked at the user or changed something, and the response does not say so yet."""
-        return not self.untouched
-
-    @property
     def request(self) -> WebRequest:
         """The request; of one whose response has started, what matters to its cookies."""
         if self._request is None:
