@@ -28,6 +28,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
         "web.cookies",
         "web.caching",
         "web.exchange",
+        "web.http_dates",
         "web.claims",
         "web.ticket",
         "web.ticket_properties",

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from http.cookies import Morsel
-from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -17,17 +16,13 @@ from dpmiddleware import telemetry
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web.authentication import AUTHENTICATION_KEY
-from dpmiddleware.web.caching import Headers, with_cookies
+from dpmiddleware.web.caching import Headers, additions, with_cookies
 from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE
 
 __all__ = ["SESSION_KEY", "add_cookies", "apply", "cookie_header", "is_outage", "unavailable"]
 
 SESSION_KEY = "dpmiddleware.session"
 """Where the session stands in ``request.META``."""
-
-
-_AMENDED: Final = frozenset(("vary", "cache-control"))
-"""Headers that `with_cookies` may change; others it only adds to."""
 
 
 class _Written(Morsel[str]):
@@ -68,15 +63,15 @@ def cookie_header(request: HttpRequest) -> bytes:
 
 def add_cookies(response: HttpResponseBase, lines: Sequence[str]) -> None:
     """What `with_cookies` does, in place where it only adds."""
-    headers = response.headers
-    if not _AMENDED.isdisjoint([name.lower() for name in headers]):
-        apply(response, with_cookies([*headers.items()], lines))
+    added = additions(response.headers, lines)
+    if added is None:
+        apply(response, with_cookies([*response.items()], lines))
         return
-    for line in lines:
-        _set_cookie(response, line)
-    headers["vary"] = "Cookie"
-    if lines:
-        headers["cache-control"] = "no-store"
+    for name, value in added:
+        if name == "set-cookie":
+            _set_cookie(response, value)
+        else:
+            response.headers[name] = value
 
 
 def apply(response: HttpResponseBase, headers: Headers) -> None:

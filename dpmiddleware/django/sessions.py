@@ -38,7 +38,7 @@ from dpmiddleware.web.cookies import CookieSettings, SetCookie
 from dpmiddleware.web.migration import SignedSessions
 from dpmiddleware.web.session import Session
 from dpmiddleware.web.session_cookie import SessionCookie, SessionExchange
-from dpmiddleware.web.stored_session import StoredSession, milliseconds
+from dpmiddleware.web.stored_session import StoredSession, json_object, milliseconds
 
 __all__ = ["DjangoFormat", "SessionMiddleware", "SessionStore"]
 
@@ -55,7 +55,6 @@ _MIGRATION: Final = "DATA_PROTECTION_SESSION_MIGRATION"
 _asked_for: Final = itemgetter(*_COOKIE_SETTINGS)
 
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
-_decode: Final = json.JSONDecoder().raw_decode
 
 
 class DjangoFormat:
@@ -87,11 +86,7 @@ class _JsonFormat(DjangoFormat):
 
     def loads(self, data: bytes) -> dict[str, Any]:
         """See `DjangoFormat`."""
-        text = data.decode("latin-1")
-        mapping, end = _decode(text)
-        if end != len(text) or not isinstance(mapping, dict):
-            raise ValueError("not a JSON object")
-        return cast("dict[str, Any]", mapping)
+        return json_object(data.decode("latin-1"))
 
 
 @lru_cache(maxsize=8)

@@ -26,11 +26,12 @@ from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.flask.authentication import AUTHENTICATOR, authentication_of
 from dpmiddleware.flask.extension import become_unavailable, register
 from dpmiddleware.web.authentication import AUTHENTICATION_KEY
-from dpmiddleware.web.caching import with_cookies
+from dpmiddleware.web.caching import additions, with_cookies
 from dpmiddleware.web.cookies import CookieSettings
 from dpmiddleware.web.migration import SignedSessions
 from dpmiddleware.web.session import Session
 from dpmiddleware.web.session_cookie import SessionCookie, SessionExchange
+from dpmiddleware.web.stored_session import json_object
 from dpmiddleware.wsgi import SESSION_KEY, cookie_header, is_https
 
 __all__ = ["FlaskFormat", "FlaskSession", "ProtectedSessions"]
@@ -42,8 +43,6 @@ _TAGGED: Final = '" '
 
 _PLAIN: Final = frozenset((str, int, float, bool, type(None)))
 """What JSON holds as it is; a class made of one of them may be written otherwise."""
-
-_decode: Final = json.JSONDecoder().raw_decode
 
 _configuration: Final = itemgetter(
     "PERMANENT_SESSION_LIFETIME",
@@ -59,8 +58,6 @@ _configuration: Final = itemgetter(
 """What of ``app.config`` describes sessions; cheaper to compare on each request than to make their settings."""
 _GETTERS: Final = tuple(name for name in vars(SessionInterface) if name.startswith("get_cookie_"))
 """Flask's methods that look it up."""
-_AMENDED: Final = frozenset(("vary", "cache-control"))
-"""Headers that `with_cookies` may change; others it only adds to."""
 
 
 class FlaskFormat:
@@ -85,12 +82,11 @@ class FlaskFormat:
     def loads(self, data: bytes) -> dict[str, Any]:
         """The mapping that `dumps` wrote."""
         text = data.decode()
-        if self._provider is None or _TAGGED in text:
-            mapping, end = self._serializer.loads(text), len(text)
-        else:
-            mapping, end = _decode(text)
-        if end != len(text) or not isinstance(mapping, dict):
-            raise ValueError("not a JSON object")
+        if self._provider is not None and _TAGGED not in text:
+            return json_object(text)
+        mapping = self._serializer.loads(text)
+        if not isinstance(mapping, dict):
+            raise ValueError("not a JSON object")  # noqa: TRY004 (bad data, not a bad call)
         return cast("dict[str, Any]", mapping)
 
     def _is_plain(self, values: Iterable[Any]) -> bool:
@@ -231,14 +227,12 @@ class _Interface(SessionInterface):
 def _add_cookies(response: flask.Response, lines: Sequence[str]) -> None:
     """What `with_cookies` does, in place where it only adds."""
     headers = response.headers
-    if not _AMENDED.isdisjoint([name.lower() for name, _ in headers]):
+    added = additions(headers.keys(), lines)
+    if added is None:
         response.headers = _replaced(headers, with_cookies(list(headers), lines))
         return
-    for line in lines:
-        headers.add("set-cookie", line)
-    headers.add("vary", "Cookie")
-    if lines:
-        headers.add("cache-control", "no-store")
+    for name, value in added:
+        headers.add(name, value)
 
 
 def _replaced(headers: Headers, finished: list[tuple[str, str]]) -> Headers:

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-__all__ = ["Headers", "RawHeaders", "decoded", "encoded", "with_cookies", "with_cookies_raw"]
+__all__ = ["Headers", "RawHeaders", "additions", "decoded", "encoded", "with_cookies", "with_cookies_raw"]
 
 Headers = list[tuple[str, str]]
 """The headers of a response as (name in any case, value)."""
 RawHeaders = list[tuple[bytes, bytes]]
 """The same as ASGI has them."""
 
-_JOINED: Final = {b"vary", b"cache-control"}
-_VARY: Final = (b"vary", b"Cookie")
-_NO_STORE: Final = (b"cache-control", b"no-store")
+_VARY: Final = ("vary", "Cookie")
+_NO_STORE: Final = ("cache-control", "no-store")
+_JOINED: Final = {"vary", "cache-control"}
+_RAW_VARY: Final = (b"vary", b"Cookie")
+_RAW_NO_STORE: Final = (b"cache-control", b"no-store")
+_RAW_JOINED: Final = {b"vary", b"cache-control"}
 
 
 def with_cookies(headers: Headers, set_cookies: Sequence[str]) -> Headers:
@@ -36,6 +39,14 @@ def with_cookies(headers: Headers, set_cookies: Sequence[str]) -> Headers:
     return out
 
 
+def additions(names: Iterable[str], set_cookies: Sequence[str]) -> Headers | None:
+    """What `with_cookies` adds to headers of these names; ``None`` where it changes some of them."""
+    if not _JOINED.isdisjoint([name.lower() for name in names]):
+        return None
+    caching = [_VARY, _NO_STORE] if set_cookies else [_VARY]
+    return [*[("set-cookie", line) for line in set_cookies], *caching]
+
+
 def _vary_by_cookie(headers: Headers) -> None:
     """Add to the header that is there, so that a reader of only one of several (frameworks' tests) sees it all."""
     for at, (name, value) in enumerate(headers):
@@ -48,11 +59,11 @@ def _vary_by_cookie(headers: Headers) -> None:
 def with_cookies_raw(headers: RawHeaders, set_cookies: Sequence[str]) -> RawHeaders:
     """The same for headers as ASGI has them."""
     for name, _ in headers:
-        if name.lower() in _JOINED:
+        if name.lower() in _RAW_JOINED:
             return encoded(with_cookies(decoded(headers), set_cookies))
     if not set_cookies:
-        return [*headers, _VARY]
-    return [*headers, *[(b"set-cookie", line.encode("latin-1")) for line in set_cookies], _VARY, _NO_STORE]
+        return [*headers, _RAW_VARY]
+    return [*headers, *[(b"set-cookie", line.encode("latin-1")) for line in set_cookies], _RAW_VARY, _RAW_NO_STORE]
 
 
 def decoded(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

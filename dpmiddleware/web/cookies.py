@@ -18,12 +18,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from email.utils import format_datetime
 from typing import Final, Literal
 from urllib.parse import quote
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable
+from dpmiddleware.web.http_dates import http_date
 
 __all__ = [
     "MOST_OF_ONE_NAME",
@@ -37,6 +37,7 @@ __all__ = [
     "find",
     "pairs",
     "render",
+    "with_expiry",
 ]
 
 MOST_OF_ONE_NAME: Final = 4
@@ -136,7 +137,7 @@ def attributes(
 ) -> Attributes:
     """Attributes in ASP.NET Core's order; what is ``None`` or false is left out. Dates are aware, cut to seconds."""
     written = (
-        expires is not None and f"expires={format_datetime(expires.astimezone(timezone.utc), usegmt=True)}",
+        expires is not None and f"expires={http_date(expires.astimezone(timezone.utc))}",
         max_age is not None and f"max-age={int(max_age.total_seconds())}",
         domain is not None and f"domain={domain}",
         path is not None and f"path={path}",
@@ -145,6 +146,11 @@ def attributes(
         http_only and "httponly",
     )
     return (*(text for text in written if text), *others)
+
+
+def with_expiry(these: Attributes, expires: datetime | None) -> Attributes:
+    """Attributes that were made without a date, with one in its place; ``None``: as they are. ``expires``: aware."""
+    return these if expires is None else (f"expires={http_date(expires)}", *these)
 
 
 def expired(these: Attributes) -> Attributes:

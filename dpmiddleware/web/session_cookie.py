@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Final, TypedDict
 
 from dpmiddleware import purposes
@@ -25,9 +24,9 @@ from dpmiddleware.errors import (
 )
 from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.protection.payload import peek_key_id
-from dpmiddleware.web import chunks, cookies
+from dpmiddleware.web import chunks
 from dpmiddleware.web.caching import Headers, RawHeaders, with_cookies, with_cookies_raw
-from dpmiddleware.web.cookies import Attributes, CookieSettings, find
+from dpmiddleware.web.cookies import Attributes, CookieSettings, find, with_expiry
 from dpmiddleware.web.migration import SignedSessions
 from dpmiddleware.web.protected_cookie import Opened, ProtectedCookie
 from dpmiddleware.web.session import Session
@@ -166,9 +165,7 @@ class SessionCookie:
         is_empty = not dict.__len__(session)
         if data is None and not (is_empty or session.renewal_due):
             return []
-        attributes = self._attributes[exchange.https]
-        if exchange.expires is not None:
-            attributes = (*_expiry(milliseconds(exchange.expires) // 1000), *attributes)
+        attributes = with_expiry(self._attributes[exchange.https], exchange.expires)
         if is_empty:
             had_one = session.stored is not None or any(opened.expire for opened in exchange.found)
             return self.protected.delete(exchange.header, attributes) if had_one else []
@@ -218,12 +215,6 @@ class SessionCookie:
                 hint="keep less in the session until the whole farm writes the new format",
             )
         return ["; ".join((f"{name}={value}", *attributes))]
-
-
-@lru_cache(maxsize=8)
-def _expiry(second: int) -> Attributes:
-    """The attribute that ends a cookie then: it stands before the others, and is the same in many responses."""
-    return cookies.attributes(expires=moment(1000 * second))
 
 
 def _limit(name: str, limit: timedelta | None) -> int:

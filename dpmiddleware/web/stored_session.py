@@ -30,6 +30,7 @@ __all__ = [
     "StoredSession",
     "ValueFormat",
     "end_in",
+    "json_object",
     "milliseconds",
     "moment",
     "pack",
@@ -49,6 +50,7 @@ _LAST: Final = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 _HEAD: Final = struct.Struct(">BQQ")
 _DATA: Final = slice(_HEAD.size, None)
+_decode: Final = json.JSONDecoder().raw_decode
 
 
 class ValueFormat(Protocol):
@@ -73,7 +75,6 @@ class JsonFormat:
 
     name = "json"
     _encode = staticmethod(json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode)
-    _decode = staticmethod(json.JSONDecoder().raw_decode)
 
     def dumps(self, mapping: Mapping[str, Any]) -> bytes:
         """Compact JSON, UTF-8."""
@@ -81,14 +82,18 @@ class JsonFormat:
 
     def loads(self, data: bytes) -> dict[str, Any]:
         """The JSON object that `dumps` wrote."""
-        text = data.decode("utf-8", "surrogatepass")
-        mapping, end = self._decode(text)
-        if end != len(text) or not isinstance(mapping, dict):
-            raise ValueError("not a JSON object")
-        return cast("dict[str, Any]", mapping)
+        return json_object(data.decode("utf-8", "surrogatepass"))
 
 
 JSON: Final = JsonFormat()
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The JSON object that ``text`` is, with nothing around it, white space neither; ``ValueError`` for all else."""
+    mapping, end = _decode(text)
+    if end != len(text) or not isinstance(mapping, dict):
+        raise ValueError("not a JSON object")
+    return cast("dict[str, Any]", mapping)
 
 
 def milliseconds(when: datetime) -> int:

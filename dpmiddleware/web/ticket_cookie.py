@@ -17,11 +17,10 @@ from dpmiddleware.errors import UnprotectError
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.web.authentication_options import CookieAuthenticationOptions
 from dpmiddleware.web.claims import LOCAL_AUTHORITY, Claim, Identity, Principal
-from dpmiddleware.web.cookies import Attributes, CookieSettings, find
+from dpmiddleware.web.cookies import Attributes, CookieSettings, find, with_expiry
 from dpmiddleware.web.protected_cookie import ProtectedCookie
 from dpmiddleware.web.steps import Call, Steps
 from dpmiddleware.web.ticket import AuthenticationProperties, Ticket
-from dpmiddleware.web.ticket_properties import http_date
 from dpmiddleware.web.ticket_store import entry_name, new_key
 
 __all__ = ["SESSION_ID_CLAIM", "ReadTicket", "RequestCookies", "TicketCookie"]
@@ -56,11 +55,10 @@ class TicketCookie:
         self._cookie = ProtectedCookie(self.settings, self._protector, ring=data_protection.ring)
         self.locate, self.key_ids = self._cookie.locate, self._cookie.key_ids
         self._attributes = {https: self.settings.attributes(https=https) for https in (False, True)}
-        self._needle = f"{self.settings.name}=".encode("ascii")
 
     def is_in(self, header: bytes) -> bool:
         """Whether a Cookie header brings something under the cookie's name."""
-        return self._needle in header and bool(find(header, self.settings.name, 1))
+        return bool(find(header, self.settings.name, 1))
 
     def read(self, header: bytes, now: datetime, located: bytes | None = None) -> Steps[ReadTicket]:
         """The ticket of a request, if it still holds at ``now``. The failures are ASP.NET Core's.
@@ -68,8 +66,6 @@ class TicketCookie:
         located: what `locate` gave, if it was asked.
         """
         store, key = self._options.store, None
-        if self._needle not in header:
-            return ReadTicket()
         ticket = self._cookie.open(header, Ticket.deserialize, located).content
         if ticket is None:
             return ReadTicket(failure="Unprotect ticket failed") if self.is_in(header) else ReadTicket()
@@ -123,9 +119,7 @@ class TicketCookie:
         self, ticket: Ticket, request: RequestCookies, settings: CookieSettings, expires: datetime | None
     ) -> list[str]:
         """The Set-Cookie lines that give the client ``ticket``. ``expires``: when the browser forgets it."""
-        attributes = self._attributes_under(settings, request)
-        if expires is not None:
-            attributes = (f"expires={http_date(expires)}", *attributes)
+        attributes = with_expiry(self._attributes_under(settings, request), expires)
         return self._under(settings).seal(ticket.serialize(), request.cookies, attributes)
 
     def delete(self, request: RequestCookies, settings: CookieSettings) -> list[str]:

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from functools import lru_cache
 from typing import Final
 
-__all__ = ["AuthenticationProperties", "http_date"]
+from dpmiddleware.web.http_dates import http_date, read_http_date
+
+__all__ = ["AuthenticationProperties"]
 
 _ISSUED: Final = ".issued"
 _EXPIRES: Final = ".expires"
@@ -27,8 +28,6 @@ _REFRESH: Final = ".refresh"
 _REDIRECT: Final = ".redirect"
 _NAMES: Final = ".TokenNames"
 _SAVED: Final = ".Token."
-_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _BOOLEANS: Final = {"true": True, "false": False}
 _LONG_PAST: Final = datetime(1, 1, 1, tzinfo=timezone.utc)
 
@@ -71,7 +70,7 @@ class AuthenticationProperties:
     @property
     def issued_utc(self) -> datetime | None:
         """When the ticket was issued or last renewed; ``None`` where it is not said or cannot be read."""
-        return _parse(self.items.get(_ISSUED))
+        return read_http_date(self.items.get(_ISSUED))
 
     @issued_utc.setter
     def issued_utc(self, moment: datetime | None) -> None:
@@ -80,7 +79,7 @@ class AuthenticationProperties:
     @property
     def expires_utc(self) -> datetime | None:
         """When the ticket ends; ``None`` for never. A date that cannot be read is long past (.NET: never)."""
-        return None if _EXPIRES not in self.items else _parse(self.items[_EXPIRES]) or _LONG_PAST
+        return None if _EXPIRES not in self.items else read_http_date(self.items[_EXPIRES]) or _LONG_PAST
 
     @expires_utc.setter
     def expires_utc(self, moment: datetime | None) -> None:
@@ -141,25 +140,3 @@ class AuthenticationProperties:
 
     def __repr__(self) -> str:
         return f"AuthenticationProperties({', '.join(self.items)})"
-
-
-def http_date(moment: datetime) -> str:
-    """An aware date as ``Thu, 01 Jan 2026 00:00:00 GMT``, cut to whole seconds; English whatever the locale."""
-    if moment.tzinfo is None:
-        raise ValueError("a datetime without a time zone names no instant")
-    utc = moment.astimezone(timezone.utc)
-    iso = utc.isoformat()
-    return f"{_DAYS[utc.weekday()]}, {iso[8:10]} {_MONTHS[utc.month - 1]} {iso[:4]} {iso[11:19]} GMT"
-
-
-@lru_cache(maxsize=1024)  # a ticket is read with each request of its user, and a date more than once with each
-def _parse(text: str | None) -> datetime | None:
-    """Exactly what `http_date` writes; ``None`` for anything else."""
-    if text is None or len(text) != 29 or not text.isascii():
-        return None
-    try:
-        day = int(text[12:16]), _MONTHS.index(text[8:11]) + 1, int(text[5:7])
-        moment = datetime(*day, int(text[17:19]), int(text[20:22]), int(text[23:25]), tzinfo=timezone.utc)
-    except ValueError:
-        return None
-    return moment if http_date(moment) == text else None

@@ -1,0 +1,37 @@
+"""Dates as HTTP writes them (RFC 9110, IMF-fixdate): ``Thu, 01 Jan 2026 00:00:00 GMT``; English whatever the locale.
+
+After: `dpmiddleware.web.cookies`, `dpmiddleware.web.ticket_properties`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from functools import lru_cache
+from typing import Final
+
+__all__ = ["http_date", "read_http_date"]
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def http_date(moment: datetime) -> str:
+    """An aware date as text, cut to whole seconds; ``ValueError`` where it has no time zone."""
+    if moment.tzinfo is None:
+        raise ValueError("a datetime without a time zone names no instant")
+    utc = moment.astimezone(timezone.utc)
+    iso = utc.isoformat()
+    return f"{_DAYS[utc.weekday()]}, {iso[8:10]} {_MONTHS[utc.month - 1]} {iso[:4]} {iso[11:19]} GMT"
+
+
+@lru_cache(maxsize=1024)  # a ticket is read with each request of its user, and a date more than once with each
+def read_http_date(text: str | None) -> datetime | None:
+    """Exactly what `http_date` writes; ``None`` for anything else."""
+    if text is None or len(text) != 29 or not text.isascii():
+        return None
+    try:
+        day = int(text[12:16]), _MONTHS.index(text[8:11]) + 1, int(text[5:7])
+        moment = datetime(*day, int(text[17:19]), int(text[20:22]), int(text[23:25]), tzinfo=timezone.utc)
+    except ValueError:
+        return None
+    return moment if http_date(moment) == text else None
