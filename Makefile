@@ -63,18 +63,21 @@ servers: .servers/node_modules/.bin/azurite
 windows-packages: .servers/windows-packages/pytest
 
 clean:
-	rm -rf .venv* .servers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv* .servers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis dpmiddleware/crypto/*.so
 
 $(BIN)/python:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=...')"
 	@echo "setting up $(VENV) with $(PYTHON)"
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.core: pyproject.toml | $(BIN)/python
+# What an editable install is made of: a change of these is a new install.
+INSTALLED := pyproject.toml hatch_build.py dpmiddleware/crypto/_cbc_hmac.c
+
+$(VENV)/.core: $(INSTALLED) | $(BIN)/python
 	$(PIP) --editable .
 	@touch $@
 
-$(VENV)/.test: pyproject.toml | $(BIN)/python
+$(VENV)/.test: $(INSTALLED) | $(BIN)/python
 	@echo "installing what the tests use (a minute or two)"
 	$(PIP) --editable '.[test]'
 	@touch $@

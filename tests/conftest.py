@@ -1,5 +1,7 @@
 """Servers for the tests that need them, and at the end of a run a list of what was used and what was skipped.
 
+`both_ways` runs a module's tests with and without the compiled core.
+
 Session fixtures (one server a process): `redis_server`, `postgres_server`, `mariadb_server`, `azurite_server`,
 `moto_server`, `openbao_server`; `chromium` is the browser, not yet started. `own_redis` and `own_postgres` are for one
 test, which may pause, flush and kill them.
@@ -10,10 +12,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
 
+from dpmiddleware.crypto import compiled
 from tests import servers
 from tests.servers import Server, Unavailable
 
@@ -36,6 +40,28 @@ def need(config: pytest.Config, name: str, make: Callable[[], Server]) -> Iterat
     config.stash[USED][name] = server.used
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def compiled_core() -> ModuleType:
+    """The extension itself."""
+    core = compiled._core()
+    if isinstance(core, ModuleType):
+        return core
+    message = f"the compiled core: {core}; gcc, libssl-dev and a new install give it"
+    if os.environ.get("DPM_REQUIRE_SERVERS") == "1":
+        pytest.fail(f"{message} (DPM_REQUIRE_SERVERS=1)", pytrace=False)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="module", params=["compiled", "in Python"])
+def both_ways(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Once with the compiled core, once in pure Python, whatever the environment says; by `pytestmark` for a module."""
+    if request.param == "compiled":
+        request.getfixturevalue("compiled_core")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DPM_PURE_PYTHON", "0" if request.param == "compiled" else "1")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
         "web.return_urls",
         "web.steps",
     ),
-    ("crypto.derivation", "keys.interfaces", "web.chunks"),
+    ("crypto.derivation", "crypto.compiled", "keys.interfaces", "web.chunks"),
     ("crypto.encryptors", "repositories", "at_rest"),
     ("keys.descriptor", "keys.document", "keys.signers"),
     ("keys.key", "keys.signature"),

@@ -10,8 +10,9 @@ import sys
 import tomllib
 import venv
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType, ModuleType
 
 import pytest
 
@@ -24,9 +25,12 @@ SECONDS_TO_RUN = 150
 MODULES = sorted(ROOT.glob("dpmiddleware/**/*.py"))
 
 
-def run(*command: str | Path, cwd: Path, seconds: int = SECONDS_TO_RUN) -> subprocess.CompletedProcess[str]:
+def run(
+    *command: str | Path, cwd: Path, seconds: int = SECONDS_TO_RUN, variables: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
     """Run a command without this checkout on its path."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "DPM_"))}
+    environment.update(variables)
     return subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
@@ -38,14 +42,18 @@ def run(*command: str | Path, cwd: Path, seconds: int = SECONDS_TO_RUN) -> subpr
     )
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from this checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
-    built = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
-    assert built.returncode == 0, built.stderr
+def built(folder: Path, variables: Mapping[str, str] = MappingProxyType({})) -> Path:
+    """A wheel of this checkout."""
+    told = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT, variables=variables)
+    assert told.returncode == 0, told.stderr
     (found,) = folder.glob("*.whl")
     return found
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As it comes out here."""
+    return built(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +76,33 @@ def test_the_wheel_carries_the_package_its_types_and_the_slot_swap(wheel: Path) 
     assert "dpmiddleware/_examples/slot_swap/shop.py" in names
     outside = {name for name in names if not name.startswith(("dpmiddleware/", "dpmiddleware-"))}
     assert not outside
+
+
+def test_the_compiled_core_is_in_the_wheel_for_every_python_from_3_11_on(
+    wheel: Path, compiled_core: ModuleType, empty_environment: Path, tmp_path: Path
+) -> None:
+    assert "-cp311-abi3-" in wheel.name
+    names = zipfile.ZipFile(wheel).namelist()
+    assert [name for name in names if "/_cbc_hmac." in name and not name.endswith(".pyi")] == [
+        "dpmiddleware/crypto/_cbc_hmac.abi3.so"
+    ]
+    told = run(empty_environment / "dpm", "--version", cwd=tmp_path)
+    assert f"(compiled core, {compiled_core.LIBRARY})" in told.stdout
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        pytest.param({"CC": "no-such-compiler"}, id="no compiler"),
+        pytest.param({"CFLAGS": "-include no-such-header.h"}, id="no headers"),
+        pytest.param({"DPM_PURE_PYTHON": "1"}, id="not wanted"),
+    ],
+)
+def test_where_the_core_cannot_be_built_the_wheel_is_pure_python(variables: dict[str, str], tmp_path: Path) -> None:
+    """Also where an earlier build lies beside the source."""
+    wheel = built(tmp_path, variables)
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert not [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
 
 
 def test_an_empty_environment_gets_the_core_dependencies_and_no_extra(empty_environment: Path) -> None:

@@ -25,6 +25,7 @@ from dpmiddleware.cli import (
 from dpmiddleware.cli.output import Console
 from dpmiddleware.cli.ring import UsageError
 from dpmiddleware.cli.verbs import Verbs
+from dpmiddleware.crypto.compiled import describe
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.telemetry import LOGGER
 
@@ -103,7 +104,7 @@ class _Notes(logging.Handler):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="dpm", description="Looks after the key rings of dpmiddleware.", allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"dpm {__version__}")
+    parser.add_argument("--version", action="version", version=f"dpm {__version__} ({describe()})")
     verbs = Verbs(parser)
     keys = verbs.group("keys", "the keys of a ring")
     for file in KEYS:

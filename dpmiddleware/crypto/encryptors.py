@@ -12,9 +12,11 @@ Context headers are constants that fingerprint an algorithm, made by running it 
     CBC := 0000 ‖ BE32(key) ‖ BE32(block) ‖ BE32(HMAC key) ‖ BE32(digest) ‖ CBC(zeros, "") ‖ HMAC("")
     GCM := 0001 ‖ BE32(key) ‖ BE32(12) ‖ BE32(16) ‖ BE32(16) ‖ GCM tag(zeros, "")
 
-The MAC is compared, in constant time, before anything is decrypted.
+The MAC is compared, in constant time, before anything is decrypted. CBC is also there compiled, as one call a payload
+(`dpmiddleware.crypto.compiled`): nothing in `cryptography` does it in one, as it does GCM.
 
-Before: `dpmiddleware.crypto.derivation`. After: `dpmiddleware.keys.descriptor`, `dpmiddleware.protection.protector`.
+Before: `dpmiddleware.crypto.derivation`, `dpmiddleware.crypto.compiled`.
+After: `dpmiddleware.keys.descriptor`, `dpmiddleware.protection.protector`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import hmac
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherAlgorithm
@@ -33,6 +35,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
+from dpmiddleware.crypto import compiled
 from dpmiddleware.crypto.derivation import derive, prepare, short_hmac
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import TamperedPayloadError, UnsupportedAlgorithmError
@@ -84,7 +87,11 @@ class CbcHmac:
 
     def bind(self, master_key: bytes, label: bytes, head: bytes) -> BoundEncryptor:
         """See `AuthenticatedEncryptor.bind`."""
-        return _bind_cbc(self, master_key, label, head)
+        if self.cipher != "AES":
+            return _bind_cbc(self, master_key, label, head)
+        algorithms, fixed = (f"AES-{8 * self.key_size}-CBC", self.digest), label + b"\0" + context_header(self)
+        core = compiled.bind(algorithms, master_key, fixed, head, _refuse)
+        return BoundEncryptor(*core) if core else _bind_cbc(self, master_key, label, head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +236,10 @@ def _block_size(suite: CbcHmac) -> int:
 
 def _be32(*numbers: int) -> bytes:
     return b"".join(number.to_bytes(4, "big") for number in numbers)
+
+
+def _refuse() -> NoReturn:
+    raise _tampered()
 
 
 def _tampered() -> TamperedPayloadError:

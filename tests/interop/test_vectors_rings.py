@@ -20,6 +20,8 @@ from dpmiddleware.instants import Instant
 from tests.interop.ours import OurRing, of_documents
 from tests.interop.vectors import load
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 RINGS: list[dict[str, Any]] = load("rings")["rings"]
 REVOKED: list[dict[str, Any]] = load("revoked")["rings"]
 REFUSED: list[dict[str, Any]] = load("refused")["payloads"]

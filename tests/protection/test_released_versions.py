@@ -14,6 +14,8 @@ from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.protection.payload import from_text
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 VECTORS = sorted((Path(__file__).parents[1] / "vectors").glob("own-*.json"))
 RINGS: list[Any] = [
     pytest.param(ring, id=f"{path.stem}, {ring['algorithm']}")

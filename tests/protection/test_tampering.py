@@ -14,6 +14,8 @@ from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from tests.fakes import data_protection
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 ALGORITHMS = [pytest.param(algorithm, id=algorithm.name) for algorithm in Algorithm]
 PLAINTEXT = b"seventeen bytes !"  # two blocks of the cipher
 

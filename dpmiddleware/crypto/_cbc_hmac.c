@@ -1,0 +1,379 @@
+/* The compiled core: AES-CBC with an HMAC behind it, one payload a call, byte for byte what
+   `dpmiddleware.crypto.encryptors` does in Python (its docstring has the layout of a body and of a context header).
+
+       body     := key modifier (16) ‖ IV (16) ‖ ciphertext (PKCS #7, at least one block) ‖ HMAC(IV ‖ ciphertext)
+       block(i) := HMAC-SHA512(master key, BE32(i) ‖ fixed ‖ key modifier ‖ BE32(bits of the subkeys))      i = 1, 2
+       fixed    := label ‖ 00 ‖ context header
+       subkeys  := cipher key ‖ HMAC key (as long as a digest) := the first bytes of block(1) ‖ block(2)
+
+   Each primitive is OpenSSL's, by documented EVP calls of 3.0 and newer; randomness is the caller's function. The MAC
+   is compared, in constant time, before anything is decrypted. Subkeys and plaintext are wiped from this file's memory
+   before a call returns, and the state that has taken in the master key when its object goes.
+
+   Contexts that change belong to one call (keeping them would save a twentieth of it), what a bound key keeps is only
+   read: safe for threads, and the GIL is let go above RELEASE_ABOVE bytes. Written against the stable ABI of Python 3.11:
+   one build serves every later version.
+
+   Before: `dpmiddleware.crypto.encryptors`, which chooses between this and its own way. */
+
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+
+enum { MODIFIER = 16, BLOCK = 16, RANDOM = MODIFIER + BLOCK };
+enum { SMALL = 4096, RELEASE_ABOVE = 16384, LONGEST = INT32_MAX - 1024 };
+enum { MAX_HEAD = 64, MAX_SUBKEYS = 32 + 64, MAX_KDF_BLOCKS = 2, KDF_DIGEST = 64, MAX_HASH_BLOCK = 128 };
+
+typedef struct {
+    EVP_CIPHER_CTX *cipher;
+    EVP_MD_CTX *hash;
+} Scratch;                                  /* of one call */
+
+typedef struct {
+    PyObject_HEAD
+    EVP_CIPHER *cipher;
+    EVP_MD *digest;
+    EVP_MD_CTX *inner[MAX_KDF_BLOCKS];      /* ipad ‖ BE32(i) ‖ fixed, absorbed */
+    EVP_MD_CTX *outer;                      /* opad, absorbed */
+    int kdf_blocks, key_size, digest_size, hash_block;
+    unsigned char bits[4];                  /* BE32(8 × subkeys) */
+    unsigned char head[MAX_HEAD];
+    Py_ssize_t head_size;
+    PyObject *urandom, *refuse;
+} CbcHmac;
+
+/* --- contexts ----------------------------------------------------------------------------------------------- */
+
+static void scratch_free(Scratch *scratch)
+{
+    EVP_CIPHER_CTX_free(scratch->cipher);   /* both wipe what they hold */
+    EVP_MD_CTX_free(scratch->hash);
+}
+
+static int scratch_make(Scratch *scratch)
+{
+    scratch->cipher = EVP_CIPHER_CTX_new();
+    scratch->hash = EVP_MD_CTX_new();
+    return scratch->cipher != NULL && scratch->hash != NULL;
+}
+
+static PyObject *openssl_failed(void)
+{
+    char text[256];
+    ERR_error_string_n(ERR_peek_last_error(), text, sizeof text);
+    ERR_clear_error();
+    return PyErr_Format(PyExc_RuntimeError, "libcrypto failed: %s", text);
+}
+
+/* --- HMAC and subkeys --------------------------------------------------------------------------------------- */
+
+/* Start a hash with a key padded to its block and turned over: RFC 2104's ipad and opad. */
+static int absorb_key(EVP_MD_CTX *hash, const EVP_MD *digest, const unsigned char *key, size_t size, int block, int pad)
+{
+    unsigned char padded[MAX_HASH_BLOCK];
+    memset(padded, pad, block);
+    for (size_t i = 0; i < size; i++)
+        padded[i] ^= key[i];
+    int ok = EVP_DigestInit_ex2(hash, digest, NULL) && EVP_DigestUpdate(hash, padded, block);
+    OPENSSL_cleanse(padded, sizeof padded);
+    return ok;
+}
+
+static int derive(const CbcHmac *self, EVP_MD_CTX *hash, const unsigned char *modifier, unsigned char *subkeys)
+{
+    unsigned char digest[KDF_DIGEST];
+    int size = self->key_size + self->digest_size, ok = 1;
+    for (int i = 0; ok && i < self->kdf_blocks; i++) {
+        int rest = size - i * KDF_DIGEST;
+        ok = EVP_MD_CTX_copy_ex(hash, self->inner[i]) && EVP_DigestUpdate(hash, modifier, MODIFIER)
+            && EVP_DigestUpdate(hash, self->bits, sizeof self->bits) && EVP_DigestFinal_ex(hash, digest, NULL)
+            && EVP_MD_CTX_copy_ex(hash, self->outer) && EVP_DigestUpdate(hash, digest, sizeof digest)
+            && EVP_DigestFinal_ex(hash, digest, NULL);
+        if (ok)
+            memcpy(subkeys + i * KDF_DIGEST, digest, rest < KDF_DIGEST ? rest : KDF_DIGEST);
+    }
+    OPENSSL_cleanse(digest, sizeof digest);
+    return ok;
+}
+
+static int hmac(const CbcHmac *self, EVP_MD_CTX *hash, const unsigned char *subkeys, const unsigned char *sealed,
+                size_t size, unsigned char *mac)
+{
+    const unsigned char *key = subkeys + self->key_size;
+    return absorb_key(hash, self->digest, key, self->digest_size, self->hash_block, 0x36)
+        && EVP_DigestUpdate(hash, sealed, size) && EVP_DigestFinal_ex(hash, mac, NULL)
+        && absorb_key(hash, self->digest, key, self->digest_size, self->hash_block, 0x5C)
+        && EVP_DigestUpdate(hash, mac, self->digest_size) && EVP_DigestFinal_ex(hash, mac, NULL);
+}
+
+/* --- one payload -------------------------------------------------------------------------------------------- */
+
+/* `out` holds key modifier ‖ IV already; ciphertext and MAC come behind them. */
+static int seal(const CbcHmac *self, const Scratch *scratch, const unsigned char *plain, int size, unsigned char *out)
+{
+    unsigned char subkeys[MAX_SUBKEYS], *iv = out + MODIFIER, *ciphertext = iv + BLOCK;
+    int written = 0, last = 0;
+    int ok = derive(self, scratch->hash, out, subkeys)
+        && EVP_EncryptInit_ex2(scratch->cipher, self->cipher, subkeys, iv, NULL)
+        && EVP_EncryptUpdate(scratch->cipher, ciphertext, &written, plain, size)
+        && EVP_EncryptFinal_ex(scratch->cipher, ciphertext + written, &last)
+        && hmac(self, scratch->hash, subkeys, iv, BLOCK + written + last, ciphertext + written + last);
+    OPENSSL_cleanse(subkeys, sizeof subkeys);
+    return ok;
+}
+
+/* How long the plaintext in `out` is; -1: not authentic, -2: OpenSSL failed. A body has at least one block. */
+static int open_sealed(const CbcHmac *self, const Scratch *scratch, const unsigned char *body, int size, unsigned char *out)
+{
+    unsigned char subkeys[MAX_SUBKEYS], mac[EVP_MAX_MD_SIZE];
+    const unsigned char *sealed = body + MODIFIER;
+    int length = size - MODIFIER - self->digest_size, written = 0, last = 0, result = -2;
+    if (derive(self, scratch->hash, body, subkeys) && hmac(self, scratch->hash, subkeys, sealed, length, mac)) {
+        if (CRYPTO_memcmp(mac, sealed + length, self->digest_size) != 0 || length % BLOCK != 0)
+            result = -1;
+        else if (EVP_DecryptInit_ex2(scratch->cipher, self->cipher, subkeys, sealed, NULL)
+                 && EVP_DecryptUpdate(scratch->cipher, out, &written, sealed + BLOCK, length - BLOCK))
+            result = EVP_DecryptFinal_ex(scratch->cipher, out + written, &last) ? written + last : -1;
+    }
+    OPENSSL_cleanse(subkeys, sizeof subkeys);
+    return result;
+}
+
+/* --- what Python calls -------------------------------------------------------------------------------------- */
+
+static PyObject *too_long(void)
+{
+    PyErr_SetString(PyExc_OverflowError, "a payload of 2 GiB or more cannot be protected in one piece");
+    return NULL;
+}
+
+/* Key modifier ‖ IV, both fresh. */
+static int randomize(const CbcHmac *self, unsigned char *out)
+{
+    char *bytes;
+    Py_ssize_t size;
+    PyObject *random = PyObject_CallFunction(self->urandom, "i", RANDOM);
+    int ok = random != NULL && PyBytes_AsStringAndSize(random, &bytes, &size) == 0;
+    if (ok && size == RANDOM)
+        memcpy(out, bytes, RANDOM);
+    else if (ok)
+        PyErr_SetString(PyExc_ValueError, "randomness of another length than was asked for");
+    Py_XDECREF(random);
+    return ok && size == RANDOM;
+}
+
+static PyObject *encrypt_bytes(CbcHmac *self, const unsigned char *plain, Py_ssize_t size)
+{
+    if (size > LONGEST)
+        return too_long();
+    Py_ssize_t sealed = (size / BLOCK + 1) * BLOCK;
+    PyObject *payload = PyBytes_FromStringAndSize(NULL, self->head_size + RANDOM + sealed + self->digest_size);
+    if (payload == NULL)
+        return NULL;
+    unsigned char *out = (unsigned char *)PyBytes_AsString(payload), *body = out + self->head_size;
+    memcpy(out, self->head, self->head_size);
+    if (!randomize(self, body)) {
+        Py_DECREF(payload);
+        return NULL;
+    }
+    Scratch scratch;
+    int ok = scratch_make(&scratch);
+    PyThreadState *released = size > RELEASE_ABOVE ? PyEval_SaveThread() : NULL;
+    ok = ok && seal(self, &scratch, plain, (int)size, body);
+    if (released)
+        PyEval_RestoreThread(released);
+    scratch_free(&scratch);
+    if (ok)
+        return payload;
+    Py_DECREF(payload);
+    return openssl_failed();
+}
+
+static PyObject *decrypt_bytes(CbcHmac *self, const unsigned char *payload, Py_ssize_t given)
+{
+    if (given > LONGEST)
+        return too_long();
+    Py_ssize_t size = given - self->head_size;
+    if (size < RANDOM + BLOCK + self->digest_size)
+        return PyObject_CallNoArgs(self->refuse);
+    unsigned char near[SMALL], *out = size <= SMALL ? near : PyMem_Malloc(size);
+    if (out == NULL)
+        return PyErr_NoMemory();
+    Scratch scratch;
+    int length = scratch_make(&scratch) ? 0 : -2;
+    PyThreadState *released = size > RELEASE_ABOVE ? PyEval_SaveThread() : NULL;
+    if (length == 0)
+        length = open_sealed(self, &scratch, payload + self->head_size, (int)size, out);
+    if (released)
+        PyEval_RestoreThread(released);
+    scratch_free(&scratch);
+    PyObject *plaintext = length < 0 ? NULL : PyBytes_FromStringAndSize((char *)out, length);
+    OPENSSL_cleanse(out, size);
+    if (out != near)
+        PyMem_Free(out);
+    if (length == -2)
+        return openssl_failed();
+    if (length == -1) {
+        ERR_clear_error();
+        return PyObject_CallNoArgs(self->refuse);
+    }
+    return plaintext;
+}
+
+typedef PyObject *(*Step)(CbcHmac *, const unsigned char *, Py_ssize_t);
+
+/* Bytes as they are, other buffers as a copy: nobody can change what was authenticated before it is decrypted. */
+static PyObject *with_bytes(PyObject *self, PyObject *data, Step step)
+{
+    char *bytes;
+    Py_ssize_t size;
+    PyObject *kept = PyObject_CheckBuffer(data) && !PyBytes_Check(data) ? PyBytes_FromObject(data) : Py_NewRef(data);
+    PyObject *result = NULL;
+    if (kept != NULL && PyBytes_AsStringAndSize(kept, &bytes, &size) == 0)
+        result = step((CbcHmac *)self, (unsigned char *)bytes, size);
+    Py_XDECREF(kept);
+    return result;
+}
+
+static PyObject *encrypt(PyObject *self, PyObject *plaintext)
+{
+    return with_bytes(self, plaintext, encrypt_bytes);
+}
+
+static PyObject *decrypt(PyObject *self, PyObject *payload)
+{
+    return with_bytes(self, payload, decrypt_bytes);
+}
+
+/* --- making one --------------------------------------------------------------------------------------------- */
+
+static void be32(unsigned char *out, uint32_t number)
+{
+    for (int i = 0; i < 4; i++)
+        out[i] = (unsigned char)(number >> (24 - 8 * i));
+}
+
+/* Absorb all that stays the same from payload to payload. The master key is at most one block of SHA-512. */
+static int absorb(CbcHmac *self, const char *master_key, Py_ssize_t key_size, const char *fixed, Py_ssize_t fixed_size)
+{
+    EVP_MD *sha512 = EVP_MD_fetch(NULL, "SHA512", NULL);
+    const unsigned char *key = (const unsigned char *)master_key;
+    int subkeys = self->key_size + self->digest_size, ok = sha512 != NULL;
+    self->kdf_blocks = (subkeys + KDF_DIGEST - 1) / KDF_DIGEST;
+    be32(self->bits, 8 * subkeys);
+    ok = ok && (self->outer = EVP_MD_CTX_new()) && absorb_key(self->outer, sha512, key, key_size, MAX_HASH_BLOCK, 0x5C);
+    for (int i = 0; ok && i < self->kdf_blocks; i++) {
+        unsigned char counter[4];
+        be32(counter, i + 1);
+        ok = (self->inner[i] = EVP_MD_CTX_new()) != NULL
+            && absorb_key(self->inner[i], sha512, key, key_size, MAX_HASH_BLOCK, 0x36)
+            && EVP_DigestUpdate(self->inner[i], counter, sizeof counter)
+            && EVP_DigestUpdate(self->inner[i], fixed, fixed_size);
+    }
+    EVP_MD_free(sha512);
+    return ok;
+}
+
+/* Whether the buffers of this file are large enough for the algorithms. */
+static int measure(CbcHmac *self, Py_ssize_t master_key_size, Py_ssize_t head_size)
+{
+    self->key_size = EVP_CIPHER_get_key_length(self->cipher);
+    self->digest_size = EVP_MD_get_size(self->digest);
+    self->hash_block = EVP_MD_get_block_size(self->digest);
+    self->head_size = head_size;
+    return master_key_size <= MAX_HASH_BLOCK && head_size <= MAX_HEAD && self->hash_block <= MAX_HASH_BLOCK
+        && EVP_CIPHER_get_mode(self->cipher) == EVP_CIPH_CBC_MODE && EVP_CIPHER_get_block_size(self->cipher) == BLOCK
+        && EVP_CIPHER_get_iv_length(self->cipher) == BLOCK && self->key_size + self->digest_size <= MAX_SUBKEYS;
+}
+
+static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    const char *cipher, *digest, *master_key, *fixed, *head;
+    Py_ssize_t master_key_size, fixed_size, head_size;
+    PyObject *urandom, *refuse;
+    static char *names[] = {"", "", "", "", "", "", "", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "ssy#y#y#OO:CbcHmac", names, &cipher, &digest, &master_key,
+                                     &master_key_size, &fixed, &fixed_size, &head, &head_size, &urandom, &refuse))
+        return NULL;
+    CbcHmac *self = (CbcHmac *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->urandom = Py_NewRef(urandom);
+    self->refuse = Py_NewRef(refuse);
+    self->cipher = EVP_CIPHER_fetch(NULL, cipher, NULL);
+    self->digest = EVP_MD_fetch(NULL, digest, NULL);
+    int known = self->cipher != NULL && self->digest != NULL;
+    if (known && !measure(self, master_key_size, head_size))
+        PyErr_SetString(PyExc_ValueError, "an algorithm, master key or head of a size that is not known here");
+    else if (known && absorb(self, master_key, master_key_size, fixed, fixed_size)) {
+        memcpy(self->head, head, head_size);
+        return (PyObject *)self;
+    } else
+        openssl_failed();
+    Py_DECREF(self);
+    return NULL;
+}
+
+static void destroy(PyObject *object)
+{
+    CbcHmac *self = (CbcHmac *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    for (int i = 0; i < MAX_KDF_BLOCKS; i++)
+        EVP_MD_CTX_free(self->inner[i]);    /* wipes its state */
+    EVP_MD_CTX_free(self->outer);
+    EVP_CIPHER_free(self->cipher);
+    EVP_MD_free(self->digest);
+    Py_XDECREF(self->urandom);
+    Py_XDECREF(self->refuse);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+    Py_DECREF(type);
+}
+
+static PyMethodDef methods[] = {
+    {"encrypt", encrypt, METH_O, "Plaintext in, ``head ‖ body`` out, with fresh randomness."},
+    {"decrypt", decrypt, METH_O, "``head ‖ body`` in, plaintext out; calls ``refuse``, which raises, for every cause."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "One key for one label; see the stub beside this file."},
+    {Py_tp_new, make},
+    {Py_tp_dealloc, destroy},
+    {Py_tp_methods, methods},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "dpmiddleware.crypto._cbc_hmac.CbcHmac",
+    .basicsize = sizeof(CbcHmac),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = slots,
+};
+
+static int fill(PyObject *module)
+{
+    PyObject *type = PyType_FromSpec(&spec);
+    int failed = type == NULL || PyModule_AddObjectRef(module, "CbcHmac", type) < 0
+        || PyModule_AddStringConstant(module, "LIBRARY", OpenSSL_version(OPENSSL_VERSION)) < 0;
+    Py_XDECREF(type);
+    return failed ? -1 : 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill}, {0, NULL}};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_cbc_hmac",
+    .m_doc = "AES-CBC with an HMAC behind it, one payload a call.",
+    .m_slots = module_slots,
+};
+
+PyMODINIT_FUNC PyInit__cbc_hmac(void)
+{
+    return PyModuleDef_Init(&module);
+}

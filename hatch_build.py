@@ -1,0 +1,70 @@
+"""Builds the compiled core into wheels and editable installs; where that cannot be done, they are pure Python.
+
+What it takes is a C compiler, Python's headers, and OpenSSL 3 with its headers (Debian: ``gcc libssl-dev``; ``CC``,
+``CFLAGS`` and ``LDFLAGS`` count as usual). ``DPM_PURE_PYTHON=1`` builds without it. Why the core is missing is a
+warning of the build, never an error; ``dpm --version`` says what an installed package has.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from packaging.tags import platform_tags
+from setuptools import Distribution, Extension
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError, CCompilerError
+
+MODULE = "dpmiddleware.crypto._cbc_hmac"
+SOURCE = Path("dpmiddleware/crypto/_cbc_hmac.c")
+LIBRARY = SOURCE.with_name("_cbc_hmac.abi3.so")
+ABI = "cp311-abi3"
+"""The stable ABI of Python 3.11: the same file serves every later version."""
+
+
+class CompiledCore(BuildHookInterface[Any]):
+    """Puts the core beside its source, where an editable install finds it, and into the wheel."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Called before the files are collected."""
+        missing = why_not() or compile_core(Path(self.root))
+        if missing:
+            self.app.display_warning(f"built without the compiled core: {missing}")
+            return
+        build_data["pure_python"] = False
+        build_data["tag"] = f"{ABI}-{next(platform_tags())}"
+        if version != "editable":
+            build_data["force_include"][str(Path(self.root, LIBRARY))] = LIBRARY.as_posix()
+
+
+def why_not() -> str:
+    """Why nothing is compiled, before trying; empty: try."""
+    if os.environ.get("DPM_PURE_PYTHON", "0") not in {"", "0"}:
+        return "DPM_PURE_PYTHON is set"
+    if sys.platform == "win32":
+        return "not on Windows, where OpenSSL has no usual place"
+    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "this Python has no stable ABI"
+    return ""
+
+
+def compile_core(root: Path) -> str:
+    """Put the core beside its source, in one step (processes may be running with the old one); why not, or empty."""
+    extension = Extension(MODULE, [str(root / SOURCE)], libraries=["crypto"], py_limited_api=True)
+    with tempfile.TemporaryDirectory(dir=root) as folder:
+        command = build_ext(Distribution({"ext_modules": [extension]}))
+        command.build_lib = command.build_temp = folder
+        command.ensure_finalized()
+        try:
+            command.run()
+        except (BaseError, CCompilerError, OSError) as error:
+            return str(error)
+        Path(command.get_ext_fullpath(MODULE)).replace(root / LIBRARY)
+    return ""
