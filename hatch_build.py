@@ -20,9 +20,8 @@ from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
-MODULE = "dpmiddleware.crypto._cbc_hmac"
-SOURCE = Path("dpmiddleware/crypto/_cbc_hmac.c")
-LIBRARY = SOURCE.with_name("_cbc_hmac.abi3.so")
+MODULES = {"dpmiddleware.crypto._cbc_hmac": ["crypto"], "dpmiddleware.web._ticket": []}
+"""Each extension, and the libraries that it is linked with. Its source stands where the module will."""
 ABI = "cp311-abi3"
 """The stable ABI of Python 3.11: the same file serves every later version."""
 
@@ -41,7 +40,13 @@ class CompiledCore(BuildHookInterface[Any]):
         build_data["pure_python"] = False
         build_data["tag"] = f"{ABI}-{next(platform_tags())}"
         if version != "editable":
-            build_data["force_include"][str(Path(self.root, LIBRARY))] = LIBRARY.as_posix()
+            files = [file_of(module, ".abi3.so") for module in MODULES]
+            build_data["force_include"].update({str(Path(self.root, file)): file for file in files})
+
+
+def file_of(module: str, suffix: str) -> str:
+    """A module's path from the root of the project."""
+    return module.replace(".", "/") + suffix
 
 
 def why_not() -> str:
@@ -56,15 +61,19 @@ def why_not() -> str:
 
 
 def compile_core(root: Path) -> str:
-    """Put the core beside its source, in one step (processes may be running with the old one); why not, or empty."""
-    extension = Extension(MODULE, [str(root / SOURCE)], libraries=["crypto"], py_limited_api=True)
+    """Put all of it beside its sources, each in one step (processes may be using the old one); why not, or empty."""
+    extensions = [
+        Extension(module, [str(root / file_of(module, ".c"))], libraries=libraries, py_limited_api=True)
+        for module, libraries in MODULES.items()
+    ]
     with tempfile.TemporaryDirectory(dir=root) as folder:
-        command = build_ext(Distribution({"ext_modules": [extension]}))
+        command = build_ext(Distribution({"ext_modules": extensions}))
         command.build_lib = command.build_temp = folder
         command.ensure_finalized()
         try:
             command.run()
         except (BaseError, CCompilerError, OSError) as error:
             return str(error)
-        Path(command.get_ext_fullpath(MODULE)).replace(root / LIBRARY)
+        for module in MODULES:
+            Path(command.get_ext_fullpath(module)).replace(root / file_of(module, ".abi3.so"))
     return ""

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dpmiddleware"
 
 RUNGS: tuple[tuple[str, ...], ...] = (
-    ("errors", "purposes", "printable", "instants", "clock"),
+    ("errors", "purposes", "printable", "instants", "clock", "compiled"),
     (
         "telemetry",
         "crypto.secret",
@@ -35,7 +35,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
         "web.return_urls",
         "web.steps",
     ),
-    ("crypto.derivation", "crypto.compiled", "keys.interfaces", "web.chunks"),
+    ("crypto.derivation", "keys.interfaces", "web.chunks"),
     ("crypto.encryptors", "repositories", "at_rest"),
     ("keys.descriptor", "keys.document", "keys.signers"),
     ("keys.key", "keys.signature"),

@@ -25,7 +25,7 @@ from dpmiddleware.cli import (
 from dpmiddleware.cli.output import Console
 from dpmiddleware.cli.ring import UsageError
 from dpmiddleware.cli.verbs import Verbs
-from dpmiddleware.crypto.compiled import describe
+from dpmiddleware.compiled import describe
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.telemetry import LOGGER
 

@@ -14,7 +14,7 @@
    read: safe for threads, and the GIL is let go above RELEASE_ABOVE bytes. Written against the stable ABI of Python 3.11:
    one build serves every later version.
 
-   Before: `dpmiddleware.crypto.encryptors`, which chooses between this and its own way. */
+   `dpmiddleware.crypto.encryptors` chooses between this and its own way. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000

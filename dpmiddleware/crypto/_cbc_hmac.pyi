@@ -1,4 +1,4 @@
-"""What `_cbc_hmac.c` offers; it is there only where it was built. `dpmiddleware.crypto.compiled` asks for it."""
+"""What `_cbc_hmac.c` offers; it is there only where it was built. `dpmiddleware.crypto.encryptors` uses it."""
 
 from collections.abc import Callable
 from typing import Final, NoReturn, final

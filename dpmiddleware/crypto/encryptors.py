@@ -13,16 +13,16 @@ Context headers are constants that fingerprint an algorithm, made by running it 
     GCM := 0001 ‖ BE32(key) ‖ BE32(12) ‖ BE32(16) ‖ BE32(16) ‖ GCM tag(zeros, "")
 
 The MAC is compared, in constant time, before anything is decrypted. CBC is also there compiled, as one call a payload
-(`dpmiddleware.crypto.compiled`): nothing in `cryptography` does it in one, as it does GCM.
+(`_cbc_hmac.c`): nothing in `cryptography` does it in one, as it does GCM.
 
-Before: `dpmiddleware.crypto.derivation`, `dpmiddleware.crypto.compiled`.
-After: `dpmiddleware.keys.descriptor`, `dpmiddleware.protection.protector`.
+Before: `dpmiddleware.crypto.derivation`. After: `dpmiddleware.keys.descriptor`, `dpmiddleware.protection.protector`.
 """
 
 from __future__ import annotations
 
 import enum
 import functools
+import hashlib
 import hmac
 import os
 from collections.abc import Callable
@@ -35,7 +35,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
-from dpmiddleware.crypto import compiled
+from dpmiddleware import compiled
 from dpmiddleware.crypto.derivation import derive, prepare, short_hmac
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import TamperedPayloadError, UnsupportedAlgorithmError
@@ -87,11 +87,7 @@ class CbcHmac:
 
     def bind(self, master_key: bytes, label: bytes, head: bytes) -> BoundEncryptor:
         """See `AuthenticatedEncryptor.bind`."""
-        if self.cipher != "AES":
-            return _bind_cbc(self, master_key, label, head)
-        algorithms, fixed = (f"AES-{8 * self.key_size}-CBC", self.digest), label + b"\0" + context_header(self)
-        core = compiled.bind(algorithms, master_key, fixed, head, _refuse)
-        return BoundEncryptor(*core) if core else _bind_cbc(self, master_key, label, head)
+        return _bind_compiled(self, master_key, label, head) or _bind_cbc(self, master_key, label, head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +149,21 @@ class AuthenticatedEncryptor:
 
     def __repr__(self) -> str:
         return f"<AuthenticatedEncryptor {self.suite.name}>"
+
+
+def _bind_compiled(suite: CbcHmac, master_key: bytes, label: bytes, head: bytes) -> BoundEncryptor | None:
+    """``None``: there is no compiled core, or its OpenSSL does not have the algorithms."""
+    core = compiled.load("crypto._cbc_hmac") if suite.cipher == "AES" else None
+    if core is None:
+        return None
+    short_key = master_key if len(master_key) <= 128 else hashlib.sha512(master_key).digest()  # as HMAC takes it
+    fixed = label + b"\0" + context_header(suite)
+    name = f"AES-{8 * suite.key_size}-CBC"
+    try:
+        bound = core.CbcHmac(name, suite.digest, short_key, fixed, head, os.urandom, _refuse)
+    except (ValueError, RuntimeError):
+        return None
+    return BoundEncryptor(bound.encrypt, bound.decrypt)
 
 
 def _bind_cbc(suite: CbcHmac, master_key: bytes, label: bytes, head: bytes) -> BoundEncryptor:

@@ -21,10 +21,11 @@ Before: `dpmiddleware.web.protected_cookie` (opens). After: `dpmiddleware.web.au
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from dpmiddleware import compiled
 from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
 from dpmiddleware.web.claims import LOCAL_AUTHORITY, Claim, ClaimTypes, ClaimValueTypes, Identity, Principal, varint
 from dpmiddleware.web.ticket_properties import AuthenticationProperties
@@ -32,7 +33,6 @@ from dpmiddleware.web.ticket_properties import AuthenticationProperties
 __all__ = ["AuthenticationProperties", "Claim", "ClaimTypes", "ClaimValueTypes", "Identity", "Principal", "Ticket"]
 
 _I32: Final = struct.Struct("<i")
-_TWO_I32: Final = struct.Struct("<ii")
 _VERSION: Final = _I32.pack(5)
 _PROPERTIES_VERSION: Final = 1
 _MAX_SIZE: Final = 1 << 20
@@ -44,8 +44,6 @@ _PLACEHOLDER: Final = "\0"
 _NOT_SAID: Final = ("", _PLACEHOLDER)
 _ALL_DEFAULTS: Final = b"\1\0" * 3 + bytes(4)
 """What follows the value of nearly every claim: a value type, an issuer, an original issuer, no properties."""
-_NEITHER: Final = b"\0\0"
-"""No bootstrap context, no actor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,61 +71,24 @@ class Ticket:
         if not data.startswith(_VERSION):
             raise MalformedPayloadError("not a ticket of format 5")
         try:
-            return _read_plain(data) or _Reader(data, len(_VERSION)).ticket()
+            return _read_ordinary(data) or _Reader(data, len(_VERSION)).ticket()
         except (IndexError, struct.error):
             raise MalformedPayloadError("a ticket that ends early") from None
 
 
-def _read_plain(data: bytes) -> Ticket | None:
-    """The ticket that nearly everybody has, in a third of the time; what it reads, `_Reader` reads the same.
-
-    All ASCII: so no length takes two bytes, and no count is negative. Claims that say no more than a type and a value,
-    no actor. ``None`` for others. Below, names that stand for numbers say where the text of that name ends.
-    """
-    if not data.isascii():
-        return None
-    text, identities, items = data.decode("ascii"), [], {}
-    scheme = 5 + data[4]
-    (number,) = _I32.unpack_from(data, scheme)
-    at = scheme + 4
-    for _ in range(number):
-        read = _read_plain_identity(data, text, at)
-        if read is None:
-            return None
-        identity, at = read
-        identities.append(identity)
-    version, number = _TWO_I32.unpack_from(data, at)
-    at += 8
-    for _ in range(number):
-        key = at + 1 + data[at]
-        value = key + 1 + data[key]
-        items[text[at + 1 : key]] = text[key + 1 : value]
-        at = value
-    if version != _PROPERTIES_VERSION or len(items) < number or at > len(data):
-        return None
-    return Ticket(text[5:scheme], Principal(identities=identities), AuthenticationProperties(items))
+def _compiled() -> Callable[[bytes], Ticket | None]:
+    """What reads ordinary tickets in a fifth of the time, where there is a compiled core; `_Reader` reads the same."""
+    core = compiled.load("web._ticket")
+    if core is None:
+        return lambda _: None
+    classes = (Claim, Identity, Principal, Ticket, AuthenticationProperties)
+    read: Callable[[bytes], Ticket | None] = core.Codec(
+        *classes, ClaimTypes.NAME, ClaimTypes.ROLE, ClaimValueTypes.STRING, LOCAL_AUTHORITY
+    ).read
+    return read
 
 
-def _read_plain_identity(data: bytes, text: str, at: int) -> tuple[Identity, int] | None:
-    method = at + 1 + data[at]
-    name = method + 1 + data[method]
-    role = name + 1 + data[name]
-    name_type, role_type = text[method + 1 : name], text[name + 1 : role]
-    name_type = ClaimTypes.NAME if name_type in _NOT_SAID else name_type
-    role_type = ClaimTypes.ROLE if role_type in _NOT_SAID else role_type
-    (number,) = _I32.unpack_from(data, role)
-    claims, end = [], role + 4
-    for _ in range(number):
-        kind = end + 1 + data[end]
-        value = kind + 1 + data[kind]
-        if not data.startswith(_ALL_DEFAULTS, value):
-            return None
-        said = text[end + 1 : kind]
-        claims.append(Claim(name_type if said == _PLACEHOLDER else said, text[kind + 1 : value]))
-        end = value + len(_ALL_DEFAULTS)
-    if not data.startswith(_NEITHER, end):
-        return None
-    return Identity(claims, text[at + 1 : method], name_type, role_type), end + len(_NEITHER)
+_read_ordinary = _compiled()
 
 
 class _Reader:

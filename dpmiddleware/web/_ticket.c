@@ -1,0 +1,289 @@
+/* The compiled core: the objects of an ordinary ticket, straight from its bytes.
+
+   `dpmiddleware.web.ticket` has the layout, and its `_Reader` reads every ticket. This reads those that nearly everybody
+   has: all ASCII (so no length takes two bytes), claims that say no more than a type and a value, no actor, no bootstrap
+   context. Anything else, and anything wrong, is ``None``: then `_Reader` looks, and says what is the matter.
+
+   The objects are made without calling their ``__init__``: their fields are set to what it would have set. */
+
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { SMALLEST_IDENTITY = 9, SMALLEST_CLAIM = 12, SMALLEST_PAIR = 2, VERSION = 5, PROPERTIES_VERSION = 1 };
+
+/* What follows a claim's value: default value type, issuer and original issuer, no properties. */
+static const unsigned char ALL_DEFAULTS[] = {1, 0, 1, 0, 1, 0, 0, 0, 0, 0};
+/* What follows the claims: no bootstrap context, no actor. */
+static const unsigned char NEITHER[] = {0, 0};
+
+/* What the application's side gave, and the names of the fields, in the order of each class. */
+enum { CLAIM, IDENTITY, PRINCIPAL, TICKET, PROPERTIES, NAME_TYPE, ROLE_TYPE, VALUE_TYPE, ISSUER, GIVEN };
+enum { CLAIM_FIELDS = 0, IDENTITY_FIELDS = 6, PRINCIPAL_FIELDS = 12, TICKET_FIELDS = 13, PROPERTIES_FIELDS = 16, NAMES };
+static const char *const FIELDS[NAMES] = {
+    "type", "value", "value_type", "issuer", "original_issuer", "properties",
+    "claims", "authentication_type", "name_claim_type", "role_claim_type", "actor", "bootstrap_context",
+    "identities",
+    "scheme", "principal", "properties",
+    "items",
+};
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *given[GIVEN], *names[NAMES], *no_arguments;
+} Codec;
+
+typedef struct {
+    const unsigned char *at, *end;
+} Cursor;
+
+/* --- bytes -------------------------------------------------------------------------------------------------- */
+
+static Py_ssize_t left(const Cursor *cursor)
+{
+    return cursor->end - cursor->at;
+}
+
+/* A number that is not negative; -1: it is, or there is none. */
+static int32_t number(Cursor *cursor)
+{
+    const unsigned char *at = cursor->at;
+    if (left(cursor) < 4 || at[3] > 0x7F)
+        return -1;
+    cursor->at += 4;
+    return (int32_t)(at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24);
+}
+
+/* A number of things of at least this size, which so fit into what is left; -1: there is none. */
+static int32_t count(Cursor *cursor, int smallest)
+{
+    int32_t found = number(cursor);
+    return found > left(cursor) / smallest ? -1 : found;
+}
+
+static int skip(Cursor *cursor, const unsigned char *expected, int size)
+{
+    if (left(cursor) < size || memcmp(cursor->at, expected, size) != 0)
+        return 0;
+    cursor->at += size;
+    return 1;
+}
+
+/* New reference; NULL: it ends early (or, with an exception, there is no memory). */
+static PyObject *text(Cursor *cursor)
+{
+    if (left(cursor) < 1 || left(cursor) - 1 < cursor->at[0])
+        return NULL;
+    const unsigned char *start = cursor->at + 1;
+    cursor->at = start + start[-1];
+    return PyUnicode_DecodeASCII((const char *)start, start[-1], NULL);
+}
+
+static PyObject *text_or_default(Cursor *cursor, PyObject *or)
+{
+    static const unsigned char placeholder[] = {1, 0};
+    return skip(cursor, placeholder, 2) ? Py_NewRef(or) : text(cursor);
+}
+
+/* The same, where nothing at all stands for the default too. */
+static PyObject *text_said(Cursor *cursor, PyObject *or)
+{
+    static const unsigned char nothing[] = {0};
+    return skip(cursor, nothing, 1) ? Py_NewRef(or) : text_or_default(cursor, or);
+}
+
+/* --- objects ------------------------------------------------------------------------------------------------ */
+
+/* An object of a class with these fields, set past the ``__setattr__`` of frozen classes as their ``__init__`` does. */
+static PyObject *build(const Codec *self, int class, int first, PyObject *const *values, int size)
+{
+    PyTypeObject *type = (PyTypeObject *)self->given[class];
+    PyObject *object = ((newfunc)PyType_GetSlot(type, Py_tp_new))(type, self->no_arguments, NULL);
+    for (int i = 0; object != NULL && i < size; i++)
+        if (values[i] == NULL || PyObject_GenericSetAttr(object, self->names[first + i], values[i]) < 0)
+            Py_CLEAR(object);
+    return object;
+}
+
+static PyObject *read_claim(const Codec *self, Cursor *cursor, PyObject *name_type)
+{
+    PyObject *type = text_or_default(cursor, name_type), *value = type ? text(cursor) : NULL, *claim = NULL;
+    if (value != NULL && skip(cursor, ALL_DEFAULTS, sizeof ALL_DEFAULTS)) {
+        PyObject *issuer = self->given[ISSUER], *properties = PyDict_New();
+        PyObject *values[] = {type, value, self->given[VALUE_TYPE], issuer, issuer, properties};
+        claim = build(self, CLAIM, CLAIM_FIELDS, values, 6);
+        Py_XDECREF(properties);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    return claim;
+}
+
+static PyObject *read_claims(const Codec *self, Cursor *cursor, PyObject *name_type)
+{
+    int32_t size = count(cursor, SMALLEST_CLAIM);
+    PyObject *claims = size < 0 ? NULL : PyTuple_New(size);
+    for (int32_t i = 0; claims != NULL && i < size; i++) {
+        PyObject *claim = read_claim(self, cursor, name_type);
+        if (claim == NULL || PyTuple_SetItem(claims, i, claim) < 0)
+            Py_CLEAR(claims);
+    }
+    return claims;
+}
+
+static PyObject *read_identity(const Codec *self, Cursor *cursor)
+{
+    PyObject *kind = text(cursor), *identity = NULL;
+    PyObject *name_type = kind ? text_said(cursor, self->given[NAME_TYPE]) : NULL;
+    PyObject *role_type = name_type ? text_said(cursor, self->given[ROLE_TYPE]) : NULL;
+    PyObject *claims = role_type ? read_claims(self, cursor, name_type) : NULL;
+    if (claims != NULL && skip(cursor, NEITHER, sizeof NEITHER)) {
+        PyObject *values[] = {claims, kind, name_type, role_type, Py_None, Py_None};
+        identity = build(self, IDENTITY, IDENTITY_FIELDS, values, 6);
+    }
+    Py_XDECREF(kind);
+    Py_XDECREF(name_type);
+    Py_XDECREF(role_type);
+    Py_XDECREF(claims);
+    return identity;
+}
+
+static PyObject *read_principal(const Codec *self, Cursor *cursor)
+{
+    int32_t size = count(cursor, SMALLEST_IDENTITY);
+    PyObject *identities = size < 0 ? NULL : PyTuple_New(size);
+    for (int32_t i = 0; identities != NULL && i < size; i++) {
+        PyObject *identity = read_identity(self, cursor);
+        if (identity == NULL || PyTuple_SetItem(identities, i, identity) < 0)
+            Py_CLEAR(identities);
+    }
+    PyObject *principal = identities ? build(self, PRINCIPAL, PRINCIPAL_FIELDS, &identities, 1) : NULL;
+    Py_XDECREF(identities);
+    return principal;
+}
+
+static PyObject *read_properties(const Codec *self, Cursor *cursor)
+{
+    int32_t size = number(cursor) == PROPERTIES_VERSION ? count(cursor, SMALLEST_PAIR) : -1;
+    PyObject *items = size < 0 ? NULL : PyDict_New();
+    for (int32_t i = 0; items != NULL && i < size; i++) {
+        PyObject *key = text(cursor), *value = key ? text(cursor) : NULL;
+        if (value == NULL || PyDict_SetItem(items, key, value) < 0)
+            Py_CLEAR(items);
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+    }
+    int is_whole = items != NULL && PyDict_Size(items) == size;     /* none was given twice */
+    PyObject *properties = is_whole ? build(self, PROPERTIES, PROPERTIES_FIELDS, &items, 1) : NULL;
+    Py_XDECREF(items);
+    return properties;
+}
+
+static PyObject *read_ticket(const Codec *self, Cursor *cursor)
+{
+    PyObject *scheme = number(cursor) == VERSION ? text(cursor) : NULL;
+    PyObject *principal = scheme ? read_principal(self, cursor) : NULL;
+    PyObject *properties = principal ? read_properties(self, cursor) : NULL;
+    PyObject *values[] = {scheme, principal, properties};
+    PyObject *ticket = properties ? build(self, TICKET, TICKET_FIELDS, values, 3) : NULL;
+    Py_XDECREF(scheme);
+    Py_XDECREF(principal);
+    Py_XDECREF(properties);
+    return ticket;
+}
+
+static PyObject *read_bytes(PyObject *self, PyObject *data)
+{
+    char *bytes;
+    Py_ssize_t size;
+    unsigned char seen = 0;
+    if (PyBytes_AsStringAndSize(data, &bytes, &size) < 0)
+        return NULL;
+    Cursor cursor = {(unsigned char *)bytes, (unsigned char *)bytes + size};
+    for (Py_ssize_t i = 0; i < size; i++)
+        seen |= cursor.at[i];
+    PyObject *ticket = seen > 0x7F ? NULL : read_ticket((Codec *)self, &cursor);
+    return ticket != NULL || PyErr_Occurred() ? ticket : Py_NewRef(Py_None);
+}
+
+/* --- making one --------------------------------------------------------------------------------------------- */
+
+static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    static char *positional[GIVEN + 1] = {"", "", "", "", "", "", "", "", "", NULL};
+    PyObject *given[GIVEN];
+    PyTypeObject *class = &PyType_Type;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!O!O!O!O!UUUU:Codec", positional, class, &given[CLAIM], class,
+                                     &given[IDENTITY], class, &given[PRINCIPAL], class, &given[TICKET], class,
+                                     &given[PROPERTIES], &given[NAME_TYPE], &given[ROLE_TYPE], &given[VALUE_TYPE],
+                                     &given[ISSUER]))
+        return NULL;
+    Codec *self = (Codec *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    if (self == NULL)
+        return NULL;
+    for (int i = 0; i < GIVEN; i++)
+        self->given[i] = Py_NewRef(given[i]);
+    self->no_arguments = PyTuple_New(0);
+    for (int i = 0; i < NAMES; i++)
+        self->names[i] = PyUnicode_InternFromString(FIELDS[i]);
+    if (PyErr_Occurred())
+        Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static void destroy(PyObject *object)
+{
+    Codec *self = (Codec *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    for (int i = 0; i < GIVEN; i++)
+        Py_XDECREF(self->given[i]);
+    for (int i = 0; i < NAMES; i++)
+        Py_XDECREF(self->names[i]);
+    Py_XDECREF(self->no_arguments);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+    Py_DECREF(type);
+}
+
+static PyMethodDef methods[] = {
+    {"read", read_bytes, METH_O, "The ticket, or None where it is not an ordinary one."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "Makes tickets of these classes; see the stub beside this file."},
+    {Py_tp_new, make},
+    {Py_tp_dealloc, destroy},
+    {Py_tp_methods, methods},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "dpmiddleware.web._ticket.Codec",
+    .basicsize = sizeof(Codec),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = slots,
+};
+
+static int fill(PyObject *module)
+{
+    PyObject *type = PyType_FromSpec(&spec);
+    int failed = type == NULL || PyModule_AddObjectRef(module, "Codec", type) < 0;
+    Py_XDECREF(type);
+    return failed ? -1 : 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill}, {0, NULL}};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_ticket",
+    .m_doc = "The objects of ordinary tickets, straight from their bytes.",
+    .m_slots = module_slots,
+};
+
+PyMODINIT_FUNC PyInit__ticket(void)
+{
+    return PyModuleDef_Init(&module);
+}

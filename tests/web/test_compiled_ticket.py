@@ -1,0 +1,173 @@
+"""The compiled core's reader of ordinary tickets beside the whole reader: whatever it reads, both read the same.
+
+The tests of tickets run with and without it; these are the rest.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import importlib
+import pickle
+import struct
+import sys
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dpmiddleware.errors import MalformedPayloadError
+from dpmiddleware.web import ticket as module
+from dpmiddleware.web.ticket import AuthenticationProperties, Claim, ClaimTypes, Identity, Principal, Ticket, _Reader
+from tests.interop.vectors import load
+
+SMALL = [data for case in load("tickets")["tickets"] if len(data := b64decode(case["bytes"])) < 1500]
+ADA = Ticket(
+    "Cookies",
+    Principal("ada", roles=["admin", "clerk"], claims={"sub": "7", "e-mail": ""}),
+    AuthenticationProperties({".issued": "Thu, 01 Jan 2026 00:00:00 GMT", "shop": "7"}, is_persistent=True),
+)
+ascii_texts = st.text(st.characters(max_codepoint=127), max_size=127)
+types = ascii_texts.filter(lambda text: text != "\0") | st.sampled_from([ClaimTypes.NAME, ClaimTypes.ROLE, "sub"])
+identities = st.builds(Identity, st.lists(st.builds(Claim, types, ascii_texts), max_size=4), ascii_texts, types, types)
+tickets = st.builds(
+    Ticket,
+    ascii_texts,
+    st.lists(identities, max_size=3).map(lambda them: Principal(identities=them)),
+    st.dictionaries(ascii_texts, ascii_texts, max_size=4).map(AuthenticationProperties),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def read(compiled_core: ModuleType) -> Iterator[Callable[[bytes], Ticket | None]]:
+    """The core's reader, switched on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DPM_PURE_PYTHON", "0")
+        yield compiled()
+
+
+def compiled() -> Callable[[bytes], Ticket | None]:
+    return module._compiled()
+
+
+def whole(data: bytes) -> Ticket | None:
+    """What the whole reader makes of it; ``None`` for an error."""
+    try:
+        return _Reader(data, 4).ticket()
+    except (MalformedPayloadError, IndexError, struct.error):
+        return None
+
+
+@given(tickets)
+@example(ADA)
+def test_an_ordinary_ticket_is_read_by_the_core(ticket: Ticket) -> None:
+    data = ticket.serialize()
+    assert compiled()(data) == whole(data) == ticket
+
+
+@given(
+    st.sampled_from([*SMALL, ADA.serialize()]),
+    st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=3),
+)
+def test_a_changed_ticket_is_left_alone_or_read_as_the_whole_reader_does(
+    data: bytes, changes: list[tuple[int, int]]
+) -> None:
+    changed = bytearray(data)
+    for position, value in changes:
+        changed[position % len(changed)] = value
+    found = compiled()(bytes(changed))
+    assert found is None or (changed.startswith(b"\5\0\0\0") and found == whole(bytes(changed)))
+
+
+@pytest.mark.parametrize("data", [*SMALL, ADA.serialize()], ids=range(len(SMALL) + 1))
+def test_a_ticket_cut_anywhere_is_left_alone(data: bytes, read: Callable[[bytes], Ticket | None]) -> None:
+    assert all(read(data[:size]) is None for size in range(len(data)))
+
+
+@given(st.binary(max_size=200))
+def test_noise_is_left_alone_or_read_as_the_whole_reader_does(noise: bytes) -> None:
+    data = b"\5\0\0\0\0" + noise
+    found = compiled()(data)
+    assert found is None or found == whole(data)
+
+
+@pytest.mark.parametrize(
+    "ticket",
+    [
+        pytest.param(Ticket("Cookies", Principal(claims=[Claim("name", "Zo\u00eb")])), id="not ASCII"),
+        pytest.param(Ticket("Cookies", Principal(claims=[Claim("x", "x" * 128)])), id="a length of two bytes"),
+        pytest.param(Ticket("Cookies", Principal(claims=[Claim("x", "x", issuer="y")])), id="an issuer"),
+        pytest.param(Ticket("Cookies", Principal(claims=[Claim("x", "x", value_type="y")])), id="a value type"),
+        pytest.param(Ticket("Cookies", Principal(claims=[Claim("x", "x", properties={"y": "z"})])), id="properties"),
+        pytest.param(Ticket("Cookies", Principal(identities=[Identity(actor=Identity())])), id="an actor"),
+        pytest.param(Ticket("Cookies", Principal(identities=[Identity(bootstrap_context="jwt")])), id="a token kept"),
+    ],
+)
+def test_what_is_not_ordinary_is_left_to_the_whole_reader(
+    ticket: Ticket, read: Callable[[bytes], Ticket | None]
+) -> None:
+    assert read(ticket.serialize()) is None
+    assert Ticket.deserialize(ticket.serialize()) == ticket
+
+
+def test_its_objects_are_as_good_as_those_that_python_makes(read: Callable[[bytes], Ticket | None]) -> None:
+    """Every field set, frozen, equal and alike in a set; pickled and copied like others."""
+    ticket = read(ADA.serialize())
+    assert ticket is not None
+    [identity] = ticket.principal.identities
+    things: list[Any] = [ticket, ticket.principal, identity, *identity.claims]
+    for thing in things:
+        assert all(hasattr(thing, each.name) for each in fields(thing))
+        with pytest.raises(AttributeError):
+            setattr(thing, fields(thing)[0].name, "another")
+    assert pickle.loads(pickle.dumps(ticket)) == copy.deepcopy(ticket) == ADA
+    assert {ticket.principal} == {ADA.principal}
+    assert ticket.principal.subject == ADA.principal.subject
+    ticket.properties.items["shop"] = "8"
+    assert read(ADA.serialize()) == ADA
+
+
+def test_claims_share_no_properties_that_could_be_changed(read: Callable[[bytes], Ticket | None]) -> None:
+    ticket = read(ADA.serialize())
+    assert ticket is not None
+    one, other, *_ = ticket.principal
+    assert one.properties is not other.properties
+
+
+@pytest.mark.parametrize("wrong", ["text", None, 7, bytearray(b"x")], ids=lambda value: type(value).__name__)
+def test_what_is_not_bytes_is_a_type_error(wrong: Any, read: Callable[[bytes], Ticket | None]) -> None:
+    with pytest.raises(TypeError):
+        read(wrong)
+
+
+def test_a_codec_is_made_of_classes_and_texts_or_not_at_all(read: object) -> None:
+    make: Any = importlib.import_module("dpmiddleware.web._ticket").Codec
+    classes: list[Any] = [Claim, Identity, Principal, Ticket, AuthenticationProperties]
+    for arguments in ([], [*classes], [*classes, "", "", "", None], [*classes[:4], "a class", "", "", "", ""]):
+        with pytest.raises(TypeError):
+            make(*arguments)
+    with pytest.raises(TypeError):
+        pickle.dumps(make(*classes, "", "", "", ""))
+
+
+def test_what_was_read_leaves_nothing_behind(read: Callable[[bytes], Ticket | None]) -> None:
+    """Objects and references: those of tickets that were read, of changed ones, of ones cut short."""
+    data = ADA.serialize()
+    broken = [data[:size] for size in range(0, len(data), 7)] + [data.replace(b"admin", b"adm\xff\xff")]
+
+    def work() -> tuple[int, int]:
+        for _ in range(200):
+            read(data)
+            for each in broken:
+                read(each)
+        gc.collect()
+        counted = sum(type(thing) in {Claim, Identity, Principal, Ticket} for thing in gc.get_objects())
+        return counted, sys.getrefcount(ClaimTypes.NAME) + sys.getrefcount(Claim)
+
+    before = work()
+    assert work() == before
