@@ -103,7 +103,7 @@ class _Middleware:
 class _Response:
     """``send`` for the application. ``exchange`` is finished once, with the headers of the response."""
 
-    __slots__ = ("_data_protection", "_send", "exchange", "failure", "started")
+    __slots__ = ("_data_protection", "_is_replaced", "_send", "exchange", "failure", "started")
 
     def __init__(self, data_protection: DataProtection, send: Send) -> None:
         self.exchange: RawExchange | None = None
@@ -112,6 +112,7 @@ class _Response:
         """What came of the ring while the exchange began or finished; it outlives an application that catches it."""
         self._data_protection = data_protection
         self._send = send
+        self._is_replaced = False
 
     def __call__(self, message: Message) -> Awaitable[None]:
         """What is to be awaited; a coroutine of our own only where something has to be waited for."""
@@ -134,7 +135,8 @@ class _Response:
         await self._send(message)
 
     def _finished(self, message: Message, exchange: RawExchange) -> Message:
-        self.raise_failure()
+        if (failure := self.failure or exchange.failure) is not None:
+            raise failure
         try:
             return {**message, "headers": exchange.finish_raw(list(message.get("headers", ())))}
         except KeyManagementError as error:
@@ -294,20 +296,16 @@ class CookieAuthenticationMiddleware(_Middleware):
 class _SignInResponse(_Response):
     """Sign-in, sign-out and redirects are done before the response starts; they may wait for a store or an event."""
 
-    __slots__ = ("_is_replaced",)
-
-    def __init__(self, data_protection: DataProtection, send: Send) -> None:
-        super().__init__(data_protection, send)
-        self._is_replaced = False
+    __slots__ = ()
 
     def __call__(self, message: Message) -> Awaitable[None]:
-        """What is to be awaited; a coroutine of our own only where something has to be waited for."""
-        kind, authentication = message["type"], self.exchange
-        if kind not in _STARTS:
+        """The same; where more has to be asked or waited for, it is, and a redirect takes the place of the body."""
+        if self.started or message["type"] not in _STARTS:
             return self._send(_without_data(message) if self._is_replaced else message)
-        if isinstance(authentication, CookieAuthentication) and authentication.has_more_to_do and not self.started:
+        authentication = self.exchange
+        if isinstance(authentication, CookieAuthentication) and authentication.has_more_to_do:
             return self._start(message, authentication)
-        return super().__call__(message)
+        return _Response.__call__(self, message)
 
     async def _start(self, message: Message, authentication: CookieAuthentication) -> None:
         headers = decoded(message.get("headers", ()))

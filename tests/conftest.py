@@ -62,7 +62,8 @@ def both_ways(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue("compiled_core")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DPM_PURE_PYTHON", "0" if request.param == "compiled" else "1")
-        patch.setattr(ticket, "_read_ordinary", ticket._compiled())
+        for name, function in zip(("_read_ordinary", "_write_ordinary"), ticket._compiled(), strict=True):
+            patch.setattr(ticket, name, function)
         yield
 
 

@@ -1,8 +1,8 @@
-/* The compiled core: the objects of an ordinary ticket, straight from its bytes.
+/* The compiled core: an ordinary ticket's objects straight from its bytes, and its bytes straight from the objects.
 
-   `dpmiddleware.web.ticket` has the layout, and its `_Reader` reads every ticket. This reads those that nearly everybody
-   has: all ASCII (so no length takes two bytes), claims that say no more than a type and a value, no actor, no bootstrap
-   context. Anything else, and anything wrong, is ``None``: then `_Reader` looks, and says what is the matter.
+   `dpmiddleware.web.ticket` has the layout, and reads and writes every ticket. This is for those that nearly everybody
+   has: claims that say no more than a type and a value, no actor, no bootstrap context; for reading, all of it ASCII (so
+   no length takes two bytes). Anything else, and anything wrong, is ``None``: then Python looks, and says what it is.
 
    The objects are made without calling their ``__init__``: their fields are set to what it would have set. */
 
@@ -12,8 +12,10 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { SMALLEST_IDENTITY = 9, SMALLEST_CLAIM = 12, SMALLEST_PAIR = 2, VERSION = 5, PROPERTIES_VERSION = 1 };
+enum { SMALLEST_IDENTITY = 9, SMALLEST_CLAIM = 12, SMALLEST_PAIR = 2, VERSION = 5, PROPERTIES_VERSION = 1, ROOM = 512 };
 
+/* A text that is the default for its place. */
+static const unsigned char PLACEHOLDER[] = {1, 0};
 /* What follows a claim's value: default value type, issuer and original issuer, no properties. */
 static const unsigned char ALL_DEFAULTS[] = {1, 0, 1, 0, 1, 0, 0, 0, 0, 0};
 /* What follows the claims: no bootstrap context, no actor. */
@@ -83,8 +85,7 @@ static PyObject *text(Cursor *cursor)
 
 static PyObject *text_or_default(Cursor *cursor, PyObject *or)
 {
-    static const unsigned char placeholder[] = {1, 0};
-    return skip(cursor, placeholder, 2) ? Py_NewRef(or) : text(cursor);
+    return skip(cursor, PLACEHOLDER, sizeof PLACEHOLDER) ? Py_NewRef(or) : text(cursor);
 }
 
 /* The same, where nothing at all stands for the default too. */
@@ -194,6 +195,130 @@ static PyObject *read_ticket(const Codec *self, Cursor *cursor)
     return ticket;
 }
 
+/* --- writing ------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    unsigned char *data;
+    size_t size, room;
+} Writer;
+
+static int put(Writer *writer, const void *bytes, size_t size)
+{
+    if (writer->room - writer->size < size) {
+        size_t room = 2 * (writer->room + size);
+        unsigned char *data = PyMem_Realloc(writer->data, room);
+        if (data == NULL)
+            return 0;
+        writer->data = data;
+        writer->room = room;
+    }
+    memcpy(writer->data + writer->size, bytes, size);
+    writer->size += size;
+    return 1;
+}
+
+static int put_number(Writer *writer, Py_ssize_t number)
+{
+    unsigned char bytes[4];
+    for (int i = 0; i < 4; i++)
+        bytes[i] = (unsigned char)(number >> 8 * i);
+    return number <= INT32_MAX && put(writer, bytes, 4);
+}
+
+static int put_text(Writer *writer, PyObject *text)
+{
+    Py_ssize_t size;
+    const char *bytes = PyUnicode_AsUTF8AndSize(text, &size);
+    unsigned char length[5];
+    int groups = 0;
+    if (bytes == NULL || size > INT32_MAX)
+        return 0;
+    Py_ssize_t rest = size;
+    for (; rest > 0x7F; rest >>= 7)
+        length[groups++] = (unsigned char)(rest | 0x80);
+    length[groups++] = (unsigned char)rest;
+    return put(writer, length, groups) && put(writer, bytes, size);
+}
+
+static int is_equal(PyObject *text, PyObject *other)
+{
+    return text == other || PyObject_RichCompareBool(text, other, Py_EQ) == 1;
+}
+
+static int put_text_or_default(Writer *writer, PyObject *text, PyObject *or)
+{
+    size_t before = writer->size;
+    if (is_equal(text, or))
+        return put(writer, PLACEHOLDER, sizeof PLACEHOLDER);
+    return put_text(writer, text) && (writer->size - before != sizeof PLACEHOLDER
+        || memcmp(writer->data + before, PLACEHOLDER, sizeof PLACEHOLDER) != 0);    /* it would be read as the default */
+}
+
+/* The fields of an object, as new references; 0: one is missing. */
+static int take(const Codec *self, PyObject *object, int first, PyObject **fields, int size)
+{
+    int taken = 0;
+    while (taken < size && (fields[taken] = PyObject_GetAttr(object, self->names[first + taken])) != NULL)
+        taken++;
+    return taken == size;
+}
+
+static void give_back(PyObject **fields, int size)
+{
+    for (int i = 0; i < size && fields[i] != NULL; i++)
+        Py_DECREF(fields[i]);
+}
+
+static int write_claim(const Codec *self, Writer *writer, PyObject *claim, PyObject *name_type)
+{
+    PyObject *fields[6] = {NULL};
+    int ok = take(self, claim, CLAIM_FIELDS, fields, 6) && is_equal(fields[2], self->given[VALUE_TYPE])
+        && is_equal(fields[3], self->given[ISSUER]) && is_equal(fields[4], self->given[ISSUER])
+        && PyObject_Size(fields[5]) == 0 && put_text_or_default(writer, fields[0], name_type)
+        && put_text(writer, fields[1]) && put(writer, ALL_DEFAULTS, sizeof ALL_DEFAULTS);
+    give_back(fields, 6);
+    return ok;
+}
+
+static int write_identity(const Codec *self, Writer *writer, PyObject *identity)
+{
+    PyObject *fields[6] = {NULL};
+    int ok = take(self, identity, IDENTITY_FIELDS, fields, 6) && fields[4] == Py_None && fields[5] == Py_None
+        && PyTuple_Check(fields[0]) && put_text(writer, fields[1])
+        && put_text_or_default(writer, fields[2], self->given[NAME_TYPE])
+        && put_text_or_default(writer, fields[3], self->given[ROLE_TYPE])
+        && put_number(writer, PyTuple_Size(fields[0]));
+    for (Py_ssize_t i = 0; ok && i < PyTuple_Size(fields[0]); i++)
+        ok = write_claim(self, writer, PyTuple_GetItem(fields[0], i), fields[2]);
+    give_back(fields, 6);
+    return ok && put(writer, NEITHER, sizeof NEITHER);
+}
+
+static int write_principal(const Codec *self, Writer *writer, PyObject *principal)
+{
+    PyObject *identities = NULL;
+    int ok = take(self, principal, PRINCIPAL_FIELDS, &identities, 1) && PyTuple_Check(identities)
+        && put_number(writer, PyTuple_Size(identities));
+    for (Py_ssize_t i = 0; ok && i < PyTuple_Size(identities); i++)
+        ok = write_identity(self, writer, PyTuple_GetItem(identities, i));
+    Py_XDECREF(identities);
+    return ok;
+}
+
+static int write_properties(const Codec *self, Writer *writer, PyObject *properties)
+{
+    PyObject *items = NULL, *key, *value;
+    Py_ssize_t at = 0;
+    int ok = take(self, properties, PROPERTIES_FIELDS, &items, 1) && PyDict_Check(items)
+        && put_number(writer, PROPERTIES_VERSION) && put_number(writer, PyDict_Size(items));
+    while (ok && PyDict_Next(items, &at, &key, &value))
+        ok = put_text(writer, key) && put_text(writer, value);
+    Py_XDECREF(items);
+    return ok;
+}
+
+/* --- what Python calls -------------------------------------------------------------------------------------- */
+
 static PyObject *read_bytes(PyObject *self, PyObject *data)
 {
     char *bytes;
@@ -206,6 +331,24 @@ static PyObject *read_bytes(PyObject *self, PyObject *data)
         seen |= cursor.at[i];
     PyObject *ticket = seen > 0x7F ? NULL : read_ticket((Codec *)self, &cursor);
     return ticket != NULL || PyErr_Occurred() ? ticket : Py_NewRef(Py_None);
+}
+
+/* Whatever goes wrong here, Python's own writer says it better. */
+static PyObject *write_bytes(PyObject *object, PyObject *ticket)
+{
+    const Codec *self = (Codec *)object;
+    Writer writer = {PyMem_Malloc(ROOM), 0, ROOM};
+    PyObject *fields[3] = {NULL}, *data = NULL;
+    if (writer.data != NULL && take(self, ticket, TICKET_FIELDS, fields, 3) && put_number(&writer, VERSION)
+        && put_text(&writer, fields[0]) && write_principal(self, &writer, fields[1])
+        && write_properties(self, &writer, fields[2]))
+        data = PyBytes_FromStringAndSize((char *)writer.data, (Py_ssize_t)writer.size);
+    give_back(fields, 3);
+    PyMem_Free(writer.data);
+    if (data != NULL)
+        return data;
+    PyErr_Clear();
+    Py_RETURN_NONE;
 }
 
 /* --- making one --------------------------------------------------------------------------------------------- */
@@ -248,6 +391,7 @@ static void destroy(PyObject *object)
 
 static PyMethodDef methods[] = {
     {"read", read_bytes, METH_O, "The ticket, or None where it is not an ordinary one."},
+    {"write", write_bytes, METH_O, "The bytes of a ticket, or None where it is not an ordinary one."},
     {NULL, NULL, 0, NULL},
 };
 

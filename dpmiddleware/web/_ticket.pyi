@@ -8,7 +8,7 @@ from dpmiddleware.web.ticket_properties import AuthenticationProperties
 
 @final
 class Codec:
-    """Makes tickets of these classes."""
+    """Reads and writes tickets of these classes."""
 
     def __new__(
         cls,
@@ -27,3 +27,6 @@ class Codec:
 
     def read(self, data: bytes, /) -> Ticket | None:
         """The ticket; ``None`` where it is not an ordinary one, or there is anything wrong with it."""
+
+    def write(self, ticket: Ticket, /) -> bytes | None:
+        """The bytes; ``None`` where it is not an ordinary one, or cannot be written."""

@@ -49,12 +49,14 @@ AUTHENTICATION_KEY: Final = "dpmiddleware.authentication"
 PRINCIPAL_KEY: Final = "dpmiddleware.principal"
 """Where shells put the request's user, a `Principal` that is read at first use."""
 
+_NOBODY: Final = Principal()
 _NO_CACHE: Final = {
     "cache-control": "no-cache,no-store",
     "pragma": "no-cache",
     "expires": "Thu, 01 Jan 1970 00:00:00 GMT",
 }
-_NO_CACHE_RAW: Final = dict(encoded([*_NO_CACHE.items()]))
+_NO_CACHE_RAW_ITEMS: Final = encoded([*_NO_CACHE.items()])
+_NO_CACHE_RAW: Final = {name for name, _ in _NO_CACHE_RAW_ITEMS}
 
 
 class AuthenticateResult(NamedTuple):
@@ -118,8 +120,10 @@ class CookieAuthenticator:
     @property
     def judges(self) -> bool:
         """Whether an event of the application has a say in which tickets count."""
-        handler = self.options.events.handler
-        return bool(handler("validate_principal") or handler("check_sliding_expiration"))
+        events = self.options.events
+        if events.is_silent:
+            return False
+        return bool(events.handler("validate_principal") or events.handler("check_sliding_expiration"))
 
 
 class CookieAuthentication:
@@ -138,7 +142,9 @@ class CookieAuthentication:
     _session: BoundSession | None = None
     _finished = False
     _found: ReadTicket | None = None
-    _result: AuthenticateResult | None = None
+    _is_read = False
+    _ticket: Ticket | None = None
+    _why_not: str | None = None
     _renewal: Ticket | None = None
     _asked: tuple[_Asked, ...] = ()
     _target: str | None = None
@@ -166,16 +172,7 @@ class CookieAuthentication:
     @property
     def result(self) -> AuthenticateResult:
         """What the cookie said. `KeyManagementError` where there is no ring, or the store cannot be reached."""
-        self.untouched = False
-        if self.failure is not None:
-            raise self.failure
-        if self._result is not None:
-            return self._result
-        try:
-            return drive(self.authenticate())
-        except KeyManagementError as error:
-            self.failure = error
-            raise
+        return AuthenticateResult(self._counting(), self._why_not)
 
     @property
     def principal(self) -> Principal:
@@ -183,14 +180,30 @@ class CookieAuthentication:
         for asked in reversed(self._asked):
             if asked.what in {"sign_in", "sign_out"}:
                 return asked.principal
-        ticket = self.result.ticket
-        return Principal() if ticket is None else ticket.principal
+        ticket = self._counting()
+        return _NOBODY if ticket is None else ticket.principal
 
     @property
     def subject(self) -> str | None:
         """Whose sessions may be read in this request: that of the cookie's user; ``None`` for nobody."""
-        ticket = self.result.ticket
+        ticket = self._counting()
         return None if ticket is None else ticket.principal.subject
+
+    def _counting(self) -> Ticket | None:
+        """The ticket that counts, read now if it was not before."""
+        self.untouched = False
+        if self.failure is not None:
+            raise self.failure
+        if self._is_read:
+            return self._ticket
+        try:
+            if self._is_judged or self.authenticator.has_store:
+                return drive(self.authenticate())
+            self._found = self._found or self.authenticator.cookie.read(self.cookies, self._now, self._located)
+            return self._accept(*self._found)
+        except KeyManagementError as error:
+            self.failure = error
+            raise
 
     def sign_in(self, principal: Principal, properties: AuthenticationProperties | None = None) -> None:
         """Sign ``principal`` in when the response starts; from now on they are the user of this request.
@@ -256,26 +269,33 @@ class CookieAuthentication:
         """Whether a ticket is there whose reading may wait for a store or an event: not on an event loop, then."""
         return (self._is_judged or self.authenticator.has_store) and self.authenticator.cookie.is_in(self.cookies)
 
-    def authenticate(self) -> Steps[AuthenticateResult]:
+    def authenticate(self) -> Steps[Ticket | None]:
         """Read the ticket, once; slide it; ask the application whether it still counts."""
-        if self._result is None:
-            ticket, failure, _ = self._found or (yield from self._read())
-            if ticket is None:
-                result = AuthenticateResult(None, failure)
-            elif self._is_judged:
-                result = yield from self._judge(ticket)
-            else:
-                times = self._times(ticket.properties)
-                if times is not None and times[1] < times[0]:
-                    self._renew_later(ticket)
-                result = AuthenticateResult(ticket)
-            self._result = result
-        return self._result
+        if not self._is_read:
+            read = yield from self._read()
+            if read.ticket is None or not self._is_judged:
+                return self._accept(*read)
+            self._ticket, self._why_not = yield from self._judge(read.ticket)
+            self._is_read = True
+        return self._ticket
 
     def _read(self) -> Steps[ReadTicket]:
         if self._found is None:
-            self._found = yield from self.authenticator.cookie.read(self.cookies, self._now, self._located)
+            cookie = self.authenticator.cookie
+            if self.authenticator.has_store:
+                self._found = yield from cookie.read_stored(self.cookies, self._now, self._located)
+            else:
+                self._found = cookie.read(self.cookies, self._now, self._located)
         return self._found
+
+    def _accept(self, ticket: Ticket | None, failure: str | None, _: str | None) -> Ticket | None:
+        """What was read is what counts: no event has a say in it."""
+        if ticket is not None:
+            times = self._times(ticket.properties)
+            if times is not None and times[1] < times[0]:
+                self._renew_later(ticket)
+        self._is_read, self._ticket, self._why_not = True, ticket, failure
+        return ticket
 
     def _times(self, properties: AuthenticationProperties) -> tuple[timedelta, timedelta] | None:
         """How long ago a ticket was issued, and how long it holds; ``None`` where it does not slide."""
@@ -313,13 +333,10 @@ class CookieAuthentication:
 
     def _renew_later(self, ticket: Ticket) -> None:
         """Note a renewal: the ticket's own lifetime again, from now on. One without dates has none to renew."""
-        properties = ticket.properties.copy()
-        issued, expires = properties.issued_utc, properties.expires_utc
-        if issued is None or expires is None:
-            return
-        properties.issued_utc, properties.expires_utc = self._now, self._now + (expires - issued)
-        self._renewal = Ticket(self._scheme, ticket.principal, properties)
-        self.has_more_to_do = self.has_more_to_do or self.authenticator.has_store
+        properties = ticket.properties.renewed(self._now)
+        if properties is not None:
+            self._renewal = Ticket(self._scheme, ticket.principal, properties)
+            self.has_more_to_do = self.has_more_to_do or self.authenticator.has_store
 
     # --- answering ------------------------------------------------------------------------------------------
 
@@ -359,13 +376,12 @@ class CookieAuthentication:
         self._finished = True
         if self.failure is not None:
             raise self.failure
-        lines = None if self._renewal is None else drive(self._renew())
-        if lines is None:
+        if self._renewal is None:
             answer = with_cookies_raw(headers, ())
         else:
             kept = [header for header in headers if header[0].lower() not in _NO_CACHE_RAW]
-            cookies = encoded([("set-cookie", line) for line in lines])
-            answer = [*with_cookies_raw(kept, ()), *_NO_CACHE_RAW.items(), *cookies]
+            cookies = [(b"set-cookie", line.encode("latin-1")) for line in self._sealed(self._renewal)]
+            answer = [*with_cookies_raw(kept, ()), *_NO_CACHE_RAW_ITEMS, *cookies]
         self.untouched = True
         self.close()
         return answer
@@ -431,15 +447,16 @@ class CookieAuthentication:
         """The renewed cookie; ``None`` where none is due, or the ticket was taken out of the store meanwhile."""
         if self._renewal is None:
             return None
-        cookie, properties = self.authenticator.cookie, self._renewal.properties
         ticket: Ticket | None = self._renewal
         if self.authenticator.has_store:
             read = yield from self._read()
-            ticket = yield from cookie.renew(self._renewal, self._now, read.key)
-        if ticket is None:
-            return None
-        ends = properties.expires_utc if properties.is_persistent else None
-        return cookie.seal(ticket, self, cookie.settings, ends)
+            ticket = yield from self.authenticator.cookie.renew(self._renewal, self._now, read.key)
+        return None if ticket is None else self._sealed(ticket, self._renewal.properties)
+
+    def _sealed(self, carried: Ticket, properties: AuthenticationProperties | None = None) -> list[str]:
+        """The cookie lines of a renewed ticket, or of the reference to it, which then is what its ``properties`` say."""
+        properties, cookie = properties or carried.properties, self.authenticator.cookie
+        return cookie.seal(carried, self, cookie.settings, properties.expires_utc if properties.is_persistent else None)
 
     def _aim(self, properties: AuthenticationProperties, path: str) -> None:
         """Where to go after signing in or out: where the application says, else at ``path`` the client's return URL."""

@@ -5,7 +5,7 @@ After: `dpmiddleware.web.cookies`, `dpmiddleware.web.ticket_properties`.
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Final
 
@@ -13,13 +13,23 @@ __all__ = ["http_date", "read_http_date"]
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_SECOND: Final = timedelta(seconds=1)
 
 
 def http_date(moment: datetime) -> str:
     """An aware date as text, cut to whole seconds; ``ValueError`` where it has no time zone."""
     if moment.tzinfo is None:
         raise ValueError("a datetime without a time zone names no instant")
-    utc = moment.astimezone(timezone.utc)
+    return _of_second((moment - _EPOCH) // _SECOND)
+
+
+@lru_cache(maxsize=64)  # as servers do with their Date header: many responses in one second say the same
+def _of_second(number: int) -> str:
+    return _written(_EPOCH + timedelta(seconds=number))
+
+
+def _written(utc: datetime) -> str:
     iso = utc.isoformat()
     return f"{_DAYS[utc.weekday()]}, {iso[8:10]} {_MONTHS[utc.month - 1]} {iso[:4]} {iso[11:19]} GMT"
 
@@ -34,4 +44,4 @@ def read_http_date(text: str | None) -> datetime | None:
         moment = datetime(*day, int(text[17:19]), int(text[20:22]), int(text[23:25]), tzinfo=timezone.utc)
     except ValueError:
         return None
-    return moment if http_date(moment) == text else None
+    return moment if _written(moment) == text else None

@@ -56,6 +56,9 @@ class Ticket:
 
     def serialize(self) -> bytes:
         """The ticket in format 5. `ConfigurationError` where .NET could not read it back."""
+        return _write_ordinary(self) or self._serialize()
+
+    def _serialize(self) -> bytes:
         parts = [_VERSION, _text(self.scheme), _i32(len(self.principal.identities))]
         for identity in self.principal.identities:
             _write_identity(identity, parts)
@@ -76,19 +79,18 @@ class Ticket:
             raise MalformedPayloadError("a ticket that ends early") from None
 
 
-def _compiled() -> Callable[[bytes], Ticket | None]:
-    """What reads ordinary tickets in a fifth of the time, where there is a compiled core; `_Reader` reads the same."""
+def _compiled() -> tuple[Callable[[bytes], Ticket | None], Callable[[Ticket], bytes | None]]:
+    """Reads and writes ordinary tickets in a fifth of the time; ``None`` for others, and where there is no such core."""
     core = compiled.load("web._ticket")
     if core is None:
-        return lambda _: None
+        return lambda _: None, lambda _: None
     classes = (Claim, Identity, Principal, Ticket, AuthenticationProperties)
-    read: Callable[[bytes], Ticket | None] = core.Codec(
-        *classes, ClaimTypes.NAME, ClaimTypes.ROLE, ClaimValueTypes.STRING, LOCAL_AUTHORITY
-    ).read
-    return read
+    defaults = (ClaimTypes.NAME, ClaimTypes.ROLE, ClaimValueTypes.STRING, LOCAL_AUTHORITY)
+    codec = core.Codec(*classes, *defaults)
+    return codec.read, codec.write
 
 
-_read_ordinary = _compiled()
+_read_ordinary, _write_ordinary = _compiled()
 
 
 class _Reader:

@@ -60,26 +60,37 @@ class TicketCookie:
         """Whether a Cookie header brings something under the cookie's name."""
         return bool(find(header, self.settings.name, 1))
 
-    def read(self, header: bytes, now: datetime, located: bytes | None = None) -> Steps[ReadTicket]:
-        """The ticket of a request, if it still holds at ``now``. The failures are ASP.NET Core's.
+    def read(self, header: bytes, now: datetime, located: bytes | None = None) -> ReadTicket:
+        """The ticket of a request, if it still holds at ``now``; without a session store. ASP.NET Core's failures.
 
         located: what `locate` gave, if it was asked.
         """
-        store, key = self._options.store, None
         ticket = self._cookie.open(header, Ticket.deserialize, located).content
+        return self._none(header) if ticket is None else self._held(ticket, now)
+
+    def read_stored(self, header: bytes, now: datetime, located: bytes | None = None) -> Steps[ReadTicket]:
+        """The same where the cookie holds a reference, and the ticket is in the session store."""
+        reference = self._cookie.open(header, Ticket.deserialize, located).content
+        if reference is None:
+            return self._none(header)
+        key = reference.principal.value(SESSION_ID_CLAIM)
+        if key is None or self._options.store is None:
+            return ReadTicket(failure="SessionId missing")
+        value = yield Call(self._options.store.get, (entry_name(key),))
+        ticket = None if value is None else self._open_entry(key, value)
         if ticket is None:
-            return ReadTicket(failure="Unprotect ticket failed") if self.is_in(header) else ReadTicket()
-        if store is not None:
-            key = ticket.principal.value(SESSION_ID_CLAIM)
-            if key is None:
-                return ReadTicket(failure="SessionId missing")
-            value = yield Call(store.get, (entry_name(key),))
-            ticket = None if value is None else self._open_entry(key, value)
-            if ticket is None:
-                return ReadTicket(failure="Identity missing in session store")
+            return ReadTicket(failure="Identity missing in session store")
+        read = self._held(ticket, now, key)
+        if read.ticket is None:
+            yield from self.forget(key)
+        return read
+
+    def _none(self, header: bytes) -> ReadTicket:
+        return ReadTicket(failure="Unprotect ticket failed") if self.is_in(header) else ReadTicket()
+
+    def _held(self, ticket: Ticket, now: datetime, key: str | None = None) -> ReadTicket:
         expires = ticket.properties.expires_utc
         if expires is not None and expires < now:
-            yield from self.forget(key)
             return ReadTicket(failure="Ticket expired")
         if ticket.scheme != self._options.scheme:
             ticket = Ticket(self._options.scheme, ticket.principal, ticket.properties)
@@ -119,23 +130,20 @@ class TicketCookie:
         self, ticket: Ticket, request: RequestCookies, settings: CookieSettings, expires: datetime | None
     ) -> list[str]:
         """The Set-Cookie lines that give the client ``ticket``. ``expires``: when the browser forgets it."""
-        attributes = with_expiry(self._attributes_under(settings, request), expires)
-        return self._under(settings).seal(ticket.serialize(), request.cookies, attributes)
+        cookie, attributes = self._under(settings, request)
+        return cookie.seal(ticket.serialize(), request.cookies, with_expiry(attributes, expires))
 
     def delete(self, request: RequestCookies, settings: CookieSettings) -> list[str]:
         """The Set-Cookie lines that end the cookie."""
-        return self._under(settings).delete(request.cookies, self._attributes_under(settings, request))
+        cookie, attributes = self._under(settings, request)
+        return cookie.delete(request.cookies, attributes)
 
-    def _attributes_under(self, settings: CookieSettings, request: RequestCookies) -> Attributes:
+    def _under(self, settings: CookieSettings, request: RequestCookies) -> tuple[ProtectedCookie, Attributes]:
+        """The cookie, and its attributes, under the settings that an event gave it."""
         if settings is self.settings:
-            return self._attributes[request.https]
-        return settings.attributes(https=request.https)
-
-    def _under(self, settings: CookieSettings) -> ProtectedCookie:
-        """The cookie under the settings that an event gave it."""
-        if settings is self.settings:
-            return self._cookie
-        return ProtectedCookie(settings, self._protector, ring=self._data_protection.ring)
+            return self._cookie, self._attributes[request.https]
+        cookie = ProtectedCookie(settings, self._protector, ring=self._data_protection.ring)
+        return cookie, settings.attributes(https=request.https)
 
     def _reference(self, key: str, authentication_type: str) -> Ticket:
         claim = Claim(SESSION_ID_CLAIM, key, issuer=self._options.claims_issuer or LOCAL_AUTHORITY)

@@ -67,6 +67,15 @@ class AuthenticationProperties:
         """The same texts in another object."""
         return AuthenticationProperties(self.items)
 
+    def renewed(self, now: datetime) -> AuthenticationProperties | None:
+        """The same for as long again, from ``now`` on; ``None`` where it is not said since when, or until when."""
+        issued, expires = self.issued_utc, self.expires_utc
+        if issued is None or expires is None:
+            return None
+        renewed = AuthenticationProperties(self.items)
+        renewed.items.update({_ISSUED: http_date(now), _EXPIRES: http_date(now + (expires - issued))})
+        return renewed
+
     @property
     def issued_utc(self) -> datetime | None:
         """When the ticket was issued or last renewed; ``None`` where it is not said or cannot be read."""
@@ -97,7 +106,7 @@ class AuthenticationProperties:
     @property
     def allow_refresh(self) -> bool | None:
         """Whether sliding may renew this ticket; ``None``: not said, it may."""
-        return _BOOLEANS.get(self.items.get(_REFRESH, "").strip().lower())
+        return _BOOLEANS.get(self.items[_REFRESH].strip().lower()) if _REFRESH in self.items else None
 
     @allow_refresh.setter
     def allow_refresh(self, allowed: bool | None) -> None:

@@ -52,7 +52,7 @@ def read(compiled_core: ModuleType) -> Iterator[Callable[[bytes], Ticket | None]
 
 
 def compiled() -> Callable[[bytes], Ticket | None]:
-    return module._compiled()
+    return module._compiled()[0]
 
 
 def whole(data: bytes) -> Ticket | None:
