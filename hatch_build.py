@@ -20,7 +20,11 @@ from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
-MODULES = {"dpmiddleware.crypto._cbc_hmac": ["crypto"], "dpmiddleware.web._ticket": []}
+MODULES = {
+    "dpmiddleware.crypto._cbc_hmac": ["crypto"],
+    "dpmiddleware.protection._base64url": [],
+    "dpmiddleware.web._ticket": [],
+}
 """Each extension, and the libraries that it is linked with. Its source stands where the module will."""
 ABI = "cp311-abi3"
 """The stable ABI of Python 3.11: the same file serves every later version."""

@@ -1,13 +1,14 @@
 """The compiled core, where there is one: what each request needs and Python is slowest at, in C.
 
-    crypto/_cbc_hmac.c   one payload of AES-CBC with HMAC         beside crypto/encryptors.py
-    web/_ticket.c        the objects of an ordinary ticket        beside web/ticket.py
+    crypto/_cbc_hmac.c        one payload of AES-CBC with HMAC      beside crypto/encryptors.py
+    protection/_base64url.c   a payload as text                     beside protection/payload.py
+    web/_ticket.c             an ordinary ticket and its bytes      beside web/ticket.py
 
 It is built with the package where a C compiler and OpenSSL's headers are at hand (hatch_build.py), and where they are
 not, Python does the same: the same bytes, objects and errors. ``DPM_PURE_PYTHON=1`` leaves it out, when building and
 when running.
 
-After: `dpmiddleware.crypto.encryptors`, `dpmiddleware.web.ticket`.
+After: `dpmiddleware.crypto.encryptors`, `dpmiddleware.protection.payload`, `dpmiddleware.web.ticket`.
 """
 
 from __future__ import annotations

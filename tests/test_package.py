@@ -85,6 +85,7 @@ def test_the_compiled_core_is_in_the_wheel_for_every_python_from_3_11_on(
     names = zipfile.ZipFile(wheel).namelist()
     assert {name for name in names if name.endswith((".so", ".c"))} == {
         "dpmiddleware/crypto/_cbc_hmac.abi3.so",
+        "dpmiddleware/protection/_base64url.abi3.so",
         "dpmiddleware/web/_ticket.abi3.so",
     }
     told = run(empty_environment / "dpm", "--version", cwd=tmp_path)

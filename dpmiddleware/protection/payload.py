@@ -18,6 +18,7 @@ import binascii
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from dpmiddleware import compiled
 from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
 
 __all__ = [
@@ -68,7 +69,28 @@ def _fastest() -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
     )
 
 
-_encode, _decode = _fastest()
+def _codec() -> tuple[Callable[[bytes], str], Callable[[bytes], bytes | None]]:
+    """`to_text` and `from_plain_text`: compiled where there is such a core."""
+    core = compiled.load("protection._base64url")
+    if core is not None:
+        return core.encode, core.decode
+    encode, decode = _fastest()
+
+    def plain(text: bytes) -> bytes | None:
+        if text.find(b"=") >= 0 or text.find(b"+") >= 0 or text.find(b"/") >= 0:  # ``in`` raises an error first
+            return None
+        try:
+            payload = decode(text)
+        except ValueError:
+            return None
+        last = _ZERO_BITS.get(len(text) % 4)
+        return payload if last is None or text[-1] in last else None
+
+    return lambda payload: encode(payload).decode("ascii"), plain
+
+
+to_text, from_plain_text = _codec()
+"""A payload as base64url without padding; the payload of such a text, ``None`` where it is none."""
 
 
 def pack(key_id: bytes) -> bytes:
@@ -104,27 +126,10 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def to_text(payload: bytes) -> str:
-    """A payload as base64url without padding."""
-    return _encode(payload).decode("ascii")
-
-
 def from_text(text: str) -> bytes:
     """The payload that a text stands for. `MalformedPayloadError` where it stands for none."""
     payload = from_plain_text(text.encode("ascii")) if text.isascii() else None
     return _from_unusual_text(text) if payload is None else payload
-
-
-def from_plain_text(text: bytes) -> bytes | None:
-    """The payload of a text as `to_text` writes it; ``None`` where it is no such text (`from_text` may know better)."""
-    if text.find(b"=") >= 0 or text.find(b"+") >= 0 or text.find(b"/") >= 0:  # ``in`` raises and drops an error first
-        return None
-    try:
-        payload = _decode(text)
-    except ValueError:
-        return None
-    last = _ZERO_BITS.get(len(text) % 4)
-    return payload if last is None or text[-1] in last else None
 
 
 def _from_unusual_text(text: str) -> bytes:

@@ -454,7 +454,7 @@ class CookieAuthentication:
         return None if ticket is None else self._sealed(ticket, self._renewal.properties)
 
     def _sealed(self, carried: Ticket, properties: AuthenticationProperties | None = None) -> list[str]:
-        """The cookie lines of a renewed ticket, or of the reference to it, which then is what its ``properties`` say."""
+        """The cookie lines of a renewed ticket; or of the reference to one, which has these ``properties``."""
         properties, cookie = properties or carried.properties, self.authenticator.cookie
         return cookie.seal(carried, self, cookie.settings, properties.expires_utc if properties.is_persistent else None)
 

@@ -80,7 +80,7 @@ class Ticket:
 
 
 def _compiled() -> tuple[Callable[[bytes], Ticket | None], Callable[[Ticket], bytes | None]]:
-    """Reads and writes ordinary tickets in a fifth of the time; ``None`` for others, and where there is no such core."""
+    """Read and write ordinary tickets, in a fifth of the time; ``None`` for others, and where there is no such core."""
     core = compiled.load("web._ticket")
     if core is None:
         return lambda _: None, lambda _: None

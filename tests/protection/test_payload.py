@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -21,27 +23,37 @@ from dpmiddleware.protection.payload import (
     from_text,
     pack,
     peek_key_id,
-    to_text,
     unpack,
 )
 
 ID = UUID("0c819c80-6619-4019-9536-53f8aaffee57").bytes_le
-Codec = tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]
-STDLIB: Codec = (payload._stdlib_encode, payload._stdlib_decode)
+WAYS = ["compiled", "pybase64", "stdlib"]
+PYBASE64 = pytest.importorskip("pybase64", reason="pybase64 (extra speed) is not installed")
 
 
-def fast() -> Codec:
-    pytest.importorskip("pybase64", reason="pybase64 (extra speed) is not installed")
-    return payload._fastest()
+@contextmanager
+def done_by(way: str) -> Iterator[None]:
+    """Text is written and read in this way."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DPM_PURE_PYTHON", "0" if way == "compiled" else "1")
+        patch.setitem(sys.modules, "pybase64", None if way == "stdlib" else PYBASE64)
+        to_text, from_plain_text = payload._codec()
+        patch.setattr(payload, "to_text", to_text)
+        patch.setattr(payload, "from_plain_text", from_plain_text)
+        yield
 
 
-@pytest.fixture(params=["stdlib", "pybase64"])
-def codec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both code paths, whichever is in use here."""
-    encode, decode = STDLIB if request.param == "stdlib" else fast()
-    monkeypatch.setattr(payload, "_encode", encode)
-    monkeypatch.setattr(payload, "_decode", decode)
-    return str(request.param)
+@pytest.fixture(scope="module", params=WAYS)
+def codec(request: pytest.FixtureRequest) -> Iterator[str]:
+    """All ways, whichever is in use here."""
+    if request.param == "compiled":
+        request.getfixturevalue("compiled_core")
+    with done_by(request.param):
+        yield request.param
+
+
+def to_text(data: bytes) -> str:
+    return payload.to_text(data)
 
 
 def refused(text: str) -> bool:
@@ -99,8 +111,8 @@ def test_an_unpaired_surrogate_is_refused_with_the_developers_error() -> None:
 # --- text -----------------------------------------------------------------------------------------------------------
 
 
-@given(st.binary(max_size=100))
-def test_text_of_any_bytes_is_base64url_without_padding_and_comes_back(data: bytes) -> None:
+@given(data=st.binary(max_size=100) | st.builds(bytes, st.integers(3060, 3090)))
+def test_text_of_any_bytes_is_base64url_without_padding_and_comes_back(codec: str, data: bytes) -> None:
     text = to_text(data)
     assert text == base64.urlsafe_b64encode(data).rstrip(b"=").decode()
     assert from_text(text) == data
@@ -161,22 +173,18 @@ def test_nothing_is_the_text_of_nothing(codec: str) -> None:
     assert peek_key_id("") is None
 
 
-@given(st.text(st.characters(max_codepoint=127), max_size=40))
-@example("A===")
-@example("AA\n==")
-@example("+A-A")
-@example("AAAA=AAA")
-def test_both_decoders_read_the_same(text: str) -> None:
-    """With pybase64 and without: the same bytes, the same refusals."""
+@given(text=st.text(st.characters(max_codepoint=127), max_size=40) | st.text("ABCQgw-_+/=", max_size=9))
+@example(text="A===")
+@example(text="AA\n==")
+@example(text="+A-A")
+@example(text="AAAA=AAA")
+def test_all_ways_read_the_same(compiled_core: object, text: str) -> None:
+    """With pybase64, without, compiled: the same bytes, the same refusals."""
     results = []
-    saved = payload._decode
-    try:
-        for _, decode in (STDLIB, fast()):
-            payload._decode = decode
-            results.append(None if refused(text) else from_text(text))
-    finally:
-        payload._decode = saved
-    assert results[0] == results[1]
+    for way in WAYS:
+        with done_by(way):
+            results.append((None if refused(text) else from_text(text), payload.from_plain_text(text.encode())))
+    assert results[0] == results[1] == results[2]
 
 
 @given(st.binary(max_size=60), st.data())
@@ -193,7 +201,23 @@ def test_a_value_has_one_text_without_padding_and_white_space(data: bytes, draw:
 
 def test_without_pybase64_the_standard_library_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pybase64", None)
-    assert payload._fastest() == STDLIB
+    assert payload._fastest() == (payload._stdlib_encode, payload._stdlib_decode)
+
+
+@pytest.mark.parametrize("wrong", ["text", None, 7, bytearray(b"x")], ids=lambda value: type(value).__name__)
+def test_the_compiled_way_takes_bytes_and_nothing_else(codec: str, wrong: Any) -> None:
+    if codec == "compiled":
+        for operation in (payload.to_text, payload.from_plain_text):
+            with pytest.raises(TypeError):
+                operation(wrong)
+
+
+@pytest.mark.parametrize("size", range(300))
+def test_every_byte_in_every_place_is_written_and_read(codec: str, size: int) -> None:
+    data = bytes(i * 7 & 0xFF for i in range(size))
+    text = to_text(data)
+    assert text == base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    assert payload.from_plain_text(text.encode()) == data
 
 
 def test_a_text_of_100_kb_is_refused_or_read_and_nothing_else(codec: str) -> None:
