@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar, Unpack
 
 from starlette.concurrency import run_in_threadpool
@@ -254,14 +255,13 @@ class CookieAuthenticationMiddleware(_Middleware):
     def serve(self, scope: Scope, receive: Receive, response: _Response) -> Awaitable[None]:
         """Put the authentication into the scope; the user is read when somebody looks."""
         header = cookie_header(scope)
-        path, base = scope.get("path", ""), scope.get("root_path", "")  # as they are here: routers change them
-
-        def describe() -> WebRequest:
-            return _web_request(scope, header, path, base, self.native(scope, receive))
-
+        where = (scope.get("path", ""), scope.get("root_path", ""))  # as they are here: routers change them
+        describe = partial(self._describe, scope, receive, header, where)
         authentication = CookieAuthentication(self.authenticator, header, is_https(scope), describe)
-        response.exchange = authentication
+        response.exchange = scope[AUTHENTICATION_KEY] = authentication
         self.place(scope, authentication)
+        if isinstance(session := scope.get("session"), Session):
+            authentication.attach(session)
         for key_id in authentication.key_ids:
             if self._wait_is_due(key_id):
                 return self._serve_later(scope, receive, response, authentication)
@@ -280,13 +280,12 @@ class CookieAuthenticationMiddleware(_Middleware):
             authentication.failure = error  # raised when the user is looked at: other pages go on
         await self.app(scope, receive, response)
 
+    def _describe(self, scope: Scope, receive: Receive, header: bytes, where: tuple[str, str]) -> WebRequest:
+        return _web_request(scope, header, *where, self.native(scope, receive))
+
     def place(self, scope: Scope, authentication: CookieAuthentication) -> None:
-        """Where the application finds it."""
-        scope[AUTHENTICATION_KEY] = authentication
+        """Where the application finds the user."""
         scope[PRINCIPAL_KEY] = LocalProxy(lambda: authentication.principal)
-        session = scope.get("session")
-        if session is not None and isinstance(session, Session):
-            authentication.attach(session)
 
     def native(self, scope: Scope, receive: Receive) -> Any:
         """What events are given as the request."""

@@ -68,7 +68,6 @@ class CookieAuthenticationMiddleware(asgi.CookieAuthenticationMiddleware):
 
     def place(self, scope: Scope, authentication: CookieAuthentication) -> None:
         """Where Starlette looks."""
-        super().place(scope, authentication)
         scope["user"] = User(authentication)
         scope["auth"] = Credentials(authentication)
 

@@ -20,6 +20,7 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.web import redirects
 from dpmiddleware.web.authentication_events import (
+    CookieAuthenticationEvents,
     SignedInContext,
     SigningInContext,
     SigningOutContext,
@@ -121,7 +122,7 @@ class CookieAuthenticator:
     def judges(self) -> bool:
         """Whether an event of the application has a say in which tickets count."""
         events = self.options.events
-        if events.is_silent:
+        if not events.__dict__ and type(events) is CookieAuthenticationEvents:  # as most are: seen at a glance
             return False
         return bool(events.handler("validate_principal") or events.handler("check_sliding_expiration"))
 
@@ -299,12 +300,10 @@ class CookieAuthentication:
 
     def _times(self, properties: AuthenticationProperties) -> tuple[timedelta, timedelta] | None:
         """How long ago a ticket was issued, and how long it holds; ``None`` where it does not slide."""
-        if not self.authenticator.options.sliding_expiration:
+        lifetime = properties.lifetime if self.authenticator.options.sliding_expiration else None
+        if lifetime is None or properties.allow_refresh is False:
             return None
-        issued, expires = properties.issued_utc, properties.expires_utc
-        if issued is None or expires is None or properties.allow_refresh is False:
-            return None
-        return self._now - issued, expires - self._now
+        return self._now - lifetime[0], lifetime[1] - self._now
 
     def _judge(self, ticket: Ticket) -> Steps[AuthenticateResult]:
         """What the application's events make of a ticket that holds."""
@@ -379,9 +378,11 @@ class CookieAuthentication:
         if self._renewal is None:
             answer = with_cookies_raw(headers, ())
         else:
-            kept = [header for header in headers if header[0].lower() not in _NO_CACHE_RAW]
-            cookies = [(b"set-cookie", line.encode("latin-1")) for line in self._sealed(self._renewal)]
-            answer = [*with_cookies_raw(kept, ()), *_NO_CACHE_RAW_ITEMS, *cookies]
+            lines = self._sealed(self._renewal)
+            cookies = [(b"set-cookie", line.encode("latin-1")) for line in lines]
+            if not _NO_CACHE_RAW.isdisjoint([name.lower() for name, _ in headers]):
+                headers = [header for header in headers if header[0].lower() not in _NO_CACHE_RAW]
+            answer = [*with_cookies_raw(headers, ()), *_NO_CACHE_RAW_ITEMS, *cookies]
         self.untouched = True
         self.close()
         return answer
@@ -455,8 +456,8 @@ class CookieAuthentication:
 
     def _sealed(self, carried: Ticket, properties: AuthenticationProperties | None = None) -> list[str]:
         """The cookie lines of a renewed ticket; or of the reference to one, which has these ``properties``."""
-        properties, cookie = properties or carried.properties, self.authenticator.cookie
-        return cookie.seal(carried, self, cookie.settings, properties.expires_utc if properties.is_persistent else None)
+        cookie = self.authenticator.cookie
+        return cookie.seal(carried, self, cookie.settings, (properties or carried.properties).cookie_expires)
 
     def _aim(self, properties: AuthenticationProperties, path: str) -> None:
         """Where to go after signing in or out: where the application says, else at ``path`` the client's return URL."""

@@ -126,11 +126,6 @@ class CookieAuthenticationEvents:
                 raise ConfigurationError(f"the event {name} is no function", hint=f"{name}=a function of its context")
             setattr(self, name, handler)
 
-    @property
-    def is_silent(self) -> bool:
-        """Whether none was given or overridden, seen at a glance."""
-        return not self.__dict__ and type(self) is CookieAuthenticationEvents
-
     def handler(self, name: str) -> Callable[[Any], Any] | None:
         """What the application wants called at the event ``name``, or ``None``."""
         given: Callable[[Any], Any] = getattr(self, name)

@@ -148,9 +148,11 @@ def attributes(
     return (*(text for text in written if text), *others)
 
 
-def with_expiry(these: Attributes, expires: datetime | None) -> Attributes:
-    """Attributes that were made without a date, with one in its place; ``None``: as they are. ``expires``: aware."""
-    return these if expires is None else (f"expires={http_date(expires)}", *these)
+def with_expiry(these: Attributes, expires: datetime | str | None) -> Attributes:
+    """Attributes that were made without a date, with one in its place: aware, or as text; ``None``: as they are."""
+    if expires is None:
+        return these
+    return (f"expires={expires if isinstance(expires, str) else http_date(expires)}", *these)
 
 
 def expired(these: Attributes) -> Attributes:

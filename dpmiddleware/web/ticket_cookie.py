@@ -94,7 +94,7 @@ class TicketCookie:
             return ReadTicket(failure="Ticket expired")
         if ticket.scheme != self._options.scheme:
             ticket = Ticket(self._options.scheme, ticket.principal, ticket.properties)
-        return ReadTicket(ticket, key=key)
+        return ReadTicket(ticket, None, key)
 
     def forget(self, key: str | None) -> Steps[None]:
         """Take a ticket out of the session store."""
@@ -127,7 +127,7 @@ class TicketCookie:
         return self._reference(key, ticket.scheme) if there else None
 
     def seal(
-        self, ticket: Ticket, request: RequestCookies, settings: CookieSettings, expires: datetime | None
+        self, ticket: Ticket, request: RequestCookies, settings: CookieSettings, expires: datetime | str | None
     ) -> list[str]:
         """The Set-Cookie lines that give the client ``ticket``. ``expires``: when the browser forgets it."""
         cookie, attributes = self._under(settings, request)

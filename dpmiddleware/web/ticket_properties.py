@@ -67,14 +67,25 @@ class AuthenticationProperties:
         """The same texts in another object."""
         return AuthenticationProperties(self.items)
 
+    @property
+    def lifetime(self) -> tuple[datetime, datetime] | None:
+        """`issued_utc` and `expires_utc`; ``None`` where one of them is."""
+        issued, expires = read_http_date(self.items.get(_ISSUED)), self.items.get(_EXPIRES)
+        return None if issued is None or expires is None else (issued, read_http_date(expires) or _LONG_PAST)
+
+    @property
+    def cookie_expires(self) -> str | None:
+        """When the browser forgets the cookie, as HTTP writes dates; ``None``: when it is closed."""
+        return self.items.get(_EXPIRES) if _PERSISTENT in self.items else None
+
     def renewed(self, now: datetime) -> AuthenticationProperties | None:
-        """The same for as long again, from ``now`` on; ``None`` where it is not said since when, or until when."""
-        issued, expires = self.issued_utc, self.expires_utc
-        if issued is None or expires is None:
+        """The same for as long again, from ``now`` on; ``None`` where there is no `lifetime`."""
+        lifetime = self.lifetime
+        if lifetime is None:
             return None
-        renewed = AuthenticationProperties(self.items)
-        renewed.items.update({_ISSUED: http_date(now), _EXPIRES: http_date(now + (expires - issued))})
-        return renewed
+        issued, expires = lifetime
+        dates = {_ISSUED: http_date(now), _EXPIRES: http_date(now + (expires - issued))}
+        return AuthenticationProperties({**self.items, **dates})
 
     @property
     def issued_utc(self) -> datetime | None:
