@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-__all__ = ["LOCAL_AUTHORITY", "Claim", "ClaimTypes", "ClaimValueTypes", "Identity", "Principal", "varint"]
+__all__ = ["LOCAL_AUTHORITY", "Claim", "ClaimTypes", "ClaimValueTypes", "Identity", "Principal", "setters", "varint"]
 
 LOCAL_AUTHORITY: Final = "LOCAL AUTHORITY"
 """The issuer of a claim that names none."""
@@ -297,12 +297,12 @@ def varint(number: int) -> bytes:
     return bytes([*groups, number])
 
 
-def _setters(cls: type[Any]) -> list[Callable[[Any, Any], None]]:
+def setters(cls: type[Any]) -> list[Callable[[Any, Any], None]]:
     """What sets the fields of a frozen class at half the cost of ``object.__setattr__``: it is done often."""
     return [cls.__dict__[each.name].__set__ for each in fields(cls)]
 
 
-_set_type, _set_value, _set_value_type, _set_issuer, _set_original_issuer, _set_properties = _setters(Claim)
+_set_type, _set_value, _set_value_type, _set_issuer, _set_original_issuer, _set_properties = setters(Claim)
 (
     _set_claims,
     _set_authentication_type,
@@ -310,8 +310,8 @@ _set_type, _set_value, _set_value_type, _set_issuer, _set_original_issuer, _set_
     _set_role_claim_type,
     _set_actor,
     _set_bootstrap_context,
-) = _setters(Identity)
-[_set_identities] = _setters(Principal)
+) = setters(Identity)
+[_set_identities] = setters(Principal)
 
 
 def _claims(name: str | None, roles: Iterable[str], claims: Mapping[str, str] | Iterable[Claim]) -> tuple[Claim, ...]:

@@ -14,14 +14,14 @@ __all__ = ["http_date", "read_http_date"]
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_SECOND: Final = timedelta(seconds=1)
 
 
 def http_date(moment: datetime) -> str:
     """An aware date as text, cut to whole seconds; ``ValueError`` where it has no time zone."""
     if moment.tzinfo is None:
         raise ValueError("a datetime without a time zone names no instant")
-    return _of_second((moment - _EPOCH) // _SECOND)
+    since = moment - _EPOCH
+    return _of_second(since.days * 86_400 + since.seconds)
 
 
 @lru_cache(maxsize=64)  # as servers do with their Date header: many responses in one second say the same

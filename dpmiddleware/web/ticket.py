@@ -22,12 +22,21 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from dpmiddleware import compiled
 from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
-from dpmiddleware.web.claims import LOCAL_AUTHORITY, Claim, ClaimTypes, ClaimValueTypes, Identity, Principal, varint
+from dpmiddleware.web.claims import (
+    LOCAL_AUTHORITY,
+    Claim,
+    ClaimTypes,
+    ClaimValueTypes,
+    Identity,
+    Principal,
+    setters,
+    varint,
+)
 from dpmiddleware.web.ticket_properties import AuthenticationProperties
 
 __all__ = ["AuthenticationProperties", "Claim", "ClaimTypes", "ClaimValueTypes", "Identity", "Principal", "Ticket"]
@@ -46,13 +55,18 @@ _ALL_DEFAULTS: Final = b"\1\0" * 3 + bytes(4)
 """What follows the value of nearly every claim: a value type, an issuer, an original issuer, no properties."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Ticket:
     """Who signed in (``principal``), by which scheme, and on what terms (``properties``: since when, how long …)."""
 
     scheme: str
     principal: Principal
-    properties: AuthenticationProperties = field(default_factory=AuthenticationProperties)
+    properties: AuthenticationProperties
+
+    def __init__(self, scheme: str, principal: Principal, properties: AuthenticationProperties | None = None) -> None:
+        _set_scheme(self, scheme)
+        _set_principal(self, principal)
+        _set_properties(self, AuthenticationProperties() if properties is None else properties)
 
     def serialize(self) -> bytes:
         """The ticket in format 5. `ConfigurationError` where .NET could not read it back."""
@@ -77,6 +91,9 @@ class Ticket:
             return _read_ordinary(data) or _Reader(data, len(_VERSION)).ticket()
         except (IndexError, struct.error):
             raise MalformedPayloadError("a ticket that ends early") from None
+
+
+_set_scheme, _set_principal, _set_properties = setters(Ticket)
 
 
 def _compiled() -> tuple[Callable[[bytes], Ticket | None], Callable[[Ticket], bytes | None]]:

@@ -65,7 +65,9 @@ class AuthenticationProperties:
 
     def copy(self) -> AuthenticationProperties:
         """The same texts in another object."""
-        return AuthenticationProperties(self.items)
+        copied = AuthenticationProperties.__new__(AuthenticationProperties)  # past questions that nobody asked
+        copied.items = dict(self.items)
+        return copied
 
     @property
     def lifetime(self) -> tuple[datetime, datetime] | None:
@@ -84,8 +86,10 @@ class AuthenticationProperties:
         if lifetime is None:
             return None
         issued, expires = lifetime
-        dates = {_ISSUED: http_date(now), _EXPIRES: http_date(now + (expires - issued))}
-        return AuthenticationProperties({**self.items, **dates})
+        renewed = self.copy()
+        renewed.items[_ISSUED] = http_date(now)
+        renewed.items[_EXPIRES] = http_date(now + (expires - issued))
+        return renewed
 
     @property
     def issued_utc(self) -> datetime | None:
