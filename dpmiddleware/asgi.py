@@ -104,7 +104,7 @@ class _Middleware:
 class _Response:
     """``send`` for the application. ``exchange`` is finished once, with the headers of the response."""
 
-    __slots__ = ("_data_protection", "_is_replaced", "_send", "exchange", "failure", "started")
+    __slots__ = ("_data_protection", "_send", "exchange", "failure", "started")
 
     def __init__(self, data_protection: DataProtection, send: Send) -> None:
         self.exchange: RawExchange | None = None
@@ -113,7 +113,6 @@ class _Response:
         """What came of the ring while the exchange began or finished; it outlives an application that catches it."""
         self._data_protection = data_protection
         self._send = send
-        self._is_replaced = False
 
     def __call__(self, message: Message) -> Awaitable[None]:
         """What is to be awaited; a coroutine of our own only where something has to be waited for."""
@@ -192,16 +191,16 @@ class SessionMiddleware(_Middleware):
         scope["session"] = exchange.session
         if AUTHENTICATION_KEY in scope:
             scope[AUTHENTICATION_KEY].attach(exchange.session)
-        for key_id in exchange.key_ids:
+        for key_id in (key_ids := self.sessions.key_ids(exchange.header, exchange.located)):
             if self._wait_is_due(key_id):
-                return self._serve_later(scope, receive, response, exchange)
+                return self._serve_later(scope, receive, response, exchange, key_ids)
         return self.app(scope, receive, response)
 
     async def _serve_later(
-        self, scope: Scope, receive: Receive, response: _Response, exchange: SessionExchange
+        self, scope: Scope, receive: Receive, response: _Response, exchange: SessionExchange, key_ids: list[bytes]
     ) -> None:
         try:
-            await self.wait(exchange.key_ids)
+            await self.wait(key_ids)
         except KeyManagementError as error:
             exchange.session.failure = error  # raised when the session is touched: other pages go on
         await self.app(scope, receive, response)
@@ -295,7 +294,7 @@ class CookieAuthenticationMiddleware(_Middleware):
 class _SignInResponse(_Response):
     """Sign-in, sign-out and redirects are done before the response starts; they may wait for a store or an event."""
 
-    __slots__ = ()
+    _is_replaced = False
 
     def __call__(self, message: Message) -> Awaitable[None]:
         """The same; where more has to be asked or waited for, it is, and a redirect takes the place of the body."""

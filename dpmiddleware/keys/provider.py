@@ -172,7 +172,7 @@ class KeyRingProvider:
         ring = self._ring
         if ring is None:
             return True
-        known = key_id is None or ring.find(key_id) is not None
+        known = key_id is None or key_id in ring.by_id
         if known and self._monotonic() < self._next_check:
             return False
         if self._waiting >= _WAITERS:

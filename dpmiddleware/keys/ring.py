@@ -24,7 +24,7 @@ class KeyRing:
     """
 
     __slots__ = (
-        "_by_id",
+        "by_id",
         "default",
         "good_until",
         "keys",
@@ -52,11 +52,12 @@ class KeyRing:
         self.good_until = good_until
         self.problem = problem
         self.rotation_due = rotation_due
-        self._by_id = {key.id.bytes_le: key for key in self.keys}
+        self.by_id = {key.id.bytes_le: key for key in self.keys}
+        """What `find` looks into."""
 
     def find(self, key_id: bytes) -> Key | None:
         """The key with these 16 raw id bytes, in whatever state; ``None`` if this ring has none."""
-        return self._by_id.get(key_id)
+        return self.by_id.get(key_id)
 
     def protecting_key(self) -> Key:
         """The default key. `NoUsableKeyError` where there is none."""

@@ -65,9 +65,9 @@ class ProtectedCookie:
 
         ``None`` where there is none, or where it may be otherwise: `key_ids` and `open` then look closer.
         """
-        before, _, rest = header.partition(self._whole)
+        before, _, rest = header.partition(self._whole)  # half the cost of `find`, and `in` raises an error first
         value, _, after = rest.partition(b";")
-        if not value.startswith(_START) or (before and before[-2:] != b"; ") or after.find(self._whole) >= 0:
+        if value[: len(_START)] != _START or (before and before[-2:] != b"; ") or after.partition(self._whole)[1]:
             return None
         return value
 

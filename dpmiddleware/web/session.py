@@ -65,7 +65,8 @@ class Session(dict[str, Any]):
     _lent: bool = False  # perhaps somebody holds a value that can be edited in place
     _edited: bool = False
     _forced: bool = False
-    _closed: bool = False
+    closed: bool = False
+    """The response starts: from now on a change raises."""
 
     def __init__(
         self, source: Callable[[], StoredSession | None] = lambda: None, value_format: ValueFormat = JSON
@@ -185,16 +186,12 @@ class Session(dict[str, Any]):
             kept[ENDS] = self._ends
         return kept
 
-    def close(self) -> None:
-        """The response starts: from now on a change raises."""
-        self._closed = True
-
     def _change(self) -> None:
         """Before every change."""
         if self._source is not None:
             self._fill(self._source)
         self._edited = True
-        if self._closed:
+        if self.closed:
             raise ConfigurationError(
                 "the session was changed after the response had started, and cannot be written any more",
                 hint="change it before the first byte of the body is sent, and before a websocket is accepted",

@@ -64,11 +64,6 @@ class SessionExchange:
     """When the browser is to forget the cookie, where that is not in its settings; aware."""
 
     @property
-    def key_ids(self) -> list[bytes]:
-        """The key ids that the request's session names in clear: to open it may have to wait for one of them."""
-        return self.cookie.protected.key_ids(self.header, self.located)
-
-    @property
     def failure(self) -> KeyManagementError | None:
         """The outage that whoever touched the session met."""
         return self.session.failure
@@ -94,12 +89,12 @@ class SessionExchange:
         if session.failure is not None:
             raise session.failure
         lines = self.cookie.lines(self)
-        session.close()
+        session.closed = True
         return lines
 
     def close(self) -> None:
         """From now on a change of the session raises."""
-        self.session.close()
+        self.session.closed = True
 
 
 class SessionOptions(TypedDict, total=False):
@@ -136,6 +131,7 @@ class SessionCookie:
         settings = CookieSettings(cookie) if isinstance(cookie, str) else cookie
         protector = data_protection.create_protector(*purposes.session(value_format.name, settings.name))
         self.protected = ProtectedCookie(settings, protector, ring=data_protection.ring)
+        self.key_ids, self._locate = self.protected.key_ids, self.protected.locate
         self._migration = migration
         self._attributes = {https: settings.attributes(https=https) for https in (False, True)}
         self.clock = clock or data_protection.clock
@@ -147,7 +143,7 @@ class SessionCookie:
 
         session_type: what it is an object of, where a framework wants more of a session.
         """
-        located = self.protected.locate(header)
+        located = self._locate(header)
         found: list[Opened[StoredSession]] = []
 
         def source() -> StoredSession | None:

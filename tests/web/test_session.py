@@ -281,7 +281,7 @@ def test_binding_opens_nothing() -> None:
 )
 def test_a_change_after_the_response_has_started_raises(change: Callable[[Session], object]) -> None:
     session = stored({"a": 1})
-    session.close()
+    session.closed = True
     assert session["a"] == 1
     with pytest.raises(ConfigurationError, match="after the response had started") as caught:
         change(session)
