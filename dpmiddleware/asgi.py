@@ -62,6 +62,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 _STARTS: Final = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 """Messages that carry a response's headers."""
 _TRY_AGAIN_LATER: Final = 1013
+_ENCRYPTED: Final = {"https", "wss"}
 
 
 class _Middleware:
@@ -186,7 +187,7 @@ class SessionMiddleware(_Middleware):
 
     def serve(self, scope: Scope, receive: Receive, response: _Response) -> Awaitable[None]:
         """Put the session into the scope; it is opened when somebody touches it."""
-        exchange = self.sessions.begin(cookie_header(scope), https=is_https(scope))
+        exchange = self.sessions.begin(cookie_header(scope), https=scope.get("scheme") in _ENCRYPTED)
         response.exchange = exchange
         scope["session"] = exchange.session
         if AUTHENTICATION_KEY in scope:
@@ -197,7 +198,7 @@ class SessionMiddleware(_Middleware):
         return self.app(scope, receive, response)
 
     async def _serve_later(
-        self, scope: Scope, receive: Receive, response: _Response, exchange: SessionExchange, key_ids: list[bytes]
+        self, scope: Scope, receive: Receive, response: _Response, exchange: SessionExchange, key_ids: Sequence[bytes]
     ) -> None:
         try:
             await self.wait(key_ids)
@@ -396,4 +397,4 @@ def cookie_header(scope: Scope) -> bytes:
 
 def is_https(scope: Scope) -> bool:
     """Whether the connection is encrypted, as the server (or a proxy that it trusts) says."""
-    return scope.get("scheme") in {"https", "wss"}
+    return scope.get("scheme") in _ENCRYPTED

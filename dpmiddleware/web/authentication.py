@@ -12,7 +12,7 @@ Before: `dpmiddleware.web.ticket_cookie`. After: `dpmiddleware.wsgi`, `dpmiddlew
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple, Protocol
 
@@ -261,7 +261,7 @@ class CookieAuthentication:
     # --- reading --------------------------------------------------------------------------------------------
 
     @property
-    def key_ids(self) -> list[bytes]:
+    def key_ids(self) -> Sequence[bytes]:
         """The key ids that the cookie names in clear: reading the ticket may have to wait for these."""
         return self.authenticator.cookie.key_ids(self.cookies, self._located)
 

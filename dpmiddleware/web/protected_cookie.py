@@ -7,7 +7,7 @@ Before: `dpmiddleware.web.chunks`. After: `dpmiddleware.protection.protector`, t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
 from typing import Final, Generic, NamedTuple, TypeVar
@@ -132,7 +132,7 @@ class ProtectedCookie:
         """The Set-Cookie lines that end the cookie and the chunks of it that the request brought along."""
         return chunks.delete(self.settings.name, partial(find, header), attributes)
 
-    def key_ids(self, header: bytes, located: bytes | None = None) -> list[bytes]:
+    def key_ids(self, header: bytes, located: bytes | None = None) -> Sequence[bytes]:
         """The key ids that the cookie's values may name in clear; nothing is parsed or decrypted.
 
         For asking whether to wait, in each request: a name that ends like this one's may add an id too many.
@@ -140,12 +140,11 @@ class ProtectedCookie:
         """
         value = located or self.locate(header)
         if value is not None:
-            key_id = _peek(value[:_HEAD])
-            return [] if key_id is None else [key_id]
+            return _peek(value[:_HEAD])
         found = [_peek(head) for head in _heads(header, self._whole)]
-        if None in found:  # perhaps a marker
+        if () in found:  # perhaps a marker
             found += [_peek(head) for head in _heads(header, self._first_chunk)]
-        return [key_id for key_id in found if key_id is not None]
+        return [key_id for key_ids in found for key_id in key_ids]
 
     def _protect(self, data: bytes, expires: datetime | None) -> bytes:
         if isinstance(self._protector, TimeLimitedDataProtector):
@@ -167,6 +166,7 @@ def _heads(header: bytes, needle: bytes) -> list[bytes]:
 
 
 @lru_cache(64)
-def _peek(head: bytes) -> bytes | None:
-    """The key id in the first characters of a value. A ring has few keys, so they are the same in most requests."""
-    return peek_key_id(head.decode("latin-1") + "A")
+def _peek(head: bytes) -> tuple[bytes, ...]:
+    """The key id, if any, in the first characters of a value. A ring has few keys: most requests have the same."""
+    key_id = peek_key_id(head.decode("latin-1") + "A")
+    return () if key_id is None else (key_id,)
