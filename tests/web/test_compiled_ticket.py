@@ -1,4 +1,4 @@
-"""The compiled core's reader of ordinary tickets beside the whole reader: whatever it reads, both read the same.
+"""The compiled core's way with ordinary tickets beside Python's: whatever it reads or writes, both do alike.
 
 The tests of tickets run with and without it; these are the rest.
 """
@@ -21,9 +21,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dpmiddleware.errors import MalformedPayloadError
+from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
 from dpmiddleware.web import ticket as module
-from dpmiddleware.web.ticket import AuthenticationProperties, Claim, ClaimTypes, Identity, Principal, Ticket, _Reader
+from dpmiddleware.web.claims import LOCAL_AUTHORITY
+from dpmiddleware.web.ticket import (
+    AuthenticationProperties,
+    Claim,
+    ClaimTypes,
+    ClaimValueTypes,
+    Identity,
+    Principal,
+    Ticket,
+    _Reader,
+)
 from tests.interop.vectors import load
 
 SMALL = [data for case in load("tickets")["tickets"] if len(data := b64decode(case["bytes"])) < 1500]
@@ -53,6 +63,11 @@ def read(compiled_core: ModuleType) -> Iterator[Callable[[bytes], Ticket | None]
 
 def compiled() -> Callable[[bytes], Ticket | None]:
     return module._compiled()[0]
+
+
+def written(ticket: Ticket) -> bytes | None:
+    """By the core."""
+    return module._compiled()[1](ticket)
 
 
 def whole(data: bytes) -> Ticket | None:
@@ -111,8 +126,66 @@ def test_noise_is_left_alone_or_read_as_the_whole_reader_does(noise: bytes) -> N
 def test_what_is_not_ordinary_is_left_to_the_whole_reader(
     ticket: Ticket, read: Callable[[bytes], Ticket | None]
 ) -> None:
-    assert read(ticket.serialize()) is None
+    assert read(ticket._serialize()) is None
+    assert written(ticket) in {None, ticket._serialize()}
     assert Ticket.deserialize(ticket.serialize()) == ticket
+
+
+LENGTHS = st.sampled_from([0, 1, 63, 64, 127, 128, 8191, 8192, 16_383, 16_384])
+any_texts = (
+    st.text(max_size=20)
+    | st.sampled_from(["\0", "\ud800"])
+    | st.builds(lambda letter, length: letter * length, st.sampled_from(["x", "\u00e9"]), LENGTHS)
+)
+any_claims = st.builds(
+    Claim,
+    any_texts | types,
+    any_texts,
+    any_texts | st.just(ClaimValueTypes.STRING),
+    any_texts | st.just(LOCAL_AUTHORITY),
+    any_texts,
+    st.dictionaries(any_texts, any_texts, max_size=1),
+)
+any_identities = st.recursive(
+    st.builds(Identity, st.lists(any_claims | st.builds(Claim, types, any_texts), max_size=3), any_texts, types, types),
+    lambda inner: st.builds(Identity, actor=st.none() | inner, bootstrap_context=st.none() | any_texts),
+    max_leaves=2,
+)
+any_tickets = st.builds(
+    Ticket,
+    any_texts,
+    st.lists(any_identities, max_size=2).map(lambda them: Principal(identities=them)),
+    st.dictionaries(any_texts, any_texts, max_size=3).map(AuthenticationProperties),
+)
+
+
+@given(any_tickets | tickets)
+@example(ADA)
+def test_what_it_writes_python_writes_too(ticket: Ticket) -> None:
+    data = written(ticket)
+    if data is None:
+        return
+    assert data == ticket._serialize() == ticket.serialize()
+    assert whole(data) == ticket
+
+
+def test_an_ordinary_ticket_is_written_by_the_core_beyond_ascii_too() -> None:
+    zoe = Ticket("Cookies", Principal("Zo\u00eb", claims={"x": "x" * 20_000}))
+    assert written(zoe) == zoe._serialize()
+
+
+@pytest.mark.parametrize(
+    ("kind", "ticket"),
+    [
+        pytest.param(ConfigurationError, Ticket("Cookies", Principal(claims=[Claim("\0", "x")])), id="a lone NUL"),
+        pytest.param(AttributeError, Ticket("Cookies", Principal(identities=["x"])), id="no identity"),  # type: ignore[list-item]
+        pytest.param(AttributeError, Ticket(7, Principal()), id="a number for a text"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_cannot_be_written_is_the_error_that_python_makes_of_it(kind: type[Exception], ticket: Ticket) -> None:
+    assert written(ticket) is None
+    with pytest.raises(kind):
+        ticket.serialize()
 
 
 def test_its_objects_are_as_good_as_those_that_python_makes(read: Callable[[bytes], Ticket | None]) -> None:
@@ -160,9 +233,13 @@ def test_what_was_read_leaves_nothing_behind(read: Callable[[bytes], Ticket | No
     data = ADA.serialize()
     broken = [data[:size] for size in range(0, len(data), 7)] + [data.replace(b"admin", b"adm\xff\xff")]
 
+    unwritable = Ticket("Cookies", Principal(claims=[Claim("x", "\ud800")]))
+
     def work() -> tuple[int, int]:
         for _ in range(200):
             read(data)
+            written(ADA)
+            written(unwritable)
             for each in broken:
                 read(each)
         gc.collect()
