@@ -5,6 +5,7 @@
 #   make test     all tests                      make soak    the long runs
 #   make bench    speed, beside its peers        make test-windows  under a Python for Windows, through Wine
 #   make test-frameworks                         the frameworks' own tests, with ours in their place
+#   make test-sanitized                          the compiled core under gcc's sanitizers
 #   make docs     write docs/dpm.md              make package sdist and wheel in dist/
 #   make clean    take it all away again
 
@@ -21,7 +22,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Azurite, where .ci/run or `make servers` installed it.
 export PATH := $(CURDIR)/.servers/node_modules/.bin:$(PATH)
 
-.PHONY: demo demo-substitution test lint soak bench test-windows test-frameworks docs package servers windows-packages clean
+.PHONY: demo demo-substitution test lint soak bench test-windows test-frameworks test-sanitized docs package servers windows-packages clean
 
 demo: $(VENV)/.core
 	$(BIN)/dpm demo slot-swap
@@ -40,6 +41,9 @@ bench: $(VENV)/.test
 
 test-frameworks: $(VENV)/.test
 	$(BIN)/python tests/upstream/run.py
+
+test-sanitized: $(VENV)/.test
+	$(BIN)/python tests/sanitized.py $(PYTEST_ARGS)
 
 test-windows: $(VENV)/.test $(if $(ON_WINDOWS),,windows-packages)
 	$(BIN)/python -m pytest tests/test_windows.py tests/repositories/test_windows_registry.py \

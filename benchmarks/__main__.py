@@ -6,11 +6,13 @@ Exit status 0; with ``--strict`` 1 if a promise was not kept in this run.
 from __future__ import annotations
 
 import logging
+import platform
 import sys
 from collections.abc import Iterator
 
 from benchmarks import frameworks, middleware, payloads, peer, rings
 from benchmarks.harness import Case, compare
+from dpmiddleware.compiled import describe
 
 
 def all_cases() -> Iterator[Case]:
@@ -25,6 +27,7 @@ def main(argv: list[str]) -> int:
     logging.disable(logging.CRITICAL)
     strict = "--strict" in argv
     words = [word for word in argv if not word.startswith("--")]
+    print(f"{platform.python_implementation()} {platform.python_version()}; {describe()}")
     print(f"{'case':34} {'peer':24} {'ratio':>6} {'10-90 %':>13} {'goal':>5}  {'µs':>7} {'peer µs':>8}")
     kept = True
     for case in all_cases():
