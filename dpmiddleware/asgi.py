@@ -296,6 +296,7 @@ class _SignInResponse(_Response):
     """Sign-in, sign-out and redirects are done before the response starts; they may wait for a store or an event."""
 
     _is_replaced = False
+    """A redirect has taken the place of what the application wrote."""
 
     def __call__(self, message: Message) -> Awaitable[None]:
         """The same; where more has to be asked or waited for, it is, and a redirect takes the place of the body."""

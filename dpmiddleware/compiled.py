@@ -13,6 +13,7 @@ After: `dpmiddleware.crypto.encryptors`, `dpmiddleware.protection.payload`, `dpm
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 from types import ModuleType
@@ -43,6 +44,7 @@ def describe() -> str:
     return f"pure Python: the compiled core was not built here ({core})"
 
 
+@functools.cache
 def _import(name: str) -> ModuleType | str:
     """The extension, or why it cannot be had: not built, or built for an OpenSSL that is not here."""
     try:
