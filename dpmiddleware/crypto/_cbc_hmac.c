@@ -65,7 +65,10 @@ static int scratch_make(Scratch *scratch)
 static PyObject *openssl_failed(void)
 {
     char text[256];
-    ERR_error_string_n(ERR_peek_last_error(), text, sizeof text);
+    unsigned long error = ERR_peek_last_error();
+    if (error == 0)
+        return PyErr_NoMemory();            /* it says nothing where it could not allocate */
+    ERR_error_string_n(error, text, sizeof text);
     ERR_clear_error();
     return PyErr_Format(PyExc_RuntimeError, "libcrypto failed: %s", text);
 }
@@ -194,13 +197,23 @@ static PyObject *encrypt_bytes(CbcHmac *self, const unsigned char *plain, Py_ssi
     return openssl_failed();
 }
 
+/* Never a result, whatever the function does. */
+static PyObject *refuse(const CbcHmac *self)
+{
+    PyObject *result = PyObject_CallNoArgs(self->refuse);
+    if (result != NULL)
+        PyErr_SetString(PyExc_SystemError, "a refusal that raised nothing");
+    Py_XDECREF(result);
+    return NULL;
+}
+
 static PyObject *decrypt_bytes(CbcHmac *self, const unsigned char *payload, Py_ssize_t given)
 {
     if (given > LONGEST)
         return too_long();
     Py_ssize_t size = given - self->head_size;
     if (size < RANDOM + BLOCK + self->digest_size)
-        return PyObject_CallNoArgs(self->refuse);
+        return refuse(self);
     unsigned char near[SMALL], *out = size <= SMALL ? near : PyMem_Malloc(size);
     if (out == NULL)
         return PyErr_NoMemory();
@@ -220,7 +233,7 @@ static PyObject *decrypt_bytes(CbcHmac *self, const unsigned char *payload, Py_s
         return openssl_failed();
     if (length == -1) {
         ERR_clear_error();
-        return PyObject_CallNoArgs(self->refuse);
+        return refuse(self);
     }
     return plaintext;
 }

@@ -133,6 +133,13 @@ def test_a_refusal_of_the_core_is_the_error_of_the_package_and_nothing_behind_it
     assert caught.value.__cause__ is caught.value.__context__ is None
 
 
+def test_a_refusal_that_raises_nothing_still_opens_nothing(core: ModuleType) -> None:
+    bound = core.CbcHmac("AES-256-CBC", "sha256", KEY, b"fixed", b"", os.urandom, lambda: b"text")
+    for payload in (bound.encrypt(b"text")[:-1], b""):
+        with pytest.raises(SystemError, match="refusal"):
+            bound.decrypt(payload)
+
+
 @pytest.mark.parametrize("size", [4000, 4096, 4097, 16_384, 16_385, 1_000_000])
 def test_threads_share_one_bound_key_at_every_size(core: ModuleType, size: int) -> None:
     """Above 16 KiB several are inside at once."""
