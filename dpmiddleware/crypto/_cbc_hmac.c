@@ -8,7 +8,8 @@
 
    Each primitive is OpenSSL's, by documented EVP calls of 3.0 and newer; randomness is the caller's function. The MAC
    is compared, in constant time, before anything is decrypted. Subkeys and plaintext are wiped from this file's memory
-   before a call returns, and the state that has taken in the master key when its object goes.
+   before a call returns, and the state that has taken in the master key when its object goes; what Python's own objects
+   hold is Python's.
 
    Contexts that change belong to one call (keeping them would save a twentieth of it), what a bound key keeps is only
    read: safe for threads, and the GIL is let go above RELEASE_ABOVE bytes. Written against the stable ABI of Python 3.11:
@@ -25,7 +26,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
-enum { MODIFIER = 16, BLOCK = 16, RANDOM = MODIFIER + BLOCK };
+enum { MODIFIER = 16, BLOCK = 16, RANDOM = MODIFIER + BLOCK, SHORTEST_MAC = 20 };
 enum { SMALL = 4096, RELEASE_ABOVE = 16384, LONGEST = INT32_MAX - 1024 };
 enum { MAX_HEAD = 64, MAX_SUBKEYS = 32 + 64, MAX_KDF_BLOCKS = 2, KDF_DIGEST = 64, MAX_HASH_BLOCK = 128 };
 
@@ -209,7 +210,7 @@ static PyObject *refuse(const CbcHmac *self)
 
 static PyObject *decrypt_bytes(CbcHmac *self, const unsigned char *payload, Py_ssize_t given)
 {
-    if (given > LONGEST)
+    if (given > INT32_MAX)
         return too_long();
     Py_ssize_t size = given - self->head_size;
     if (size < RANDOM + BLOCK + self->digest_size)
@@ -301,6 +302,7 @@ static int measure(CbcHmac *self, Py_ssize_t master_key_size, Py_ssize_t head_si
     self->head_size = head_size;
     return master_key_size <= MAX_HASH_BLOCK && head_size <= MAX_HEAD && self->hash_block <= MAX_HASH_BLOCK
         && EVP_CIPHER_get_mode(self->cipher) == EVP_CIPH_CBC_MODE && EVP_CIPHER_get_block_size(self->cipher) == BLOCK
+        && self->digest_size >= SHORTEST_MAC && self->digest_size <= self->hash_block
         && EVP_CIPHER_get_iv_length(self->cipher) == BLOCK && self->key_size + self->digest_size <= MAX_SUBKEYS;
 }
 

@@ -55,39 +55,55 @@ static int decode_into(const unsigned char *in, Py_ssize_t size, unsigned char *
     return foreign < FOREIGN;
 }
 
-static PyObject *encode(PyObject *Py_UNUSED(module), PyObject *payload)
+static PyObject *encode_bytes(const unsigned char *bytes, Py_ssize_t size)
 {
-    char *bytes, near[NEAR];
-    Py_ssize_t size;
-    if (PyBytes_AsStringAndSize(payload, &bytes, &size) < 0)
-        return NULL;
+    char near[NEAR];
     if (size > PY_SSIZE_T_MAX / 2)
         return PyErr_NoMemory();
     Py_ssize_t length = size / 3 * 4 + (size % 3 > 0 ? size % 3 + 1 : 0);
     char *out = length <= NEAR ? near : PyMem_Malloc(length);
     if (out == NULL)
         return PyErr_NoMemory();
-    encode_into((unsigned char *)bytes, size, out);
+    encode_into(bytes, size, out);
     PyObject *text = PyUnicode_DecodeASCII(out, length, NULL);
     if (out != near)
         PyMem_Free(out);
     return text;
 }
 
-static PyObject *decode(PyObject *Py_UNUSED(module), PyObject *text)
+static PyObject *decode_bytes(const unsigned char *bytes, Py_ssize_t size)
 {
-    char *bytes;
-    Py_ssize_t size;
-    if (PyBytes_AsStringAndSize(text, &bytes, &size) < 0)
-        return NULL;
     if (size % 4 == 1)
         Py_RETURN_NONE;
     PyObject *payload = PyBytes_FromStringAndSize(NULL, size / 4 * 3 + (size % 4 > 0 ? size % 4 - 1 : 0));
-    if (payload != NULL && !decode_into((unsigned char *)bytes, size, (unsigned char *)PyBytes_AsString(payload))) {
+    if (payload != NULL && !decode_into(bytes, size, (unsigned char *)PyBytes_AsString(payload))) {
         Py_DECREF(payload);
         Py_RETURN_NONE;
     }
     return payload;
+}
+
+/* Of bytes, or of a copy of another buffer. */
+static PyObject *with_bytes(PyObject *data, PyObject *(*step)(const unsigned char *, Py_ssize_t))
+{
+    char *bytes;
+    Py_ssize_t size;
+    PyObject *kept = PyObject_CheckBuffer(data) && !PyBytes_Check(data) ? PyBytes_FromObject(data) : Py_NewRef(data);
+    PyObject *result = NULL;
+    if (kept != NULL && PyBytes_AsStringAndSize(kept, &bytes, &size) == 0)
+        result = step((unsigned char *)bytes, size);
+    Py_XDECREF(kept);
+    return result;
+}
+
+static PyObject *encode(PyObject *Py_UNUSED(module), PyObject *payload)
+{
+    return with_bytes(payload, encode_bytes);
+}
+
+static PyObject *decode(PyObject *Py_UNUSED(module), PyObject *text)
+{
+    return with_bytes(text, decode_bytes);
 }
 
 static int fill(PyObject *Py_UNUSED(module))

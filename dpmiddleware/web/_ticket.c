@@ -122,24 +122,30 @@ static PyObject *read_claim(const Codec *self, Cursor *cursor, PyObject *name_ty
     return claim;
 }
 
-static PyObject *read_claims(const Codec *self, Cursor *cursor, PyObject *name_type)
+/* As a tuple; a list until then, since others may see a tuple that is not full yet. */
+static PyObject *read_all(const Codec *self, Cursor *cursor, int smallest, PyObject *name_type,
+                          PyObject *(*read)(const Codec *, Cursor *, PyObject *))
 {
-    int32_t size = count(cursor, SMALLEST_CLAIM);
-    PyObject *claims = size < 0 ? NULL : PyTuple_New(size);
-    for (int32_t i = 0; claims != NULL && i < size; i++) {
-        PyObject *claim = read_claim(self, cursor, name_type);
-        if (claim == NULL || PyTuple_SetItem(claims, i, claim) < 0)
-            Py_CLEAR(claims);
+    int32_t size = count(cursor, smallest);
+    PyObject *found = size < 0 ? NULL : PyList_New(0), *all = NULL;
+    for (int32_t i = 0; found != NULL && i < size; i++) {
+        PyObject *each = read(self, cursor, name_type);
+        if (each == NULL || PyList_Append(found, each) < 0)
+            Py_CLEAR(found);
+        Py_XDECREF(each);
     }
-    return claims;
+    if (found != NULL)
+        all = PyList_AsTuple(found);
+    Py_XDECREF(found);
+    return all;
 }
 
-static PyObject *read_identity(const Codec *self, Cursor *cursor)
+static PyObject *read_identity(const Codec *self, Cursor *cursor, PyObject *Py_UNUSED(name_type))
 {
     PyObject *kind = text(cursor), *identity = NULL;
     PyObject *name_type = kind ? text_said(cursor, self->given[NAME_TYPE]) : NULL;
     PyObject *role_type = name_type ? text_said(cursor, self->given[ROLE_TYPE]) : NULL;
-    PyObject *claims = role_type ? read_claims(self, cursor, name_type) : NULL;
+    PyObject *claims = role_type ? read_all(self, cursor, SMALLEST_CLAIM, name_type, read_claim) : NULL;
     if (claims != NULL && skip(cursor, NEITHER, sizeof NEITHER)) {
         PyObject *values[] = {claims, kind, name_type, role_type, Py_None, Py_None};
         identity = build(self, IDENTITY, IDENTITY_FIELDS, values, 6);
@@ -153,13 +159,7 @@ static PyObject *read_identity(const Codec *self, Cursor *cursor)
 
 static PyObject *read_principal(const Codec *self, Cursor *cursor)
 {
-    int32_t size = count(cursor, SMALLEST_IDENTITY);
-    PyObject *identities = size < 0 ? NULL : PyTuple_New(size);
-    for (int32_t i = 0; identities != NULL && i < size; i++) {
-        PyObject *identity = read_identity(self, cursor);
-        if (identity == NULL || PyTuple_SetItem(identities, i, identity) < 0)
-            Py_CLEAR(identities);
-    }
+    PyObject *identities = read_all(self, cursor, SMALLEST_IDENTITY, NULL, read_identity);
     PyObject *principal = identities ? build(self, PRINCIPAL, PRINCIPAL_FIELDS, &identities, 1) : NULL;
     Py_XDECREF(identities);
     return principal;
@@ -204,6 +204,8 @@ typedef struct {
 
 static int put(Writer *writer, const void *bytes, size_t size)
 {
+    if (size > (size_t)PY_SSIZE_T_MAX / 4 - writer->size)
+        return 0;
     if (writer->room - writer->size < size) {
         size_t room = 2 * (writer->room + size);
         unsigned char *data = PyMem_Realloc(writer->data, room);
@@ -228,7 +230,7 @@ static int put_number(Writer *writer, Py_ssize_t number)
 static int put_text(Writer *writer, PyObject *text)
 {
     Py_ssize_t size;
-    const char *bytes = PyUnicode_AsUTF8AndSize(text, &size);
+    const char *bytes = PyUnicode_CheckExact(text) ? PyUnicode_AsUTF8AndSize(text, &size) : NULL;
     unsigned char length[5];
     int groups = 0;
     if (bytes == NULL || size > INT32_MAX)
@@ -240,9 +242,10 @@ static int put_text(Writer *writer, PyObject *text)
     return put(writer, length, groups) && put(writer, bytes, size);
 }
 
+/* Of texts that are no subclass, which could answer as they like. */
 static int is_equal(PyObject *text, PyObject *other)
 {
-    return text == other || PyObject_RichCompareBool(text, other, Py_EQ) == 1;
+    return PyUnicode_CheckExact(text) && (text == other || PyObject_RichCompareBool(text, other, Py_EQ) == 1);
 }
 
 static int put_text_or_default(Writer *writer, PyObject *text, PyObject *or)
@@ -274,7 +277,8 @@ static int write_claim(const Codec *self, Writer *writer, PyObject *claim, PyObj
     PyObject *fields[6] = {NULL};
     int ok = take(self, claim, CLAIM_FIELDS, fields, 6) && is_equal(fields[2], self->given[VALUE_TYPE])
         && is_equal(fields[3], self->given[ISSUER]) && is_equal(fields[4], self->given[ISSUER])
-        && PyObject_Size(fields[5]) == 0 && put_text_or_default(writer, fields[0], name_type)
+        && PyDict_CheckExact(fields[5]) && PyDict_Size(fields[5]) == 0
+        && put_text_or_default(writer, fields[0], name_type)
         && put_text(writer, fields[1]) && put(writer, ALL_DEFAULTS, sizeof ALL_DEFAULTS);
     give_back(fields, 6);
     return ok;
@@ -284,7 +288,7 @@ static int write_identity(const Codec *self, Writer *writer, PyObject *identity)
 {
     PyObject *fields[6] = {NULL};
     int ok = take(self, identity, IDENTITY_FIELDS, fields, 6) && fields[4] == Py_None && fields[5] == Py_None
-        && PyTuple_Check(fields[0]) && put_text(writer, fields[1])
+        && PyTuple_CheckExact(fields[0]) && put_text(writer, fields[1])
         && put_text_or_default(writer, fields[2], self->given[NAME_TYPE])
         && put_text_or_default(writer, fields[3], self->given[ROLE_TYPE])
         && put_number(writer, PyTuple_Size(fields[0]));
@@ -297,7 +301,7 @@ static int write_identity(const Codec *self, Writer *writer, PyObject *identity)
 static int write_principal(const Codec *self, Writer *writer, PyObject *principal)
 {
     PyObject *identities = NULL;
-    int ok = take(self, principal, PRINCIPAL_FIELDS, &identities, 1) && PyTuple_Check(identities)
+    int ok = take(self, principal, PRINCIPAL_FIELDS, &identities, 1) && PyTuple_CheckExact(identities)
         && put_number(writer, PyTuple_Size(identities));
     for (Py_ssize_t i = 0; ok && i < PyTuple_Size(identities); i++)
         ok = write_identity(self, writer, PyTuple_GetItem(identities, i));
@@ -309,7 +313,7 @@ static int write_properties(const Codec *self, Writer *writer, PyObject *propert
 {
     PyObject *items = NULL, *key, *value;
     Py_ssize_t at = 0;
-    int ok = take(self, properties, PROPERTIES_FIELDS, &items, 1) && PyDict_Check(items)
+    int ok = take(self, properties, PROPERTIES_FIELDS, &items, 1) && PyDict_CheckExact(items)
         && put_number(writer, PROPERTIES_VERSION) && put_number(writer, PyDict_Size(items));
     while (ok && PyDict_Next(items, &at, &key, &value))
         ok = put_text(writer, key) && put_text(writer, value);
@@ -324,6 +328,8 @@ static PyObject *read_bytes(PyObject *self, PyObject *data)
     char *bytes;
     Py_ssize_t size;
     unsigned char seen = 0;
+    if (!PyBytes_Check(data))
+        Py_RETURN_NONE;
     if (PyBytes_AsStringAndSize(data, &bytes, &size) < 0)
         return NULL;
     Cursor cursor = {(unsigned char *)bytes, (unsigned char *)bytes + size};
@@ -345,8 +351,8 @@ static PyObject *write_bytes(PyObject *object, PyObject *ticket)
         data = PyBytes_FromStringAndSize((char *)writer.data, (Py_ssize_t)writer.size);
     give_back(fields, 3);
     PyMem_Free(writer.data);
-    if (data != NULL)
-        return data;
+    if (data != NULL || (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)))
+        return data;                        /* or an interrupt, which is nothing of ours */
     PyErr_Clear();
     Py_RETURN_NONE;
 }
@@ -363,23 +369,39 @@ static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *keywords)
                                      &given[PROPERTIES], &given[NAME_TYPE], &given[ROLE_TYPE], &given[VALUE_TYPE],
                                      &given[ISSUER]))
         return NULL;
+    for (int i = CLAIM; i <= PROPERTIES; i++)
+        if (PyType_GetSlot((PyTypeObject *)given[i], Py_tp_new) == NULL) {
+            PyErr_SetString(PyExc_TypeError, "a class whose objects cannot be made");
+            return NULL;
+        }
     Codec *self = (Codec *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
     if (self == NULL)
         return NULL;
     for (int i = 0; i < GIVEN; i++)
         self->given[i] = Py_NewRef(given[i]);
-    self->no_arguments = PyTuple_New(0);
-    for (int i = 0; i < NAMES; i++)
-        self->names[i] = PyUnicode_InternFromString(FIELDS[i]);
-    if (PyErr_Occurred())
+    int ok = (self->no_arguments = PyTuple_New(0)) != NULL;
+    for (int i = 0; ok && i < NAMES; i++)
+        ok = (self->names[i] = PyUnicode_InternFromString(FIELDS[i])) != NULL;
+    if (!ok)
         Py_CLEAR(self);
     return (PyObject *)self;
+}
+
+/* The classes lead to their module, and that to this object. */
+static int traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Codec *self = (Codec *)object;
+    Py_VISIT(Py_TYPE(object));
+    for (int i = 0; i < GIVEN; i++)
+        Py_VISIT(self->given[i]);
+    return 0;
 }
 
 static void destroy(PyObject *object)
 {
     Codec *self = (Codec *)object;
     PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
     for (int i = 0; i < GIVEN; i++)
         Py_XDECREF(self->given[i]);
     for (int i = 0; i < NAMES; i++)
@@ -399,6 +421,7 @@ static PyType_Slot slots[] = {
     {Py_tp_doc, "Makes tickets of these classes; see the stub beside this file."},
     {Py_tp_new, make},
     {Py_tp_dealloc, destroy},
+    {Py_tp_traverse, traverse},
     {Py_tp_methods, methods},
     {0, NULL},
 };
@@ -406,7 +429,7 @@ static PyType_Slot slots[] = {
 static PyType_Spec spec = {
     .name = "dpmiddleware.web._ticket.Codec",
     .basicsize = sizeof(Codec),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = slots,
 };
 

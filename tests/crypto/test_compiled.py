@@ -184,6 +184,8 @@ def test_a_source_of_randomness_that_fails_is_heard(core: ModuleType) -> None:
         pytest.param({"cipher": "ROT13"}, RuntimeError, id="a cipher that nobody has"),
         pytest.param({"digest": "CRC32"}, RuntimeError, id="a digest that nobody has"),
         pytest.param({"digest": "sha3-224"}, ValueError, id="a digest of larger blocks"),
+        pytest.param({"digest": "NULL"}, ValueError, id="no digest at all"),
+        pytest.param({"digest": "md5"}, ValueError, id="a digest that is too short"),
         pytest.param({"key": bytes(129)}, ValueError, id="a key of more than a block"),
         pytest.param({"head": bytes(65)}, ValueError, id="a head of more than 64 bytes"),
     ],
