@@ -14,7 +14,7 @@ After: `dpmiddleware.web.ticket`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from dpmiddleware.web.http_dates import http_date, read_http_date
@@ -80,15 +80,10 @@ class AuthenticationProperties:
         """When the browser forgets the cookie, as HTTP writes dates; ``None``: when it is closed."""
         return self.items.get(_EXPIRES) if _PERSISTENT in self.items else None
 
-    def renewed(self, now: datetime) -> AuthenticationProperties | None:
-        """The same for as long again, from ``now`` on; ``None`` where there is no `lifetime`."""
-        lifetime = self.lifetime
-        if lifetime is None:
-            return None
-        issued, expires = lifetime
+    def renewed(self, now: datetime, lifespan: timedelta) -> AuthenticationProperties:
+        """The same from ``now`` on, for as long as ``lifespan``."""
         renewed = self.copy()
-        renewed.items[_ISSUED] = http_date(now)
-        renewed.items[_EXPIRES] = http_date(now + (expires - issued))
+        renewed.items[_ISSUED], renewed.items[_EXPIRES] = http_date(now), http_date(now + lifespan)
         return renewed
 
     @property
