@@ -19,6 +19,7 @@ from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document
 from dpmiddleware.protection.payload import associated_data, pack
+from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 
 __all__ = ["cases", "ring_of"]
@@ -112,7 +113,24 @@ def _ring_cases() -> Iterator[Case]:
             return
 
     refuse()
-    yield Case("unknown key refused", refuse, lambda: one.unprotect(only), 0.15, "an unprotect")
+    python = _in_python("a")
+    theirs = python.protect(b"x" * 256)
+    yield Case("unknown key refused", refuse, lambda: python.unprotect(theirs), 0.15, "an unprotect in Python")
+
+
+def _in_python(*purposes: str) -> DataProtector:
+    """A protector that does not use the compiled core: what a refusal should cost next to nothing of."""
+    before = os.environ.get("DPM_PURE_PYTHON")
+    os.environ["DPM_PURE_PYTHON"] = "1"
+    try:
+        protector = DataProtection("bench", repository="memory:").create_protector(*purposes)
+        protector.protect(b"binds the key")
+    finally:
+        if before is None:
+            del os.environ["DPM_PURE_PYTHON"]
+        else:
+            os.environ["DPM_PURE_PYTHON"] = before
+    return protector
 
 
 def cases() -> Iterator[Case]:

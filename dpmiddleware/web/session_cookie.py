@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, TypedDict
 
 from dpmiddleware import purposes
@@ -145,14 +146,14 @@ class SessionCookie:
         """
         located = self._locate(header)
         found: list[Opened[StoredSession]] = []
+        session = session_type(partial(self._open, header, located, found), self._format)
+        return SessionExchange(session, self, header, https, located, found)
 
-        def source() -> StoredSession | None:
-            opened = self.protected.open(header, self._read, located)
-            found.append(opened)
-            content = opened.content
-            return self._old(header, self._migration) if content is None and self._migration else content
-
-        return SessionExchange(session_type(source, self._format), self, header, https, located, found)
+    def _open(self, header: bytes, located: bytes | None, found: list[Opened[StoredSession]]) -> StoredSession | None:
+        opened = self.protected.open(header, self._read, located)
+        found.append(opened)
+        content = opened.content
+        return self._old(header, self._migration) if content is None and self._migration else content
 
     def lines(self, exchange: SessionExchange) -> list[str]:
         """The Set-Cookie lines that a touched session needs; none where it was only read."""
