@@ -258,7 +258,7 @@ def test_what_a_bound_key_was_given_is_let_go_with_it(core: ModuleType) -> None:
 
 
 def resident() -> int:
-    """Bytes of memory that this process has now (after other tests its peak says nothing); 0: the system does not say."""
+    """Bytes of memory that this process has now; its peak would say nothing after other tests. 0: not known here."""
     try:
         pages = Path("/proc/self/statm").read_text("ascii").split()[1]
     except OSError:
