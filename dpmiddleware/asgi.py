@@ -136,8 +136,7 @@ class _Response:
         await self._send(message)
 
     def _finished(self, message: Message, exchange: RawExchange) -> Message:
-        if (failure := self.failure or exchange.failure) is not None:
-            raise failure
+        self.raise_failure()
         try:
             return {**message, "headers": exchange.finish_raw(list(message.get("headers", ())))}
         except KeyManagementError as error:

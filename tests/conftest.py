@@ -10,9 +10,11 @@ test, which may pause, flush and kill them.
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import ModuleType
+from typing import NoReturn
 
 import pytest
 from hypothesis import settings
@@ -30,14 +32,19 @@ settings.load_profile("dpmiddleware")
 USED = pytest.StashKey[dict[str, str]]()
 
 
+def missing(message: str) -> NoReturn:
+    """What cannot be had is a skip, and a failure where ``DPM_REQUIRE_SERVERS=1``."""
+    if os.environ.get("DPM_REQUIRE_SERVERS") == "1":
+        pytest.fail(f"{message} (DPM_REQUIRE_SERVERS=1)", pytrace=False)
+    pytest.skip(message)
+
+
 def need(config: pytest.Config, name: str, make: Callable[[], Server]) -> Iterator[Server]:
-    """Give a server and end it; what cannot be had is a skip, and a failure where ``DPM_REQUIRE_SERVERS=1``."""
+    """Give a server and end it."""
     try:
         server = make()
     except Unavailable as error:
-        if os.environ.get("DPM_REQUIRE_SERVERS") == "1":
-            pytest.fail(f"{name}: {error} (DPM_REQUIRE_SERVERS=1)", pytrace=False)
-        pytest.skip(f"{name}: {error}")
+        missing(f"{name}: {error}")
     config.stash[USED][name] = server.used
     yield server
     server.close()
@@ -45,14 +52,13 @@ def need(config: pytest.Config, name: str, make: Callable[[], Server]) -> Iterat
 
 @pytest.fixture(scope="session")
 def compiled_core() -> ModuleType:
-    """The extension that encrypts; the other one is built with it."""
+    """The extension that encrypts; the others are built with it."""
     core = compiled._import("crypto._cbc_hmac")
     if isinstance(core, ModuleType):
         return core
-    message = f"the compiled core: {core}; gcc, libssl-dev and a new install give it"
-    if os.environ.get("DPM_REQUIRE_SERVERS") == "1":
-        pytest.fail(f"{message} (DPM_REQUIRE_SERVERS=1)", pytrace=False)
-    pytest.skip(message)
+    if sys.platform == "win32":
+        pytest.skip("the compiled core: there is none for Windows")
+    missing(f"the compiled core: {core}; gcc, libssl-dev and a new install give it")
 
 
 @pytest.fixture(scope="module", params=["compiled", "in Python"])

@@ -29,9 +29,8 @@ def main() -> int:
     """Copy, build, run."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "checkout")
-        for name in subprocess.run(
-            ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.split():
+        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+        for name in listed.stdout.splitlines():
             copy.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, copy / name)
         build = "import hatch_build, pathlib, sys; sys.exit(hatch_build.compile_core(pathlib.Path.cwd()) or 0)"
@@ -47,19 +46,9 @@ def main() -> int:
             "PYTHONPATH": str(copy),
             "DPM_REQUIRE_SERVERS": "1",
         }
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:xdist",
-            *TESTS,
-            *sys.argv[1:],
-        ]
-        return subprocess.run(command, cwd=copy, env=os.environ | sanitized, check=False).returncode
+        pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        run = subprocess.run([*pytest, *TESTS, *sys.argv[1:]], cwd=copy, env=os.environ | sanitized, check=False)
+        return run.returncode
 
 
 if __name__ == "__main__":

@@ -57,7 +57,6 @@ _NO_CACHE: Final = {
     "expires": "Thu, 01 Jan 1970 00:00:00 GMT",
 }
 _NO_CACHE_RAW_ITEMS: Final = encoded([*_NO_CACHE.items()])
-_VARY_RAW: Final = (b"vary", b"Cookie")
 _NO_CACHE_RAW: Final = {name for name, _ in _NO_CACHE_RAW_ITEMS}
 
 
@@ -295,7 +294,7 @@ class CookieAuthentication:
         if ticket is not None:
             times = self._times(ticket.properties)
             if times is not None and times[1] < times[0]:
-                self._renew_later(ticket, times[0] + times[1])
+                self._renew_later(ticket)
         self._is_read, self._ticket, self._why_not = True, ticket, failure
         return ticket
 
@@ -320,7 +319,7 @@ class CookieAuthentication:
             )
             yield from self._event("check_sliding_expiration", sliding)
             if sliding.should_renew:
-                self._renew_later(ticket, times[0] + times[1])
+                self._renew_later(ticket)
         context = ValidatePrincipalContext(native, self._scheme, ticket.principal, ticket.properties.copy())
         yield from self._event("validate_principal", context)
         if context.principal is None:
@@ -331,15 +330,13 @@ class CookieAuthentication:
             self._renew_later(ticket)
         return AuthenticateResult(ticket)
 
-    def _renew_later(self, ticket: Ticket, lifespan: timedelta | None = None) -> None:
-        """Note a renewal: the ticket's own lifespan again, from now on. One without dates has none to renew."""
-        if lifespan is None:
-            lifetime = ticket.properties.lifetime
-            if lifetime is None:
-                return
-            lifespan = lifetime[1] - lifetime[0]
-        self._renewal = Ticket(self._scheme, ticket.principal, ticket.properties.renewed(self._now, lifespan))
-        self.has_more_to_do = self.has_more_to_do or self.authenticator.has_store
+    def _renew_later(self, ticket: Ticket) -> None:
+        """Note a renewal: the ticket's own lifetime again, from now on. One without dates has none to renew."""
+        lifetime = ticket.properties.lifetime
+        if lifetime is not None:
+            renewed = ticket.properties.renewed(self._now, lifetime[1] - lifetime[0])
+            self._renewal = Ticket(self._scheme, ticket.principal, renewed)
+            self.has_more_to_do = self.has_more_to_do or self.authenticator.has_store
 
     # --- answering ------------------------------------------------------------------------------------------
 
@@ -382,12 +379,10 @@ class CookieAuthentication:
         if self._renewal is None:
             answer = with_cookies_raw(headers, ())
         else:
-            said = [name.lower() for name, _ in headers]
-            if not _NO_CACHE_RAW.isdisjoint(said):
-                headers = [header for header, name in zip(headers, said, strict=True) if name not in _NO_CACHE_RAW]
-            answer = [*headers, _VARY_RAW] if b"vary" not in said else with_cookies_raw(headers, ())
-            answer += _NO_CACHE_RAW_ITEMS
-            answer += [(b"set-cookie", line.encode("latin-1")) for line in self._sealed(self._renewal)]
+            kept = [header for header in headers if header[0].lower() not in _NO_CACHE_RAW]
+            lines = self._sealed(self._renewal, self._renewal.properties)
+            cookies = [(b"set-cookie", line.encode("latin-1")) for line in lines]
+            answer = [*with_cookies_raw(kept, ()), *_NO_CACHE_RAW_ITEMS, *cookies]
         self.untouched = True
         self.close()
         return answer
@@ -459,10 +454,10 @@ class CookieAuthentication:
             ticket = yield from self.authenticator.cookie.renew(self._renewal, self._now, read.key)
         return None if ticket is None else self._sealed(ticket, self._renewal.properties)
 
-    def _sealed(self, carried: Ticket, properties: AuthenticationProperties | None = None) -> list[str]:
-        """The cookie lines of a renewed ticket; or of the reference to one, which has these ``properties``."""
+    def _sealed(self, carried: Ticket, terms: AuthenticationProperties) -> list[str]:
+        """The cookie lines of a renewed ticket, or of the reference to one; ``terms``: the ticket's own."""
         cookie = self.authenticator.cookie
-        return cookie.seal(carried, self, cookie.settings, (properties or carried.properties).cookie_expires)
+        return cookie.seal(carried, self, cookie.settings, terms.cookie_expires)
 
     def _aim(self, properties: AuthenticationProperties, path: str) -> None:
         """Where to go after signing in or out: where the application says, else at ``path`` the client's return URL."""
