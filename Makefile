@@ -67,7 +67,7 @@ servers: .servers/node_modules/.bin/azurite
 windows-packages: .servers/windows-packages/pytest
 
 clean:
-	rm -rf .venv* .servers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis dpmiddleware/*/*.so
+	rm -rf .venv* .servers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis dpmiddleware/*/*.so dpmiddleware/*/*/*.so
 
 $(BIN)/python:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=...')"
@@ -75,7 +75,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # What an editable install is made of: a change of these is a new install.
-INSTALLED := pyproject.toml hatch_build.py $(wildcard dpmiddleware/*/*.c)
+INSTALLED := pyproject.toml hatch_build.py $(wildcard dpmiddleware/*/*.c dpmiddleware/*/*/*.c)
 
 $(VENV)/.core: $(INSTALLED) | $(BIN)/python
 	$(PIP) --editable .

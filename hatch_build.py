@@ -23,7 +23,7 @@ from setuptools.errors import BaseError, CCompilerError
 MODULES = {
     "dpmiddleware.crypto._cbc_hmac": ["crypto"],
     "dpmiddleware.protection._base64url": [],
-    "dpmiddleware.web._ticket": [],
+    "dpmiddleware.web.sign_in._ticket": [],
 }
 """Each extension, and the libraries that it is linked with. Its source stands where the module will."""
 ABI = "cp311-abi3"

@@ -35,7 +35,7 @@ from benchmarks.payloads import SESSION
 from dpmiddleware import DataProtection
 from dpmiddleware.flask import ProtectedSessions
 from dpmiddleware.starlette import CookieAuthenticationMiddleware, SessionMiddleware, sign_in
-from dpmiddleware.web.ticket import AuthenticationProperties, Principal
+from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Principal
 
 __all__ = ["cases"]
 

@@ -6,8 +6,6 @@ worker thread. Cookies are sealed before the response starts; on a websocket the
 
 Where there is no ring, a request that needs one is answered 503 with ``Retry-After`` (a websocket is closed, 1013): an
 outage is never "anonymous", and signs nobody out.
-
-Before: the server. After: `dpmiddleware.web.cookies`, then the application.
 """
 
 from __future__ import annotations
@@ -23,23 +21,23 @@ from werkzeug.local import LocalProxy
 from dpmiddleware import telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
-from dpmiddleware.web.authentication import (
+from dpmiddleware.web.caching import decoded, encoded
+from dpmiddleware.web.cookies.policy import CookiePolicy
+from dpmiddleware.web.cookies.text import SameSite, SecurePolicy
+from dpmiddleware.web.cookies.application_cookies import CookieProtection, ProtectionOptions
+from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, RawExchange
+from dpmiddleware.web.sessions.cookie import SessionCookie, SessionExchange, SessionOptions
+from dpmiddleware.web.sessions.session import Session
+from dpmiddleware.web.sign_in.authentication import (
     AUTHENTICATION_KEY,
     PRINCIPAL_KEY,
     CookieAuthentication,
     CookieAuthenticator,
 )
-from dpmiddleware.web.authentication_options import CookieAuthenticationOptions, OptionArguments
-from dpmiddleware.web.caching import decoded, encoded
-from dpmiddleware.web.cookie_policy import CookiePolicy
-from dpmiddleware.web.cookie_protection import CookieProtection, ProtectionOptions
-from dpmiddleware.web.cookies import SameSite, SecurePolicy
-from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, RawExchange
-from dpmiddleware.web.redirects import without_body
-from dpmiddleware.web.return_urls import WebRequest
-from dpmiddleware.web.session import Session
-from dpmiddleware.web.session_cookie import SessionCookie, SessionExchange, SessionOptions
-from dpmiddleware.web.steps import Steps
+from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, OptionArguments
+from dpmiddleware.web.sign_in.redirects import without_body
+from dpmiddleware.web.sign_in.return_urls import WebRequest
+from dpmiddleware.web.sign_in.steps import Steps
 
 __all__ = [
     "AUTHENTICATION_KEY",
@@ -176,7 +174,7 @@ async def _unavailable(scope: Scope, send: Send, error: KeyManagementError) -> N
 class SessionMiddleware(_Middleware):
     """``scope["session"]`` (Starlette: ``request.session``): a dictionary, kept in a protected cookie.
 
-    Options: those of `dpmiddleware.web.session_cookie.SessionCookie`. Works for every framework that leaves the scope
+    Options: those of `dpmiddleware.web.sessions.cookie.SessionCookie`. Works for every framework that leaves the scope
     as it is.
     """
 
@@ -209,7 +207,7 @@ class SessionMiddleware(_Middleware):
 class CookieProtectionMiddleware(_Middleware):
     """Wraps cookies of an application that knows nothing of it: ``cookies=["sid", "auth*"]``.
 
-    Options: those of `dpmiddleware.web.cookie_protection.ProtectionOptions`.
+    Options: those of `dpmiddleware.web.cookies.application_cookies.ProtectionOptions`.
     """
 
     def __init__(
@@ -242,7 +240,7 @@ class CookieProtectionMiddleware(_Middleware):
 class CookieAuthenticationMiddleware(_Middleware):
     """Who is signed in: ``scope["dpmiddleware.principal"]``; and ``scope["dpmiddleware.authentication"]`` to change it.
 
-    Options: those of `dpmiddleware.web.authentication_options.CookieAuthenticationOptions`. Goes around or inside of
+    Options: those of `dpmiddleware.web.sign_in.options.CookieAuthenticationOptions`. Goes around or inside of
     `SessionMiddleware`; a ticket is read ahead of the application where a store or an event has to be waited for.
     """
 
@@ -330,7 +328,7 @@ def _without_data(message: Message) -> Message:
 class CookiePolicyMiddleware:
     """The least that every cookie of an application must keep to; put it around all others.
 
-    Options: those of `dpmiddleware.web.cookie_policy.CookiePolicy`.
+    Options: those of `dpmiddleware.web.cookies.policy.CookiePolicy`.
     """
 
     def __init__(

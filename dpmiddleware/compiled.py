@@ -2,13 +2,11 @@
 
     crypto/_cbc_hmac.c        one payload of AES-CBC with HMAC      beside crypto/encryptors.py
     protection/_base64url.c   a payload as text                     beside protection/payload.py
-    web/_ticket.c             an ordinary ticket and its bytes      beside web/ticket.py
+    web/sign_in/_ticket.c     an ordinary ticket and its bytes      beside web/sign_in/ticket.py
 
 It is built with the package where a C compiler and OpenSSL's headers are at hand (hatch_build.py), and where they are
 not, Python does the same: the same bytes, objects and errors. ``DPM_PURE_PYTHON=1`` leaves it out, when building and
 when running.
-
-After: `dpmiddleware.crypto.encryptors`, `dpmiddleware.protection.payload`, `dpmiddleware.web.ticket`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 Constructing it checks what it is given and does no I/O with any store. The ring is loaded at the first use, or by
 `DataProtection.start`.
-
-Before: `dpmiddleware.parts`, `dpmiddleware.hosting`. After: `dpmiddleware.protection.protector`, the middleware.
 """
 
 from __future__ import annotations
@@ -17,16 +15,16 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from dpmiddleware.clock import SystemClock
+from dpmiddleware.components import repository_from, signer_from, wrappers_from
 from dpmiddleware.crypto.encryptors import Algorithm
+from dpmiddleware.default_location import KeyHome, find_key_home
 from dpmiddleware.errors import ConfigurationError
-from dpmiddleware.hosting import KeyHome, find_key_home
 from dpmiddleware.keys.interfaces import Clock, KeyRepository, KeyWrapper
 from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.provider import Health, KeyRingProvider
 from dpmiddleware.keys.ring import KeyRing
 from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.keys.signature import PublicKey, RingSigner, Signer, TrustedSigners, load_public_keys
-from dpmiddleware.parts import repository_from, signer_from, wrappers_from
 from dpmiddleware.printable import printable
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.telemetry import emit

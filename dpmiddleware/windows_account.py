@@ -1,12 +1,10 @@
-r"""What Windows says about the account that this process runs as; `dpmiddleware.hosting` asks it where keys live.
+r"""What Windows says about the account that this process runs as.
 
 IIS makes a registry key for the account of each application pool, which no other pool can read::
 
     HKLM\SOFTWARE\Microsoft\ASP.NET\4.0.30319.0\AutoGenKeys\{SID}\DataProtection
 
 Keys live there where the pool has no user profile. On another system nothing of all this is there.
-
-Before: Windows. After: `dpmiddleware.hosting`.
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 Headers are held back until the application has returned its body (a generator: its first piece), so a session may be
 changed after ``start_response``, and cookies are sealed before the response starts. Where there is no ring, a request
 that needs one is answered 503 with ``Retry-After``: an outage is never "anonymous", and signs nobody out.
-
-Before: the server. After: `dpmiddleware.web.cookies`, then the application.
 """
 
 from __future__ import annotations
@@ -20,23 +18,23 @@ from werkzeug.local import LocalProxy
 from dpmiddleware import telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
-from dpmiddleware.web.authentication import (
+from dpmiddleware.web.caching import Headers
+from dpmiddleware.web.cookies.policy import CookiePolicy
+from dpmiddleware.web.cookies.text import SameSite, SecurePolicy
+from dpmiddleware.web.cookies.application_cookies import CookieProtection, ProtectionOptions
+from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, TextExchange
+from dpmiddleware.web.sessions.cookie import SessionCookie, SessionOptions
+from dpmiddleware.web.sessions.session import Session
+from dpmiddleware.web.sign_in.authentication import (
     AUTHENTICATION_KEY,
     PRINCIPAL_KEY,
     CookieAuthentication,
     CookieAuthenticator,
 )
-from dpmiddleware.web.authentication_options import CookieAuthenticationOptions, OptionArguments
-from dpmiddleware.web.caching import Headers
-from dpmiddleware.web.cookie_policy import CookiePolicy
-from dpmiddleware.web.cookie_protection import CookieProtection, ProtectionOptions
-from dpmiddleware.web.cookies import SameSite, SecurePolicy
-from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, TextExchange
-from dpmiddleware.web.redirects import without_body
-from dpmiddleware.web.return_urls import WebRequest
-from dpmiddleware.web.session import Session
-from dpmiddleware.web.session_cookie import SessionCookie, SessionOptions
-from dpmiddleware.web.steps import drive
+from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, OptionArguments
+from dpmiddleware.web.sign_in.redirects import without_body
+from dpmiddleware.web.sign_in.return_urls import WebRequest
+from dpmiddleware.web.sign_in.steps import drive
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -177,7 +175,7 @@ def _close(body: Iterable[bytes]) -> None:
 class SessionMiddleware(_Middleware):
     """``environ["dpmiddleware.session"]``: a dictionary, kept in a protected cookie.
 
-    Options: those of `dpmiddleware.web.session_cookie.SessionCookie`.
+    Options: those of `dpmiddleware.web.sessions.cookie.SessionCookie`.
     """
 
     def __init__(
@@ -199,7 +197,7 @@ class SessionMiddleware(_Middleware):
 class CookieProtectionMiddleware(_Middleware):
     """Wraps cookies of an application that knows nothing of it: ``cookies=["sid", "auth*"]``.
 
-    Options: those of `dpmiddleware.web.cookie_protection.ProtectionOptions`.
+    Options: those of `dpmiddleware.web.cookies.application_cookies.ProtectionOptions`.
     """
 
     def __init__(
@@ -232,7 +230,7 @@ class CookieProtectionMiddleware(_Middleware):
 class CookieAuthenticationMiddleware(_Middleware):
     """Who is signed in: ``environ["dpmiddleware.principal"]``; ``environ["dpmiddleware.authentication"]`` changes it.
 
-    Options: those of `dpmiddleware.web.authentication_options.CookieAuthenticationOptions`. Goes around or inside of
+    Options: those of `dpmiddleware.web.sign_in.options.CookieAuthenticationOptions`. Goes around or inside of
     `SessionMiddleware`.
     """
 
@@ -300,7 +298,7 @@ class _SignInResponse(_Response):
 class CookiePolicyMiddleware:
     """The least that every cookie of an application must keep to; put it around all others.
 
-    Options: those of `dpmiddleware.web.cookie_policy.CookiePolicy`.
+    Options: those of `dpmiddleware.web.cookies.policy.CookiePolicy`.
     """
 
     def __init__(

@@ -12,8 +12,8 @@ from dpmiddleware import asgi, telemetry, wsgi
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import RepositoryError
 from dpmiddleware.keys.interfaces import Snapshot
-from dpmiddleware.web.cookies import SetCookie, pairs
-from dpmiddleware.web.session import Session
+from dpmiddleware.web.cookies.text import SetCookie, pairs
+from dpmiddleware.web.sessions.session import Session
 
 Headers = list[tuple[str, str]]
 

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import settings
 
 from dpmiddleware import compiled
-from dpmiddleware.web import ticket
+from dpmiddleware.web.sign_in import ticket
 from tests import servers
 from tests.servers import Server, Unavailable
 

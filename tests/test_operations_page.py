@@ -8,8 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from dpmiddleware import telemetry
+from dpmiddleware.components import _REPOSITORIES, repository_from
 from dpmiddleware.keys.rotation import RotationPolicy
-from dpmiddleware.parts import _REPOSITORIES, repository_from
 
 DOCS = Path(__file__).parents[1] / "docs"
 OPERATIONS = (DOCS / "operations.md").read_text("utf-8")

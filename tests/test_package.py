@@ -86,7 +86,7 @@ def test_the_compiled_core_is_in_the_wheel_for_every_python_from_3_11_on(
     assert {name for name in names if name.endswith((".so", ".c"))} == {
         "dpmiddleware/crypto/_cbc_hmac.abi3.so",
         "dpmiddleware/protection/_base64url.abi3.so",
-        "dpmiddleware/web/_ticket.abi3.so",
+        "dpmiddleware/web/sign_in/_ticket.abi3.so",
     }
     told = run(empty_environment / "dpm", "--version", cwd=tmp_path)
     assert f"(compiled core, {compiled_core.LIBRARY})" in told.stdout

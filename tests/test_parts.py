@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from dpmiddleware.components import repository_from, signer_from, wrappers_from
 from dpmiddleware.errors import ConfigurationError
-from dpmiddleware.parts import repository_from, signer_from, wrappers_from
 from dpmiddleware.repositories.files import FileKeyRepository
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from tests.fakes import BoxWrapper, WatchedRepository

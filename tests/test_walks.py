@@ -22,9 +22,9 @@ from dpmiddleware.protection.payload import associated_data, from_text, pack, un
 from dpmiddleware.purposes import cookie
 from dpmiddleware.repositories.files import FileKeyRepository
 from dpmiddleware.repositories.memory import MemoryKeyRepository
-from dpmiddleware.web import chunks
-from dpmiddleware.web.cookies import CookieSettings, find
-from dpmiddleware.web.protected_cookie import ProtectedCookie
+from dpmiddleware.web.cookies import chunks
+from dpmiddleware.web.cookies.protected import ProtectedCookie
+from dpmiddleware.web.cookies.text import CookieSettings, find
 from tests.fakes import BoxWrapper, StoppedClock, data_protection
 
 

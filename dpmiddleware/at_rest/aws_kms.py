@@ -13,8 +13,6 @@ that is wrapped so.
 
 KMS rotates the material of a key by itself and reads what older material encrypted, so there is nothing to rewrap.
 Needs kms:Encrypt (who makes keys) and kms:Decrypt (everybody). A call ends after about five seconds.
-
-Before: `dpmiddleware.keys.document` (verified). After: `dpmiddleware.keys.key`.
 """
 
 from __future__ import annotations

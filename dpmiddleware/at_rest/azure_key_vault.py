@@ -15,8 +15,6 @@ authenticates, by .NET's design: who can write to the store can plant a key. Tha
 
 Needs keys/get (the version to wrap with) and keys/unwrapKey. A call ends after about five seconds; getting a token
 for it may take longer.
-
-Before: `dpmiddleware.keys.document` (verified). After: `dpmiddleware.keys.key`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 A wrapper is tried out on a key of no value, so a certificate without its private key, a disabled KMS key and a token
 that may not encrypt are found before the next key is due.
-
-Before: the wrappers of `dpmiddleware.at_rest`. After: the command line (`dpmiddleware.cli`).
 """
 
 from __future__ import annotations

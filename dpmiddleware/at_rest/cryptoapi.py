@@ -10,8 +10,6 @@ All integers, ciphertexts and signatures are little-endian (PUBLICKEYSTRUC and R
 
 The RSA encryption is PKCS#1 v1.5, or OAEP with SHA-1 where CRYPT_OAEP was asked for; the blob does not say which.
 A blob names no owner and has no place for a signature, which is kept beside it.
-
-After: `dpmiddleware.at_rest.key_blob`.
 """
 
 from __future__ import annotations

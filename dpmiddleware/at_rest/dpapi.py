@@ -8,8 +8,6 @@
 The optional entropy is the UTF-8 text ``DPAPI-Protected Secret``, there is no description and never a prompt. Windows
 keeps the keys: for the user (who roams with his profile) or for the machine (every program on it opens them). On
 another system such a key is unreadable, and nothing can be wrapped.
-
-Before: `dpmiddleware.keys.document` (verified). After: `dpmiddleware.keys.key`.
 """
 
 from __future__ import annotations

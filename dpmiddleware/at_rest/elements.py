@@ -6,8 +6,6 @@ algorithm or the id of its own document changed, it does not open::
     binding := decryptorType ‖ 00 ‖ BE32(length of ring) ‖ ring ‖ digest (32) ‖ key id (16, big-endian)
 
 ``ring`` is the ring's name in UTF-8; ``digest`` is SHA-256 of the canonical ``<key>`` without secret and signature.
-
-After: the wrappers of `dpmiddleware.at_rest`.
 """
 
 from __future__ import annotations

@@ -16,8 +16,6 @@ signature must be that of a key the reader was told to trust, and is checked bef
 
 All keys of a ring cost one private-key operation a process, and the exchange key may be in hardware. Ours; .NET cannot
 use a key that is wrapped so.
-
-Before: `dpmiddleware.keys.document` (verified). After: `dpmiddleware.keys.key`.
 """
 
 from __future__ import annotations

@@ -15,8 +15,6 @@ the key, inside what the server authenticates, and not in ``associated_data``: r
 must be a symmetric one (``aes256-gcm96``, ``chacha20-poly1305``). Ours; .NET cannot use a key that is wrapped so.
 
 The token is read anew for each call: an agent may renew its file. Redirects are not followed, proxies not used.
-
-Before: `dpmiddleware.keys.document` (verified). After: `dpmiddleware.keys.key`.
 """
 
 from __future__ import annotations

@@ -17,8 +17,6 @@ A secret is text in hexadecimal or base64 (also base64url) that decodes to 32 by
 are no UTF-8: ``openssl rand -base64 32`` makes one. Anything else is a passphrase of at least 12 bytes, and stretched.
 The cost of stretching is fixed, and its salt is the ring's: one computation a secret and process, whatever documents
 say. ``scrypt-32768-8-3`` is the one name that is read, so a document cannot ask for more, nor for less.
-
-Before: `dpmiddleware.keys.document` (verified). After: `dpmiddleware.keys.key`.
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@
 
 A password, token or secret never stands in a URL: ``env:NAME`` names a variable, anything else is a file, which is
 where Docker, Kubernetes and systemd put secrets.
-
-After: the wrappers of `dpmiddleware.at_rest`, `dpmiddleware.keys.signature`.
 """
 
 from __future__ import annotations

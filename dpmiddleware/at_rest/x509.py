@@ -22,8 +22,6 @@ The certificate in a document says which of the configured ones to use, by its b
 are not looked at, as in .NET. Nothing here authenticates: who can write to the store can plant a key. That is what
 `dpmiddleware.keys.signature` is for. Every failure after the certificate was found is one error, and a session key
 that does not decrypt is replaced by a random one, so that a document tells nobody about RSA padding.
-
-Before: `dpmiddleware.keys.document` (verified). After: `dpmiddleware.keys.key`.
 """
 
 from __future__ import annotations

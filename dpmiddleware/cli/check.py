@@ -21,8 +21,8 @@ from dpmiddleware.cli.output import Console, moment
 from dpmiddleware.cli.ring import open_ring, setting
 from dpmiddleware.cli.verbs import Verbs
 from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.default_location import is_lost_with_container
 from dpmiddleware.errors import KeyManagementError
-from dpmiddleware.hosting import is_lost_with_container
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.key import Key
 from dpmiddleware.keys.reader import Reading

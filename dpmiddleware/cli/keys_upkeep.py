@@ -11,9 +11,9 @@ from dpmiddleware.cli.keys_list import counted
 from dpmiddleware.cli.output import Console, moment
 from dpmiddleware.cli.ring import UsageError, open_ring, setting
 from dpmiddleware.cli.verbs import Verbs
+from dpmiddleware.components import wrappers_from
 from dpmiddleware.keys import maintenance
 from dpmiddleware.keys.reader import SetAside
-from dpmiddleware.parts import wrappers_from
 
 __all__ = ["add_to", "span"]
 

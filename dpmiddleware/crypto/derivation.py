@@ -6,8 +6,6 @@
     context  := context header ‖ key modifier (16)                  (dpmiddleware.crypto.encryptors)
 
 The length of the output is part of the input: subkeys are derived in one go and then cut.
-
-Before: `dpmiddleware.crypto.secret`. After: `dpmiddleware.crypto.encryptors`.
 """
 
 from __future__ import annotations

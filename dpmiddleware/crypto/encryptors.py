@@ -14,8 +14,6 @@ Context headers are constants that fingerprint an algorithm, made by running it 
 
 The MAC is compared, in constant time, before anything is decrypted. CBC is also there compiled, as one call a payload
 (`_cbc_hmac.c`): nothing in `cryptography` does it in one, as it does GCM.
-
-Before: `dpmiddleware.crypto.derivation`. After: `dpmiddleware.keys.descriptor`, `dpmiddleware.protection.protector`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Key bytes that do not print, pickle, copy or compare loosely.
-
-After: `dpmiddleware.crypto.derivation` (derives what a payload is encrypted with).
-"""
+"""Key bytes that do not print, pickle, copy or compare loosely."""
 
 from __future__ import annotations
 

@@ -5,8 +5,6 @@
     DATA_PROTECTION_SESSION_MIGRATION = DjangoSessions(SECRET_KEY, until=…)
 
 ``DATA_PROTECTION`` holds the names of `DataProtection.from_config`, or is a `DataProtection` itself.
-
-Before: the settings module. After: `dpmiddleware.data_protection`.
 """
 
 from __future__ import annotations

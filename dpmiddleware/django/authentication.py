@@ -3,14 +3,12 @@
     MIDDLEWARE = […, "dpmiddleware.django.authentication.CookieAuthenticationMiddleware"]
     DATA_PROTECTION_COOKIE_AUTHENTICATION = {"login_path": "/login", "user": "shop.users.of_principal"}
 
-Options are those of `dpmiddleware.web.authentication_options.CookieAuthenticationOptions`, and ``user``: a function
+Options are those of `dpmiddleware.web.sign_in.options.CookieAuthenticationOptions`, and ``user``: a function
 (or its name) that makes a user of a `Principal`, or ``None`` for nobody. Without it ``request.user`` is a
 `PrincipalUser`, who may nothing: a name in a ticket alone never becomes an account of the database.
 
 ``django.contrib.auth`` and the admin work unchanged beside it: put this middleware behind its own, whose user stays
 where there is no ticket.
-
-Before: the server. After: `dpmiddleware.web.authentication`.
 """
 
 from __future__ import annotations
@@ -30,17 +28,17 @@ from django.utils.module_loading import import_string
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.django.responses import SESSION_KEY, apply, cookie_header, is_outage, unavailable
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
-from dpmiddleware.web.authentication import (
+from dpmiddleware.web.sign_in.authentication import (
     AUTHENTICATION_KEY,
     AuthenticateResult,
     CookieAuthentication,
     CookieAuthenticator,
 )
-from dpmiddleware.web.authentication_options import CookieAuthenticationOptions, allow_cookie_redirect, api
-from dpmiddleware.web.redirects import without_body
-from dpmiddleware.web.return_urls import WebRequest
-from dpmiddleware.web.steps import drive
-from dpmiddleware.web.ticket import AuthenticationProperties, Principal
+from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, allow_cookie_redirect, api
+from dpmiddleware.web.sign_in.redirects import without_body
+from dpmiddleware.web.sign_in.return_urls import WebRequest
+from dpmiddleware.web.sign_in.steps import drive
+from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Principal
 
 __all__ = [
     "CookieAuthenticationMiddleware",

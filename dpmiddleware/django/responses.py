@@ -1,7 +1,4 @@
-"""What the middleware of this package does to Django's responses.
-
-Before: `dpmiddleware.django.sessions`, `dpmiddleware.django.authentication`. After: Django.
-"""
+"""What the middleware of this package does to Django's responses."""
 
 from __future__ import annotations
 
@@ -15,9 +12,9 @@ from django.http.response import HttpResponseBase
 from dpmiddleware import telemetry
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.errors import KeyManagementError
-from dpmiddleware.web.authentication import AUTHENTICATION_KEY
 from dpmiddleware.web.caching import Headers, additions, with_cookies
 from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE
+from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY
 
 __all__ = ["SESSION_KEY", "add_cookies", "apply", "cookie_header", "is_outage", "unavailable"]
 

@@ -7,8 +7,6 @@ The middleware is a subclass of Django's, so that the admin's checks pass. It ad
 found deep inside, caching headers, 503 in an outage. With Django's own middleware the engine works too, up to the
 length of one cookie. Settings are Django's ``SESSION_*``; a session ends when ``set_expiry`` or ``SESSION_COOKIE_AGE``
 say, counted from its last change.
-
-Before: the server. After: `dpmiddleware.web.session_cookie`.
 """
 
 from __future__ import annotations
@@ -33,12 +31,12 @@ from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.django.responses import SESSION_KEY, add_cookies, cookie_header, is_outage, unavailable
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.interfaces import Clock
-from dpmiddleware.web.authentication import AUTHENTICATION_KEY
-from dpmiddleware.web.cookies import CookieSettings, SetCookie
-from dpmiddleware.web.migration import SignedSessions
-from dpmiddleware.web.session import Session
-from dpmiddleware.web.session_cookie import SessionCookie, SessionExchange
-from dpmiddleware.web.stored_session import StoredSession, json_object, milliseconds
+from dpmiddleware.web.cookies.text import CookieSettings, SetCookie
+from dpmiddleware.web.sessions.cookie import SessionCookie, SessionExchange
+from dpmiddleware.web.sessions.migration import SignedSessions
+from dpmiddleware.web.sessions.session import Session
+from dpmiddleware.web.sessions.stored import StoredSession, json_object, milliseconds
+from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY
 
 __all__ = ["DjangoFormat", "SessionMiddleware", "SessionStore"]
 

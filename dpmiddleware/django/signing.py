@@ -6,8 +6,6 @@
 
 `dumps` and `loads` have the signature of ``django.core.signing``'s, which ignore the setting. SECRET_KEY plays no part:
 a ``key`` is refused where a caller gives one, since a salt is what separates values here.
-
-Before: Django, the application. After: `dpmiddleware.protection.protector`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from dpmiddleware.flask.authentication import (
 )
 from dpmiddleware.flask.extension import get_data_protection
 from dpmiddleware.flask.sessions import FlaskFormat, FlaskSession, ProtectedSessions
-from dpmiddleware.web.authentication_options import allow_cookie_redirect, api
+from dpmiddleware.web.sign_in.options import allow_cookie_redirect, api
 
 __all__ = [
     "CookieAuthentication",

@@ -1,7 +1,4 @@
-"""Sign-in in Flask: the extension, and its verbs wherever a request is.
-
-Before: the server. After: `dpmiddleware.web.authentication`, then the application.
-"""
+"""Sign-in in Flask: the extension, and its verbs wherever a request is."""
 
 from __future__ import annotations
 
@@ -16,13 +13,13 @@ from werkzeug.local import LocalProxy
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.flask.extension import become_unavailable, register
-from dpmiddleware.web.authentication import AUTHENTICATION_KEY, AuthenticateResult, CookieAuthenticator
-from dpmiddleware.web.authentication import CookieAuthentication as RequestAuthentication
-from dpmiddleware.web.authentication_options import CookieAuthenticationOptions, OptionArguments
-from dpmiddleware.web.redirects import without_body
-from dpmiddleware.web.session import Session
-from dpmiddleware.web.steps import drive
-from dpmiddleware.web.ticket import AuthenticationProperties, Principal
+from dpmiddleware.web.sessions.session import Session
+from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, AuthenticateResult, CookieAuthenticator
+from dpmiddleware.web.sign_in.authentication import CookieAuthentication as RequestAuthentication
+from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, OptionArguments
+from dpmiddleware.web.sign_in.redirects import without_body
+from dpmiddleware.web.sign_in.steps import drive
+from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Principal
 from dpmiddleware.wsgi import SESSION_KEY, web_request
 
 __all__ = [
@@ -47,7 +44,7 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 class CookieAuthentication:
     """Flask extension: cookie authentication; sign-ins can be shared with ASP.NET Core.
 
-    Options: those of `dpmiddleware.web.authentication_options.CookieAuthenticationOptions`. Events are given Flask's
+    Options: those of `dpmiddleware.web.sign_in.options.CookieAuthenticationOptions`. Events are given Flask's
     request.
     """
 

@@ -1,7 +1,4 @@
-"""What both extensions share: the application's data protection, and the answer while there is no ring.
-
-Before: `dpmiddleware.flask.sessions`, `dpmiddleware.flask.authentication`. After: `dpmiddleware.data_protection`.
-"""
+"""What both extensions share: the application's data protection, and the answer while there is no ring."""
 
 from __future__ import annotations
 
@@ -13,8 +10,8 @@ from werkzeug.datastructures import Headers
 from dpmiddleware import telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
-from dpmiddleware.web.authentication import AUTHENTICATION_KEY
 from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE
+from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY
 from dpmiddleware.wsgi import SESSION_KEY
 
 __all__ = ["become_unavailable", "get_data_protection", "register"]

@@ -2,8 +2,6 @@
 
 The cookie is the one that ``SESSION_COOKIE_*`` and ``PERMANENT_SESSION_LIFETIME`` describe, with ``SameSite=Lax`` and
 ``Secure`` as the request where they say nothing.
-
-Before: the server. After: `dpmiddleware.web.session_cookie`, then the application.
 """
 
 from __future__ import annotations
@@ -25,13 +23,13 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.flask.authentication import AUTHENTICATOR, authentication_of
 from dpmiddleware.flask.extension import become_unavailable, register
-from dpmiddleware.web.authentication import AUTHENTICATION_KEY
 from dpmiddleware.web.caching import additions, with_cookies
-from dpmiddleware.web.cookies import CookieSettings
-from dpmiddleware.web.migration import SignedSessions
-from dpmiddleware.web.session import Session
-from dpmiddleware.web.session_cookie import SessionCookie, SessionExchange
-from dpmiddleware.web.stored_session import json_object
+from dpmiddleware.web.cookies.text import CookieSettings
+from dpmiddleware.web.sessions.cookie import SessionCookie, SessionExchange
+from dpmiddleware.web.sessions.migration import SignedSessions
+from dpmiddleware.web.sessions.session import Session
+from dpmiddleware.web.sessions.stored import json_object
+from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY
 from dpmiddleware.wsgi import SESSION_KEY, cookie_header, is_https
 
 __all__ = ["FlaskFormat", "FlaskSession", "ProtectedSessions"]

@@ -2,8 +2,6 @@
 
 `unsigned_documents` reads the store and says what it found; `sign` signs exactly those bytes, in one commit at the
 version that was shown. What somebody plants while a person reads the list moves the version, and nothing is signed.
-
-Before: `dpmiddleware.keys.signature`, `dpmiddleware.keys.manager`. After: the command line (`dpmiddleware.cli`).
 """
 
 from __future__ import annotations

@@ -12,8 +12,6 @@ The kinds: AuthenticatedEncryptor (enumeration names), Managed (``Aes`` and ``HM
 CngCbc (``AES`` with keyLength, ``<hash algorithm="SHA256">``), CngGcm (``AES`` with keyLength). We write the first and
 read all four.
 Whatever cannot be read makes the key unusable: `UnsupportedAlgorithmError` or `MalformedDocumentError`.
-
-Before: `dpmiddleware.crypto.encryptors`. After: `dpmiddleware.keys.document`.
 """
 
 from __future__ import annotations

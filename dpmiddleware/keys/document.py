@@ -13,9 +13,6 @@
 
 A master key at rest stands in ``<encryptedSecret decryptorType="…">`` in place of ``<masterKey>``. What we add (a
 signature) is a last child in our own namespace, which .NET passes over.
-
-Before: `dpmiddleware.repositories`. After: `dpmiddleware.keys.signature`, `dpmiddleware.at_rest`,
-`dpmiddleware.keys.key`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 These docstrings are the contract. `tests/repositories/contract.py` and `tests/at_rest/contract.py` hold every
 adapter to it, and are there for yours.
-
-Before: `dpmiddleware.repositories`, `dpmiddleware.at_rest`. After: `dpmiddleware.keys.document`.
 """
 
 from __future__ import annotations

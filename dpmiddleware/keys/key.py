@@ -1,7 +1,4 @@
-"""A key of the ring, and how revocations apply to it.
-
-Before: `dpmiddleware.keys.document`. After: `dpmiddleware.keys.rotation`.
-"""
+"""A key of the ring, and how revocations apply to it."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 Each works on a ring that is in use: it reads, decides, commits at the version that it read, and begins again if it was
 overtaken. Documents are copied byte for byte, so signatures and wrappings stay good.
-
-Before: `dpmiddleware.keys.manager`. After: the command line (`dpmiddleware.cli`).
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 Every change reads, decides, and commits what it decided at the version that it read. If the store has moved it begins
 again: of many that find a key due, one makes it, and the others find it made.
-
-Before: `dpmiddleware.keys.reader`, `dpmiddleware.keys.ring`. After: `dpmiddleware.keys.provider`.
 """
 
 from __future__ import annotations

@@ -11,8 +11,6 @@ request waits in three cases only, always for the refresh that is under way:
 
 On an event loop nothing waits but for a first load: the ASGI shell asks `KeyRingProvider.wait_is_due` first and sends
 `KeyRingProvider.wait` to a worker thread.
-
-Before: `dpmiddleware.keys.manager`. After: `dpmiddleware.protection.protector`.
 """
 
 from __future__ import annotations

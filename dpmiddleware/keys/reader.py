@@ -3,9 +3,6 @@
 `KeyReader.read` walks over a store, `KeyReader._admit` over one document, a line a stage. What was admitted is
 remembered by the digest of its bytes, so a refresh parses, verifies and unwraps what is new and no more; a key that
 could not be unwrapped is tried again.
-
-Before: `dpmiddleware.repositories`, `dpmiddleware.keys.document`, `dpmiddleware.keys.signature`,
-`dpmiddleware.at_rest`. After: `dpmiddleware.keys.manager`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""All keys at one moment, as nobody can change them.
-
-Before: `dpmiddleware.keys.rotation`. After: `dpmiddleware.keys.provider`, `dpmiddleware.protection.protector`.
-"""
+"""All keys at one moment, as nobody can change them."""
 
 from __future__ import annotations
 

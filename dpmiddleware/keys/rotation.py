@@ -3,8 +3,6 @@
 `resolve` is ASP.NET Core's default key resolver, case for case. `plan` adds its look ahead for a successor, and our
 rule for making keys: a successor to a usable default is made when it is due; a key that would be the default at once
 is made only if nothing that may be a key is unreadable. Unreadable is never absent.
-
-Before: `dpmiddleware.keys.key`. After: `dpmiddleware.keys.ring`.
 """
 
 from __future__ import annotations

@@ -13,8 +13,6 @@ The signature is one element, the last child of ``<key>`` or ``<revocation>``, w
 
 The algorithm is that of the trusted key, never the document's (`dpmiddleware.keys.signers`). Keys are pinned: of a
 certificate only its public key counts, no chain, no validity. The canonical form is that of `dpmiddleware.keys.xml`.
-
-Before: `dpmiddleware.keys.document`. After: unwrapping (`dpmiddleware.at_rest`).
 """
 
 from __future__ import annotations

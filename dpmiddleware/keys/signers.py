@@ -7,8 +7,6 @@ Ed25519         RFC 8032, 64 bytes
 RSA ≥ 2048      RSASSA-PSS, SHA-256, MGF1 with SHA-256, salt of 32 bytes (RFC 8017)
 ECDSA P-256     SHA-256, DER sequence of r and s (X9.62; a service that gives r ‖ s wants it converted)
 ==============  =====================================================================================
-
-After: `dpmiddleware.keys.signature`.
 """
 
 from __future__ import annotations

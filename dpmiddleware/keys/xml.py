@@ -16,8 +16,6 @@ Canonical form (ours; white space around text, prefixes, the order of attributes
 
 An expanded name is ``{namespace}local`` or ``local``. Text between and after child elements must be blank.
 (ElementTree's own C14N is not used: quadratic in depth, and white space changes it.)
-
-After: `dpmiddleware.keys.document`.
 """
 
 from __future__ import annotations

@@ -8,8 +8,6 @@
 
 The last four bits of the magic are a version; only 0 exists. Text is read as ASP.NET Core 10 reads it: white space is
 skipped, padding may be there, ordinary base64 is taken where its characters show.
-
-Before: the application. After: `dpmiddleware.protection.protector`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""`DataProtector`: protect and unprotect for one chain of purposes. The middle of the cookie walk.
-
-Before: `dpmiddleware.protection.payload`, `dpmiddleware.keys.ring`. After: `dpmiddleware.crypto.encryptors`.
-"""
+"""`DataProtector`: protect and unprotect for one chain of purposes. The middle of the cookie walk."""
 
 from __future__ import annotations
 

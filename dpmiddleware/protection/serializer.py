@@ -1,9 +1,7 @@
 """`ProtectedSerializer`: what takes an itsdangerous serializer takes this one, and its values are then encrypted. ::
 
-    text  := base64url(protect(BE64(ticks when made, UTC) ‖ format.dumps(value)))
-    under purposes "dpmiddleware.Serializer.v1", salt
-
-Before: the application. After: `dpmiddleware.protection.protector`.
+text  := base64url(protect(BE64(ticks when made, UTC) ‖ format.dumps(value)))
+under purposes "dpmiddleware.Serializer.v1", salt
 """
 
 from __future__ import annotations

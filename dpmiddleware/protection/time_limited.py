@@ -5,8 +5,6 @@
 
 A tick is 100 ns since the year 1; never to expire is the last tick of the year 9999. The expiry is looked at after the
 payload has been authenticated; at the very moment of its expiration a payload is still good.
-
-Before: the application. After: `dpmiddleware.protection.protector`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 The blob is one ``<repository>`` of all elements; the container must exist. A write carries ``If-Match`` with the ETag
 that was read, or ``If-None-Match: *`` where there was no blob.
-
-Before: `dpmiddleware.repositories.one_document`. After: `dpmiddleware.keys.document`.
 """
 
 from __future__ import annotations

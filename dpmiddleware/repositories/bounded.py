@@ -1,7 +1,4 @@
-"""A call that is let go when it takes too long, whatever it hangs in.
-
-After: `dpmiddleware.repositories.sql`.
-"""
+"""A call that is let go when it takes too long, whatever it hangs in."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The errors that all stores have in common, in the same words.
-
-After: the repositories.
-"""
+"""The errors that all stores have in common, in the same words."""
 
 from __future__ import annotations
 

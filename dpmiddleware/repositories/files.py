@@ -17,8 +17,6 @@ nobody reads and the next commit deletes. A commit that fails in 1 or 2 leaves n
 The version is a digest of names, inodes, sizes and times; no file is opened for it. (Times have the tick of the
 kernel, 1 to 10 ms: two changes of one file in place, within one tick and to the same size, count as one. A network
 mount that caches attributes shows the changes of others when its cache ends: NFS's ``actimeo``, up to a minute.)
-
-Before: `dpmiddleware.repositories.folder`. After: `dpmiddleware.keys.document`.
 """
 
 from __future__ import annotations

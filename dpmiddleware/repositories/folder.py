@@ -1,8 +1,6 @@
 """What a folder of key documents is asked and told: listed, digested, read with care, written so that it lasts.
 
 Paths are text in what is done for each file: 10,000 `Path` objects would cost more than reading the files.
-
-After: `dpmiddleware.repositories.files`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 The lock is the operating system's (``flock``, on Windows a byte of the file): it ends with its process, however that
 ends. The file itself stays; it holds nothing. .NET does not know it; what .NET writes has a name of its own.
-
-After: `dpmiddleware.repositories.files`.
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@ One document, as .NET's Azure Blob repository writes it::
 
 Elements are cut out and put in by their position; the bytes of every other element, comments included, stay as they
 are. What the root is called means nothing, as in .NET. DTDs are refused; processing instructions are passed over.
-
-Before: the store. After: the repositories, `dpmiddleware.keys.document`.
 """
 
 from __future__ import annotations

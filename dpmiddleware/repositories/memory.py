@@ -1,8 +1,6 @@
 """Keys in the memory of one process: for tests, and where nothing else was named.
 
 They are gone when the process ends, and no other process sees them: a farm needs one of the other stores.
-
-Before: nothing. After: `dpmiddleware.keys.document`.
 """
 
 from __future__ import annotations

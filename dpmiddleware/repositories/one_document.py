@@ -1,8 +1,6 @@
 """A ring in one object of an object store: read as a whole, replaced as a whole, if its ETag is still the expected one.
 
 A store says how to ask for the ETag, to get and to put; what the object holds is `dpmiddleware.repositories.markup`.
-
-After: `dpmiddleware.repositories.azure_blob`, `dpmiddleware.repositories.s3`.
 """
 
 from __future__ import annotations

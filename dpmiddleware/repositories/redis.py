@@ -7,8 +7,6 @@ version is the number of elements and the SHA-1 of their SHA-1s: the server look
 may replace one in the middle; 100 bytes go over the wire. A commit appends first, then removes.
 
 What Redis loses at a restart it loses: persistence, and that nothing is evicted, are its operator's to set.
-
-Before: `dpmiddleware.repositories.markup`. After: `dpmiddleware.keys.document`.
 """
 
 from __future__ import annotations

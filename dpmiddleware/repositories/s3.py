@@ -3,8 +3,6 @@
 The object is one ``<repository>`` of all elements, as .NET's repository for Azure Blob Storage writes it; .NET has none
 for S3 of its own. A write carries ``If-Match`` with the ETag that was read, or ``If-None-Match: *`` where there was no
 object: a store that passes over these (an old MinIO, say) cannot keep two writers apart and must not be used.
-
-Before: `dpmiddleware.repositories.one_document`. After: `dpmiddleware.keys.document`.
 """
 
 from __future__ import annotations

@@ -16,8 +16,6 @@ fetched and digested here, which is right, and dear for a large ring.
 
 A driver without a timeout for answers must not hold a refresh: each call runs in a thread of its own, is let go after
 `_SECONDS`, and its connection is shut.
-
-Before: `dpmiddleware.repositories.markup`. After: `dpmiddleware.keys.document`.
 """
 
 from __future__ import annotations

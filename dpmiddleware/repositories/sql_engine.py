@@ -1,7 +1,4 @@
-"""What SQL databases differ in: making an engine, the table, timeouts of drivers, and what their errors mean.
-
-After: `dpmiddleware.repositories.sql`.
-"""
+"""What SQL databases differ in: making an engine, the table, timeouts of drivers, and what their errors mean."""
 
 from __future__ import annotations
 

@@ -5,8 +5,6 @@
     scheme://…?key=…&endpoint=…&region=…&password=env:NAME      password: or the path of a file
 
 Whatever else stands there is the client's and stays as it is written.
-
-After: the repositories.
 """
 
 from __future__ import annotations

@@ -9,8 +9,6 @@ change times are too coarse (10 to 16 ms) to tell two changes apart.
 A commit holds a named mutex, which .NET does not know; so of our own processes one wins, and what .NET writes meanwhile
 is seen by the next `version`. It adds first, revocations before keys, and takes away last: a process that is killed in
 between leaves a good ring.
-
-Before: the registry (``winreg``). After: `dpmiddleware.keys.document`.
 """
 
 from __future__ import annotations

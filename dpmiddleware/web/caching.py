@@ -1,8 +1,4 @@
-"""What a response that read or wrote a cookie must tell caches.
-
-Before: `dpmiddleware.web.session_cookie`, `dpmiddleware.web.cookie_protection`. After: `dpmiddleware.wsgi`,
-`dpmiddleware.asgi`.
-"""
+"""What a response that read or wrote a cookie must tell caches."""
 
 from __future__ import annotations
 

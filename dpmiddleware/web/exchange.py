@@ -1,8 +1,4 @@
-"""`Exchange`: what a shell asks of one request and its response; the answer while there is no key ring.
-
-Before: `dpmiddleware.web.session_cookie`, `dpmiddleware.web.cookie_protection`. After: `dpmiddleware.wsgi`,
-`dpmiddleware.asgi`.
-"""
+"""`Exchange`: what a shell asks of one request and its response; the answer while there is no key ring."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""A server in a process of its own, and its log.
-
-Before: a demonstration's story. After: the module that serves, which prints its port as its first line and ends when
-its standard input does.
-"""
+"""A server in a process of its own, and its log."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Tell the runs of a demonstration one after the other, and end in a table, or as JSON.
-
-Before: a demonstration's command. After: its story.
-"""
+"""Tell the runs of a demonstration one after the other, and end in a table, or as JSON."""
 
 from __future__ import annotations
 

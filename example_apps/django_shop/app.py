@@ -1,7 +1,4 @@
-"""`make_app`: Django's WSGI application on a ring. One for a process: Django's settings are its process's.
-
-Before: the ring. After: `.settings`.
-"""
+"""`make_app`: Django's WSGI application on a ring. One for a process: Django's settings are its process's."""
 
 from __future__ import annotations
 

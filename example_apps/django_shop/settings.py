@@ -1,7 +1,4 @@
-"""The settings. `__main__` sets DATA_PROTECTION, which an application would have here.
-
-Before: nothing. After: `.urls`.
-"""
+"""The settings. `__main__` sets DATA_PROTECTION, which an application would have here."""
 
 from __future__ import annotations
 

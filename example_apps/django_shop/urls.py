@@ -1,7 +1,4 @@
-"""The addresses.
-
-Before: `.settings`. After: `.views`.
-"""
+"""The addresses."""
 
 from __future__ import annotations
 

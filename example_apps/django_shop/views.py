@@ -1,7 +1,4 @@
-"""The shop in Django: ``request.session`` is the basket, ``request.user`` the customer.
-
-Before: `.urls`. After: `example_apps.plants`.
-"""
+"""The shop in Django: ``request.session`` is the basket, ``request.user`` the customer."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ from django.views.decorators.http import require_GET, require_POST
 from dpmiddleware.django import get_data_protection
 from dpmiddleware.django.authentication import authenticate, login_required, sign_in, sign_out
 from dpmiddleware.errors import CookieTooLargeError
-from dpmiddleware.web.return_urls import is_local
-from dpmiddleware.web.ticket import AuthenticationProperties
+from dpmiddleware.web.sign_in.return_urls import is_local
+from dpmiddleware.web.sign_in.ticket import AuthenticationProperties
 from example_apps.plants.cookies import describe_cookie, describe_ring, in_session, in_ticket
 from example_apps.plants.stock import PLANTS, changed_basket, customer
 

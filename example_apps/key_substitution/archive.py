@@ -3,8 +3,6 @@
 Settings, all of them environment variables: ARCHIVE_KEYS (the folder of the key ring), ARCHIVE_CERTIFICATE (PEM with
 its private key: keys are wrapped), ARCHIVE_TRUSTS (a public key: documents count if it signed them; such a process
 makes no keys). ``python -m … .archive`` serves it on an ephemeral port, which it prints.
-
-Before: nothing. After: `.server`, which runs it.
 """
 
 from __future__ import annotations
@@ -28,8 +26,8 @@ from dpmiddleware import DataProtection
 from dpmiddleware.at_rest.x509 import X509KeyWrapper
 from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.protection.payload import peek_key_id
-from dpmiddleware.web.authentication import AUTHENTICATION_KEY, PRINCIPAL_KEY
-from dpmiddleware.web.claims import Principal
+from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, PRINCIPAL_KEY
+from dpmiddleware.web.sign_in.claims import Principal
 from dpmiddleware.wsgi import CookieAuthenticationMiddleware
 
 if TYPE_CHECKING:

@@ -1,7 +1,4 @@
-"""``dpm demo key-substitution``: tell the four runs, end in a table.
-
-Before: `.story`.
-"""
+"""``dpm demo key-substitution``: tell the four runs, end in a table."""
 
 from __future__ import annotations
 

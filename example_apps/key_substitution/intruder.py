@@ -1,8 +1,6 @@
 """All that the intruder has and does: he reads and writes the disk, knows what is public, and has this package.
 
 He has no password, no private key and no key of the ring.
-
-Before: nothing. After: `.on_the_ring`, `.on_the_blob`.
 """
 
 from __future__ import annotations
@@ -30,8 +28,8 @@ from dpmiddleware.keys.document import wrap_secret
 from dpmiddleware.keys.signature import Ed25519Signer, RingSigner
 from dpmiddleware.keys.xml import dump, parse
 from dpmiddleware.repositories.memory import MemoryKeyRepository
-from dpmiddleware.web.authentication import AUTHENTICATION_KEY, PRINCIPAL_KEY
-from dpmiddleware.web.claims import Principal
+from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, PRINCIPAL_KEY
+from dpmiddleware.web.sign_in.claims import Principal
 from dpmiddleware.wsgi import CookieAuthenticationMiddleware
 
 from .archive import APPLICATION, COOKIE

@@ -3,8 +3,6 @@
 A service keeps its letters on a disk that is assumed insecure. They are protected by a ring whose keys are sealed under
 one session key; that is exported to an exchange key, as a blob, and lies on the same disk. The public half of the
 exchange key is enough to make such a blob, of a session key that one knows.
-
-Before: `.intruder`. After: `.story`.
 """
 
 from __future__ import annotations

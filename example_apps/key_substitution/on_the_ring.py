@@ -1,7 +1,4 @@
-"""A key of the intruder's own is planted in the ring of the archive.
-
-Before: `.server`, `.visitor`, `.intruder`. After: `.story`.
-"""
+"""A key of the intruder's own is planted in the ring of the archive."""
 
 from __future__ import annotations
 

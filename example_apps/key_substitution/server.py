@@ -1,7 +1,4 @@
-"""The server process of the archive, and its log.
-
-Before: `.archive`. After: `.on_the_ring`.
-"""
+"""The server process of the archive, and its log."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 What is to be expected of the blob is what *Storing a session key* in CryptoAPI's documentation says: without a
 signature "minimal security only", since anybody with the public exchange key can put a blob of his own in its place.
-
-Before: `.on_the_blob`, `.on_the_ring`. After: `.command`, which prints what is found here.
 """
 
 from __future__ import annotations

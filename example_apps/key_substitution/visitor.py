@@ -1,7 +1,4 @@
-"""Somebody who talks to the archive: with a password, or with a cookie from somewhere.
-
-Before: `.server`. After: `.on_the_ring`.
-"""
+"""Somebody who talks to the archive: with a password, or with a cookie from somewhere."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The command line that all three shops have.
-
-Before: the shell. After: `.serving`.
-"""
+"""The command line that all three shops have."""
 
 from __future__ import annotations
 

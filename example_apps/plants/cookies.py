@@ -2,8 +2,6 @@
 
 Nothing is decrypted here: magic and key id stand in clear at the start of every payload. What was inside the cookie
 the shop knows from its session and its user, and hands over as ``contents``.
-
-Before: a Cookie header, a ring. After: templates/cookie.html.
 """
 
 from __future__ import annotations
@@ -20,9 +18,9 @@ from dpmiddleware.errors import MalformedPayloadError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.key import Key
 from dpmiddleware.protection.payload import from_text, peek_key_id
-from dpmiddleware.web import chunks
-from dpmiddleware.web.cookies import find
-from dpmiddleware.web.ticket import Ticket
+from dpmiddleware.web.cookies import chunks
+from dpmiddleware.web.cookies.text import find
+from dpmiddleware.web.sign_in.ticket import Ticket
 
 __all__ = ["CookieFacts", "KeyFacts", "describe_cookie", "describe_ring", "in_session", "in_ticket"]
 

@@ -1,7 +1,4 @@
-"""A WSGI or ASGI application on a port of this machine, in a thread of this process.
-
-Before: nothing. After: the shops, `example_apps.shared_login`.
-"""
+"""A WSGI or ASGI application on a port of this machine, in a thread of this process."""
 
 from __future__ import annotations
 

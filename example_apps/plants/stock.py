@@ -1,7 +1,4 @@
-"""The plants on sale and the people who buy them. Prices are in pence.
-
-Before: nothing. After: the shops.
-"""
+"""The plants on sale and the people who buy them. Prices are in pence."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Final, NamedTuple
 
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from dpmiddleware.web.ticket import Claim, ClaimTypes, Identity, Principal
+from dpmiddleware.web.sign_in.ticket import Claim, ClaimTypes, Identity, Principal
 
 __all__ = ["PLANTS", "Leaf", "Line", "Plant", "changed_basket", "customer", "lines"]
 

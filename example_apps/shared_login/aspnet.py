@@ -1,7 +1,4 @@
-"""The member in ASP.NET Core: a program that is not part of this package (see tests/interop/aspnet_peer/README.md).
-
-Before: a folder of keys. After: `.farm`.
-"""
+"""The member in ASP.NET Core: a program that is not part of this package (see tests/interop/aspnet_peer/README.md)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""All members, each with a `DataProtection` of its own over one folder, and the front that gives them one host.
-
-Before: `.flask_app`, `.starlette_app`, `.aspnet`. After: the command line.
-"""
+"""All members, each with a `DataProtection` of its own over one folder, and the front that gives them one host."""
 
 from __future__ import annotations
 

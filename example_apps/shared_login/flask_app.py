@@ -1,7 +1,4 @@
-"""The member in Flask, at /flask/.
-
-Before: `.page`. After: `.farm`.
-"""
+"""The member in Flask, at /flask/."""
 
 from __future__ import annotations
 

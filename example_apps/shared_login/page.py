@@ -1,7 +1,4 @@
-"""What the members of the farm that are written in Python show and say: the same.
-
-Before: nothing. After: `.flask_app`, `.starlette_app`.
-"""
+"""What the members of the farm that are written in Python show and say: the same."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader
 
-from dpmiddleware.web.authentication import AuthenticateResult
+from dpmiddleware.web.sign_in.authentication import AuthenticateResult
 
 __all__ = ["MEMBERS", "page", "who"]
 

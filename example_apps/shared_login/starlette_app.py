@@ -1,7 +1,4 @@
-"""The member in Starlette, at /starlette/.
-
-Before: `.page`. After: `.farm`.
-"""
+"""The member in Starlette, at /starlette/."""
 
 from __future__ import annotations
 

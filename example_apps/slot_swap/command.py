@@ -1,7 +1,4 @@
-"""``dpm demo slot-swap``: tell the four runs, end in a table; or keep a farm running and show it in the browser.
-
-Before: `.story`, `.serve`.
-"""
+"""``dpm demo slot-swap``: tell the four runs, end in a table; or keep a farm running and show it in the browser."""
 
 from __future__ import annotations
 

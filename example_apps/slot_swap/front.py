@@ -1,7 +1,4 @@
-"""The front of the App Service: requests for *production* go to one slot, until the slots are swapped.
-
-Before: `.slot`. After: `.visitor`, who sees nothing but the front's address.
-"""
+"""The front of the App Service: requests for *production* go to one slot, until the slots are swapped."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""An HTTP server in a thread of this process, reachable from this machine only.
-
-Before: nothing. After: `.front`, `.serve`.
-"""
+"""An HTTP server in a thread of this process, reachable from this machine only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What the shop shows: one page of HTML, without scripts. Every text from elsewhere is escaped here.
-
-Before: nothing. After: `.shop`.
-"""
+"""What the shop shows: one page of HTML, without scripts. Every text from elsewhere is escaped here."""
 
 from __future__ import annotations
 

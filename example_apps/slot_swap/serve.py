@@ -1,8 +1,6 @@
 """Two farms side by side in the browser: own rings on the left, one shared ring on the right, and a button *swap*.
 
 One signs in on both sides, presses *swap*, and sees who is still signed in and what the logs say.
-
-Before: `.story`, which opens the farms. After: `.command`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 It names its application and says nothing about keys, unless the setting PLANTS_KEYS names a repository: then all slots
 with the same setting share one ring. ``python -m … .shop`` serves it on an ephemeral port, which it prints.
-
-Before: `.page`. After: `.slot`, which runs it.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from .page import shop_page
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from dpmiddleware.web.session import Session
+    from dpmiddleware.web.sessions.session import Session
 
 __all__ = ["make_application"]
 

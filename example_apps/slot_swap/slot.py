@@ -1,7 +1,4 @@
-"""One deployment slot: a folder, the environment that App Service gives a slot, a server process and its log.
-
-Before: `.story`. After: `.front`, which a slot's address is given to.
-"""
+"""One deployment slot: a folder, the environment that App Service gives a slot, a server process and its log."""
 
 from __future__ import annotations
 

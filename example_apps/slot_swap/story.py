@@ -4,8 +4,6 @@ What ought to happen is what the documentation of ASP.NET Core says of deploymen
 its own, so after a swap, and in A/B testing, a slot cannot read what the other protected, and users are logged out;
 a key store outside the slots avoids it. (*Key management and lifetime in ASP.NET Core*, *Deployment slots*:
 https://learn.microsoft.com/aspnet/core/security/data-protection/configuration/default-settings)
-
-Before: `.slot`, `.front`, `.visitor`. After: `.command`, which prints what is found here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Somebody with a browser: a cookie jar, a sign-in, and a look at who the site thinks it is talking to.
-
-Before: `.front`. After: `.story`.
-"""
+"""Somebody with a browser: a cookie jar, a sign-in, and a look at who the site thinks it is talking to."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
 """The shop in Starlette: ``request.session`` is the basket, ``request.user`` the customer.
 
 Forms carry no token against forgery: both cookies are ``SameSite=Lax``, so no other site's form brings them along.
-
-Before: `example_apps.plants`. After: the server.
 """
 
 from __future__ import annotations
@@ -28,9 +26,9 @@ from dpmiddleware.starlette import (
     sign_in,
     sign_out,
 )
-from dpmiddleware.web.cookies import CookieSettings
-from dpmiddleware.web.return_urls import is_local
-from dpmiddleware.web.ticket import AuthenticationProperties
+from dpmiddleware.web.cookies.text import CookieSettings
+from dpmiddleware.web.sign_in.return_urls import is_local
+from dpmiddleware.web.sign_in.ticket import AuthenticationProperties
 from example_apps.plants.cookies import describe_cookie, describe_ring, in_session, in_ticket
 from example_apps.plants.stock import PLANTS, changed_basket, customer, lines
 

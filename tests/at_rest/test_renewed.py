@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dpmiddleware import DataProtection
+from dpmiddleware.components import wrappers_from
 from dpmiddleware.errors import KeyUnwrapError
 from dpmiddleware.keys.maintenance import rewrap
-from dpmiddleware.parts import wrappers_from
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 
 

@@ -9,11 +9,11 @@ from xml.dom import minidom
 
 import pytest
 
+from dpmiddleware.components import repository_from
 from dpmiddleware.keys.interfaces import KeyRepository, StoredDocument
 from dpmiddleware.keys.maintenance import copy
 from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.signature import TrustedSigners
-from dpmiddleware.parts import repository_from
 from dpmiddleware.repositories.markup import edit, split
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from tests.at_rest.test_in_a_ring import signed, signer

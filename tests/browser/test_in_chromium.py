@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from dpmiddleware.web.cookies import CookieSettings
+from dpmiddleware.web.cookies.text import CookieSettings
 
 TICKET = ".AspNetCore.Cookies"
 ALL = pytest.mark.parametrize("framework", ["django", "flask", "starlette"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dpmiddleware import DataProtection
 from dpmiddleware.protection.payload import to_text
-from dpmiddleware.web.ticket import AuthenticationProperties, Principal, Ticket
+from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Principal, Ticket
 from example_apps.plants.cookies import CookieFacts, describe_cookie, describe_ring, in_session, in_ticket
 from example_apps.plants.stock import changed_basket, customer, lines
 

@@ -11,9 +11,9 @@ from urllib.parse import quote, urljoin
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.repositories.memory import MemoryKeyRepository
-from dpmiddleware.web.authentication_options import OptionArguments
-from dpmiddleware.web.cookies import CookieSettings, SetCookie
-from dpmiddleware.web.ticket import AuthenticationProperties, Claim, Principal
+from dpmiddleware.web.cookies.text import CookieSettings, SetCookie
+from dpmiddleware.web.sign_in.options import OptionArguments
+from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Claim, Principal
 from tests.interop.vectors import load
 
 __all__ = ["SCENARIOS", "Answer", "Ask", "Player", "options_of", "principal_of", "properties_of", "ring_of"]

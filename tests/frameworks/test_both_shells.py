@@ -10,7 +10,7 @@ import pytest
 from dpmiddleware import telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import CookieTooLargeError, KeyManagementError
-from dpmiddleware.web.cookies import CookieSettings
+from dpmiddleware.web.cookies.text import CookieSettings
 from tests.clients import DownRepository, Request, Site, StoppedClock
 
 Refusals = Callable[[], dict[str, int]]

@@ -31,8 +31,8 @@ from dpmiddleware.django import signing as ours
 from dpmiddleware.django.authentication import PrincipalUser
 from dpmiddleware.django.sessions import DjangoFormat, SessionMiddleware, SessionStore, session_cookie
 from dpmiddleware.errors import ConfigurationError, CookieTooLargeError
-from dpmiddleware.web.claims import Principal
-from dpmiddleware.web.migration import DjangoSessions
+from dpmiddleware.web.sessions.migration import DjangoSessions
+from dpmiddleware.web.sign_in.claims import Principal
 from tests.clients import DownRepository, StoppedClock, set_cookies
 
 SECRET = "the secret of the project until now"

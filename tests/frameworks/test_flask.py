@@ -30,11 +30,11 @@ from dpmiddleware.flask import (
     sign_in,
     sign_out,
 )
-from dpmiddleware.web.authentication_events import CookieAuthenticationEvents
-from dpmiddleware.web.cookies import CookieSettings
-from dpmiddleware.web.migration import FlaskSessions
-from dpmiddleware.web.ticket import AuthenticationProperties, Principal
-from dpmiddleware.web.ticket_store import MemoryTicketStore
+from dpmiddleware.web.cookies.text import CookieSettings
+from dpmiddleware.web.sessions.migration import FlaskSessions
+from dpmiddleware.web.sign_in.events import CookieAuthenticationEvents
+from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Principal
+from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore
 from dpmiddleware.wsgi import CookieAuthenticationMiddleware, CookieProtectionMiddleware
 from tests.clients import DownRepository, StoppedClock, set_cookies
 

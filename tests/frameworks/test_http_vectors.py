@@ -20,7 +20,7 @@ from dpmiddleware import flask as on_flask
 from dpmiddleware import starlette as on_starlette
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
-from dpmiddleware.web.authentication_options import OptionArguments
+from dpmiddleware.web.sign_in.options import OptionArguments
 from tests.frameworks.http_vectors import (
     HOST,
     SCENARIOS,

@@ -13,12 +13,12 @@ import pytest
 from dpmiddleware import asgi, wsgi
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, RepositoryError
-from dpmiddleware.web.authentication import AUTHENTICATION_KEY, PRINCIPAL_KEY, CookieAuthentication
-from dpmiddleware.web.authentication_events import CookieAuthenticationEvents
-from dpmiddleware.web.cookies import CookieSettings
-from dpmiddleware.web.session import Session
-from dpmiddleware.web.ticket import Principal
-from dpmiddleware.web.ticket_store import MemoryTicketStore
+from dpmiddleware.web.cookies.text import CookieSettings
+from dpmiddleware.web.sessions.session import Session
+from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, PRINCIPAL_KEY, CookieAuthentication
+from dpmiddleware.web.sign_in.events import CookieAuthenticationEvents
+from dpmiddleware.web.sign_in.ticket import Principal
+from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore
 from tests.clients import Answer, DownRepository, Jar, StoppedClock, ask_wsgi
 
 ADA = Principal("ada", roles=["admin"])

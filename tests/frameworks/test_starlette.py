@@ -34,8 +34,8 @@ from dpmiddleware.starlette import (
     sign_in,
     sign_out,
 )
-from dpmiddleware.web.authentication_events import CookieAuthenticationEvents
-from dpmiddleware.web.ticket import AuthenticationProperties, ClaimTypes, Principal
+from dpmiddleware.web.sign_in.events import CookieAuthenticationEvents
+from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, ClaimTypes, Principal
 from tests.clients import set_cookies
 
 ADA = Principal("ada", roles=["admin"], claims={ClaimTypes.NAME_IDENTIFIER: "42"})

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dpmiddleware.hosting import HomeKind, account_home, find_key_home, is_lost_with_container
+from dpmiddleware.default_location import HomeKind, account_home, find_key_home, is_lost_with_container
 from dpmiddleware.windows_account import WindowsAccount
 from tests.interop.vectors import load
 

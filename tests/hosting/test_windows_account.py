@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dpmiddleware import DataProtection
-from dpmiddleware.hosting import HomeKind, find_key_home
+from dpmiddleware.default_location import HomeKind, find_key_home
 from dpmiddleware.windows_account import IIS_KEYS, WindowsAccount
 
 if sys.platform == "win32":

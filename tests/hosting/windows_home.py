@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dpmiddleware import DataProtection
-from dpmiddleware.hosting import find_key_home
+from dpmiddleware.default_location import find_key_home
 from dpmiddleware.windows_account import IIS_KEYS, WindowsAccount
 
 

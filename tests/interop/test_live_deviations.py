@@ -12,7 +12,7 @@ import pytest
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, RevokedKeyError
 from dpmiddleware.repositories.files import FileKeyRepository
-from dpmiddleware.web.cookies import find
+from dpmiddleware.web.cookies.text import find
 from tests.hosting.test_key_home import DECIDED_OTHERWISE
 from tests.interop.peer import CHECKOUT, Peer, PeerError
 

@@ -23,7 +23,8 @@ from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document
 from dpmiddleware.keys.reader import Reading
 from dpmiddleware.keys.rotation import RotationPolicy, plan, resolve
-from dpmiddleware.web import chunks, cookies
+from dpmiddleware.web.cookies import chunks
+from dpmiddleware.web.cookies import text as cookies
 from tests.interop.damage import damaged
 from tests.interop.ours import of_documents
 from tests.interop.peer import ABSENT, Peer, PeerError, find_peer

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import pytest
 
 from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.web.cookies import SetCookie
+from dpmiddleware.web.cookies.text import SetCookie
 from tests.frameworks.http_vectors import Answer, HandlerClock, options_of
 from tests.frameworks.test_http_vectors import starlette_app, starlette_client
 from tests.interop.peer import ABSENT, find_peer

@@ -7,7 +7,7 @@ from base64 import b64decode, b64encode
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from dpmiddleware.web.ticket import Ticket
+from dpmiddleware.web.sign_in.ticket import Ticket
 from tests.interop.peer import Peer, PeerRing
 from tests.web.test_ticket import TICKETS
 from tests.web.ticket_json import to_json

@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dpmiddleware.clock import SystemClock
+from dpmiddleware.components import repository_from
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, RevokedKeyError
 from dpmiddleware.instants import Instant
@@ -23,7 +24,6 @@ from dpmiddleware.keys.key import Key
 from dpmiddleware.keys.maintenance import copy, prune, rewrap, rotate_if_due
 from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.signature import Ed25519Signer
-from dpmiddleware.parts import repository_from
 from dpmiddleware.repositories.files import FileKeyRepository
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from tests.fakes import (

@@ -15,9 +15,9 @@ import sqlalchemy
 from azure.storage.blob import BlobServiceClient
 
 from dpmiddleware import DataProtection
+from dpmiddleware.components import repository_from
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.interfaces import KeyRepository
-from dpmiddleware.parts import repository_from
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.repositories.s3 import S3KeyRepository
 from tests.servers import AZURITE_KEY, Server

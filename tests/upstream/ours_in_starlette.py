@@ -9,9 +9,9 @@ import starlette.middleware.sessions
 from rings import new_ring  # type: ignore[import-not-found]  # beside this file, where it runs
 
 from dpmiddleware.starlette import SessionMiddleware
-from dpmiddleware.web.cookies import CookieSettings
-from dpmiddleware.web.session import JSON, Session, StoredSession
-from dpmiddleware.web.stored_session import milliseconds
+from dpmiddleware.web.cookies.text import CookieSettings
+from dpmiddleware.web.sessions.session import JSON, Session, StoredSession
+from dpmiddleware.web.sessions.stored import milliseconds
 
 RING = new_ring()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from dpmiddleware.web.authentication import BoundSession, CookieAuthentication, CookieAuthenticator
-from dpmiddleware.web.cookies import SetCookie
-from dpmiddleware.web.return_urls import WebRequest
-from dpmiddleware.web.steps import drive
+from dpmiddleware.web.cookies.text import SetCookie
+from dpmiddleware.web.sign_in.authentication import BoundSession, CookieAuthentication, CookieAuthenticator
+from dpmiddleware.web.sign_in.return_urls import WebRequest
+from dpmiddleware.web.sign_in.steps import drive
 
 __all__ = ["Answer", "Visitor"]
 

@@ -19,20 +19,20 @@ from dpmiddleware.errors import ConfigurationError, CookieTooLargeError, Reposit
 from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.protection.payload import to_text
 from dpmiddleware.repositories.memory import MemoryKeyRepository
-from dpmiddleware.web.authentication import CookieAuthentication, CookieAuthenticator
-from dpmiddleware.web.authentication_events import CookieAuthenticationEvents
-from dpmiddleware.web.authentication_options import (
+from dpmiddleware.web.cookies.text import CookieSettings
+from dpmiddleware.web.sign_in.authentication import CookieAuthentication, CookieAuthenticator
+from dpmiddleware.web.sign_in.events import CookieAuthenticationEvents
+from dpmiddleware.web.sign_in.options import (
     CookieAuthenticationOptions,
     OptionArguments,
     allow_cookie_redirect,
     api,
 )
-from dpmiddleware.web.cookies import CookieSettings
-from dpmiddleware.web.return_urls import WebRequest, is_local, location
-from dpmiddleware.web.steps import Call, drive
-from dpmiddleware.web.ticket import AuthenticationProperties, Claim, ClaimTypes, Principal, Ticket
-from dpmiddleware.web.ticket_cookie import SESSION_ID_CLAIM
-from dpmiddleware.web.ticket_store import MemoryTicketStore, entry_name
+from dpmiddleware.web.sign_in.return_urls import WebRequest, is_local, location
+from dpmiddleware.web.sign_in.steps import Call, drive
+from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Claim, ClaimTypes, Principal, Ticket
+from dpmiddleware.web.sign_in.ticket_cookie import SESSION_ID_CLAIM
+from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore, entry_name
 from tests.fakes import NOON, StoppedClock
 from tests.interop.vectors import load
 from tests.web.browser import Visitor

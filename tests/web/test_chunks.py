@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpmiddleware.errors import CookieTooLargeError
-from dpmiddleware.web.chunks import MOST_CHUNKS, announced, chunk_names, delete, join, leftovers, split
-from dpmiddleware.web.cookies import Attributes, CookieSettings, attributes, find, render
+from dpmiddleware.web.cookies.chunks import MOST_CHUNKS, announced, chunk_names, delete, join, leftovers, split
+from dpmiddleware.web.cookies.text import Attributes, CookieSettings, attributes, find, render
 
 VECTORS: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "cookies.json").read_text("utf-8")

@@ -22,9 +22,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
-from dpmiddleware.web import ticket as module
-from dpmiddleware.web.claims import LOCAL_AUTHORITY
-from dpmiddleware.web.ticket import (
+from dpmiddleware.web.sign_in import ticket as module
+from dpmiddleware.web.sign_in.claims import LOCAL_AUTHORITY
+from dpmiddleware.web.sign_in.ticket import (
     AuthenticationProperties,
     Claim,
     ClaimTypes,
@@ -293,7 +293,7 @@ def test_a_debugger_that_looks_at_everything_sees_no_half_ticket(read: Callable[
 
 
 def test_a_codec_is_made_of_classes_and_texts_or_not_at_all(read: object) -> None:
-    make: Any = importlib.import_module("dpmiddleware.web._ticket").Codec
+    make: Any = importlib.import_module("dpmiddleware.web.sign_in._ticket").Codec
     classes: list[Any] = [Claim, Identity, Principal, Ticket, AuthenticationProperties]
     for arguments in ([], [*classes], [*classes, "", "", "", None], [*classes[:4], "a class", "", "", "", ""]):
         with pytest.raises(TypeError):

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dpmiddleware.errors import ConfigurationError
-from dpmiddleware.web.cookie_policy import CookiePolicy
-from dpmiddleware.web.cookies import attributes, render
+from dpmiddleware.web.cookies.policy import CookiePolicy
+from dpmiddleware.web.cookies.text import attributes, render
 from tests.interop.vectors import load
 
 CASES = load("cookies")["policy"]

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dpmiddleware.errors import ConfigurationError
-from dpmiddleware.web.cookies import CookieSettings, SetCookie, expired, find, pairs, render
+from dpmiddleware.web.cookies.text import CookieSettings, SetCookie, expired, find, pairs, render
 
 VECTORS: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "cookies.json").read_text("utf-8")

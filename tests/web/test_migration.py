@@ -27,7 +27,7 @@ from starlette.testclient import TestClient
 
 from dpmiddleware import telemetry
 from dpmiddleware.errors import ConfigurationError
-from dpmiddleware.web.migration import DjangoSessions, FlaskSessions, SignedSessions, StarletteSessions
+from dpmiddleware.web.sessions.migration import DjangoSessions, FlaskSessions, SignedSessions, StarletteSessions
 
 SECRET = "the secret that was used until now"
 OLDER = "the secret before that one, in the fallbacks"

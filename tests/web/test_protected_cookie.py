@@ -10,8 +10,8 @@ import pytest
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, CookieTooLargeError, KeyManagementError, MalformedPayloadError
 from dpmiddleware.protection.payload import to_text
-from dpmiddleware.web.cookies import CookieSettings, SetCookie
-from dpmiddleware.web.protected_cookie import Opened, ProtectedCookie
+from dpmiddleware.web.cookies.protected import Opened, ProtectedCookie
+from dpmiddleware.web.cookies.text import CookieSettings, SetCookie
 from tests.clients import DownRepository, Jar, StoppedClock
 
 PURPOSE = ("tests", "sid")

@@ -10,15 +10,15 @@ import pytest
 
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import RepositoryError
-from dpmiddleware.web.authentication import CookieAuthentication, CookieAuthenticator
-from dpmiddleware.web.authentication_options import CookieAuthenticationOptions
-from dpmiddleware.web.cookies import CookieSettings
-from dpmiddleware.web.return_urls import WebRequest
-from dpmiddleware.web.session import CSRF_KEYS, Session
-from dpmiddleware.web.session_cookie import SessionCookie
-from dpmiddleware.web.steps import drive
-from dpmiddleware.web.ticket import Principal
-from dpmiddleware.web.ticket_store import MemoryTicketStore
+from dpmiddleware.web.cookies.text import CookieSettings
+from dpmiddleware.web.sessions.cookie import SessionCookie
+from dpmiddleware.web.sessions.session import CSRF_KEYS, Session
+from dpmiddleware.web.sign_in.authentication import CookieAuthentication, CookieAuthenticator
+from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
+from dpmiddleware.web.sign_in.return_urls import WebRequest
+from dpmiddleware.web.sign_in.steps import drive
+from dpmiddleware.web.sign_in.ticket import Principal
+from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore
 from tests.clients import Headers, Jar, StoppedClock
 
 App = Callable[[CookieAuthentication, Session], object]

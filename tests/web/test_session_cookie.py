@@ -12,9 +12,9 @@ from dpmiddleware import purposes
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, CookieTooLargeError
 from dpmiddleware.protection.payload import to_text
-from dpmiddleware.web.cookies import CookieSettings
-from dpmiddleware.web.session import Session
-from dpmiddleware.web.session_cookie import SessionCookie
+from dpmiddleware.web.cookies.text import CookieSettings
+from dpmiddleware.web.sessions.cookie import SessionCookie
+from dpmiddleware.web.sessions.session import Session
 from tests.clients import Headers, Jar, StoppedClock, set_cookies
 
 

@@ -12,10 +12,10 @@ import pytest
 from dpmiddleware import telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import CookieTooLargeError
-from dpmiddleware.web.cookies import CookieSettings
-from dpmiddleware.web.migration import DjangoSessions, FlaskSessions, SignedSessions, StarletteSessions
-from dpmiddleware.web.session import Session
-from dpmiddleware.web.session_cookie import SessionCookie
+from dpmiddleware.web.cookies.text import CookieSettings
+from dpmiddleware.web.sessions.cookie import SessionCookie
+from dpmiddleware.web.sessions.migration import DjangoSessions, FlaskSessions, SignedSessions, StarletteSessions
+from dpmiddleware.web.sessions.session import Session
 from tests.clients import Headers, Jar, StoppedClock
 
 SECRET = "the secret that was used until now"

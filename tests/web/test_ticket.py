@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
-from dpmiddleware.web.ticket import (
+from dpmiddleware.web.sign_in.ticket import (
     AuthenticationProperties,
     Claim,
     ClaimTypes,

@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 
 from dpmiddleware.errors import ConfigurationError, RepositoryError
-from dpmiddleware.web.ticket_store import MemoryTicketStore, RedisTicketStore, entry_name, new_key, ticket_store_from
+from dpmiddleware.web.sign_in.ticket_store import (
+    MemoryTicketStore,
+    RedisTicketStore,
+    entry_name,
+    new_key,
+    ticket_store_from,
+)
 from tests.servers import Server
 
 HOUR = timedelta(hours=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dpmiddleware.web.ticket import AuthenticationProperties, Claim, Identity, Principal, Ticket
+from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Claim, Identity, Principal, Ticket
 
 __all__ = ["from_json", "to_json"]
 

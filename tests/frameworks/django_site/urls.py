@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
 from dpmiddleware.django.authentication import api, challenge, forbid, login_required, sign_in, sign_out
-from dpmiddleware.web.ticket import AuthenticationProperties, Principal
+from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Principal
 
 
 def put(request: HttpRequest) -> HttpResponse:

@@ -2,8 +2,6 @@
 
 Give functions (``CookieAuthenticationEvents(validate_principal=check)``) or override methods; either may be coroutine
 functions where the shell is ASGI. Plain functions run in a worker thread there.
-
-After: `dpmiddleware.web.authentication` (calls).
 """
 
 from __future__ import annotations
@@ -14,9 +12,9 @@ from datetime import timedelta
 from typing import Any
 
 from dpmiddleware.errors import ConfigurationError
-from dpmiddleware.web.claims import Principal
-from dpmiddleware.web.cookies import CookieSettings
-from dpmiddleware.web.ticket_properties import AuthenticationProperties
+from dpmiddleware.web.cookies.text import CookieSettings
+from dpmiddleware.web.sign_in.claims import Principal
+from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 
 __all__ = [
     "CookieAuthenticationEvents",

@@ -3,8 +3,6 @@
 A claim says one thing about a user (name, role, e-mail) and who said so; an identity is what one sign-in established;
 a principal is the user: one identity, rarely several. Type names are URIs by default, as in .NET, so that
 ``User.Identity.Name`` and ``IsInRole`` find there what was written here.
-
-After: `dpmiddleware.web.ticket` (the bytes of all this).
 """
 
 from __future__ import annotations

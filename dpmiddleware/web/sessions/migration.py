@@ -11,9 +11,6 @@ If the old secret may have leaked, do not migrate: whoever has it signs what the
 
 ``writes_old`` is the way back: sessions are written in the old format while some members of the farm cannot read the
 new one yet.
-
-Before: `dpmiddleware.web.cookies` (finds). After: `dpmiddleware.web.session`, which asks only where no cookie of ours
-stands under the name.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 A session that nobody touched is not opened; one that was only read is not written, but for its idle time, which is
 renewed once half of it is gone.
-
-Before: `dpmiddleware.web.protected_cookie`, `dpmiddleware.web.session`. After: `dpmiddleware.wsgi`,
-`dpmiddleware.asgi`.
 """
 
 from __future__ import annotations
@@ -25,13 +22,13 @@ from dpmiddleware.errors import (
 )
 from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.protection.payload import peek_key_id
-from dpmiddleware.web import chunks
 from dpmiddleware.web.caching import Headers, RawHeaders, with_cookies, with_cookies_raw
-from dpmiddleware.web.cookies import Attributes, CookieSettings, find, with_expiry
-from dpmiddleware.web.migration import SignedSessions
-from dpmiddleware.web.protected_cookie import Opened, ProtectedCookie
-from dpmiddleware.web.session import Session
-from dpmiddleware.web.stored_session import (
+from dpmiddleware.web.cookies import chunks
+from dpmiddleware.web.cookies.protected import Opened, ProtectedCookie
+from dpmiddleware.web.cookies.text import Attributes, CookieSettings, find, with_expiry
+from dpmiddleware.web.sessions.migration import SignedSessions
+from dpmiddleware.web.sessions.session import Session
+from dpmiddleware.web.sessions.stored import (
     JSON,
     StoredSession,
     ValueFormat,

@@ -5,8 +5,6 @@ r"""Where to send a browser: which return URLs are ours, and what may stand in `
 
 A return URL comes from the client. It counts if it is a path on this host: ``/`` and then neither ``/`` nor ``\``,
 without control characters, which browsers drop (``/<TAB>/evil.example`` would become ``//evil.example``).
-
-After: `dpmiddleware.web.authentication`.
 """
 
 from __future__ import annotations

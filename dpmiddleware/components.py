@@ -7,8 +7,6 @@ r"""From a URL to the part that it names: repositories, key wrappers, signers. :
 An object is taken as it is. No scheme, or one of a single letter (``C:\keys``), is a path. A scheme that nobody here
 knows is SQLAlchemy's if it has that dialect. Adapters are imported when they are named, so that their libraries stay
 extras. Making a part does no I/O with its store.
-
-Before: the application's settings. After: `dpmiddleware.data_protection`.
 """
 
 from __future__ import annotations

@@ -1,14 +1,4 @@
-"""Starlette and FastAPI: ``request.session``, ``request.user`` and ``request.auth`` on a ring of keys.
-
-    app.add_middleware(SessionMiddleware, data_protection=dp)
-    app.add_middleware(CookieAuthenticationMiddleware, data_protection=dp, login_path="/login")
-
-``@requires("authenticated")`` and ``@requires("admin")`` work: scopes are "authenticated" and the roles. To send who is
-not signed in to the login page, return ``challenge(request)``, put `login_required` on the endpoint, or let FastAPI
-inject `require_principal`.
-
-Before: `dpmiddleware.asgi`. After: the application.
-"""
+"""Sign-in for Starlette and FastAPI: the middleware, its user and credentials, and the verbs."""
 
 from __future__ import annotations
 
@@ -24,27 +14,15 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from dpmiddleware import asgi
-from dpmiddleware.asgi import (
-    CookiePolicyMiddleware,
-    CookieProtectionMiddleware,
-    Receive,
-    Scope,
-    SessionMiddleware,
-)
+from dpmiddleware.asgi import Receive, Scope
 from dpmiddleware.errors import ConfigurationError
-from dpmiddleware.web.authentication import AUTHENTICATION_KEY, AuthenticateResult, CookieAuthentication
-from dpmiddleware.web.authentication_options import allow_cookie_redirect, api
-from dpmiddleware.web.ticket import AuthenticationProperties, ClaimTypes, Principal
+from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, AuthenticateResult, CookieAuthentication
+from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, ClaimTypes, Principal
 
 __all__ = [
     "CookieAuthenticationMiddleware",
-    "CookiePolicyMiddleware",
-    "CookieProtectionMiddleware",
     "Credentials",
-    "SessionMiddleware",
     "User",
-    "allow_cookie_redirect",
-    "api",
     "authenticate",
     "challenge",
     "current_principal",
@@ -62,7 +40,7 @@ _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 class CookieAuthenticationMiddleware(asgi.CookieAuthenticationMiddleware):
     """Who is signed in: ``request.user`` (`User`) and ``request.auth`` (`Credentials`), read at first use.
 
-    Options: those of `dpmiddleware.web.authentication_options.CookieAuthenticationOptions`. Events are given a
+    Options: those of `dpmiddleware.web.sign_in.options.CookieAuthenticationOptions`. Events are given a
     Starlette ``Request``.
     """
 

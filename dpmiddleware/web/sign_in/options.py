@@ -1,7 +1,4 @@
-"""The options of cookie authentication, in ASP.NET Core's words and with its defaults.
-
-After: `dpmiddleware.web.authentication`.
-"""
+"""The options of cookie authentication, in ASP.NET Core's words and with its defaults."""
 
 from __future__ import annotations
 
@@ -14,10 +11,10 @@ from urllib.parse import quote
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.printable import printable
-from dpmiddleware.web.authentication_events import CookieAuthenticationEvents
-from dpmiddleware.web.cookies import CookieSettings
-from dpmiddleware.web.return_urls import is_local
-from dpmiddleware.web.ticket_store import TicketStore, ticket_store_from
+from dpmiddleware.web.cookies.text import CookieSettings
+from dpmiddleware.web.sign_in.events import CookieAuthenticationEvents
+from dpmiddleware.web.sign_in.return_urls import is_local
+from dpmiddleware.web.sign_in.ticket_store import TicketStore, ticket_store_from
 
 __all__ = ["CookieAuthenticationOptions", "OptionArguments", "allow_cookie_redirect", "api", "is_api"]
 

@@ -1,13 +1,11 @@
 """Cookie authentication as ASP.NET Core does it: sign in, sign out, authenticate, renew, challenge, forbid.
 
-Written without I/O (see `dpmiddleware.web.steps`): what a step needs (a ticket from the store, an event of the
+Written without I/O (see `dpmiddleware.web.sign_in.steps`): what a step needs (a ticket from the store, an event of the
 application) it yields as a `Call`, and is sent the answer.
 
 What the application says (`sign_in`, `sign_out`, `challenge`, `forbid`) is noted and done when the response starts:
 so nothing in between has to wait, and the last word counts. A ticket is read when somebody looks at the user; a
 request in which nobody does costs nothing and renews nothing.
-
-Before: `dpmiddleware.web.ticket_cookie`. After: `dpmiddleware.wsgi`, `dpmiddleware.asgi`.
 """
 
 from __future__ import annotations
@@ -18,8 +16,10 @@ from typing import Final, NamedTuple, Protocol
 
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
-from dpmiddleware.web import redirects
-from dpmiddleware.web.authentication_events import (
+from dpmiddleware.web.caching import Headers, RawHeaders, encoded, with_cookies, with_cookies_raw
+from dpmiddleware.web.sign_in import redirects
+from dpmiddleware.web.sign_in.claims import Principal
+from dpmiddleware.web.sign_in.events import (
     CookieAuthenticationEvents,
     SignedInContext,
     SigningInContext,
@@ -27,13 +27,11 @@ from dpmiddleware.web.authentication_events import (
     SlidingExpirationContext,
     ValidatePrincipalContext,
 )
-from dpmiddleware.web.authentication_options import CookieAuthenticationOptions
-from dpmiddleware.web.caching import Headers, RawHeaders, encoded, with_cookies, with_cookies_raw
-from dpmiddleware.web.claims import Principal
-from dpmiddleware.web.return_urls import WebRequest, is_local
-from dpmiddleware.web.steps import Call, Steps, drive
-from dpmiddleware.web.ticket import AuthenticationProperties, Ticket
-from dpmiddleware.web.ticket_cookie import ReadTicket, TicketCookie
+from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
+from dpmiddleware.web.sign_in.return_urls import WebRequest, is_local
+from dpmiddleware.web.sign_in.steps import Call, Steps, drive
+from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Ticket
+from dpmiddleware.web.sign_in.ticket_cookie import ReadTicket, TicketCookie
 
 __all__ = [
     "AUTHENTICATION_KEY",
@@ -73,7 +71,7 @@ class AuthenticateResult(NamedTuple):
 
 
 class BoundSession(Protocol):
-    """The session that goes with a sign-in; `dpmiddleware.web.session.Session` is one."""
+    """The session that goes with a sign-in; `dpmiddleware.web.sessions.session.Session` is one."""
 
     def bind(self, owner: Callable[[], str | None]) -> None:
         """From now on show this request's user (``owner`` tells their subject) no session of somebody else."""
@@ -229,7 +227,7 @@ class CookieAuthentication:
     def challenge(self, properties: AuthenticationProperties | None = None, *, endpoint: object = None) -> None:
         """Send the browser to sign in, where the response's status is 401. ``redirect_uri``: where to return to.
 
-        endpoint: the function that serves the request, for its mark (`dpmiddleware.web.authentication_options.api`).
+        endpoint: the function that serves the request, for its mark (`dpmiddleware.web.sign_in.options.api`).
         """
         self._ask("challenge", properties, endpoint=endpoint)
 

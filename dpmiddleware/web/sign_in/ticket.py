@@ -14,8 +14,6 @@ The default of a claim's type is the name claim type of its own identity, that o
 Reading follows ASP.NET Core 10 (bytes that are no UTF-8 become U+FFFD, what follows the properties is ignored), but
 for two things: other versions of the properties are refused, not taken for none, since that would drop the expiry;
 and counts are checked against the bytes that are left, actors against a depth of 32.
-
-Before: `dpmiddleware.web.protected_cookie` (opens). After: `dpmiddleware.web.authentication` (judges).
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ from typing import Final
 
 from dpmiddleware import compiled
 from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
-from dpmiddleware.web.claims import (
+from dpmiddleware.web.sign_in.claims import (
     LOCAL_AUTHORITY,
     Claim,
     ClaimTypes,
@@ -37,7 +35,7 @@ from dpmiddleware.web.claims import (
     setters,
     varint,
 )
-from dpmiddleware.web.ticket_properties import AuthenticationProperties
+from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 
 __all__ = ["AuthenticationProperties", "Claim", "ClaimTypes", "ClaimValueTypes", "Identity", "Principal", "Ticket"]
 
@@ -98,7 +96,7 @@ _set_scheme, _set_principal, _set_properties = setters(Ticket)
 
 def _compiled() -> tuple[Callable[[bytes], Ticket | None], Callable[[Ticket], bytes | None]]:
     """Read and write ordinary tickets, in a fifth of the time; ``None`` for others, and where there is no such core."""
-    core = compiled.load("web._ticket")
+    core = compiled.load("web.sign_in._ticket")
     if core is None:
         return lambda _: None, lambda _: None
     classes = (Claim, Identity, Principal, Ticket, AuthenticationProperties)

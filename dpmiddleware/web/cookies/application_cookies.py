@@ -5,8 +5,6 @@
 Which: names, or patterns with ``*``. A chunk is resolved before patterns are: what belongs to a ``chunks-N`` marker is
 never matched by itself. Into the application's Cookie header come only values that opened; a part of the header that
 some lenient parser could take for a cookie of such a name is taken out.
-
-Before: `dpmiddleware.web.protected_cookie`. After: `dpmiddleware.wsgi`, `dpmiddleware.asgi`.
 """
 
 from __future__ import annotations
@@ -23,10 +21,10 @@ from dpmiddleware import purposes
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
 from dpmiddleware.printable import printable
-from dpmiddleware.web import chunks
 from dpmiddleware.web.caching import Headers, RawHeaders, decoded, encoded, with_cookies
-from dpmiddleware.web.cookies import CookieSettings, SameSite, SetCookie, attributes, pairs
-from dpmiddleware.web.protected_cookie import ProtectedCookie
+from dpmiddleware.web.cookies import chunks
+from dpmiddleware.web.cookies.protected import ProtectedCookie
+from dpmiddleware.web.cookies.text import CookieSettings, SameSite, SetCookie, attributes, pairs
 
 __all__ = ["MOST_NAMES", "CookieExchange", "CookieProtection", "ProtectionOptions"]
 

@@ -1,6 +1,6 @@
 /* The compiled core: an ordinary ticket's objects straight from its bytes, and its bytes straight from the objects.
 
-   `dpmiddleware.web.ticket` has the layout, and reads and writes every ticket. This is for those that nearly everybody
+   `dpmiddleware.web.sign_in.ticket` has the layout, and reads and writes every ticket. This is for those that nearly everybody
    has: claims that say no more than a type and a value, no actor, no bootstrap context; for reading, all of it ASCII (so
    no length takes two bytes). Anything else, and anything wrong, is ``None``: then Python looks, and says what it is.
 
@@ -427,7 +427,7 @@ static PyType_Slot slots[] = {
 };
 
 static PyType_Spec spec = {
-    .name = "dpmiddleware.web._ticket.Codec",
+    .name = "dpmiddleware.web.sign_in._ticket.Codec",
     .basicsize = sizeof(Codec),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = slots,

@@ -8,8 +8,6 @@
 
 Read and written as ASP.NET Core 10 does, with two exceptions: names are compared exactly (a browser may let
 ``__host-x`` through where it would guard ``__Host-x``), and all cookies of a name are found, not only the last.
-
-Before: `dpmiddleware.wsgi`, `dpmiddleware.asgi`. After: `dpmiddleware.web.chunks`.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from urllib.parse import quote
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable
-from dpmiddleware.web.http_dates import http_date
+from dpmiddleware.web.cookies.http_dates import http_date
 
 __all__ = [
     "MOST_OF_ONE_NAME",

@@ -9,20 +9,18 @@ back, after signing in/out  302 + Location   200 + Location
 ==========================  ===============  =======================================================================
 
 An API is a route marked `api`, or what ``is_api_request`` says; what a client accepts is not asked.
-
-Before: `dpmiddleware.web.authentication`. After: `dpmiddleware.wsgi`, `dpmiddleware.asgi`.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from dpmiddleware.web.authentication_events import RedirectContext
-from dpmiddleware.web.authentication_options import CookieAuthenticationOptions, is_api
 from dpmiddleware.web.caching import Headers
-from dpmiddleware.web.return_urls import WebRequest, location
-from dpmiddleware.web.steps import Call, Steps
-from dpmiddleware.web.ticket_properties import AuthenticationProperties
+from dpmiddleware.web.sign_in.events import RedirectContext
+from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, is_api
+from dpmiddleware.web.sign_in.properties import AuthenticationProperties
+from dpmiddleware.web.sign_in.return_urls import WebRequest, location
+from dpmiddleware.web.sign_in.steps import Call, Steps
 
 __all__ = ["RETURN", "Decision", "Redirect", "decide", "with_location", "without_body"]
 

@@ -6,8 +6,6 @@
 
 So a store betrays neither claims nor a usable cookie, and what is edited, swapped or written raw in it opens as
 nothing. A renewal replaces a value that is there, and never brings back one that was removed.
-
-Before: `dpmiddleware.web.authentication` (asks). After: the store.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Dates as HTTP writes them (RFC 9110, IMF-fixdate): ``Thu, 01 Jan 2026 00:00:00 GMT``; English whatever the locale.
-
-After: `dpmiddleware.web.cookies`, `dpmiddleware.web.ticket_properties`.
-"""
+"""Dates as HTTP writes them (RFC 9110, IMF-fixdate): ``Thu, 01 Jan 2026 00:00:00 GMT``; English whatever the locale."""
 
 from __future__ import annotations
 

@@ -16,8 +16,6 @@ ASP.NET Core falls back to a folder relative to the working folder where the hom
 made; here those end in memory. Its application name from the content root is not copied: ours is always given.
 Nothing here is looked at before the ring is first needed. Source: ``DefaultKeyStorageDirectories``, ``ContainerUtils``,
 ``XmlKeyManager`` of ASP.NET Core, and vectors recorded from it.
-
-Before: the environment. After: `dpmiddleware.data_protection`, which opens what is named here.
 """
 
 from __future__ import annotations

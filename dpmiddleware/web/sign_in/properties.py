@@ -7,8 +7,6 @@ Kept as texts by name, as in ASP.NET Core (``AuthenticationProperties``); unknow
     .refresh           True, False or not there
     .redirect          where to go after this
     .TokenNames        names joined with ";", each with its .Token.<name>
-
-After: `dpmiddleware.web.ticket`.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-from dpmiddleware.web.http_dates import http_date, read_http_date
+from dpmiddleware.web.cookies.http_dates import http_date, read_http_date
 
 __all__ = ["AuthenticationProperties"]
 

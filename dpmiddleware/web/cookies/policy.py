@@ -1,8 +1,6 @@
 """`CookiePolicy`: the least that every cookie of an application must keep to. ASP.NET Core's cookie policy.
 
 Raises, never lowers: an attribute that is stricter already stays. Applies to every Set-Cookie header, deletions too.
-
-Before: the application. After: `dpmiddleware.wsgi`, `dpmiddleware.asgi`.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from typing import Final
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.web.caching import Headers
-from dpmiddleware.web.cookies import SameSite, SecurePolicy, SetCookie
+from dpmiddleware.web.cookies.text import SameSite, SecurePolicy, SetCookie
 
 __all__ = ["CookiePolicy"]
 

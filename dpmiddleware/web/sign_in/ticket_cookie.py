@@ -1,9 +1,7 @@
 """`TicketCookie`: read a sign-in ticket from a request; write it to the client, or to a store and its key there. ::
 
-    cookie value := base64url of a payload, purposes "…CookieAuthenticationMiddleware", scheme, "v2"; inside: a ticket
-    with a session store, that ticket is a reference: one claim "…Cookies-SessionId", the key of the real one
-
-Before: `dpmiddleware.web.protected_cookie`, `dpmiddleware.web.ticket`. After: `dpmiddleware.web.authentication`.
+cookie value := base64url of a payload, purposes "…CookieAuthenticationMiddleware", scheme, "v2"; inside: a ticket
+with a session store, that ticket is a reference: one claim "…Cookies-SessionId", the key of the real one
 """
 
 from __future__ import annotations
@@ -15,13 +13,13 @@ from dpmiddleware import purposes, telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import UnprotectError
 from dpmiddleware.protection.protector import DataProtector
-from dpmiddleware.web.authentication_options import CookieAuthenticationOptions
-from dpmiddleware.web.claims import LOCAL_AUTHORITY, Claim, Identity, Principal
-from dpmiddleware.web.cookies import Attributes, CookieSettings, find, with_expiry
-from dpmiddleware.web.protected_cookie import ProtectedCookie
-from dpmiddleware.web.steps import Call, Steps
-from dpmiddleware.web.ticket import AuthenticationProperties, Ticket
-from dpmiddleware.web.ticket_store import entry_name, new_key
+from dpmiddleware.web.cookies.protected import ProtectedCookie
+from dpmiddleware.web.cookies.text import Attributes, CookieSettings, find, with_expiry
+from dpmiddleware.web.sign_in.claims import LOCAL_AUTHORITY, Claim, Identity, Principal
+from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
+from dpmiddleware.web.sign_in.steps import Call, Steps
+from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Ticket
+from dpmiddleware.web.sign_in.ticket_store import entry_name, new_key
 
 __all__ = ["SESSION_ID_CLAIM", "ReadTicket", "RequestCookies", "TicketCookie"]
 
@@ -38,7 +36,7 @@ class ReadTicket(NamedTuple):
 
 
 class RequestCookies(Protocol):
-    """What of a request matters to its cookies; see `dpmiddleware.web.return_urls.WebRequest`."""
+    """What of a request matters to its cookies; see `dpmiddleware.web.sign_in.return_urls.WebRequest`."""
 
     cookies: bytes
     https: bool

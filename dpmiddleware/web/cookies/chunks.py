@@ -7,8 +7,6 @@
 
 A value is split only if T + its length reaches the chunk size. All cookies have the same attributes. An incomplete
 set is never joined in part: what comes out is the marker, which opens as nothing.
-
-Before: `dpmiddleware.web.cookies`. After: `dpmiddleware.web.protected_cookie`.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from itertools import takewhile
 from typing import Final
 
 from dpmiddleware.errors import CookieTooLargeError
-from dpmiddleware.web.cookies import Attributes, expired, render
+from dpmiddleware.web.cookies.text import Attributes, expired, render
 
 __all__ = ["MOST_CHUNKS", "announced", "chunk_names", "delete", "join", "leftovers", "split"]
 
@@ -30,7 +28,7 @@ _MARKER: Final = re.compile(r"chunks-0*([0-9]{1,10})")
 _SUFFIX: Final = 3  # kept free for "C" and two digits, as ASP.NET Core does
 
 Find = Callable[[str], list[str]]
-"""The values of all cookies of a name in the request, at least the first few (see `dpmiddleware.web.cookies.find`)."""
+"""The values of all cookies of a name in the request, at least the first few."""
 
 
 def split(

@@ -2,8 +2,6 @@
 
 One text then serves WSGI, where `drive` does what is asked in the request's thread, and ASGI, where the shell awaits
 coroutine functions and runs plain ones in a worker thread.
-
-After: `dpmiddleware.web.authentication`.
 """
 
 from __future__ import annotations

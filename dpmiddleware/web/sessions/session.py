@@ -1,8 +1,6 @@
 """`Session`: a mapping that is read at first use and knows whether it was read, changed or emptied.
 
 Edits inside nested values count: once one was handed out, what would be written is compared with what was read.
-
-Before: `dpmiddleware.web.stored_session`. After: the application.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from typing import Any, Final
 
 from dpmiddleware import telemetry
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
-from dpmiddleware.web.stored_session import (
+from dpmiddleware.web.sessions.stored import (
     ENDS,
     ID,
     JSON,

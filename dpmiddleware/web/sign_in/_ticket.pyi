@@ -1,10 +1,10 @@
-"""What `_ticket.c` offers; it is there only where it was built. `dpmiddleware.web.ticket` uses it."""
+"""What `_ticket.c` offers; it is there only where it was built. `dpmiddleware.web.sign_in.ticket` uses it."""
 
 from typing import final
 
-from dpmiddleware.web.claims import Claim, Identity, Principal
-from dpmiddleware.web.ticket import Ticket
-from dpmiddleware.web.ticket_properties import AuthenticationProperties
+from dpmiddleware.web.sign_in.claims import Claim, Identity, Principal
+from dpmiddleware.web.sign_in.properties import AuthenticationProperties
+from dpmiddleware.web.sign_in.ticket import Ticket
 
 @final
 class Codec:

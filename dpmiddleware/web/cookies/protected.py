@@ -1,8 +1,6 @@
 """`ProtectedCookie`: seal and open one cookie. The cookie walk is `ProtectedCookie.open`. ::
 
-    cookie value := base64url of a payload, over several cookies where it is long (see chunks)
-
-Before: `dpmiddleware.web.chunks`. After: `dpmiddleware.protection.protector`, then session or ticket.
+cookie value := base64url of a payload, over several cookies where it is long (see chunks)
 """
 
 from __future__ import annotations
@@ -23,8 +21,8 @@ from dpmiddleware.errors import (
 from dpmiddleware.protection.payload import MAGIC, from_plain_text, from_text, peek_key_id, to_text
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
-from dpmiddleware.web import chunks
-from dpmiddleware.web.cookies import MOST_OF_ONE_NAME, Attributes, CookieSettings, expired, find, render
+from dpmiddleware.web.cookies import chunks
+from dpmiddleware.web.cookies.text import MOST_OF_ONE_NAME, Attributes, CookieSettings, expired, find, render
 
 __all__ = ["Opened", "ProtectedCookie"]
 

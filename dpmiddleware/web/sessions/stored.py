@@ -6,8 +6,6 @@
                  would have ended as "_dpm_ends" (milliseconds since 1970 UTC)
 
 Times are integers from reading to writing: a session that is only read makes no ``datetime`` of them.
-
-Before: `dpmiddleware.web.session_cookie`. After: `dpmiddleware.web.session`.
 """
 
 from __future__ import annotations
