@@ -19,9 +19,9 @@ from dpmiddleware import telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web.caching import Headers
+from dpmiddleware.web.cookies.application_cookies import CookieProtection, ProtectionOptions
 from dpmiddleware.web.cookies.policy import CookiePolicy
 from dpmiddleware.web.cookies.text import SameSite, SecurePolicy
-from dpmiddleware.web.cookies.application_cookies import CookieProtection, ProtectionOptions
 from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, TextExchange
 from dpmiddleware.web.sessions.cookie import SessionCookie, SessionOptions
 from dpmiddleware.web.sessions.session import Session

@@ -20,8 +20,8 @@ from dpmiddleware import purposes
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, CookieTooLargeError
 from dpmiddleware.protection.payload import to_text
-from dpmiddleware.web.cookies.text import SetCookie
 from dpmiddleware.web.cookies.application_cookies import MOST_NAMES, CookieProtection
+from dpmiddleware.web.cookies.text import SetCookie
 from tests.clients import Headers, Jar, StoppedClock, set_cookies
 
 LATER = timedelta(days=1)
