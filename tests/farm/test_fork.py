@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 
-from dpmiddleware import telemetry
+from dpmiddleware import forks, telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import UnknownKeyError
 from dpmiddleware.protection.payload import from_text, pack
+from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore
 from tests.fakes import StoppedClock, WatchedRepository, data_protection, key_document, put, ring_of, until
 from tests.repositories.contract import in_a_fork
 
@@ -194,6 +197,40 @@ def test_a_fork_while_events_are_counted_gives_a_child_that_counts(dp: DataProte
     in_child(work)
     done.set()
     thread.join(SECONDS)
+
+
+def test_a_fork_while_a_thread_is_inside_a_ticket_store_gives_a_child_whose_store_answers() -> None:
+    store, held, done = MemoryTicketStore(), threading.Event(), threading.Event()
+    store.put("a", b"one", None)
+
+    def holding() -> None:
+        with store._lock:
+            held.set()
+            done.wait(SECONDS)
+
+    thread = threading.Thread(target=holding)
+    thread.start()
+    assert held.wait(SECONDS)
+
+    def work() -> None:
+        assert store.get("a") == b"one"
+        assert store.replace("a", b"two", None)
+        assert store.get("a") == b"two"
+
+    in_child(work)
+    done.set()
+    thread.join(SECONDS)
+    assert store.get("a") == b"one"
+
+
+def test_what_is_to_run_after_a_fork_keeps_no_object_alive() -> None:
+    store = MemoryTicketStore()
+    gone = weakref.ref(store)
+    before = len(forks._methods)
+    del store
+    gc.collect()
+    assert gone() is None
+    assert len(forks._methods) == before - 1
 
 
 def test_children_of_children_work_too(dp: DataProtection) -> None:

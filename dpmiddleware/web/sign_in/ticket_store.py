@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from dpmiddleware.errors import ConfigurationError, MissingExtraError, RepositoryError
+from dpmiddleware.forks import after_fork
 from dpmiddleware.printable import without_password
 
 __all__ = ["MemoryTicketStore", "RedisTicketStore", "TicketStore", "entry_name", "new_key", "ticket_store_from"]
@@ -69,9 +70,14 @@ class MemoryTicketStore:
     """Tickets in this process: for tests, and for one process whose restart may sign everybody out."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._entries: dict[str, tuple[bytes, float]] = {}
         self._puts = 0
+        self._renew_lock()
+        after_fork(self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        """Make the lock; in a forked child another one, because a thread of the parent may have held it."""
+        self._lock = threading.Lock()
 
     def get(self, name: str) -> bytes | None:
         """See `TicketStore`."""
