@@ -1,7 +1,7 @@
 """The compiled core, where there is one: what each request needs and Python is slowest at, in C.
 
     crypto/_cbc_hmac.c        one payload of AES-CBC with HMAC      beside crypto/encryptors.py
-    protection/_base64url.c   a payload as text                     beside protection/payload.py
+    protection/_base64url.c   a payload as text                     beside protection/base64url.py
     web/sign_in/_ticket.c     an ordinary ticket and its bytes      beside web/sign_in/ticket.py
 
 It is built with the package where a C compiler and OpenSSL's headers are at hand (hatch_build.py), and where they are

@@ -24,6 +24,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
         "telemetry",
         "crypto.secret",
         "keys.xml",
+        "protection.base64url",
         "protection.payload",
         "web.cookies.text",
         "web.caching",

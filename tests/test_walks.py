@@ -18,7 +18,8 @@ from dpmiddleware.keys import document, rotation
 from dpmiddleware.keys.key import Key, Revocation, apply_revocations
 from dpmiddleware.keys.ring import KeyRing
 from dpmiddleware.keys.signature import Ed25519Signer, TrustedSigners
-from dpmiddleware.protection.payload import associated_data, from_text, pack, unpack
+from dpmiddleware.protection import base64url
+from dpmiddleware.protection.payload import associated_data, pack, unpack
 from dpmiddleware.purposes import cookie
 from dpmiddleware.repositories.files import FileKeyRepository
 from dpmiddleware.repositories.memory import MemoryKeyRepository
@@ -130,7 +131,7 @@ def test_the_cookie_walk_from_a_header_to_what_the_application_sees() -> None:
     (value,) = [each for each in values if each != "forged"]
 
     # unprotect: text to bytes, and the key that the payload names
-    payload = from_text(value)
+    payload = base64url.decode(value)
     key = shop.current().find(unpack(payload))
     assert key is not None
     assert key.revocation is None

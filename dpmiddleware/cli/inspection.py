@@ -17,7 +17,8 @@ from dpmiddleware.cli.verbs import Verbs
 from dpmiddleware.crypto.encryptors import CbcHmac, Suite
 from dpmiddleware.errors import MalformedPayloadError
 from dpmiddleware.keys.key import KeyState
-from dpmiddleware.protection.payload import HEAD_SIZE, from_text, unpack
+from dpmiddleware.protection import base64url
+from dpmiddleware.protection.payload import HEAD_SIZE, unpack
 
 __all__ = ["add_to", "plaintext_sizes"]
 
@@ -39,11 +40,11 @@ def _inspect(arguments: argparse.Namespace, console: Console) -> int:
         console.error("this counts the chunks of a cookie", "join the values of NAMEC1, NAMEC2 … and inspect that")
         return 1
     try:
-        payload = from_text(text)
+        payload = base64url.decode(text)
         key_id = UUID(bytes_le=unpack(payload))
     except MalformedPayloadError as error:
         console.error(
-            f"{error}, but {len(text)} characters of something else",
+            f"{error} ({len(text)} characters were given)",
             "give the value alone; a payload begins with CfDJ8",
         )
         return 1

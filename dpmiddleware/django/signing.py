@@ -22,7 +22,7 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.errors import ConfigurationError, UnprotectError
 from dpmiddleware.instants import TICKS_PER_SECOND, ticks_of
-from dpmiddleware.protection.payload import from_text, to_text
+from dpmiddleware.protection import base64url
 from dpmiddleware.protection.protector import DataProtector
 
 __all__ = ["ProtectedSigner", "dumps", "loads"]
@@ -64,13 +64,15 @@ class ProtectedSigner(TimestampSigner):
         """``value`` as URL-safe text that only this salt opens; what is no text is written as ``str`` shows it."""
         protection = get_data_protection()
         stamp = ticks_of(protection.now()).to_bytes(_STAMP, "big")
-        return to_text(_protector(protection, self.salt).protect(stamp + str(value).encode("utf-8", "surrogatepass")))
+        return base64url.encode(
+            _protector(protection, self.salt).protect(stamp + str(value).encode("utf-8", "surrogatepass"))
+        )
 
     def unsign(self, value: str, max_age: float | timedelta | None = None) -> str:
         """What was signed. ``BadSignature``; ``SignatureExpired`` where it was more than ``max_age`` seconds ago."""
         protection = get_data_protection()
         try:
-            plain = _protector(protection, self.salt).unprotect(from_text(value))
+            plain = _protector(protection, self.salt).unprotect(base64url.decode(value))
         except UnprotectError as error:
             where = "signer " + str(self.salt)
             telemetry.refused(error.code, key_id=error.key_id, ring=protection.ring, where=where)

@@ -1,4 +1,4 @@
-/* The compiled core: payloads as text, base64url (RFC 4648, section 5) without padding, as `dpmiddleware.protection.payload`
+/* The compiled core: payloads as text, base64url (RFC 4648, section 5) without padding, as `dpmiddleware.protection.base64url`
    writes it. Text in any other form, or with bits that mean nothing, is ``None``: Python knows what else is allowed.
 
        text  := c0 c1 c2 c3 of each three bytes, c0 c1 c2 of two left over, c0 c1 of one; unused bits are zero */

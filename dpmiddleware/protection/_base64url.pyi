@@ -1,4 +1,4 @@
-"""What `_base64url.c` offers; it is there only where it was built. `dpmiddleware.protection.payload` uses it."""
+"""What `_base64url.c` offers; it is there only where it was built. `dpmiddleware.protection.base64url` uses it."""
 
 def encode(payload: bytes, /) -> str:
     """A payload as base64url without padding."""

@@ -15,13 +15,12 @@ from dpmiddleware.errors import (
 )
 from dpmiddleware.keys.key import Key
 from dpmiddleware.keys.ring import KeyRing
+from dpmiddleware.protection import base64url
 from dpmiddleware.protection.payload import (
     associated_data,
-    decode_text,
-    encode_text,
-    from_text,
+    from_utf8,
     pack,
-    to_text,
+    to_utf8,
     unpack,
 )
 from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
@@ -94,7 +93,7 @@ class DataProtector:
         """
         encryptor = self._encryptor(self._rings.current().protecting_key())
         if isinstance(data, str):
-            return to_text(encryptor.encrypt(encode_text(data)))
+            return base64url.encode(encryptor.encrypt(to_utf8(data)))
         return encryptor.encrypt(data)
 
     def unprotect(self, data: _T) -> _T:
@@ -104,7 +103,7 @@ class DataProtector:
         all of them `UnprotectError`; `KeyManagementError` where there is no ring.
         """
         if isinstance(data, str):
-            return decode_text(self.unprotect(from_text(data)))
+            return from_utf8(self.unprotect(base64url.decode(data)))
         key_id = unpack(data)
         key = self._rings.find(key_id)
         if key is None:
@@ -120,8 +119,8 @@ class DataProtector:
     def dangerous_unprotect(self, data: _T) -> DangerousResult[_T]:
         """The same, under a revoked key as well, and says so. For data that cannot be lost, never for cookies."""
         if isinstance(data, str):
-            found = self.dangerous_unprotect(from_text(data))
-            return DangerousResult(decode_text(found.data), found.requires_migration, found.was_revoked)
+            found = self.dangerous_unprotect(base64url.decode(data))
+            return DangerousResult(from_utf8(found.data), found.requires_migration, found.was_revoked)
         key_id = unpack(data)
         key = self._rings.find(key_id)
         if key is None:

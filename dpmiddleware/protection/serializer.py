@@ -15,7 +15,7 @@ from itsdangerous import BadPayload, BadSignature, BadTimeSignature, SignatureEx
 from dpmiddleware import purposes
 from dpmiddleware.errors import UnprotectError
 from dpmiddleware.instants import TICKS_PER_SECOND, Instant, ticks_of
-from dpmiddleware.protection.payload import from_text, to_text
+from dpmiddleware.protection import base64url
 from dpmiddleware.telemetry import refused
 
 if TYPE_CHECKING:
@@ -89,7 +89,9 @@ class ProtectedSerializer:
         """``obj`` as URL-safe text. `KeyManagementError` where there is no key to protect with."""
         stamp = ticks_of(self._provider.now()).to_bytes(_STAMP, "big")
         value = self._format.dumps(obj)
-        return to_text(self._protector(salt).protect(stamp + (value.encode() if isinstance(value, str) else value)))
+        return base64url.encode(
+            self._protector(salt).protect(stamp + (value.encode() if isinstance(value, str) else value))
+        )
 
     def dump(self, obj: Any, f: IO[str], salt: str | bytes | None = None) -> None:
         """`dumps` into a text file."""
@@ -144,7 +146,7 @@ class ProtectedSerializer:
     def _opened(self, s: str | bytes, salt: str | bytes | None) -> tuple[int, bytes]:
         """When the value was made (ticks), and what the format wrote."""
         try:
-            plain = self._protector(salt).unprotect(from_text(_text(s)))
+            plain = self._protector(salt).unprotect(base64url.decode(_text(s)))
         except UnprotectError as error:
             where = f"serializer {self._salt if salt is None else _text(salt)}"
             refused(error.code, key_id=error.key_id, ring=self._provider.application or "", where=where)

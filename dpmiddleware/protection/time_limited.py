@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from dpmiddleware.errors import ConfigurationError, ExpiredPayloadError, MalformedPayloadError
 from dpmiddleware.instants import Instant
-from dpmiddleware.protection.payload import decode_text, encode_text, from_text, to_text
+from dpmiddleware.protection import base64url
+from dpmiddleware.protection.payload import from_utf8, to_utf8
 from dpmiddleware.purposes import TIME_LIMITED
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class TimeLimitedDataProtector:
         if expires is not None and lifetime is not None:
             raise ConfigurationError("give expires= or lifetime=, not both")
         if isinstance(data, str):
-            return to_text(self.protect(encode_text(data), expires=expires, lifetime=lifetime))
+            return base64url.encode(self.protect(to_utf8(data), expires=expires, lifetime=lifetime))
         moment = self._now() + lifetime if lifetime is not None else expires
         ticks = _NEVER if moment is None else Instant.of(moment).ticks
         return self._protector.protect(ticks.to_bytes(8, "big") + data)
@@ -61,8 +62,8 @@ class TimeLimitedDataProtector:
     def unprotect_with_expiry(self, data: _T) -> tuple[_T, datetime | None]:
         """The same, and when it will expire (UTC); ``None``: never."""
         if isinstance(data, str):
-            opened = self.unprotect_with_expiry(from_text(data))
-            return decode_text(opened[0]), opened[1]
+            opened = self.unprotect_with_expiry(base64url.decode(data))
+            return from_utf8(opened[0]), opened[1]
         plain = self._protector.unprotect(data)
         ticks = int.from_bytes(plain[:8], "big")
         if len(plain) < 8 or ticks > _NEVER:

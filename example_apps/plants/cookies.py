@@ -17,7 +17,8 @@ from dpmiddleware.cli.inspection import plaintext_sizes
 from dpmiddleware.errors import MalformedPayloadError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.key import Key
-from dpmiddleware.protection.payload import from_text, peek_key_id
+from dpmiddleware.protection import base64url
+from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.web.cookies import chunks
 from dpmiddleware.web.cookies.text import find
 from dpmiddleware.web.sign_in.ticket import Ticket
@@ -124,7 +125,7 @@ def _parts(name: str, header: bytes) -> list[tuple[str, int]]:
 
 def _payload_size(text: str) -> int | None:
     try:
-        return len(from_text(text))
+        return len(base64url.decode(text))
     except MalformedPayloadError:
         return None
 

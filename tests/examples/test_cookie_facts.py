@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dpmiddleware import DataProtection
-from dpmiddleware.protection.payload import to_text
+from dpmiddleware.protection import base64url
 from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Principal, Ticket
 from example_apps.plants.cookies import CookieFacts, describe_cookie, describe_ring, in_session, in_ticket
 from example_apps.plants.stock import changed_basket, customer, lines
@@ -21,7 +21,7 @@ def test_no_cookie_has_no_parts_and_no_key() -> None:
 
 def test_a_cookie_of_another_ring_shows_its_key_id_and_that_the_ring_does_not_have_it() -> None:
     other = DataProtection("shop", repository="memory:")
-    value = to_text(other.create_protector("x").protect(b"1 fern"))
+    value = base64url.encode(other.create_protector("x").protect(b"1 fern"))
     facts = described(f"session={value}")
     default = other.current().default
     assert default is not None
@@ -31,7 +31,7 @@ def test_a_cookie_of_another_ring_shows_its_key_id_and_that_the_ring_does_not_ha
 
 def test_a_cookie_of_this_ring_shows_state_and_sizes() -> None:
     ring = DataProtection("shop", repository="memory:")
-    facts = described(f"session={to_text(ring.create_protector('x').protect(b'1 fern'))}", ring)
+    facts = described(f"session={base64url.encode(ring.create_protector('x').protect(b'1 fern'))}", ring)
     assert facts.key is not None
     assert (facts.key.state, facts.key.is_default) == ("active", True)
     assert facts.plaintext is not None

@@ -11,7 +11,8 @@ import pytest
 
 from dpmiddleware.asgi import CookieProtectionMiddleware, Message, Receive, Scope, Send
 from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.protection.payload import pack, to_text
+from dpmiddleware.protection import base64url
+from dpmiddleware.protection.payload import pack
 from tests.fakes import WatchedRepository, key_document, ring_of
 
 SECONDS = 60
@@ -57,7 +58,7 @@ def store() -> Iterator[WatchedRepository]:
 
 
 def forged() -> str:
-    return "sid=" + to_text(pack(os.urandom(16)) + os.urandom(80))
+    return "sid=" + base64url.encode(pack(os.urandom(16)) + os.urandom(80))
 
 
 def test_a_flood_of_forged_cookies_on_a_store_that_hangs_delays_no_other_request(store: WatchedRepository) -> None:

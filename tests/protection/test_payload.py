@@ -14,15 +14,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
-from dpmiddleware.protection import payload
+from dpmiddleware.protection import base64url
 from dpmiddleware.protection.payload import (
     MAGIC,
     associated_data,
-    decode_text,
-    encode_text,
-    from_text,
+    from_utf8,
     pack,
     peek_key_id,
+    to_utf8,
     unpack,
 )
 
@@ -41,9 +40,9 @@ def done_by(way: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DPM_PURE_PYTHON", "0" if way == "compiled" else "1")
         patch.setitem(sys.modules, "pybase64", None if way == "stdlib" else pybase64)
-        to_text, from_plain_text = payload._codec()
-        patch.setattr(payload, "to_text", to_text)
-        patch.setattr(payload, "from_plain_text", from_plain_text)
+        encode, decode_strict = base64url._codec()
+        patch.setattr(base64url, "encode", encode)
+        patch.setattr(base64url, "decode_strict", decode_strict)
         yield
 
 
@@ -58,13 +57,9 @@ def codec(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
-def to_text(data: bytes) -> str:
-    return payload.to_text(data)
-
-
 def refused(text: str) -> bool:
     try:
-        from_text(text)
+        base64url.decode(text)
     except MalformedPayloadError:
         return True
     return False
@@ -119,13 +114,13 @@ def test_an_unpaired_surrogate_is_refused_with_the_developers_error() -> None:
 
 @given(data=st.binary(max_size=100) | st.builds(bytes, st.integers(3060, 3090)))
 def test_text_of_any_bytes_is_base64url_without_padding_and_comes_back(codec: str, data: bytes) -> None:
-    text = to_text(data)
+    text = base64url.encode(data)
     assert text == base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-    assert from_text(text) == data
+    assert base64url.decode(text) == data
 
 
 def test_every_payload_begins_with_the_same_five_characters() -> None:
-    assert to_text(pack(ID) + b"body").startswith("CfDJ8")
+    assert base64url.encode(pack(ID) + b"body").startswith("CfDJ8")
 
 
 UNUSUAL = [
@@ -138,13 +133,13 @@ UNUSUAL = [
 
 @pytest.mark.parametrize("text", UNUSUAL)
 def test_unusual_text_is_read_as_asp_net_core_reads_it(text: str, codec: str) -> None:
-    assert from_text(text) == bytes([1, 2, 3, 4, 5])
+    assert base64url.decode(text) == bytes([1, 2, 3, 4, 5])
 
 
 def test_ordinary_base64_is_read_where_its_characters_show(codec: str) -> None:
     data = bytes([0xFB, 0xFF, 0xFE, 1])
-    assert from_text(base64.b64encode(data).decode()) == data
-    assert from_text(base64.urlsafe_b64encode(data).decode()) == data
+    assert base64url.decode(base64.b64encode(data).decode()) == data
+    assert base64url.decode(base64.urlsafe_b64encode(data).decode()) == data
 
 
 BROKEN = [
@@ -175,7 +170,7 @@ def test_text_that_stands_for_nothing_is_malformed(text: str, codec: str) -> Non
 
 
 def test_nothing_is_the_text_of_nothing(codec: str) -> None:
-    assert from_text("") == b""
+    assert base64url.decode("") == b""
     assert peek_key_id("") is None
 
 
@@ -191,35 +186,35 @@ def test_all_ways_read_the_same(compiled_core: object, text: str) -> None:
     results = []
     for way in WAYS:
         with done_by(way):
-            results.append((None if refused(text) else from_text(text), payload.from_plain_text(text.encode())))
+            results.append((None if refused(text) else base64url.decode(text), base64url.decode_strict(text.encode())))
     assert results[0] == results[1] == results[2]
 
 
 @given(st.binary(max_size=60), st.data())
 def test_a_value_has_one_text_without_padding_and_white_space(data: bytes, draw: st.DataObject) -> None:
     """Whoever keeps refused texts in a list can compare them: no second spelling without unusual characters."""
-    text = to_text(data)
+    text = base64url.encode(data)
     if not text:
         return
     at = draw.draw(st.integers(0, len(text) - 1))
     letter = draw.draw(st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"))
     changed = text[:at] + letter + text[at + 1 :]
-    assert changed == text or refused(changed) or from_text(changed) != data
+    assert changed == text or refused(changed) or base64url.decode(changed) != data
 
 
 def test_without_pybase64_the_standard_library_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pybase64", None)
-    assert payload._fastest() == (payload._stdlib_encode, payload._stdlib_decode)
+    assert base64url._fastest() == (base64url._stdlib_encode, base64url._stdlib_decode)
 
 
 @pytest.mark.parametrize("wrong", ["text", None, 7], ids=lambda value: type(value).__name__)
 def test_the_compiled_way_takes_bytes_and_other_buffers(codec: str, wrong: Any) -> None:
-    to_text: Any = payload.to_text
-    from_plain_text: Any = payload.from_plain_text
+    encode: Any = base64url.encode
+    decode_strict: Any = base64url.decode_strict
     if codec == "compiled":
-        assert to_text(bytearray(b"body")) == to_text(memoryview(b"body")) == "Ym9keQ"
-        assert from_plain_text(bytearray(b"Ym9keQ")) == b"body"
-        for operation in (to_text, from_plain_text):
+        assert encode(bytearray(b"body")) == encode(memoryview(b"body")) == "Ym9keQ"
+        assert decode_strict(bytearray(b"Ym9keQ")) == b"body"
+        for operation in (encode, decode_strict):
             with pytest.raises(TypeError):
                 operation(wrong)
 
@@ -227,13 +222,13 @@ def test_the_compiled_way_takes_bytes_and_other_buffers(codec: str, wrong: Any) 
 @pytest.mark.parametrize("size", range(300))
 def test_every_byte_in_every_place_is_written_and_read(codec: str, size: int) -> None:
     data = bytes(i * 7 & 0xFF for i in range(size))
-    text = to_text(data)
+    text = base64url.encode(data)
     assert text == base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-    assert payload.from_plain_text(text.encode()) == data
+    assert base64url.decode_strict(text.encode()) == data
 
 
 def test_a_text_of_100_kb_is_refused_or_read_and_nothing_else(codec: str) -> None:
-    assert from_text("A" * 100_000) == bytes(75_000)
+    assert base64url.decode("A" * 100_000) == bytes(75_000)
     assert refused("=" * 100_000)
     assert refused(" " * 100_000 + "A")
     assert refused("é" * 100_000)
@@ -241,7 +236,7 @@ def test_a_text_of_100_kb_is_refused_or_read_and_nothing_else(codec: str) -> Non
 
 @given(st.binary(min_size=20, max_size=60))
 def test_the_key_id_is_read_from_the_first_characters_alone(body: bytes) -> None:
-    text = to_text(pack(ID) + body)
+    text = base64url.encode(pack(ID) + body)
     assert peek_key_id(text) == peek_key_id(text + "garbage!" * 10) == ID
 
 
@@ -255,13 +250,13 @@ def test_peeking_at_garbage_gives_nothing(text: str) -> None:
 
 def test_text_that_cannot_be_encoded_is_the_callers_mistake() -> None:
     with pytest.raises(ConfigurationError, match="surrogate"):
-        encode_text("\udc80")
+        to_utf8("\udc80")
 
 
 @pytest.mark.parametrize("plain", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80"], ids=bytes.hex)
 def test_bytes_that_are_no_text_are_malformed_and_not_shown(plain: bytes) -> None:
     """Overlong forms and surrogates are no UTF-8; the error does not repeat what was decrypted."""
     with pytest.raises(MalformedPayloadError) as caught:
-        decode_text(plain)
+        from_utf8(plain)
     assert caught.value.__cause__ is None
     assert repr(plain) not in str(caught.value)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, CookieTooLargeError, RepositoryError
 from dpmiddleware.keys.interfaces import StoredDocument
-from dpmiddleware.protection.payload import to_text
+from dpmiddleware.protection import base64url
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sign_in.authentication import CookieAuthentication, CookieAuthenticator
@@ -270,7 +270,7 @@ def test_a_bad_cookie_beside_a_good_one_locks_nobody_out(visitor: Visitor) -> No
 
 def _with_ticket(visitor: Visitor, dp: DataProtection, data: bytes) -> None:
     purposes = ("Microsoft.AspNetCore.Authentication.Cookies.CookieAuthenticationMiddleware", "Cookies", "v2")
-    visitor.jar = {".AspNetCore.Cookies": to_text(dp.create_protector(*purposes).protect(data))}
+    visitor.jar = {".AspNetCore.Cookies": base64url.encode(dp.create_protector(*purposes).protect(data))}
 
 
 def test_an_expiry_that_cannot_be_read_has_passed(visitor: Visitor, dp: DataProtection) -> None:

@@ -19,7 +19,7 @@ from werkzeug.http import parse_cookie as werkzeugs
 from dpmiddleware import purposes
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, CookieTooLargeError
-from dpmiddleware.protection.payload import to_text
+from dpmiddleware.protection import base64url
 from dpmiddleware.web.cookies.application_cookies import MOST_NAMES, CookieProtection
 from dpmiddleware.web.cookies.text import SetCookie
 from tests.clients import Headers, Jar, StoppedClock, set_cookies
@@ -53,7 +53,7 @@ def browser(dp: DataProtection, clock: StoppedClock) -> Browser:
 
 
 def sealed(dp: DataProtection, name: str, value: str) -> str:
-    return to_text(dp.create_protector(*purposes.cookie(name)).time_limited().protect(value.encode()))
+    return base64url.encode(dp.create_protector(*purposes.cookie(name)).time_limited().protect(value.encode()))
 
 
 # --- in and out ---------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def test_two_different_good_ones_give_none(browser: Browser, dp: DataProtection)
 def test_a_value_sealed_for_something_else_is_refused(
     browser: Browser, dp: DataProtection, chain: tuple[str, ...], refusals: Callable[[], dict[str, int]]
 ) -> None:
-    value = to_text(dp.create_protector(*chain).time_limited().protect(b"moved"))
+    value = base64url.encode(dp.create_protector(*chain).time_limited().protect(b"moved"))
     assert browser.sees(f"sid={value}") == ""
     assert refusals() == {"tampered": 1}
 

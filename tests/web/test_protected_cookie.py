@@ -9,7 +9,7 @@ import pytest
 
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, CookieTooLargeError, KeyManagementError, MalformedPayloadError
-from dpmiddleware.protection.payload import to_text
+from dpmiddleware.protection import base64url
 from dpmiddleware.web.cookies.protected import Opened, ProtectedCookie
 from dpmiddleware.web.cookies.text import CookieSettings, SetCookie
 from tests.clients import DownRepository, Jar, StoppedClock
@@ -23,7 +23,7 @@ def cookie_of(dp: DataProtection, name: str = "sid", purposes: tuple[str, ...] =
 
 
 def sealed(dp: DataProtection, data: bytes, purposes: tuple[str, ...] = PURPOSE) -> str:
-    return to_text(dp.create_protector(*purposes).protect(data))
+    return base64url.encode(dp.create_protector(*purposes).protect(data))
 
 
 def same(plain: bytes) -> bytes:

@@ -18,7 +18,8 @@ from dpmiddleware.errors import (
     UnprotectError,
     UnusableKeyError,
 )
-from dpmiddleware.protection.payload import MAGIC, from_plain_text, from_text, peek_key_id, to_text
+from dpmiddleware.protection import base64url
+from dpmiddleware.protection.payload import MAGIC, peek_key_id
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
 from dpmiddleware.web.cookies import chunks
@@ -28,7 +29,7 @@ __all__ = ["Opened", "ProtectedCookie"]
 
 _T = TypeVar("_T")
 
-_START: Final = to_text(MAGIC)[:5].encode("ascii")
+_START: Final = base64url.encode(MAGIC)[:5].encode("ascii")
 _HEAD: Final = 27
 """Characters in which magic and key id stand; the last one holds two bits of what follows."""
 
@@ -76,7 +77,7 @@ class ProtectedCookie:
         too (`UnprotectError`). Nowhere else is that error swallowed. located: what `locate` gave, if it was asked.
         """
         value = located or self.locate(header)
-        payload = None if value is None else from_plain_text(value)
+        payload = None if value is None else base64url.decode_strict(value)
         if payload is None:
             return self._open_each(header, read)
         try:
@@ -89,7 +90,7 @@ class ProtectedCookie:
         verdicts: list[bool] = []  # of those refused: is it final? (the errors themselves would hold this frame)
         for value in chunks.join(self.settings.name, partial(find, header))[:MOST_OF_ONE_NAME]:  # find, join
             try:
-                plain = self._protector.unprotect(from_text(value))  # unprotect
+                plain = self._protector.unprotect(base64url.decode(value))  # unprotect
                 opened[plain] = read(plain)
             except UnprotectError as refusal:
                 verdicts.append(self._is_final(refusal))
@@ -110,7 +111,7 @@ class ProtectedCookie:
         `CookieTooLargeError` where it would not reach the client, or not come back.
         """
         name, size, most = self.settings.name, self.settings.chunk_size, self.settings.max_total
-        value = to_text(self._protect(data, expires))
+        value = base64url.encode(self._protect(data, expires))
         chunked = header.find(b"chunks-") >= 0
         line = "; ".join((f"{name}={value}", *attributes))  # as `render` would write it: base64url has no escapes
         if not chunked and (size is None or len(line) < size) and len(name) + 1 + len(value) <= most:
