@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
 from dpmiddleware.at_rest.checks import weak_files, weaknesses
 from dpmiddleware.at_rest.sources import PartURL
-from dpmiddleware.cli.comparison import compare
-from dpmiddleware.cli.keys_list import not_used
+from dpmiddleware.cli.check_against import compare
 from dpmiddleware.cli.output import Console, moment
-from dpmiddleware.cli.ring import open_ring, setting
-from dpmiddleware.cli.verbs import Verbs
+from dpmiddleware.cli.parsers import Verbs
+from dpmiddleware.cli.ring import RingView, open_ring, setting
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.default_location import is_lost_with_container
 from dpmiddleware.errors import KeyManagementError
-from dpmiddleware.instants import Instant
 from dpmiddleware.keys.key import Key
-from dpmiddleware.keys.reader import Reading
 from dpmiddleware.keys.rotation import plan
 
 __all__ = ["Finding", "add_to", "findings_of"]
@@ -46,18 +43,6 @@ class Finding:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    dp: DataProtection
-    reading: Reading
-    now: Instant
-
-    @property
-    def alive(self) -> list[Key]:
-        """Keys that still protect or unprotect something that matters: neither revoked nor expired."""
-        return [key for key in self.reading.keys if key.revocation is None and self.now < key.expiration_date]
-
-
 def add_to(verbs: Verbs) -> None:
     """``check``."""
     parser = verbs.add("check", _check, "is this ring fit for production?", notes=False)
@@ -71,11 +56,11 @@ def _check(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.against is not None:
         return compare(dp, open_ring(arguments, auto_create_keys=False, repository=arguments.against), console)
     try:
-        reading = dp.manager.read()
+        view = RingView.of(dp)
     except KeyManagementError as error:
         found = [*_place(dp), Finding(error.code, "problem", str(error), error.hint)]
     else:
-        found = [*_signer(setting(arguments, "signer")), *findings_of(dp, reading, dp.manager.now())]
+        found = [*_signer(setting(arguments, "signer")), *findings_of(dp, view)]
     problems = sum(finding.level == "problem" for finding in found)
     data = {
         "location": dp.repository.location,
@@ -92,10 +77,11 @@ def _check(arguments: argparse.Namespace, console: Console) -> int:
     return 1 if problems else 0
 
 
-def findings_of(dp: DataProtection, reading: Reading, now: Instant) -> list[Finding]:
+def findings_of(dp: DataProtection, view: RingView) -> list[Finding]:
     """Everything that can be found in a ring that could be read."""
-    seen = _Seen(dp, reading, now)
-    return [*_place(dp), *(finding for look in _LOOKS for finding in look(seen)), Finding("not_seen", "note", NOT_SEEN)]
+    looks = (_documents, _at_rest, _keys, _clock)
+    found = [finding for look in looks for finding in look(dp, view)]
+    return [*_place(dp), *found, *_name(dp), Finding("not_seen", "note", NOT_SEEN)]
 
 
 def _place(dp: DataProtection) -> Iterator[Finding]:
@@ -126,9 +112,9 @@ def _signer(url: str | None) -> Iterator[Finding]:
             yield Finding(weak.code, "problem", weak.text, weak.hint)
 
 
-def _documents(seen: _Seen) -> Iterator[Finding]:
+def _documents(dp: DataProtection, view: RingView) -> Iterator[Finding]:
     """What the store holds and nobody uses."""
-    for aside in not_used(seen.reading):
+    for aside in view.not_used:
         code = "document_refused" if aside.refused else "document_set_aside"
         hint = "repair it, or take it out of the store"
         if aside.refused:
@@ -139,49 +125,55 @@ def _documents(seen: _Seen) -> Iterator[Finding]:
             )
             hint = f"if it is yours: {cure}; if not, somebody else can write to the store"
         yield Finding(code, "problem", f"{aside.name}: {aside.problem}", hint)
-    if seen.reading.lost_revocation:
-        text = f"{seen.reading.lost_revocation}, and it may be a revocation: this ring is not loaded"
+    if view.reading.lost_revocation:
+        text = f"{view.reading.lost_revocation}, and it may be a revocation: this ring is not loaded"
         yield Finding("revocation_unreadable", "problem", text, "repair the document or take it away")
-    if seen.reading.signed and seen.dp.manager.verifier is None:
+    if view.reading.signed and dp.manager.verifier is None:
         text = "documents are signed, and nobody is trusted here: a planted key would be taken"
         yield Finding("signatures_ignored", "problem", text, "--trusted-signer, or DPM_TRUSTED_SIGNERS")
 
 
-def _at_rest(seen: _Seen) -> Iterator[Finding]:
+def _alive(view: RingView) -> list[Key]:
+    """Keys that still protect or unprotect something that matters: neither revoked nor expired."""
+    return [key for key in view.keys if key.revocation is None and view.now < key.expiration_date]
+
+
+def _at_rest(dp: DataProtection, view: RingView) -> Iterator[Finding]:
     """Who can read the store can read every key that is not wrapped."""
-    clear = [key for key in seen.alive if not key.wrapped]
+    alive = _alive(view)
+    clear = [key for key in alive if not key.wrapped]
     if clear:
-        text = f"{len(clear)} of {len(seen.alive)} keys lie in the store in clear"
+        text = f"{len(clear)} of {len(alive)} keys lie in the store in clear"
         hint = "give a key wrapper, make a new key, revoke these when nobody holds payloads of theirs"
         yield Finding("keys_not_wrapped", "problem", text, hint)
-    if not seen.dp.manager.wrappers and seen.dp.repository.location != "memory:":
+    if not dp.manager.wrappers and dp.repository.location != "memory:":
         hint = "--key-wrapper, or DPM_KEY_WRAPPER"
         yield Finding("no_key_wrapper", "problem", "new keys will be stored in clear", hint)
     makes_keys = os.environ.get("DPM_AUTO_CREATE_KEYS", "").lower() not in {"false", "0", "no"}
-    for number, wrapper in enumerate(seen.dp.manager.wrappers):
+    for number, wrapper in enumerate(dp.manager.wrappers):
         wraps = makes_keys and number == 0
-        for weak in weaknesses(wrapper, ring=seen.dp.ring, now=seen.now.to_datetime(), wraps=wraps):
+        for weak in weaknesses(wrapper, ring=dp.ring, now=view.now.to_datetime(), wraps=wraps):
             yield Finding(weak.code, "problem", weak.text, weak.hint)
-    ours = sorted(t for w in seen.dp.manager.wrappers[:1] for t in w.decryptor_types if t.startswith("dpmiddleware."))
+    ours = sorted(t for w in dp.manager.wrappers[:1] for t in w.decryptor_types if t.startswith("dpmiddleware."))
     if ours:
         text = f".NET members of this farm cannot read keys wrapped as {ours[0]}"
         yield Finding("dotnet_cannot_unwrap", "note", text, "a mixed farm wraps with x509, azurekv or dpapi")
-    if seen.reading.keys and not seen.reading.signed:
+    if view.reading.keys and not view.reading.signed:
         text = "nothing is signed: whoever can write to the store can plant a key"
         yield Finding("not_signed", "note", text, "`dpm keys sign`, and --trusted-signer in every member")
-    if seen.reading.signed:
+    if view.reading.signed:
         text = "the ring is signed: .NET members do not sign, so they run with key generation off"
         yield Finding("dotnet_does_not_sign", "note", text)
 
 
-def _keys(seen: _Seen) -> Iterator[Finding]:
+def _keys(dp: DataProtection, view: RingView) -> Iterator[Finding]:
     """Keys that cannot be used, and the one that protects."""
-    for key in seen.alive:
+    for key in _alive(view):
         if not key.usable:
             hint = "is what it is wrapped with configured here?"
             yield Finding("key_unusable", "problem", f"key {key.id}: {key.problem}", hint)
-    reading, now = seen.reading, seen.now
-    decided = plan(now, reading.keys, reading.revocations, seen.dp.policy, unreadable=reading.unreadable)
+    reading, now = view.reading, view.now
+    decided = plan(now, reading.keys, reading.revocations, dp.policy, unreadable=reading.unreadable)
     if decided.blocked:
         yield Finding("making_blocked", "problem", f"a key is due and is not made: {decided.blocked}")
     elif decided.protect_with is None or decided.protect_with.expiration_date <= now:
@@ -191,22 +183,19 @@ def _keys(seen: _Seen) -> Iterator[Finding]:
         yield Finding("successor_due", "note", text, "the next member that may make keys makes it")
 
 
-def _clock(seen: _Seen) -> Iterator[Finding]:
+def _clock(dp: DataProtection, view: RingView) -> Iterator[Finding]:
     """A key from the future means that a clock is wrong, here or where it was made."""
-    ahead = [r.date for r in seen.reading.revocations if r.key_id is None and r.date and r.date > seen.now]
-    latest = max((key.creation_date for key in seen.reading.keys), default=seen.now)
+    ahead = [r.date for r in view.reading.revocations if r.key_id is None and r.date and r.date > view.now]
+    latest = max((key.creation_date for key in view.reading.keys), default=view.now)
     if ahead:
         text = f"all keys created before {max(ahead)} are revoked, and that lies ahead: keys made until then are too"
         yield Finding("revocation_ahead", "problem", text)
-    elif latest > seen.now + seen.dp.policy.clock_skew:
-        text = f"the newest key was made {moment(latest)}, and here it is {moment(seen.now)}"
+    elif latest > view.now + dp.policy.clock_skew:
+        text = f"the newest key was made {moment(latest)}, and here it is {moment(view.now)}"
         yield Finding("clock", "problem", text, "set the clock, here or where the key was made")
 
 
-def _names(seen: _Seen) -> Iterator[Finding]:
-    if seen.dp.application is None:
+def _name(dp: DataProtection) -> Iterator[Finding]:
+    if dp.application is None:
         text = "no application name: every application on this ring opens every other's payloads"
         yield Finding("no_application", "note", text, "--application, the same in the whole farm")
-
-
-_LOOKS: Final[tuple[Callable[[_Seen], Iterator[Finding]], ...]] = (_documents, _at_rest, _keys, _clock, _names)

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from dpmiddleware.cli.output import Console
-from dpmiddleware.cli.verbs import Verbs
+from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.examples import load_example
 
 __all__ = ["add_to"]
@@ -16,26 +17,20 @@ __all__ = ["add_to"]
 def add_to(verbs: Verbs) -> None:
     """``demo slot-swap`` and ``demo key-substitution``, with the examples' own options."""
     demos = verbs.group("demo", "see it happen")
-    parser = demos.add("slot-swap", _slot_swap, "swap two slots: who is logged out, and who is not", ring=False)
+    text = "swap two slots: who is logged out, and who is not"
+    parser = demos.add("slot-swap", partial(_demonstrate, "slot_swap"), text, ring=False)
     parser.add_argument("--serve", action="store_true", help="keep running, with a page in the browser")
     parser.add_argument("--port", type=int, default=0, help="of that page; any that is free by default")
     text = "put an intruder's key in the place of ours: what he gets, and what a signature changes"
-    demos.add("key-substitution", _key_substitution, text, ring=False, notes=False)
+    demos.add("key-substitution", partial(_demonstrate, "key_substitution"), text, ring=False, notes=False)
 
 
-def _slot_swap(arguments: argparse.Namespace, console: Console) -> int:
-    return _demonstrate("slot_swap", "the slot swap", arguments, console)
-
-
-def _key_substitution(arguments: argparse.Namespace, console: Console) -> int:
-    return _demonstrate("key_substitution", "the key substitution", arguments, console)
-
-
-def _demonstrate(name: str, title: str, arguments: argparse.Namespace, console: Console) -> int:
+def _demonstrate(name: str, arguments: argparse.Namespace, console: Console) -> int:
     try:
         command = load_example(name, "command")
     except ModuleNotFoundError:
-        console.error(f"{title} is not part of this installation", "it comes with the wheel and with a checkout")
+        text = f"the {name.replace('_', ' ')} is not part of this installation"
+        console.error(text, "it comes with the wheel and with a checkout")
         return 1
     status: int = command.run(arguments)
     return status

@@ -10,10 +10,9 @@ import re
 import sys
 from uuid import UUID
 
-from dpmiddleware.cli.keys_list import counted, describe, key_json, read_ring
-from dpmiddleware.cli.output import Console, table
-from dpmiddleware.cli.ring import open_ring
-from dpmiddleware.cli.verbs import Verbs
+from dpmiddleware.cli.output import Console, counted, table
+from dpmiddleware.cli.parsers import Verbs
+from dpmiddleware.cli.ring import RingView, open_ring
 from dpmiddleware.crypto.encryptors import CbcHmac, Suite
 from dpmiddleware.errors import MalformedPayloadError
 from dpmiddleware.keys.key import KeyState
@@ -49,28 +48,28 @@ def _inspect(arguments: argparse.Namespace, console: Console) -> int:
         )
         return 1
     dp = open_ring(arguments)
-    reading, now, default = read_ring(dp)
-    key = next((key for key in reading.keys if key.id == key_id), None)
+    view = RingView.of(dp)
+    key = view.find(str(key_id))
     suite = None if key is None or key.encryptor is None else key.encryptor.suite
     sizes = None if suite is None else plaintext_sizes(suite, len(payload))
     rows: list[tuple[str, object]] = [
         ("key", key_id),
-        ("state", "not in this ring" if key is None else describe(key, now, default)),
-        ("ring", f"{dp.repository.location}, {counted(len(reading.keys), 'key')}"),
+        ("state", "not in this ring" if key is None else view.describe(key)),
+        ("ring", f"{dp.repository.location}, {counted(len(view.keys), 'key')}"),
         ("payload", f"{len(payload)} bytes, {len(text)} characters as text"),
     ]
     if suite is not None:
         rows += [("algorithm", suite.name), ("plaintext", _in_words(sizes))]
     data = {
         "key_id": str(key_id),
-        "state": "unknown" if key is None else key.state(now).value,
-        "key": None if key is None else key_json(key, now, default),
+        "state": "unknown" if key is None else key.state(view.now).value,
+        "key": None if key is None else view.as_json(key),
         "payload_bytes": len(payload),
         "characters": len(text),
         "plaintext_bytes": sizes,
     }
     console.result(data, table(("", ""), rows)[1:])
-    return 0 if key is not None and key.state(now) in _READABLE else 1
+    return 0 if key is not None and key.state(view.now) in _READABLE else 1
 
 
 def plaintext_sizes(suite: Suite, size: int) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dpmiddleware.at_rest.key_blob import create_key_blob, signature_path, verify_key_blob
 from dpmiddleware.cli.output import Console
-from dpmiddleware.cli.verbs import Verbs
+from dpmiddleware.cli.parsers import Verbs
 
 __all__ = ["add_to"]
 

@@ -7,42 +7,18 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final, NoReturn, Protocol
+from typing import NoReturn
 
 from dpmiddleware import __version__
-from dpmiddleware.cli import (
-    check,
-    demo,
-    inspection,
-    key_blob,
-    keys_change,
-    keys_list,
-    keys_sign,
-    keys_timeline,
-    keys_transfer,
-    keys_upkeep,
-)
+from dpmiddleware.cli import check, demo, inspection, key_blob, keys
 from dpmiddleware.cli.output import Console
+from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.ring import UsageError
-from dpmiddleware.cli.verbs import Verbs
 from dpmiddleware.compiled import describe
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.telemetry import LOGGER
 
 __all__ = ["main"]
-
-
-class VerbFile(Protocol):
-    """A module that adds verbs."""
-
-    def add_to(self, verbs: Verbs) -> None:
-        """Add its verbs."""
-
-
-KEYS: Final[tuple[VerbFile, ...]] = (keys_list, keys_timeline, keys_change, keys_upkeep, keys_transfer, keys_sign)
-"""The verbs of ``dpm keys``."""
-TOP: Final[tuple[VerbFile, ...]] = (inspection, check, key_blob, demo)
-"""The verbs of ``dpm`` itself."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -106,9 +82,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="dpm", description="Looks after the key rings of dpmiddleware.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"dpm {__version__} ({describe()})")
     verbs = Verbs(parser)
-    keys = verbs.group("keys", "the keys of a ring")
-    for file in KEYS:
-        file.add_to(keys)
-    for file in TOP:
+    for file in (keys, inspection, check, key_blob, demo):
         file.add_to(verbs)
     return parser

@@ -13,9 +13,10 @@ from typing import Final, TextIO
 
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.instants import Instant
+from dpmiddleware.keys.reader import SetAside
 from dpmiddleware.printable import printable, without_password
 
-__all__ = ["Console", "moment", "table", "without_secrets"]
+__all__ = ["Console", "counted", "moment", "table", "without_secrets"]
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]*")
 
@@ -23,6 +24,11 @@ _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]*")
 def moment(instant: Instant | None) -> str:
     """A date for people: UTC, to the second; ``-`` for none."""
     return "-" if instant is None else f"{str(instant)[:19].replace('T', ' ')}Z"
+
+
+def counted(number: int, thing: str) -> str:
+    """``no keys``, ``1 key``, ``2 keys``."""
+    return f"{number or 'no'} {thing}{'' if number == 1 else 's'}"
 
 
 def without_secrets(text: str) -> str:
@@ -66,6 +72,12 @@ class Console:
     def failure(self, error: DataProtectionError) -> None:
         """An error of this package, with its hint."""
         self.error(str(error) or error.code, error.hint)
+
+    def left_out(self, documents: Sequence[SetAside], verb: str) -> int:
+        """Whatever was not done is named; exit status 1 if there is anything."""
+        for aside in documents:
+            self.error(f"{aside.name} was not {verb}: {aside.problem}")
+        return 1 if documents else 0
 
     def confirmed(self, question: str, *, yes: bool) -> bool:
         """Ask before something that cannot be undone. Where nobody can answer, the answer is no."""

@@ -1,40 +1,31 @@
-"""Which ring a command is about: options, else the ``DPM_*`` variables, else where keys live when nobody said."""
+"""Opens the ring that a command is about, and reads what its store holds.
+
+An option names each setting of the ring, else a ``DPM_*`` variable; with neither, `DataProtection` has its defaults.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.instants import Instant
+from dpmiddleware.keys.document import may_be_revocation
+from dpmiddleware.keys.key import Key, Revocation
+from dpmiddleware.keys.reader import Reading, SetAside
+from dpmiddleware.keys.rotation import resolve
 
-__all__ = ["UsageError", "open_ring", "ring_options", "setting"]
+__all__ = ["RingView", "UsageError", "open_ring", "setting"]
 
 _SETTINGS: Final = ("application", "repository", "key_wrapper", "signer", "trusted_signers", "ring", "algorithm")
 
 
 class UsageError(ConfigurationError):
     """The command line, or a ``DPM_*`` variable, asks for something that cannot be: exit status 2."""
-
-
-def ring_options() -> argparse.ArgumentParser:
-    """The options that name a ring, for a verb's parser to inherit."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    group = parser.add_argument_group("which ring (else the variables DPM_APPLICATION, DPM_REPOSITORY …)")
-    group.add_argument("--application", metavar="NAME", help="the application name of the farm")
-    group.add_argument("--repository", metavar="URL", help="where the keys are: a folder, redis://…, postgresql://…")
-    group.add_argument("--key-wrapper", metavar="URL", action="append", help="what keys are wrapped with; repeatable")
-    group.add_argument("--signer", metavar="URL", help="who signs what this command writes: ed25519:///signer.pem")
-    group.add_argument(
-        "--trusted-signer",
-        metavar="PATH",
-        action="append",
-        dest="trusted_signers",
-        help="whose documents count; repeatable",
-    )
-    group.add_argument("--ring", metavar="NAME", help="the ring's name, where it is not the application's")
-    return parser
 
 
 def open_ring(arguments: argparse.Namespace, *, auto_create_keys: bool = True, **instead: Any) -> DataProtection:
@@ -62,3 +53,63 @@ def setting(arguments: argparse.Namespace, name: str) -> Any:
     if isinstance(given, list):
         given = " ".join(given)
     return given if given is not None else os.environ.get(f"DPM_{name.upper()}") or None
+
+
+@dataclass(frozen=True, slots=True)
+class RingView:
+    """What the store of a ring holds at one moment.
+
+    reading: its keys and documents. now: the moment. default: the id of the default key, if there is one.
+    """
+
+    reading: Reading
+    now: Instant
+    default: UUID | None
+
+    @classmethod
+    def of(cls, dp: DataProtection) -> RingView:
+        """Read the store; changes nothing."""
+        reading, now = dp.manager.read(), dp.manager.now()
+        default = resolve(now, reading.keys, dp.policy).default
+        return cls(reading, now, None if default is None else default.id)
+
+    @property
+    def keys(self) -> list[Key]:
+        """All keys, in the order of their activation."""
+        return sorted(self.reading.keys, key=lambda key: (key.activation_date, key.id))
+
+    @property
+    def not_used(self) -> list[SetAside]:
+        """The documents that are set aside; refused revocations first, because they revoke nothing."""
+        return sorted(self.reading.set_aside, key=lambda one: not (one.refused and may_be_revocation(one.stored)))
+
+    def find(self, text: str) -> Key | None:
+        """The one key whose id is ``text`` or begins with it (at least 4 characters)."""
+        wanted = text.strip().strip("{}").lower()
+        found = [key for key in self.reading.keys if str(key.id).startswith(wanted)] if len(wanted) >= 4 else []
+        return found[0] if len(found) == 1 else None
+
+    def describe(self, key: Key) -> str:
+        """The state of a key in a few words."""
+        state = key.state(self.now).value
+        return f"{state}, default" if key.id == self.default else state
+
+    def as_json(self, key: Key) -> dict[str, object]:
+        """One key for machines; dates in XML Schema form, UTC."""
+        return {
+            "id": str(key.id),
+            "state": key.state(self.now).value,
+            "default": key.id == self.default,
+            "created": str(key.creation_date),
+            "activation": str(key.activation_date),
+            "expiration": str(key.expiration_date),
+            "algorithm": key.algorithm,
+            "wrapped": key.wrapped,
+            "problem": key.problem,
+            "revoked": None if key.revocation is None else _revocation_as_json(key.revocation),
+        }
+
+
+def _revocation_as_json(revocation: Revocation) -> dict[str, object]:
+    date = None if revocation.date is None else str(revocation.date)
+    return {"all_before": revocation.key_id is None, "date": date, "reason": revocation.reason}

@@ -22,6 +22,7 @@ from dpmiddleware.at_rest.openbao import OpenBaoKeyWrapper
 from dpmiddleware.at_rest.secret_key import SecretKeyWrapper
 from dpmiddleware.at_rest.x509 import CertificateKey, X509KeyWrapper
 from dpmiddleware.cli.check import findings_of
+from dpmiddleware.cli.ring import RingView
 from dpmiddleware.keys.interfaces import KeyWrapper
 from dpmiddleware.keys.signers import load_signer
 from tests.fakes import BoxWrapper
@@ -87,7 +88,7 @@ def test_dpm_check_asks_the_wrappers_of_the_ring() -> None:
     dp = DataProtection("shop", repository="memory:", key_wrapper=AwsKmsKeyWrapper("alias/shop", client=client))
     with Stubber(client) as stub:
         stub.add_client_error("encrypt", "DisabledException")
-        found = findings_of(dp, dp.manager.read(), dp.manager.now())
+        found = findings_of(dp, RingView.of(dp))
     (unusable,) = [finding for finding in found if finding.code == "wrapper_unusable"]
     assert (unusable.level, "DisabledException" in unusable.text) == ("problem", True)
 

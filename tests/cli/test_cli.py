@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dpmiddleware.cli import main
 from dpmiddleware.cli.inspection import plaintext_sizes
-from dpmiddleware.cli.keys_change import date
+from dpmiddleware.cli.keys.revoke import date
 from dpmiddleware.cli.output import Console, table, without_secrets
 from dpmiddleware.crypto.encryptors import Algorithm, AuthenticatedEncryptor, CbcHmac, Suite
 from dpmiddleware.crypto.secret import Secret

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from dpmiddleware.cli import main
-from dpmiddleware.cli.keys_timeline import ASCII, LINES, bar
+from dpmiddleware.cli.keys.timeline import ASCII, LINES, bar
 from dpmiddleware.crypto.encryptors import Algorithm, AuthenticatedEncryptor
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.data_protection import DataProtection

@@ -1,4 +1,4 @@
-"""``dpm keys export`` and ``keys import``: a ring as one text, for a backup or for a store that cannot be reached.
+"""``dpm keys copy``, ``export`` and ``import``: a ring in another store, or as one text.
 
 The text is what .NET's blob store holds: ``<repository>``, every document in it as it stands in the store, byte by
 byte, its signature and wrapping included; names are not kept. Importing is copying: nothing lost, nothing twice.
@@ -12,22 +12,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dpmiddleware.cli.keys_list import counted
-from dpmiddleware.cli.output import Console
+from dpmiddleware.cli.output import Console, counted
+from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.ring import UsageError, open_ring
-from dpmiddleware.cli.verbs import Verbs
 from dpmiddleware.errors import MalformedDocumentError, RepositoryError
+from dpmiddleware.keys import maintenance
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.keys.key import Key
-from dpmiddleware.keys.maintenance import copy
-from dpmiddleware.keys.reader import SetAside
+from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.repositories.markup import MAX_REPOSITORY_SIZE, edit, split
 
 __all__ = ["add_to"]
 
 
 def add_to(verbs: Verbs) -> None:
-    """``export``, ``import``."""
+    """``copy``, ``export``, ``import``."""
+    copy = verbs.add("copy", _copy, "bring every key and revocation into another store")
+    copy.add_argument(
+        "--to", metavar="URL", required=True, help="that store; application, wrappers and ring are the same"
+    )
     export = verbs.add("export", _export, "the whole ring as one text, on standard output", notes=False)
     export.add_argument(
         "--in-clear", action="store_true", help="also keys that are not wrapped: whoever reads has them"
@@ -36,6 +39,21 @@ def add_to(verbs: Verbs) -> None:
     bring.add_argument(
         "file", metavar="FILE", help="what `dpm keys export` wrote, or a blob of .NET's; - is standard input"
     )
+
+
+def _copy(arguments: argparse.Namespace, console: Console) -> int:
+    source, target = open_ring(arguments), open_ring(arguments, repository=arguments.to)
+    return _copied(source.manager, target.manager, console, "copied", "to")
+
+
+def _copied(source: KeyManager, target: KeyManager, console: Console, verb: str, preposition: str) -> int:
+    """Copy, and report it; exit status 1 where a document was left out."""
+    done = maintenance.copy(source, target)
+    there = f"{counted(done.there, 'document')} {'was' if done.there == 1 else 'were'} there"
+    line = f"{verb} {counted(done.copied, 'document')} {preposition} {target.repository.location}; {there}"
+    data = {verb: done.copied, "there": done.there, "left_out": [aside.name for aside in done.left_out]}
+    console.result(data, console.escaped([line]))
+    return console.left_out(done.left_out, verb)
 
 
 def _export(arguments: argparse.Namespace, console: Console) -> int:
@@ -50,7 +68,7 @@ def _export(arguments: argparse.Namespace, console: Console) -> int:
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(encoding="utf-8", newline="\n")  # the bytes that the text says it is
     console.result({"documents": len(reading.documents), "repository": text}, [text])
-    return _left_out(console, reading.set_aside, "exported")
+    return console.left_out(reading.set_aside, "exported")
 
 
 def _import(arguments: argparse.Namespace, console: Console) -> int:
@@ -60,14 +78,8 @@ def _import(arguments: argparse.Namespace, console: Console) -> int:
     except MalformedDocumentError as error:
         console.error(f"{name} holds no ring: {error}", "it takes what `dpm keys export` writes")
         return 1
-    target = open_ring(arguments)
     source = open_ring(arguments, repository=_Text(name, documents))
-    done = copy(source.manager, target.manager)
-    there = f"{counted(done.there, 'document')} {'was' if done.there == 1 else 'were'} there"
-    line = f"imported {counted(done.copied, 'document')} into {target.repository.location}; {there}"
-    data = {"imported": done.copied, "there": done.there, "left_out": [aside.name for aside in done.left_out]}
-    console.result(data, console.escaped([line]))
-    return _left_out(console, done.left_out, "imported")
+    return _copied(source.manager, open_ring(arguments).manager, console, "imported", "into")
 
 
 class _Text:
@@ -114,10 +126,3 @@ def _given(file: str) -> bytes:
     if len(data) > MAX_REPOSITORY_SIZE:
         raise MalformedDocumentError(f"larger than {MAX_REPOSITORY_SIZE // 2**20} MB")
     return data
-
-
-def _left_out(console: Console, left_out: Sequence[SetAside], verb: str) -> int:
-    """Whatever was not done is named; exit status 1 if there is anything."""
-    for aside in left_out:
-        console.error(f"{aside.name} was not {verb}: {aside.problem}")
-    return 1 if left_out else 0

@@ -15,10 +15,9 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from dpmiddleware.cli.keys_list import describe, read_ring
 from dpmiddleware.cli.output import Console, table
-from dpmiddleware.cli.ring import open_ring
-from dpmiddleware.cli.verbs import Verbs
+from dpmiddleware.cli.parsers import Verbs
+from dpmiddleware.cli.ring import RingView, open_ring
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.key import Key
 
@@ -56,14 +55,14 @@ def add_to(verbs: Verbs) -> None:
 
 def _timeline(arguments: argparse.Namespace, console: Console) -> int:
     dp = open_ring(arguments)
-    reading, now, default = read_ring(dp)
-    keys = sorted(reading.keys, key=lambda key: (key.activation_date, key.id))
+    view = RingView.of(dp)
+    keys, now = view.keys, view.now
     begin, end = _frame(keys, now)
     glyphs = ASCII if arguments.ascii or not _can_print(LINES) else LINES
     width = shutil.get_terminal_size().columns - _BESIDE if arguments.width is None else arguments.width
     columns = min(max(width, 10), 400)
     moments = [Instant(begin.ticks + (end.ticks - begin.ticks) * column // columns) for column in range(columns + 1)]
-    rows = [(str(key.id)[:8], bar(key, moments, now, glyphs), describe(key, now, default)) for key in keys]
+    rows = [(str(key.id)[:8], bar(key, moments, now, glyphs), view.describe(key)) for key in keys]
     lines = [f"{str(begin)[:10]} to {str(end)[:10]}", *table(("KEY", "", "STATE"), rows), glyphs.legend]
     data = {
         "now": str(now),

@@ -1,31 +1,23 @@
-"""``dpm keys create``, ``revoke`` and ``revoke-all``."""
+"""``dpm keys revoke`` and ``dpm keys revoke-all``."""
 
 from __future__ import annotations
 
 import argparse
-from datetime import timedelta
 from uuid import UUID
 
-from dpmiddleware.cli.keys_list import describe, find_key, key_json, read_ring
-from dpmiddleware.cli.output import Console, moment
-from dpmiddleware.cli.ring import open_ring
-from dpmiddleware.cli.verbs import Verbs
+from dpmiddleware.cli.output import Console
+from dpmiddleware.cli.parsers import Verbs
+from dpmiddleware.cli.ring import RingView, open_ring
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.instants import Instant
 
-__all__ = ["add_to", "date", "days", "key_id"]
+__all__ = ["add_to", "date"]
 
 
 def add_to(verbs: Verbs) -> None:
-    """``create``, ``revoke``, ``revoke-all``."""
-    create = verbs.add("create", _create, "make a key, due or not")
-    create.add_argument(
-        "--now", action="store_true", help="it protects at once, not only when every member has seen it"
-    )
-    create.add_argument("--algorithm", metavar="NAME", help="AES_256_GCM, for one; else DPM_ALGORITHM, else the usual")
-    create.add_argument("--lifetime", metavar="DAYS", type=days, help="from its activation; 90 days by default")
+    """``revoke``, ``revoke-all``."""
     revoke = verbs.add("revoke", _revoke, "refuse every payload under one key")
-    revoke.add_argument("key", metavar="KEY", type=key_id, help="its whole id")
+    revoke.add_argument("key", metavar="KEY", type=_key_id, help="its whole id")
     revoke.add_argument("--unknown", action="store_true", help="also if the ring has no such key")
     everything = verbs.add("revoke-all", _revoke_all, "refuse every payload under the keys that there are")
     everything.add_argument(
@@ -47,7 +39,7 @@ def date(text: str) -> Instant:
         raise argparse.ArgumentTypeError("not a date such as 2026-11-22T10:00:00Z") from None
 
 
-def key_id(text: str) -> UUID:
+def _key_id(text: str) -> UUID:
     """The whole id of a key: what destroys takes no abbreviation."""
     try:
         return UUID(text.strip())
@@ -55,38 +47,22 @@ def key_id(text: str) -> UUID:
         raise argparse.ArgumentTypeError("not the whole id of a key; `dpm keys list` shows the ids") from None
 
 
-def days(text: str) -> timedelta:
-    """A number of days, at least 7."""
-    if not (text.isascii() and text.isdigit() and 7 <= int(text[:6]) <= 36_500):
-        raise argparse.ArgumentTypeError("not a number of days from 7 to 36500")
-    return timedelta(days=int(text))
-
-
-def _create(arguments: argparse.Namespace, console: Console) -> int:
-    dp = open_ring(arguments)
-    key_id = dp.manager.create_key(activate_now=arguments.now, lifetime=arguments.lifetime)
-    reading, now, default = read_ring(dp)
-    key = next(key for key in reading.keys if key.id == key_id)
-    line = f"created {key.id}, active from {moment(key.activation_date)}, expires {moment(key.expiration_date)}"
-    console.result(key_json(key, now, default), [line])
-    return 0
-
-
 def _revoke(arguments: argparse.Namespace, console: Console) -> int:
     dp, wanted = open_ring(arguments), arguments.key
-    reading, now, default = read_ring(dp)
-    key = find_key(reading, str(wanted))
+    view = RingView.of(dp)
+    key = view.find(str(wanted))
     if key is None and not arguments.unknown:
         console.error(f"the ring has no key {wanted}", "--unknown revokes it all the same")
         return 1
-    state = "unknown here" if key is None else describe(key, now, default)
+    state = "unknown here" if key is None else view.describe(key)
     if not console.confirmed(f"revoke {wanted} ({state})", yes=arguments.yes):
         return 1
     changed = dp.manager.revoke(wanted, arguments.reason)
     lines = [f"revoked {wanted}: refused everywhere within {_poll(dp)}" if changed else f"{wanted} was revoked already"]
-    if changed and wanted == default:
+    was_default = wanted == view.default
+    if changed and was_default:
         lines.append("it was the default key: the next member that looks makes a new one, or `dpm keys create --now`")
-    console.result({"revoked": str(wanted), "already": not changed, "was_default": wanted == default}, lines)
+    console.result({"revoked": str(wanted), "already": not changed, "was_default": was_default}, lines)
     return 0
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from dpmiddleware.cli.keys_list import counted
-from dpmiddleware.cli.output import Console, table
+from dpmiddleware.cli.output import Console, counted, table
+from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.ring import UsageError, open_ring
-from dpmiddleware.cli.verbs import Verbs
 from dpmiddleware.errors import DocumentSignatureError, MalformedDocumentError
 from dpmiddleware.keys import document
 from dpmiddleware.keys.adoption import Adoption, sign, unsigned_documents

@@ -1,0 +1,28 @@
+"""``dpm keys``: the verbs that list, change, move and sign the keys of a ring.
+
+A file has the name of its verbs: ``list_show``, ``timeline``, ``create_rotate``, ``revoke`` (also ``revoke-all``),
+``copy_export_import``, ``prune``, ``rewrap``, ``sign_verify``.
+"""
+
+from __future__ import annotations
+
+from dpmiddleware.cli.keys import (
+    copy_export_import,
+    create_rotate,
+    list_show,
+    prune,
+    revoke,
+    rewrap,
+    sign_verify,
+    timeline,
+)
+from dpmiddleware.cli.parsers import Verbs
+
+__all__ = ["add_to"]
+
+
+def add_to(verbs: Verbs) -> None:
+    """Add the group ``keys`` and its verbs."""
+    group = verbs.group("keys", "the keys of a ring")
+    for file in (list_show, timeline, create_rotate, revoke, copy_export_import, prune, rewrap, sign_verify):
+        file.add_to(group)

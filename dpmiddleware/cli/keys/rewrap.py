@@ -1,0 +1,49 @@
+"""``dpm keys rewrap``: wraps every key under another wrapper."""
+
+from __future__ import annotations
+
+import argparse
+
+from dpmiddleware.cli.output import Console, counted
+from dpmiddleware.cli.parsers import Verbs
+from dpmiddleware.cli.ring import UsageError, open_ring, setting
+from dpmiddleware.components import wrappers_from
+from dpmiddleware.keys import maintenance
+
+__all__ = ["add_to"]
+
+
+def add_to(verbs: Verbs) -> None:
+    """``rewrap``."""
+    rewrap = verbs.add("rewrap", _rewrap, "wrap every key under another certificate, secret or key service")
+    rewrap.add_argument("--to", metavar="URL", required=True, help="that wrapper; --key-wrapper names the old ones")
+
+
+def _old_and_new(arguments: argparse.Namespace) -> str:
+    """What the ring is opened with: keys that an earlier run wrapped anew are read as well."""
+    old = str(setting(arguments, "key_wrapper") or "plain:").split()
+    if len(arguments.to.split()) != 1 or arguments.to == "plain:":
+        raise UsageError("--to takes one wrapper, and plain: is none", hint="x509:///keys.pem, for one")
+    wrappers = [*(each for each in old if each not in {"plain:", arguments.to}), arguments.to]
+    return " ".join([*wrappers, *(["plain:"] if "plain:" in old else [])])
+
+
+def _rewrap(arguments: argparse.Namespace, console: Console) -> int:
+    manager = open_ring(arguments, key_wrapper=_old_and_new(arguments)).manager
+    (wrapper,), _ = wrappers_from(arguments.to)
+    done = maintenance.rewrap(manager, wrapper)
+    lines = [f"wrapped anew: {key_id}" for key_id in done.wrapped]
+    lines.append(f"{counted(len(done.wrapped), 'key')} wrapped anew; so already: {len(done.there)}")
+    data = {
+        "wrapped": [str(key_id) for key_id in done.wrapped],
+        "there": [str(key_id) for key_id in done.there],
+        "failed": [{"id": str(key.id), "problem": key.problem} for key in done.failed],
+        "left_out": [aside.name for aside in done.left_out],
+    }
+    for key in done.failed:
+        console.error(f"{key.id} was not wrapped anew: {key.problem}")
+    incomplete = console.left_out(done.left_out, "wrapped anew") or bool(done.failed)
+    if not incomplete:
+        lines.append("once every member has the new wrapper, the old one can go (backups of the store still need it)")
+    console.result(data, lines)
+    return int(incomplete)
