@@ -10,7 +10,6 @@ Keys live there where the pool has no user profile. On another system nothing of
 from __future__ import annotations
 
 import ctypes
-import sys
 import xml.etree.ElementTree as ET
 from contextlib import suppress
 from typing import Any, Final
@@ -19,6 +18,7 @@ from uuid import UUID
 from dpmiddleware.at_rest.dpapi import DpapiKeyWrapper
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.keys.interfaces import Binding
+from dpmiddleware.windows import is_windows, library, registry
 
 __all__ = ["IIS_KEYS", "WindowsAccount"]
 
@@ -35,10 +35,10 @@ class WindowsAccount:
 
     def local_app_data(self) -> str:
         """The known folder LocalApplicationData; empty where the account has no profile."""
-        if not _is_windows():
+        if not is_windows():
             return ""
         path = ctypes.create_unicode_buffer(_MAX_PATH)
-        found = _library("shell32").SHGetFolderPathW(None, _LOCAL_APP_DATA, None, 0, path)
+        found = library("shell32").SHGetFolderPathW(None, _LOCAL_APP_DATA, None, 0, path)
         return path.value if found == 0 else ""
 
     def has_user_dpapi(self) -> bool:
@@ -55,18 +55,18 @@ class WindowsAccount:
         if not sid:
             return ""
         path = f"{IIS_KEYS}\\{sid}"
-        registry: Any = __import__("winreg")
+        winreg = registry()
         try:
-            registry.OpenKey(registry.HKEY_LOCAL_MACHINE, path, 0, registry.KEY_READ | registry.KEY_WRITE).Close()
+            winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, path, 0, winreg.KEY_READ | winreg.KEY_WRITE).Close()
         except OSError:
             return ""
         return f"registry://HKLM/{path}\\DataProtection".replace("\\", "/")
 
     def sid(self) -> str:
         """The account's security identifier, ``S-1-5-…``; empty where it cannot be had."""
-        if not _is_windows():
+        if not is_windows():
             return ""
-        advapi32, kernel32 = _library("advapi32"), _library("kernel32")
+        advapi32, kernel32 = library("advapi32"), library("kernel32")
         kernel32.GetCurrentProcess.restype = ctypes.c_void_p
         advapi32.OpenProcessToken.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p]
         token = ctypes.c_void_p()
@@ -95,13 +95,3 @@ def _sid_of(token: ctypes.c_void_p, advapi32: Any, kernel32: Any) -> str:
     with suppress(OSError):
         kernel32.LocalFree(text)
     return value
-
-
-def _is_windows() -> bool:
-    """A function, so that what follows is checked for types on other systems too."""
-    return sys.platform == "win32"
-
-
-def _library(name: str) -> Any:
-    windows: Any = ctypes
-    return windows.WinDLL(name)

@@ -24,11 +24,11 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn, Protocol
 
 from dpmiddleware.at_rest.elements import children, decode, new_element, opened
-from dpmiddleware.at_rest.sources import PartURL
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MissingExtraError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
 from dpmiddleware.printable import printable
+from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["DECRYPTOR_TYPE", "AwsKmsKeyWrapper", "KmsClient"]
 
@@ -77,7 +77,7 @@ class AwsKmsKeyWrapper:
     @classmethod
     def from_url(cls, url: str) -> AwsKmsKeyWrapper:
         """``awskms:///alias/shop[?region=eu-central-1][&endpoint=https://…]``; or a key id, or an ARN."""
-        parts = PartURL.parse(url, options=frozenset({"region", "endpoint"}))
+        parts = ConfigurationURL.parse(url, "region", "endpoint")
         if parts.host:
             raise ConfigurationError("awskms: has no host", hint="three slashes: awskms:///alias/shop")
         return cls(parts.path.removeprefix("/"), **parts.options)  # type: ignore[arg-type]  # region and endpoint only

@@ -33,11 +33,11 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from dpmiddleware.at_rest.elements import children, decode, opened
-from dpmiddleware.at_rest.sources import PartURL
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MissingExtraError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
 from dpmiddleware.printable import printable
+from dpmiddleware.urls import ConfigurationURL
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -90,7 +90,7 @@ class AzureKeyVaultKeyWrapper:
     @classmethod
     def from_url(cls, url: str) -> AzureKeyVaultKeyWrapper:
         """``azurekv://vault/key`` or ``azurekv://vault.vault.azure.cn/key``."""
-        parts = PartURL.parse(url)
+        parts = ConfigurationURL.parse(url)
         return cls(parts.host, parts.path.removeprefix("/"))
 
     @property

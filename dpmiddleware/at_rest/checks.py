@@ -6,7 +6,6 @@ that may not encrypt are found before the next key is due.
 
 from __future__ import annotations
 
-import os
 import stat
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
@@ -22,6 +21,7 @@ from dpmiddleware.at_rest.x509 import X509KeyWrapper
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding, KeyWrapper
 from dpmiddleware.printable import printable
+from dpmiddleware.windows import is_windows
 
 __all__ = ["Weakness", "weak_files", "weaknesses"]
 
@@ -56,7 +56,7 @@ def weak_files(paths: Iterable[str | Path]) -> Iterator[Weakness]:
             mode = Path(path).stat().st_mode
         except OSError:
             continue  # that it is not there is said by who needs it
-        if os.name != "nt" and mode & (stat.S_IROTH | stat.S_IWOTH):
+        if not is_windows() and mode & (stat.S_IROTH | stat.S_IWOTH):
             yield Weakness(
                 "secret_readable_by_others",
                 f"{printable(path)} holds a secret and has mode {stat.S_IMODE(mode):04o}",

@@ -13,17 +13,17 @@ another system such a key is unreadable, and nothing can be wrapped.
 from __future__ import annotations
 
 import ctypes
-import sys
 import xml.etree.ElementTree as ET
 from base64 import b64encode
 from typing import Any, ClassVar, Final, NoReturn
 
 from dpmiddleware.at_rest.elements import children, decode, opened
-from dpmiddleware.at_rest.sources import PartURL
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
 from dpmiddleware.printable import printable
+from dpmiddleware.urls import ConfigurationURL
+from dpmiddleware.windows import is_windows, last_error, library
 
 __all__ = ["DpapiKeyWrapper"]
 
@@ -49,7 +49,7 @@ class DpapiKeyWrapper:
     @classmethod
     def from_url(cls, url: str) -> DpapiKeyWrapper:
         """``dpapi:`` (this user) or ``dpapi:machine``."""
-        parts = PartURL.parse(url)
+        parts = ConfigurationURL.parse(url)
         if parts.host or parts.path not in {"", "user", "machine"}:
             raise ConfigurationError(f"dpapi: {printable(parts.path)} is unknown", hint="dpapi: or dpapi:machine")
         return cls(machine=parts.path == "machine")
@@ -61,7 +61,7 @@ class DpapiKeyWrapper:
 
     def wrap(self, secret: ET.Element, binding: Binding) -> tuple[str, ET.Element]:
         """Have Windows encrypt. `ConfigurationError` on another system, `KeyUnwrapError` where Windows refuses."""
-        if not _is_windows():
+        if not is_windows():
             raise ConfigurationError("DPAPI is there on Windows only", hint="use x509:, secret: or a key service")
         blob = _crypt("CryptProtectData", _DECLARATION + dump(secret), self._entropy, self._flags)
         element = ET.Element("encryptedKey")
@@ -72,7 +72,7 @@ class DpapiKeyWrapper:
     def unwrap(self, encrypted: ET.Element, binding: Binding) -> ET.Element:
         """Have Windows decrypt. `KeyUnwrapError`."""
         blob = decode(*children(encrypted, "value"))
-        if not _is_windows():
+        if not is_windows():
             raise KeyUnwrapError(
                 "wrapped with DPAPI, which is there on Windows only",
                 hint="rewrap the keys where they were made, with something that both systems have: dpm keys rewrap",
@@ -84,11 +84,6 @@ class DpapiKeyWrapper:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a key wrapper is not for pickling or copying")
-
-
-def _is_windows() -> bool:
-    """A function, so that what follows is checked for types on other systems too."""
-    return sys.platform == "win32"
 
 
 class _Blob(ctypes.Structure):
@@ -105,9 +100,7 @@ def _blob(data: bytes) -> tuple[_Blob, Any]:
 
 def _crypt(function: str, data: bytes, entropy: bytes, flags: int) -> bytes:
     """CryptProtectData or CryptUnprotectData; what it gave is wiped before it is freed."""
-    windows: Any = ctypes
-    crypt32 = windows.WinDLL("crypt32", use_last_error=True)
-    kernel32 = windows.WinDLL("kernel32")
+    crypt32, kernel32 = library("crypt32"), library("kernel32")
     kernel32.LocalFree.argtypes = [ctypes.c_void_p]
     source, _source_buffer = _blob(data)
     salt, _salt_buffer = _blob(entropy)
@@ -116,7 +109,7 @@ def _crypt(function: str, data: bytes, entropy: bytes, flags: int) -> bytes:
     call.argtypes = [ctypes.c_void_p] * 5 + [ctypes.c_uint32, ctypes.c_void_p]
     if not call(ctypes.byref(source), None, ctypes.byref(salt), None, None, flags, ctypes.byref(result)):
         raise KeyUnwrapError(
-            f"DPAPI refused: Windows error {windows.get_last_error()}",
+            f"DPAPI refused: Windows error {last_error()}",
             hint="another user's or machine's key, or the document was changed; is the user's profile loaded?",
         )
     try:

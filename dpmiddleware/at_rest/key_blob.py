@@ -42,14 +42,15 @@ from dpmiddleware.at_rest.cryptoapi import (
     signed_by,
 )
 from dpmiddleware.at_rest.elements import binding_bytes, children, decode, new_element, open_sealed, opened, seal
-from dpmiddleware.at_rest.sources import PartURL, read_file, read_reference
 from dpmiddleware.at_rest.x509 import RsaPrivateKey
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
 from dpmiddleware.printable import printable
+from dpmiddleware.secret_sources import read_file, read_password
 from dpmiddleware.telemetry import emit
+from dpmiddleware.urls import ConfigurationURL
 
 __all__ = [
     "DECRYPTOR_TYPE",
@@ -63,7 +64,6 @@ __all__ = [
 DECRYPTOR_TYPE: Final = "dpmiddleware.KeyBlob.v1"
 _MIN_RSA_BITS: Final = 2048
 _SIGN_HINT: Final = "was the blob exchanged? if it is yours: dpm key-blob create, with the signer's private key"
-_OPTIONS: Final = frozenset({"exchange", "trust", "password", "padding"})
 
 
 class KeyBlobKeyWrapper:
@@ -103,7 +103,7 @@ class KeyBlobKeyWrapper:
     @classmethod
     def from_url(cls, url: str) -> KeyBlobKeyWrapper:
         """``keyblob:///session.blob?exchange=/exchange.pem&trust=/signer.pub[&password=env:NAME][&padding=oaep]``."""
-        parts = PartURL.parse(url, options=_OPTIONS)
+        parts = ConfigurationURL.parse(url, "exchange", "trust", "password", "padding")
         if "exchange" not in parts.options:
             raise ConfigurationError("keyblob: names no exchange key", hint="add ?exchange=/path/of/exchange.pem")
         scheme = parts.options.get("padding", "pkcs1")
@@ -280,7 +280,7 @@ def _write_new(path: Path, data: bytes) -> None:
 
 def _load_private(path: str | Path, password: str | None = None) -> rsa.RSAPrivateKey:
     data = read_file(path, "RSA key")
-    protection = read_reference(password, "RSA key's password").rstrip(b"\r\n") if password is not None else None
+    protection = read_password(password, "RSA key's password") if password is not None else None
     try:
         key = serialization.load_pem_private_key(data, protection) if b"-----" in data else private_key_from_blob(data)
     except Exception:  # noqa: BLE001 (cryptography has no common base for keys it cannot read)

@@ -32,11 +32,12 @@ from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 from dpmiddleware.at_rest.elements import binding_bytes, children, new_element, opened
-from dpmiddleware.at_rest.sources import PartURL, read_reference
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
 from dpmiddleware.printable import printable
+from dpmiddleware.secret_sources import read_secret
+from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["DECRYPTOR_TYPE", "OpenBaoKeyWrapper"]
 
@@ -89,7 +90,7 @@ class OpenBaoKeyWrapper:
 
         password: where the token is. endpoint: in place of the host, where it is not ``https``.
         """
-        parts = PartURL.parse(url, options=frozenset({"password", "trust", "endpoint"}))
+        parts = ConfigurationURL.parse(url, "password", "trust", "endpoint")
         mount, _, key = parts.path.strip("/").rpartition("/")
         endpoint = parts.options.get("endpoint", f"https://{parts.host}")
         if "endpoint" in parts.options and parts.host:
@@ -185,7 +186,7 @@ class OpenBaoKeyWrapper:
         reference = self._token
         if reference is None:
             reference = "env:BAO_TOKEN" if os.environ.get("BAO_TOKEN") else "env:VAULT_TOKEN"
-        token = read_reference(reference, "OpenBao token").decode("ascii", "replace").strip()
+        token = read_secret(reference, "OpenBao token").decode("ascii", "replace").strip()
         if not re.fullmatch("[!-~]+", token):
             raise ConfigurationError("the OpenBao token is no token", hint="one word of visible ASCII characters")
         return token

@@ -44,12 +44,13 @@ from dpmiddleware.at_rest.elements import (
     opened,
     seal,
 )
-from dpmiddleware.at_rest.sources import PartURL, read_reference
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
 from dpmiddleware.printable import printable
+from dpmiddleware.secret_sources import read_secret
+from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["DECRYPTOR_TYPE", "SecretKeyWrapper"]
 
@@ -75,9 +76,7 @@ class SecretKeyWrapper:
     """
 
     def __init__(self, *references: str) -> None:
-        self._load: Callable[[], list[bytes]] = lambda: [
-            read_reference(reference, "secret") for reference in references
-        ]
+        self._load: Callable[[], list[bytes]] = lambda: [read_secret(reference, "secret") for reference in references]
         self.private_files = tuple(Path(name) for name in references if not name.startswith("env:"))
         """Files that others should not be able to read."""
         self._shown = ", ".join(printable(reference) for reference in references)
@@ -96,7 +95,7 @@ class SecretKeyWrapper:
         """``secret:env:NAME`` or ``secret:///run/secrets/name``."""
         if url.startswith("secret:env:"):
             return cls(url.removeprefix("secret:"))
-        return cls(str(PartURL.parse(url).file()))
+        return cls(str(ConfigurationURL.parse(url).file()))
 
     @property
     def decryptor_types(self) -> frozenset[str]:

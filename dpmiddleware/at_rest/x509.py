@@ -45,11 +45,12 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from dpmiddleware.at_rest.elements import attribute, child, decode, opened
-from dpmiddleware.at_rest.sources import PartURL, read_file, read_reference
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
 from dpmiddleware.printable import printable
+from dpmiddleware.secret_sources import read_file, read_password
+from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["CertificateKey", "RsaPrivateKey", "X509KeyWrapper", "load_certificates", "unusable_key"]
 
@@ -128,12 +129,12 @@ class X509KeyWrapper:
     @classmethod
     def from_url(cls, url: str) -> X509KeyWrapper:
         """``x509:///keys.pem`` or ``x509:///keys.pfx?password=env:NAME`` (or a file)."""
-        parts = PartURL.parse(url, options=frozenset({"password"}))
+        parts = ConfigurationURL.parse(url, "password")
         path, reference = parts.file(), parts.options.get("password")
         wrapper = cls(path)
 
         def load() -> list[CertificateKey]:
-            password = read_reference(reference, "certificate's password").rstrip(b"\r\n") if reference else None
+            password = read_password(reference, "certificate's password") if reference else None
             return load_certificates(path, password)
 
         wrapper._load = load

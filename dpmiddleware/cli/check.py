@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
 from dpmiddleware.at_rest.checks import weak_files, weaknesses
-from dpmiddleware.at_rest.sources import PartURL
 from dpmiddleware.cli.check_against import compare
 from dpmiddleware.cli.output import Console, moment
 from dpmiddleware.cli.parsers import Verbs
@@ -24,6 +23,7 @@ from dpmiddleware.default_location import is_lost_with_container
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.key import Key
 from dpmiddleware.keys.rotation import plan
+from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["Finding", "add_to", "findings_of"]
 
@@ -107,7 +107,7 @@ def _place(dp: DataProtection) -> Iterator[Finding]:
 def _signer(url: str | None) -> Iterator[Finding]:
     """Who can read the signer's key can sign."""
     if url is not None:
-        path = PartURL.parse(url, options=frozenset({"password"})).file()
+        path = ConfigurationURL.parse(url, "password").file()
         for weak in weak_files([path]):
             yield Finding(weak.code, "problem", weak.text, weak.hint)
 

@@ -20,9 +20,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from dpmiddleware.at_rest.sources import PartURL, read_file, read_reference
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable
+from dpmiddleware.secret_sources import read_file, read_password
+from dpmiddleware.urls import ConfigurationURL
 
 __all__ = [
     "EcdsaSigner",
@@ -139,9 +140,9 @@ class Ed25519Signer(_PrivateKeySigner):
     @classmethod
     def from_url(cls, url: str) -> Ed25519Signer:
         """``ed25519:///path/signer.pem[?password=env:NAME]`` (PKCS#8). Reads the file; `ConfigurationError`."""
-        parts = PartURL.parse(url, options=frozenset({"password"}))
+        parts = ConfigurationURL.parse(url, "password")
         reference = parts.options.get("password")
-        password = read_reference(reference, "signer's password").rstrip(b"\r\n") if reference is not None else None
+        password = read_password(reference, "signer's password") if reference is not None else None
         signer = load_signer(parts.file(), password)
         if not isinstance(signer, Ed25519Signer):
             raise ConfigurationError("the signer is no Ed25519 key", hint="openssl genpkey -algorithm ed25519")

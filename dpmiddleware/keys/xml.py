@@ -36,6 +36,7 @@ __all__ = [
     "NAMESPACE",
     "REQUIRES_ENCRYPTION",
     "SIGNATURE",
+    "TOO_LARGE",
     "canonical",
     "dump",
     "parse",
@@ -52,6 +53,7 @@ REQUIRES_ENCRYPTION: Final = f"{{{_DOTNET}}}requiresEncryption"
 
 MAX_SIZE: Final = 64 * 1024
 """Bytes of one document."""
+TOO_LARGE: Final = f"larger than {MAX_SIZE // 1024} KB"
 MAX_DEPTH: Final = 32
 MAX_ATTRIBUTES: Final = 64
 _DECLARATION: Final = re.compile(rb'(?:\xef\xbb\xbf)?(?:<\?xml version="1\.0" encoding="utf-8"\?>)?')
@@ -92,7 +94,7 @@ class _BoundedBuilder(ET.TreeBuilder):
 def parse(data: bytes) -> ET.Element:
     """The root element of a document. `MalformedDocumentError` says in a few words what is wrong with it."""
     if len(data) > MAX_SIZE:
-        raise MalformedDocumentError(f"larger than {MAX_SIZE // 1024} KB")
+        raise MalformedDocumentError(TOO_LARGE)
     parser = ET.XMLParser(target=None if _is_plainly_bounded(data) else _BoundedBuilder())
     try:
         parser.feed(data)

@@ -21,7 +21,8 @@ from dpmiddleware.repositories.one_document import (
     OneDocumentRepository,
     TooLargeError,
 )
-from dpmiddleware.repositories.urls import Password, take_parameters
+from dpmiddleware.secret_sources import password_text
+from dpmiddleware.urls import take_options
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient
@@ -64,11 +65,11 @@ class AzureBlobKeyRepository(OneDocumentRepository):
         self._client: Any = client
         self._process = os.getpid()
         self._credential = credential
-        self._password: Password | None = None
+        self._password: str | None = None
         if client is not None:
             super().__init__(without_password(client.url.partition("?")[0]))
             return
-        plain, own = take_parameters(url or "", "endpoint", "password")
+        plain, own = take_options(url or "", "endpoint", "password")
         parts = urlsplit(plain)
         self._container, _, self._blob = unquote(parts.path).removeprefix("/").partition("/")
         if parts.query or not (parts.hostname and self._container and self._blob):
@@ -77,7 +78,7 @@ class AzureBlobKeyRepository(OneDocumentRepository):
             )
         self._account = own.get("endpoint", f"https://{parts.hostname}.blob.core.windows.net")
         if "password" in own:
-            self._password = Password(own["password"])
+            self._password = own["password"]
         elif credential is None:
             _needs_identity()
         super().__init__(without_password(url or ""))
@@ -152,7 +153,7 @@ class AzureBlobKeyRepository(OneDocumentRepository):
 
         credential = self._credential
         if self._password is not None:
-            credential = self._password.read()
+            credential = password_text(self._password)
             if "AccountName=" in credential or "BlobEndpoint=" in credential:
                 return BlobClient.from_connection_string(credential, self._container, self._blob, **_OPTIONS)
         elif credential is None:

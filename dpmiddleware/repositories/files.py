@@ -37,11 +37,10 @@ from uuid import uuid4
 
 from dpmiddleware.errors import ConfigurationError, RepositoryError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
-from dpmiddleware.keys.xml import MAX_SIZE
+from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
 from dpmiddleware.printable import printable
 from dpmiddleware.repositories.failures import conflict, failed, moving, name_taken
 from dpmiddleware.repositories.folder import (
-    TOO_LARGE,
     Entry,
     MovedError,
     digest,

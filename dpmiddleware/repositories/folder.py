@@ -16,11 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
-from dpmiddleware.keys.xml import MAX_SIZE
+from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
 from dpmiddleware.repositories.folder_lock import create_private
 
 __all__ = [
-    "TOO_LARGE",
     "Entry",
     "MovedError",
     "digest",
@@ -34,7 +33,6 @@ __all__ = [
     "write_private",
 ]
 
-TOO_LARGE: Final = f"larger than {MAX_SIZE // 1024} KB"
 _READ_FLAGS: Final = sum(
     getattr(os, name, 0) for name in ("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY")
 )

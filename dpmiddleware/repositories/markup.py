@@ -19,14 +19,13 @@ from xml.parsers import expat
 
 from dpmiddleware.errors import MalformedDocumentError
 from dpmiddleware.keys.interfaces import StoredDocument
-from dpmiddleware.keys.xml import MAX_SIZE, parse
+from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE, parse
 
-__all__ = ["EMPTY_REPOSITORY", "MAX_REPOSITORY_SIZE", "TOO_LARGE", "bare", "edit", "split"]
+__all__ = ["EMPTY_REPOSITORY", "MAX_REPOSITORY_SIZE", "bare", "edit", "split"]
 
 MAX_REPOSITORY_SIZE: Final = 64 * 1024 * 1024
 """Bytes of one ``<repository>``; about 30,000 keys."""
 EMPTY_REPOSITORY: Final = b'<?xml version="1.0" encoding="utf-8"?><repository></repository>'
-TOO_LARGE: Final = f"larger than {MAX_SIZE // 1024} KB"
 
 _DECLARED: Final = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)["']""")
 _TAG: Final = re.compile(rb"""<[^<>"']*(?:"[^"]*"[^<>"']*|'[^']*'[^<>"']*)*>""")

@@ -18,11 +18,12 @@ from uuid import uuid4
 
 from dpmiddleware.errors import ConfigurationError, MissingExtraError, RepositoryError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
-from dpmiddleware.keys.xml import MAX_SIZE
+from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
 from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories.failures import conflict, failed
-from dpmiddleware.repositories.markup import TOO_LARGE, bare
-from dpmiddleware.repositories.urls import Password, take_parameters
+from dpmiddleware.repositories.markup import bare
+from dpmiddleware.secret_sources import password_text
+from dpmiddleware.urls import take_options
 
 __all__ = ["DEFAULT_KEY", "RedisKeyRepository"]
 
@@ -91,10 +92,10 @@ class RedisKeyRepository:
             )
         self._key = key
         if url is not None:
-            plain, own = take_parameters(url, "key", "password")
+            plain, own = take_options(url, "key", "password")
             self._key = own.get("key", key)
             self._location = without_password(url)
-            self._client = _client(plain, Password(own["password"]) if "password" in own else None)
+            self._client = _client(plain, own.get("password"))
         else:
             self._client = client
             self._location = f"{_address(client)} list {printable(key)}"
@@ -152,16 +153,16 @@ class RedisKeyRepository:
 class _Credentials:
     """What redis-py asks for user and password, each time it connects."""
 
-    def __init__(self, username: str | None, password: Password) -> None:
+    def __init__(self, username: str | None, reference: str) -> None:
         self._username = username
-        self._password = password
+        self._reference = reference
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        password = self._password.read()
+        password = password_text(self._reference)
         return (self._username, password) if self._username else (password,)
 
 
-def _client(url: str, password: Password | None) -> Any:
+def _client(url: str, password: str | None) -> Any:
     try:
         import redis
         from redis import connection

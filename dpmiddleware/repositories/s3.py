@@ -22,7 +22,7 @@ from dpmiddleware.repositories.one_document import (
     OneDocumentRepository,
     TooLargeError,
 )
-from dpmiddleware.repositories.urls import take_parameters
+from dpmiddleware.urls import take_options
 
 __all__ = ["S3KeyRepository"]
 
@@ -56,7 +56,7 @@ class S3KeyRepository(OneDocumentRepository):
         self._client_error: Any = exceptions.ClientError
         self._options: dict[str, str] = {}
         if url is not None:
-            plain, self._options = take_parameters(url, "region", "endpoint")
+            plain, self._options = take_options(url, "region", "endpoint")
             parts = urlsplit(plain)
             bucket, key = parts.netloc, unquote(parts.path).removeprefix("/")
             if parts.query or "@" in bucket or client is not None:

@@ -29,11 +29,11 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from dpmiddleware.errors import ConfigurationError, MissingExtraError, RepositoryError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
-from dpmiddleware.keys.xml import MAX_SIZE
+from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
 from dpmiddleware.printable import without_password
 from dpmiddleware.repositories.bounded import Call, within
 from dpmiddleware.repositories.failures import conflict, failed, name_taken
-from dpmiddleware.repositories.markup import TOO_LARGE, bare
+from dpmiddleware.repositories.markup import bare
 from dpmiddleware.repositories.sql_engine import TABLE, engine_of, is_collision, key_table, reason, says_no_table
 
 if TYPE_CHECKING:

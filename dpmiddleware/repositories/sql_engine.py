@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable, without_password
-from dpmiddleware.repositories.urls import Password, take_parameters
+from dpmiddleware.secret_sources import password_text
+from dpmiddleware.urls import take_options
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -34,7 +35,7 @@ def engine_of(url: str) -> Engine:
     import sqlalchemy
     from sqlalchemy import event, exc
 
-    plain, own = take_parameters(url, "password")
+    plain, own = take_options(url, "password")
     try:
         parsed = sqlalchemy.make_url(plain)
         dialect = parsed.get_dialect()()
@@ -59,10 +60,9 @@ def engine_of(url: str) -> Engine:
             f"{without_password(url)} needs a driver that is not installed", hint=f"pip install {error.name}"
         ) from None
     if "password" in own:
-        password = Password(own["password"])
 
         def give_password(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
-            options["password"] = password.read()
+            options["password"] = password_text(own["password"])
 
         listen: Any = event.listen  # it has no types
         listen(engine, "do_connect", give_password)

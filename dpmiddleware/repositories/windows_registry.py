@@ -16,7 +16,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import re
-import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -26,9 +25,10 @@ from uuid import uuid4
 
 from dpmiddleware.errors import ConfigurationError, RepositoryError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
-from dpmiddleware.keys.xml import MAX_SIZE
+from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
 from dpmiddleware.printable import printable
 from dpmiddleware.repositories.failures import conflict, failed, moving, name_taken
+from dpmiddleware.windows import is_windows, last_error, library, registry
 
 __all__ = ["RegistryKeyRepository"]
 
@@ -40,7 +40,6 @@ _HIVES: Final = {
 }
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _SECONDS: Final = 4.0
-_TOO_LARGE: Final = f"larger than {MAX_SIZE // 1024} KB"
 _ACCESS_DENIED: Final = 5
 _HINT: Final = "is it the right key, and may this user read and write there? see its permissions in regedit"
 
@@ -62,7 +61,7 @@ class RegistryKeyRepository:
         cleaned = path.replace("/", "\\").strip("\\")
         if name is None or not cleaned:
             raise ConfigurationError("registry: names no key", hint="registry://HKLM/Software/Shop/Keys, or HKCU")
-        if not _is_windows():
+        if not is_windows():
             raise ConfigurationError("there is a registry on Windows only", hint="name a folder or another store")
         self._hive, self._path = name, cleaned
         mutex = hashlib.sha256(f"{name}\\{cleaned}".lower().encode()).hexdigest()[:32]
@@ -116,7 +115,7 @@ class RegistryKeyRepository:
 
     def _write(self, added: dict[str, str], removed: set[str]) -> None:
         """Revocations are there before keys come, and go after keys are gone."""
-        winreg = _winreg()
+        winreg = registry()
         if not added and not removed:
             return
         new = {name.lower() for name in added}
@@ -142,7 +141,7 @@ class RegistryKeyRepository:
                 values = again
 
     def _enumerate(self) -> list[_Value]:
-        winreg = _winreg()
+        winreg = registry()
         try:
             key = winreg.OpenKeyEx(self._root(), self._path, 0, winreg.KEY_READ)
         except FileNotFoundError:
@@ -159,10 +158,10 @@ class RegistryKeyRepository:
                 found.append(_Value(name, kind, content))
 
     def _root(self) -> Any:
-        return getattr(_winreg(), self._hive)
+        return getattr(registry(), self._hive)
 
     def _write_access(self) -> int:
-        winreg = _winreg()
+        winreg = registry()
         return int(winreg.KEY_READ | winreg.KEY_SET_VALUE)
 
     @contextmanager
@@ -175,15 +174,14 @@ class RegistryKeyRepository:
     @contextmanager
     def _locked(self) -> Generator[None]:
         """Hold the mutex; one that its process left behind by dying is taken over."""
-        windows: Any = ctypes
-        kernel32 = windows.WinDLL("kernel32", use_last_error=True)
+        kernel32 = library("kernel32")
         kernel32.CreateMutexW.restype = ctypes.c_void_p
         kernel32.CreateMutexW.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_wchar_p]
         kernel32.WaitForSingleObject.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
         kernel32.ReleaseMutex.argtypes = kernel32.CloseHandle.argtypes = [ctypes.c_void_p]
         handle = kernel32.CreateMutexW(None, 0, self._mutex)
         if not handle:
-            code = windows.get_last_error()
+            code = last_error()
             reason = "another user holds its lock" if code == _ACCESS_DENIED else f"no lock (Windows error {code})"
             raise failed(self.location, "write to", reason, "let one user make the keys; the others only read")
         try:
@@ -195,18 +193,6 @@ class RegistryKeyRepository:
                 kernel32.ReleaseMutex(handle)
         finally:
             kernel32.CloseHandle(handle)
-
-
-def _is_windows() -> bool:
-    """A function, so that what follows is checked for types on other systems too."""
-    return sys.platform == "win32"
-
-
-def _winreg() -> Any:
-    """The module of Windows' Python; typed as it is on no other system."""
-    import winreg
-
-    return winreg
 
 
 def _digest(values: Sequence[_Value]) -> str:
@@ -224,14 +210,14 @@ def _plain(content: object) -> str:
 
 def _document(value: _Value) -> StoredDocument:
     name = value.name or None
-    if not isinstance(value.content, str) or value.type != _winreg().REG_SZ:
+    if not isinstance(value.content, str) or value.type != registry().REG_SZ:
         return StoredDocument(name, b"", value.name, "not a text value (REG_SZ)")
     try:
         data = value.content.encode("utf-8")
     except UnicodeEncodeError:
         return StoredDocument(name, b"", value.name, "not Unicode text")
     if len(data) > MAX_SIZE:
-        return StoredDocument(name, b"", value.name, _TOO_LARGE)
+        return StoredDocument(name, b"", value.name, TOO_LARGE)
     return StoredDocument(name, data, value.name)
 
 

@@ -186,8 +186,8 @@ def test_a_secret_that_is_too_short_is_refused(value: bytes) -> None:
         pytest.param("secret:///no/such/file", "No such file", id="no such file"),
         pytest.param("secret:///dev/null", "is empty", id="an empty file"),
         pytest.param("secret:///dev/zero", "larger than", id="an endless file"),
-        pytest.param("secret://shop/file", "names no file", id="two slashes"),
-        pytest.param("secret:", "names no file", id="nothing"),
+        pytest.param("secret://shop/file", "does not name a file", id="two slashes"),
+        pytest.param("secret:", "does not name a file", id="nothing"),
     ],
 )
 def test_a_secret_that_cannot_be_read_says_why(url: str, problem: str) -> None:

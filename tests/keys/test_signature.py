@@ -332,7 +332,7 @@ def test_a_signers_kind_follows_from_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        pytest.param("ed25519://signer.pem", "names no file", id="two slashes"),
+        pytest.param("ed25519://signer.pem", "does not name a file", id="two slashes"),
         pytest.param("ed25519:///no/such.pem", "No such file", id="no such file"),
         pytest.param("ed25519:///x.pem?pasword=y", "option pasword", id="an option misspelt"),
         pytest.param("ed25519:///x.pem#1", "fragment", id="a fragment"),

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from dpmiddleware.errors import ConfigurationError, MalformedDocumentError
 from dpmiddleware.keys.interfaces import StoredDocument
-from dpmiddleware.keys.xml import MAX_SIZE
-from dpmiddleware.repositories.markup import EMPTY_REPOSITORY, TOO_LARGE, bare, edit, split
-from dpmiddleware.repositories.urls import take_parameters
+from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
+from dpmiddleware.repositories.markup import EMPTY_REPOSITORY, bare, edit, split
+from dpmiddleware.urls import take_options
 
 DECLARED = '<?xml version="1.0" encoding="utf-8"?>'
 
@@ -135,14 +135,14 @@ def _element(text: str) -> ET.Element:
 
 
 def test_our_parameters_are_taken_and_the_others_stay_as_written() -> None:
-    url, taken = take_parameters("redis://h/0?a=%2F&key=x%2Fy+z&b=1&password=env:P", "key", "password")
+    url, taken = take_options("redis://h/0?a=%2F&key=x%2Fy+z&b=1&password=env:P", "key", "password")
     assert url == "redis://h/0?a=%2F&b=1"
     assert taken == {"key": "x/y z", "password": "env:P"}
-    assert take_parameters("redis://h/0?key=k", "key") == ("redis://h/0", {"key": "k"})
-    assert take_parameters("redis://h/0", "key") == ("redis://h/0", {})
+    assert take_options("redis://h/0?key=k", "key") == ("redis://h/0", {"key": "k"})
+    assert take_options("redis://h/0", "key") == ("redis://h/0", {})
 
 
 @pytest.mark.parametrize("url", ["redis://h?key=", "redis://h?key", "redis://h?key=a&key=b"])
 def test_a_parameter_that_is_empty_or_given_twice_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError):
-        take_parameters(url, "key")
+        take_options(url, "key")

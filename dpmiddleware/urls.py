@@ -1,0 +1,78 @@
+"""Configuration URLs, which name a store, a key wrapper or a signer, taken apart. ::
+
+    scheme://[host]/path[?option=value&…]
+
+`take_options` takes the options of ours out of a URL that a library opens (redis-py, SQLAlchemy); the rest is the
+library's and stays as written. `ConfigurationURL` is a URL of ours, in which nothing unknown may stand. No URL contains
+a secret: an option names where to find it (`dpmiddleware.secret_sources`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, unquote_plus, urlsplit
+
+from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.printable import printable, without_password
+
+__all__ = ["ConfigurationURL", "take_options"]
+
+_DRIVE: Final = re.compile(r"/[A-Za-z]:[/\\]")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationURL:
+    """The parts of a URL. ``host``: as written, with port. ``path``: decoded, with its first slash."""
+
+    scheme: str
+    host: str
+    path: str
+    options: dict[str, str]
+
+    @classmethod
+    def parse(cls, url: str, *options: str) -> ConfigurationURL:
+        """Take ``url`` apart. `ConfigurationError` for an option that is not one of ``options``, and for a fragment."""
+        if "#" in url:
+            raise ConfigurationError(f"{without_password(url)} has a fragment", hint="write %23 for #")
+        plain, found = take_options(url, *options)
+        try:
+            parts = urlsplit(plain)
+        except ValueError:
+            raise ConfigurationError("a configuration URL cannot be parsed", hint="write scheme://host/path") from None
+        if parts.query:
+            unknown = printable(parts.query.partition("=")[0])
+            known = f"use only: {', '.join(sorted(options))}" if options else "remove the option"
+            raise ConfigurationError(f"{without_password(url)} has the unknown option {unknown}", hint=known)
+        return cls(parts.scheme, parts.netloc, unquote(parts.path), found)
+
+    def file(self) -> Path:
+        """Return the path of a local file. `ConfigurationError` if there is a host, or no path."""
+        if self.host or not self.path:
+            raise ConfigurationError(
+                f"{self.scheme}: does not name a file",
+                hint=f"write three slashes before an absolute path: {self.scheme}:///etc/shop/file",
+            )
+        return Path(self.path[1:] if _DRIVE.match(self.path) else self.path)
+
+
+def take_options(url: str, *names: str) -> tuple[str, dict[str, str]]:
+    """Return ``url`` without the query parameters ``names``, and their decoded values.
+
+    `ConfigurationError` for one that is empty or given twice.
+    """
+    base, question, query = url.partition("?")
+    taken: dict[str, str] = {}
+    kept: list[str] = []
+    for pair in query.split("&") if question else ():
+        name, _, value = pair.partition("=")
+        if name not in names:
+            kept.append(pair)
+        elif name in taken or not value:
+            problem = f"{without_password(url)}: the option {name} is empty or given twice"
+            raise ConfigurationError(problem, hint=f"give {name} one value, or leave it out")
+        else:
+            taken[name] = unquote_plus(value)
+    return (f"{base}?{'&'.join(kept)}" if kept else base), taken
