@@ -19,9 +19,10 @@ from dpmiddleware.components import repository_from, signer_from, wrappers_from
 from dpmiddleware.crypto.encryptors import Algorithm
 from dpmiddleware.default_location import KeyHome, find_key_home
 from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.keys.health import Health
 from dpmiddleware.keys.interfaces import Clock, KeyRepository, KeyWrapper
 from dpmiddleware.keys.manager import KeyManager
-from dpmiddleware.keys.provider import Health, KeyRingProvider
+from dpmiddleware.keys.provider import KeyRingProvider
 from dpmiddleware.keys.ring import KeyRing
 from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.keys.signature import PublicKey, RingSigner, Signer, TrustedSigners, load_public_keys

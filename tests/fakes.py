@@ -266,7 +266,7 @@ def data_protection(
         auto_create_keys=auto_create_keys,
         clock=clock or StoppedClock(),
     )
-    dp.provider._start = inline
+    dp.provider._refresh.start = inline
     return dp
 
 

@@ -45,6 +45,8 @@ RUNGS: tuple[tuple[str, ...], ...] = (
     ("keys.reader",),
     ("keys.manager",),
     ("keys.adoption", "keys.maintenance"),
+    ("keys.freshness", "keys.refresh"),
+    ("keys.health",),
     ("keys.provider",),
     ("protection.time_limited", "default_location", "windows_account"),
     ("protection.protector",),

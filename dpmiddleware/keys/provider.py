@@ -1,95 +1,48 @@
-"""The current ring: checked beside the requests, stale rather than absent, healed when a payload names a key it lacks.
+"""The current ring of a process: refreshed beside the requests, and used while the store does not answer.
 
-A warm request compares one clock reading and takes the ring. When a check is due, one refresh at a time runs in a
-thread of its own: it asks the store for its version, and reads the ring only if that moved or the ring is old. A
-request waits in three cases only, always for the refresh that is under way:
+A warm request compares one clock reading and takes the ring. When a check is due, one refresh at a time runs in its own
+thread: it asks the store for its version, and reads the ring only if the version has changed or the ring is a day old.
+`dpmiddleware.keys.freshness` decides who waits for it.
 
-* there is no ring yet: until the first load has ended;
-* the last successful check is older than two polls (an idle process): half a second at most;
-* its payload names an unknown key: half a second at most; such a check is made once a second at the most, and ids that
-  it did not find are remembered, so that forged ids cost the store next to nothing.
-
-On an event loop nothing waits but for a first load: the ASGI shell asks `KeyRingProvider.wait_is_due` first and sends
-`KeyRingProvider.wait` to a worker thread.
+On an event loop nothing waits except for the first load. The ASGI shell asks `KeyRingProvider.wait_is_due` first and
+runs `KeyRingProvider.wait` in a worker thread.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal
-from uuid import UUID
+from typing import Final
 
 from dpmiddleware.errors import DataProtectionError, KeyManagementError, RepositoryError
 from dpmiddleware.instants import Instant
+from dpmiddleware.keys.freshness import MISSED_POLLS, State, Step, decide
+from dpmiddleware.keys.health import Health, gauges_of, health_of
 from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.keys.key import Key
 from dpmiddleware.keys.manager import KeyManager
+from dpmiddleware.keys.refresh import Refresh, Run, in_thread, on_event_loop
 from dpmiddleware.keys.ring import KeyRing
 from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.telemetry import emit, watch
 
-__all__ = ["Health", "KeyRingProvider"]
+__all__ = ["KeyRingProvider"]
 
 _FIRST_LOAD_WAIT: Final = 30.0
 _WAIT: Final = 0.5
-_WAITERS: Final = 8
-_SECONDS_BETWEEN_ATTEMPTS: Final = 1.0
-"""Of a first load that failed, and of checks that unknown ids cause."""
 _REMEMBERED_IDS: Final = 4096
-_MISSED_POLLS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """What a readiness probe wants to know, from memory.
-
-    status: ``starting`` (first load under way), ``ok``, ``stale`` (three checks failed; the ring goes on serving),
-    ``down`` (no ring, and the last load failed). keys: how many. default_key: the one that protects.
-    seconds_since_check: since the store last answered; ``None`` if it never did. problem: the last error.
-    newest_key_age, seconds_to_rotation: of the newest key, and until the next is to be made; ``None`` where unknown.
-    """
-
-    status: Literal["starting", "ok", "stale", "down"]
-    keys: int
-    default_key: UUID | None
-    seconds_since_check: float | None
-    problem: str
-    newest_key_age: float | None = None
-    seconds_to_rotation: float | None = None
-
-    @property
-    def ready(self) -> bool:
-        """Whether requests can be served."""
-        return self.status in {"ok", "stale"} and self.default_key is not None
-
-
-@dataclass(slots=True, eq=False)
-class _Flight:
-    """One refresh under way. ``succeeded`` is set before ``landed``."""
-
-    landed: threading.Event = field(default_factory=threading.Event)
-    succeeded: bool = False
-
-
-def _in_thread(job: Callable[[], None]) -> None:
-    threading.Thread(target=job, name="dpmiddleware-refresh", daemon=True).start()
-
 
 _providers: weakref.WeakSet[KeyRingProvider] = weakref.WeakSet()
 
 
 class KeyRingProvider:
-    """Keeps the ring of one `KeyManager` current. Safe for threads, event loops and ``fork``; does no I/O when made.
+    """Keeps the ring of one `KeyManager` current. Safe for threads, event loops and ``fork``; does no I/O when created.
 
-    manager: the manager, or a function that makes it when it is first needed; then ``clock`` and ``policy`` are given.
-    start: runs a refresh; by default in a new daemon thread, in the simulated farm at once.
+    manager: the manager, or a function that creates it at the first use; ``clock`` and ``policy`` are required then.
+    start: runs a refresh: by default in a new daemon thread, in the simulated farm at once.
     """
 
     def __init__(
@@ -98,35 +51,25 @@ class KeyRingProvider:
         *,
         clock: Clock | None = None,
         policy: RotationPolicy | None = None,
-        start: Callable[[Callable[[], None]], None] = _in_thread,
+        start: Callable[[Callable[[], None]], None] = in_thread,
     ) -> None:
-        self._forget_threads()
+        self._lock = threading.Lock()
         self._manager = manager
         self._clock = clock or self.manager.clock
         self._policy = policy or self.manager.policy
         self._monotonic = self._clock.monotonic
-        self._start = start
-        self._poll = self._policy.poll.total_seconds()
-        self._ring: KeyRing | None = None
-        self._failure: KeyManagementError | None = None
-        self._missed = 0
-        self._checked: float | None = None
-        self._next_check = float("-inf")
-        self._next_attempt = float("-inf")
-        self._next_heal = float("-inf")
+        self._refresh = Refresh(self._check, start)
+        self._state = State()
+        """Replaced only by the refresh in progress, or under the lock of `Refresh` when one begins."""
         self._absent: dict[bytes, None] = {}
+        """Ids that the store did not have, so that forged ids cost it next to nothing."""
         _providers.add(self)
         watch(self)
 
-    def _forget_threads(self) -> None:
-        """Nobody waits, nothing is under way."""
-        self._lock = threading.Lock()
-        self._flight: _Flight | None = None
-        self._waiting = 0
-
     def after_fork(self) -> None:
-        """In the child: the ring is good, whatever had to do with threads is not."""
-        self._forget_threads()
+        """Drop locks and threads in the child; the ring stays."""
+        self._lock = threading.Lock()
+        self._refresh.forget_threads()
         if isinstance(self._manager, KeyManager):
             self._manager.forget_threads()
 
@@ -143,22 +86,19 @@ class KeyRingProvider:
 
     def current(self) -> KeyRing:
         """The ring. `KeyManagementError` where there is none, or where it is older than ``max_stale`` allows."""
-        ring = self._ring
-        if ring is not None and self._monotonic() < self._next_check:
-            return ring
+        state = self._state
+        if state.ring is not None and self._monotonic() < state.next_check:
+            return state.ring
         return self._checked_ring()
 
     def find(self, key_id: bytes) -> Key | None:
-        """The key with these 16 raw id bytes; ``None`` where the ring, checked again if need be, has none.
+        """The key with these 16 raw id bytes; ``None`` if the ring does not have it, even after a refresh.
 
         `KeyManagementError` as `current`.
         """
-        ring = self._ring
-        if ring is None or self._monotonic() >= self._next_check:
-            ring = self._checked_ring()
-        key = ring.find(key_id)
+        key = self.current().find(key_id)
         if key is None and key_id not in self._absent:
-            return self._healed(key_id)
+            return self._searched(key_id)
         return key
 
     def now(self) -> datetime:
@@ -166,19 +106,16 @@ class KeyRingProvider:
         return self._clock.now()
 
     def wait_is_due(self, key_id: bytes | None) -> bool:
-        """Whether opening a payload of this key would wait; from memory, for the ASGI shell."""
-        ring = self._ring
-        if ring is None:
+        """Whether opening a payload of this key would wait or fail; from memory, for the ASGI shell."""
+        state, now = self._state, self._monotonic()
+        if state.ring is None:
             return True
-        known = key_id is None or key_id in ring.by_id
-        if known and self._monotonic() < self._next_check:
+        known = key_id is None or key_id in state.ring.by_id
+        if (known and now < state.next_check) or self._refresh.is_crowded:
             return False
-        if self._waiting >= _WAITERS:
-            return False
-        if self._is_idle() and self._monotonic() >= self._next_check:
+        if self._decide(now) in {Step.WAIT, Step.FAIL}:
             return True
-        unknown = not known and key_id not in self._absent
-        return unknown and (self._flight is not None or self._monotonic() >= self._next_heal)
+        return not known and key_id not in self._absent and self._decide(now, missing_key=True) is Step.WAIT
 
     def wait(self, key_id: bytes | None) -> None:
         """Do that waiting, in a worker thread. `KeyManagementError` as `current`."""
@@ -188,75 +125,70 @@ class KeyRingProvider:
 
     def start(self) -> None:
         """Begin the first load, or the check that is due, and return at once."""
-        if self._monotonic() >= self._next_check:
-            self._take_off()
+        self._refresh.begin(self._check_is_due)
 
     def health(self) -> Health:
-        """From memory; begins a load or check that is due, so that a probe keeps an idle process current."""
+        """From memory. Begins a check that is due, so that a probe keeps an idle process current."""
         self.start()
-        ring, failure, checked = self._ring, self._failure, self._checked
-        if ring is None:
-            status: Literal["starting", "ok", "stale", "down"] = "starting" if failure is None else "down"
-        else:
-            status = "stale" if self._missed >= _MISSED_POLLS else "ok"
-        default = None if ring is None or ring.default is None else ring.default.id
-        age = None if checked is None else self._monotonic() - checked
-        problem = "" if failure is None else str(failure)
-        return Health(status, 0 if ring is None else len(ring), default, age, problem, *self._dates(ring))
-
-    def _dates(self, ring: KeyRing | None) -> tuple[float | None, float | None]:
-        """How old the newest key is, and how long it is to the next rotation; seconds."""
-        now = Instant.of(self.now())
-        newest = None if ring is None else max((key.creation_date for key in ring.keys), default=None)
-        due = None if ring is None else ring.rotation_due
-        age = None if newest is None else now.since(newest).total_seconds()
-        return age, None if due is None else due.since(now).total_seconds()
+        return health_of(self._state, self._monotonic(), Instant.of(self.now()))
 
     def measures(self) -> tuple[str, dict[str, float]]:
         """For gauges: see `dpmiddleware.telemetry`. From memory."""
-        ring, checked = self._ring, self._checked
-        key_age, rotation = self._dates(ring)
-        age = None if checked is None else self._monotonic() - checked
-        found = {"ring.age": age, "key.age": key_age, "rotation.due": rotation}
-        return "" if ring is None else ring.name, {name: value for name, value in found.items() if value is not None}
+        return gauges_of(self._state, self._monotonic(), Instant.of(self.now()))
 
     # --- waiting --------------------------------------------------------------------------------------------
 
+    def _decide(self, now: float, *, missing_key: bool = False) -> Step:
+        in_progress = self._refresh.running is not None
+        return decide(self._state, now, self._policy, in_progress=in_progress, missing_key=missing_key)
+
+    def _check_is_due(self) -> bool:
+        return self._decide(self._monotonic()).refreshes
+
+    def _search_is_due(self) -> bool:
+        """Asked under the lock of `Refresh`: the search that it allows begins."""
+        now = self._monotonic()
+        is_due = self._decide(now, missing_key=True).refreshes
+        if is_due:
+            self._state = self._state.after_search(now)
+        return is_due
+
     def _checked_ring(self) -> KeyRing:
-        """A check is due, or there is no ring."""
-        flight = self._take_off()
-        if self._ring is None:
-            if flight is not None:
-                flight.landed.wait(_FIRST_LOAD_WAIT)
-        elif flight is not None and self._is_idle() and not _on_event_loop():
-            self._join(flight)
-        if self._ring is None or self._is_too_old():
-            failure = self._failure or RepositoryError(
-                f"{self._location()} has not answered yet", hint="the first load is under way"
+        """The ring, after the check that is due."""
+        step = self._decide(self._monotonic())
+        if step.refreshes:
+            self._wait_for(self._refresh.begin(self._check_is_due), step)
+        state = self._state
+        ring = state.usable_ring(self._monotonic(), self._policy)
+        if ring is None:
+            failure = state.failure or RepositoryError(
+                f"{self._location()} has not answered yet", hint="wait for the first load, which is in progress"
             )
             raise failure.with_traceback(None)  # one error for all requests until the next try: it must not grow
-        return self._ring
+        return ring
 
-    def _healed(self, key_id: bytes) -> Key | None:
-        """Look once more whether somebody has just made the key that a payload names."""
-        asked, flight = self._ask_again()
-        if flight is not None and not _on_event_loop():
-            self._join(flight)
-        ring = self._ring
+    def _searched(self, key_id: bytes) -> Key | None:
+        """Refresh for a key that the ring lacks: another process may have just created it."""
+        step = self._decide(self._monotonic(), missing_key=True)
+        if not step.refreshes:
+            return None
+        run = self._refresh.begin(self._search_is_due)
+        self._wait_for(run, step)
+        ring = self._state.ring
         key = None if ring is None else ring.find(key_id)
-        if key is None and asked and flight is not None and flight.succeeded:
+        if key is None and run is not None and run.succeeded:  # a refresh from before may have read too early
             self._remember_absent(key_id)
         return key
 
-    def _ask_again(self) -> tuple[bool, _Flight | None]:
-        """(True, the check begun now), (False, one that began before), or (False, None): the budget is used up."""
-        with self._lock:
-            if self._flight is not None:
-                return False, self._flight
-            if self._monotonic() < self._next_heal:
-                return False, None
-            self._next_heal = self._monotonic() + _SECONDS_BETWEEN_ATTEMPTS
-        return True, self._take_off(at_once=True)
+    def _wait_for(self, run: Run | None, step: Step) -> None:
+        """Wait as ``step`` says for the refresh that was begun, else for the one in progress."""
+        run = run or self._refresh.running
+        if run is None:
+            return
+        if step is Step.LOAD:
+            run.ended.wait(_FIRST_LOAD_WAIT)
+        elif step is Step.WAIT and not on_event_loop():
+            self._refresh.wait_for(run, _WAIT)
 
     def _remember_absent(self, key_id: bytes) -> None:
         with self._lock:
@@ -264,123 +196,56 @@ class KeyRingProvider:
                 del self._absent[next(iter(self._absent))]
             self._absent[key_id] = None
 
-    def _join(self, flight: _Flight) -> None:
-        """Wait half a second for a refresh, if not too many do."""
-        with self._lock:
-            if self._waiting >= _WAITERS:
-                return
-            self._waiting += 1
-        try:
-            flight.landed.wait(_WAIT)
-        finally:
-            with self._lock:
-                self._waiting -= 1
-
-    def _is_idle(self) -> bool:
-        return self._checked is None or self._monotonic() - self._checked > 2 * self._poll
-
-    def _is_too_old(self) -> bool:
-        limit = self._policy.max_stale
-        return (
-            limit is not None
-            and self._checked is not None
-            and self._monotonic() - self._checked > limit.total_seconds()
-        )
-
     # --- the refresh ----------------------------------------------------------------------------------------
 
-    def _take_off(self, *, at_once: bool = False) -> _Flight | None:
-        """The refresh under way, or a new one; ``None`` where the last one failed only a moment ago."""
-        with self._lock:
-            if self._flight is not None:
-                return self._flight
-            if not at_once and self._monotonic() < self._next_attempt:
-                return None
-            flight = self._flight = _Flight()
-        try:
-            self._start(lambda: self._fly(flight))
-        except RuntimeError:  # no thread to be had, or the interpreter is shutting down: the ring goes on serving
-            self._land(flight)
-        return flight
-
-    def _fly(self, flight: _Flight) -> None:
-        """Runs beside the requests. What goes wrong is kept and reported; nothing is raised into a thread's void."""
+    def _check(self) -> bool:
+        """One refresh: whether it succeeded. Runs beside the requests, so errors are kept and reported, not raised."""
         began = self._monotonic()
-        was_due = began >= self._next_check
         try:
-            self._refresh()
+            ring = self._fresh_ring()
         except Exception as error:  # noqa: BLE001 (a client library may raise anything)
-            self._failed(error, was_due=was_due)
-        else:
-            self._failure, self._missed, self._checked = None, 0, began
-            self._next_check = self._next_attempt = self._monotonic() + self._poll
-            flight.succeeded = True
-        finally:
-            self._land(flight)
+            self._failed(error, began)
+            return False
+        self._state = self._state.after_success(ring, began, self._monotonic(), self._policy)
+        return True
 
-    def _refresh(self) -> None:
-        ring = self._ring
-        fresh = ring is not None and self.manager.now() < ring.good_until
-        if ring is not None and fresh and self.manager.repository.version() == ring.version:
-            return
-        new = self.manager.load_ring()
-        self._ring = new
+    def _fresh_ring(self) -> KeyRing:
+        """The ring that there is, if the store has not changed; else the ring as it is in the store now."""
+        ring, manager = self._state.ring, self.manager
+        if ring is not None and manager.now() < ring.good_until and manager.repository.version() == ring.version:
+            return ring
+        new = manager.load_ring()
         if ring is None or new.version != ring.version:
             self._absent = {}
         default = None if new.default is None else new.default.id
-        location = self.manager.repository.location
-        emit("ring_refreshed", "info", keys=len(new), default_key_id=default, location=location)
+        emit("ring_refreshed", "info", keys=len(new), default_key_id=default, location=manager.repository.location)
+        return new
 
-    def _failed(self, error: Exception, *, was_due: bool) -> None:
-        """Keep the ring that there is, with every revocation that could be read.
-
-        A check that an unknown id caused, between two polls, is no missed poll.
-        """
-        if self._ring is not None:
-            self._ring = self._ring.with_revocations(self.manager.revocations)
-        location = self._location()
-        self._failure = _as_key_management_error(error, location)
+    def _failed(self, error: Exception, began: float) -> None:
+        """Keep the ring, with every revocation that could be read."""
+        before, location, now = self._state, self._location(), self._monotonic()
+        ring = None if before.ring is None else before.ring.with_revocations(self.manager.revocations)
+        failure = _as_key_management_error(error, location)
+        self._state = before.after_failure(failure, ring, began, now, self._policy)
         code = error.code if isinstance(error, DataProtectionError) else type(error).__name__
         emit("refresh_failed", "error", "the ring could not be refreshed", error=error, code=code, location=location)
-        if not was_due:
-            return
-        self._missed += 1
-        if self._missed == _MISSED_POLLS and self._checked is not None:
-            seconds = round(self._monotonic() - self._checked)
-            emit("ring_stale", "error", "the ring is stale", seconds=seconds, location=location)
-        pause = _SECONDS_BETWEEN_ATTEMPTS if self._ring is None else self._poll
-        self._next_attempt = self._monotonic() + pause
-        self._next_check = float("-inf") if self._is_too_old() else self._next_attempt
+        age = before.age(now)
+        if age is not None and before.missed < self._state.missed == MISSED_POLLS:
+            emit("ring_stale", "error", "the ring is stale", seconds=round(age), location=location)
 
     def _location(self) -> str:
-        """Where the ring is, for messages; also where there is no manager, because its parts could not be had."""
+        """Where the ring is, for messages; there may be no manager if its parts could not be opened."""
         return self._manager.repository.location if isinstance(self._manager, KeyManager) else "the key store"
-
-    def _land(self, flight: _Flight) -> None:
-        with self._lock:
-            if self._flight is flight:
-                self._flight = None
-        flight.landed.set()
 
 
 def _as_key_management_error(error: Exception, location: str) -> KeyManagementError:
-    """What requests get while there is no ring: one family, whoever is to blame."""
+    """What requests get while there is no ring: one family of errors, whatever the cause."""
     if isinstance(error, KeyManagementError):
         return error
     wrapped = RepositoryError(f"the ring of {location} could not be loaded: {error}")
     wrapped.hint = error.hint if isinstance(error, DataProtectionError) else "see the log for what happened"
     wrapped.__cause__ = error
     return wrapped
-
-
-def _on_event_loop() -> bool:
-    """Whether an event loop (asyncio, trio) runs in this thread: then a wait would hold up every other request."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        trio = sys.modules.get("trio")
-        return trio is not None and bool(trio.lowlevel.in_trio_run())
-    return True
 
 
 def _after_fork() -> None:

@@ -277,7 +277,7 @@ def test_garbage_planted_in_a_signed_ring_does_not_hold_up_a_signed_revocation(r
     ring.put(fresh_key, signed=True)
     clock = StoppedClock(NOW)
     running = ring.reader(clock)
-    running.provider._start = lambda job: job()
+    running.provider._refresh.start = lambda job: job()
     payload = running.create_protector("p").protect("3 apples")
     garbage_in(ring)
     clock.advance(seconds=running.policy.poll.total_seconds())
@@ -323,7 +323,7 @@ def test_a_planted_key_is_nobodys_default_and_is_reported_once(ring: Ring, caplo
     planted = ring.plant()
     clock = StoppedClock(NOW + timedelta(minutes=10))
     reader = ring.reader(clock)
-    reader.provider._start = lambda job: job()
+    reader.provider._refresh.start = lambda job: job()
     default = reader.current().protecting_key().id
     assert f"key-{default}.xml" != planted.name
     for _ in range(3):

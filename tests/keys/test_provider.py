@@ -21,7 +21,7 @@ from dpmiddleware.errors import (
     RevokedKeyError,
     UnknownKeyError,
 )
-from dpmiddleware.keys.provider import _in_thread
+from dpmiddleware.keys.refresh import in_thread
 from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.protection.payload import pack
 from dpmiddleware.protection.protector import DataProtector
@@ -279,7 +279,7 @@ def test_an_idle_process_does_not_open_what_was_revoked_while_it_slept(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock
 ) -> None:
     """The first request after the night waits for the check, for half a second at most."""
-    dp.provider._start = _in_thread
+    dp.provider._refresh.start = in_thread
     protector = dp.create_protector("p")
     token = protector.protect("text")
     put(store.inner, revocation_document(id_of(store.inner.read().documents[0])))
@@ -791,7 +791,7 @@ def test_at_most_eight_requests_wait_and_the_rest_go_on(
 ) -> None:
     """Worker threads are few: a flood of forged cookies on a store that hangs must not take them all."""
     monkeypatch.setattr("dpmiddleware.keys.provider._WAIT", 60)
-    dp.provider._start = _in_thread
+    dp.provider._refresh.start = in_thread
     store.gate = threading.Event()
     protector, refused = dp.create_protector("p"), []
 
@@ -805,13 +805,13 @@ def test_at_most_eight_requests_wait_and_the_rest_go_on(
     for thread in threads:
         thread.start()
     until(lambda: len(refused) == 12)
-    assert dp.provider._waiting == 8
+    assert dp.provider._refresh.waiting == 8
     assert not dp.wait_is_due(uuid4().bytes_le)
     store.gate.set()
     for thread in threads:
         thread.join(60)
     assert len(refused) == 20
-    assert dp.provider._waiting == 0
+    assert dp.provider._refresh.waiting == 0
 
 
 def test_when_no_thread_can_be_had_the_ring_goes_on_serving(store: WatchedRepository, clock: StoppedClock) -> None:
@@ -822,10 +822,10 @@ def test_when_no_thread_can_be_had_the_ring_goes_on_serving(store: WatchedReposi
     def refuse(job: Callable[[], None]) -> None:
         raise RuntimeError("can't start new thread")
 
-    dp.provider._start = refuse
+    dp.provider._refresh.start = refuse
     clock.advance(seconds=11)
     assert dp.create_protector("p").unprotect(token) == "text"
-    dp.provider._start = inline
+    dp.provider._refresh.start = inline
     clock.advance(seconds=11)
     assert dp.current()
 
@@ -852,7 +852,7 @@ def test_on_an_event_loop_nothing_waits_for_a_store_that_does_not_answer(
                 protector.unprotect(forged())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dp.provider, "_join", lambda _: waits.append(1))
+        patch.setattr(dp.provider._refresh, "wait_for", lambda *_: waits.append(1))
         if library == "asyncio":
             asyncio.run(requests())
         else:

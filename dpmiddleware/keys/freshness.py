@@ -1,0 +1,123 @@
+"""Whether a request uses the ring, waits for a refresh, or fails: decided from what is known and one clock reading.
+
+============================================  =======================  ==========================================
+state                                         a ring is needed         a payload names a key that the ring lacks
+============================================  =======================  ==========================================
+no ring                                       ``LOAD``                 (the ring is needed first)
+no ring; the load failed within a second      ``FAIL``                 (the ring is needed first)
+last check within one poll                    ``USE``                  ``WAIT``, once per second; else ``USE``
+check due                                     ``CHECK``                ``WAIT``, once per second; else ``USE``
+check due, last good check two polls ago      ``WAIT``                 ``WAIT``, once per second; else ``USE``
+older than ``max_stale``; failed within       ``FAIL``                 (the ring is needed first)
+one poll
+============================================  =======================  ==========================================
+
+While a refresh is in progress, everything but ``USE`` in the first column joins it, and so does a missing key. After
+any wait the ring is used as it is then; without one, or beyond ``max_stale``, the request fails.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+from typing import Final
+
+from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.keys.ring import KeyRing
+from dpmiddleware.keys.rotation import RotationPolicy
+
+__all__ = ["MISSED_POLLS", "State", "Step", "decide"]
+
+MISSED_POLLS: Final = 3
+"""A ring is stale after this many."""
+_RETRY: Final = 1.0
+"""Seconds between attempts at a first load, and between searches for missing keys."""
+_NEVER: Final = float("-inf")
+
+
+class Step(enum.Enum):
+    """What a request does next."""
+
+    USE = enum.auto()
+    """Use the ring."""
+    CHECK = enum.auto()
+    """Begin a refresh, and use the ring meanwhile."""
+    WAIT = enum.auto()
+    """Begin a refresh or join the one in progress, and wait for it half a second at most."""
+    LOAD = enum.auto()
+    """Begin the first load or join the one in progress, and wait until it ends."""
+    FAIL = enum.auto()
+    """Raise the error of the last refresh."""
+
+    @property
+    def refreshes(self) -> bool:
+        """Whether a refresh is begun."""
+        return self is not Step.USE and self is not Step.FAIL
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a process knows of its ring. Times are readings of the monotonic clock, in seconds.
+
+    ring: the ring, once it has been loaded. failure: the error of the last refresh, unless it succeeded.
+    checked: when the last successful refresh began. missed: polls that failed since then.
+    next_check: until then the ring is used without a question. next_try: no refresh begins before that.
+    next_search: no refresh for the sake of a missing key begins before that.
+    """
+
+    ring: KeyRing | None = None
+    failure: KeyManagementError | None = None
+    checked: float | None = None
+    missed: int = 0
+    next_check: float = _NEVER
+    next_try: float = _NEVER
+    next_search: float = _NEVER
+
+    def age(self, now: float) -> float | None:
+        """Seconds since the store last answered; ``None`` if it never did."""
+        return None if self.checked is None else now - self.checked
+
+    def usable_ring(self, now: float, policy: RotationPolicy) -> KeyRing | None:
+        """The ring, unless it is older than the policy's ``max_stale``."""
+        age, limit = self.age(now), policy.max_stale
+        return None if age is not None and limit is not None and age > limit.total_seconds() else self.ring
+
+    def after_search(self, now: float) -> State:
+        """A search for a missing key begins."""
+        return replace(self, next_search=now + _RETRY)
+
+    def after_success(self, ring: KeyRing, began: float, now: float, policy: RotationPolicy) -> State:
+        """A refresh that began at ``began`` has succeeded."""
+        due = now + policy.poll.total_seconds()
+        return State(ring, checked=began, next_check=due, next_try=due, next_search=self.next_search)
+
+    def after_failure(
+        self, failure: KeyManagementError, ring: KeyRing | None, began: float, now: float, policy: RotationPolicy
+    ) -> State:
+        """A refresh that began at ``began`` has failed. Between two polls, for a missing key, it is not a missed poll.
+
+        ring: the ring from before, with the revocations that could be read.
+        """
+        failed = replace(self, failure=failure, ring=ring)
+        if began < self.next_check:
+            return failed
+        next_try = now + (_RETRY if ring is None else policy.poll.total_seconds())
+        is_too_old = ring is not None and self.usable_ring(now, policy) is None
+        return replace(failed, missed=self.missed + 1, next_try=next_try, next_check=_NEVER if is_too_old else next_try)
+
+
+def decide(state: State, now: float, policy: RotationPolicy, *, in_progress: bool, missing_key: bool = False) -> Step:
+    """What a request does that needs a ring, or has one that lacks a key. See the table above.
+
+    in_progress: whether a refresh is. missing_key: whether the question is the table's second.
+    """
+    if missing_key:
+        return Step.WAIT if in_progress or now >= state.next_search else Step.USE
+    if state.ring is not None and now < state.next_check:
+        return Step.USE
+    if not in_progress and now < state.next_try:
+        return Step.FAIL if state.usable_ring(now, policy) is None else Step.USE
+    if state.ring is None:
+        return Step.LOAD
+    age = state.age(now)
+    return Step.WAIT if age is None or age > 2 * policy.poll.total_seconds() else Step.CHECK

@@ -1,0 +1,97 @@
+"""One refresh at a time, beside the requests. Those who need its result wait for the same one."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+__all__ = ["Refresh", "Run", "in_thread", "on_event_loop"]
+
+_WAITERS: Final = 8
+"""Requests that wait at the same time: worker threads are few."""
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One refresh. ``succeeded`` is set before ``ended``."""
+
+    ended: threading.Event = field(default_factory=threading.Event)
+    succeeded: bool = False
+
+
+class Refresh:
+    """Runs ``job``, which says whether it succeeded and raises nothing, never twice at the same time.
+
+    start: calls what it is given, by default in a new thread.
+    """
+
+    def __init__(self, job: Callable[[], bool], start: Callable[[Callable[[], None]], None]) -> None:
+        self._job = job
+        self.start = start
+        self.forget_threads()
+
+    def forget_threads(self) -> None:
+        """After a fork the child has none of the parent's threads."""
+        self._lock = threading.Lock()
+        self.running: Run | None = None
+        self.waiting = 0
+
+    def begin(self, is_due: Callable[[], bool]) -> Run | None:
+        """Begin a refresh. ``None`` if one is running already, or if ``is_due``, called under the lock, says no."""
+        with self._lock:
+            if self.running is not None or not is_due():
+                return None
+            run = self.running = Run()
+        try:
+            self.start(lambda: self._execute(run))
+        except RuntimeError:  # no thread can be started, or the interpreter is shutting down
+            self._end(run)
+        return run
+
+    def _execute(self, run: Run) -> None:
+        try:
+            run.succeeded = self._job()
+        finally:
+            self._end(run)
+
+    def _end(self, run: Run) -> None:
+        with self._lock:
+            if self.running is run:
+                self.running = None
+        run.ended.set()
+
+    def wait_for(self, run: Run, seconds: float) -> None:
+        """Wait for a refresh, unless eight requests do so already."""
+        with self._lock:
+            if self.is_crowded:
+                return
+            self.waiting += 1
+        try:
+            run.ended.wait(seconds)
+        finally:
+            with self._lock:
+                self.waiting -= 1
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether no more requests may wait."""
+        return self.waiting >= _WAITERS
+
+
+def in_thread(job: Callable[[], None]) -> None:
+    """Run ``job`` in a new daemon thread."""
+    threading.Thread(target=job, name="dpmiddleware-refresh", daemon=True).start()
+
+
+def on_event_loop() -> bool:
+    """Whether an event loop (asyncio, trio) runs in this thread: a wait would delay every other request."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        trio = sys.modules.get("trio")
+        return trio is not None and bool(trio.lowlevel.in_trio_run())
+    return True
