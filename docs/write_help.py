@@ -1,4 +1,4 @@
-"""Writes dpm.md: the help text of every verb, as the program prints it. Run by ``make docs``."""
+"""Writes dpm.md: the help text of every verb. Run by ``make docs``."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.test_documents_run import every_verb, help_of  # noqa: E402 (found through the line above)
+from tests.test_documents_run import every_verb, help_of  # noqa: E402 (importable through the line above)
 
 _HEAD = """# The command `dpm`
 
-Looks after key rings. Which ring is said by options, or by the variables `DPM_APPLICATION`, `DPM_REPOSITORY`,
-`DPM_KEY_WRAPPER`, `DPM_SIGNER`, `DPM_TRUSTED_SIGNERS` and `DPM_RING`. Exit status: 0 done, 1 refused or failed, 2 wrong
-usage. `--json` gives the answer as JSON. No verb prints what a user protected, nor a master key (but `dpm keys export
---in-clear`, which was told to).
-[Operations](operations.md) shows the verbs at work.
+`dpm` manages key rings. Options name the ring, or the variables `DPM_APPLICATION`, `DPM_REPOSITORY`, `DPM_KEY_WRAPPER`,
+`DPM_SIGNER`, `DPM_TRUSTED_SIGNERS` and `DPM_RING`. The exit status is 0 for success, 1 if the command was refused or
+failed, and 2 for wrong usage. `--json` prints the result as JSON. No verb prints protected data, and no verb except
+`dpm keys export --in-clear` prints a master key. [Operations](operations.md) shows the verbs in use.
 
-This page is written by `make docs`.
+`make docs` writes this page.
 """
 
 

@@ -1,6 +1,6 @@
-"""``dpm check --against``: do two rings read each other? Run it before two slots are swapped.
+"""``dpm check --against``: whether two rings can read each other's payloads. Run it before two slots are swapped.
 
-Each ring protects a canary and opens the other's, as an application would; no key is made for it.
+Each ring protects a canary and opens that of the other, as an application would. No key is created.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _CANARY = "canary"
 
 
 def compare(one: DataProtection, other: DataProtection, console: Console) -> int:
-    """Say whether each opens what the other protects. Exit status 0: both do."""
+    """Print whether each ring opens what the other protects. Exit status 0 if both do."""
     answers = [(one, other, _refusal(one, other)), (other, one, _refusal(other, one))]
     lines = [
         f"{reader.repository.location} {'refuses' if why else 'opens'} payloads of {writer.repository.location}"
@@ -34,14 +34,14 @@ def compare(one: DataProtection, other: DataProtection, console: Console) -> int
 
 
 def _refusal(writer: DataProtection, reader: DataProtection) -> str:
-    """Why ``reader`` does not open what ``writer`` protects now; "" if it does."""
+    """Why ``reader`` does not open what ``writer`` protects now; empty if it does."""
     try:
         payload = writer.create_protector(CHECK).protect(_CANARY)
         reader.create_protector(CHECK).unprotect(payload)
     except UnknownKeyError as error:
         return (
             f"{reader.repository.location} does not have the key {error.key_id} that {writer.repository.location}"
-            " protects with: after a swap its cookies are refused"
+            " protects with: after a swap, its cookies are refused"
         )
     except DataProtectionError as error:
         return str(error)

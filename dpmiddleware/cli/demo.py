@@ -1,5 +1,5 @@
-"""``dpm demo slot-swap``: the swap of two deployment slots, with rings of their own and with a shared one.
-``dpm demo key-substitution``: an intruder's key in the place of ours, without and with a signature that is checked.
+"""``dpm demo slot-swap``: two deployment slots are swapped, with one ring per slot and with a shared ring.
+``dpm demo key-substitution``: an attacker replaces a key, without and with a signature that is verified.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ __all__ = ["add_to"]
 
 
 def add_to(verbs: Verbs) -> None:
-    """``demo slot-swap`` and ``demo key-substitution``, with the examples' own options."""
-    demos = verbs.group("demo", "see it happen")
-    text = "swap two slots: who is logged out, and who is not"
+    """``demo slot-swap`` and ``demo key-substitution``."""
+    demos = verbs.group("demo", "run a demonstration")
+    text = "swap two deployment slots, and see whether users stay signed in"
     parser = demos.add("slot-swap", partial(_demonstrate, "slot_swap"), text, ring=False)
-    parser.add_argument("--serve", action="store_true", help="keep running, with a page in the browser")
-    parser.add_argument("--port", type=int, default=0, help="of that page; any that is free by default")
-    text = "put an intruder's key in the place of ours: what he gets, and what a signature changes"
+    parser.add_argument("--serve", action="store_true", help="keep running, and serve a page for the browser")
+    parser.add_argument("--port", type=int, default=0, help="port of that page (default: any free port)")
+    text = "replace a key as an attacker would, without and with a verified signature"
     demos.add("key-substitution", partial(_demonstrate, "key_substitution"), text, ring=False, notes=False)
 
 
@@ -29,8 +29,8 @@ def _demonstrate(name: str, arguments: argparse.Namespace, console: Console) -> 
     try:
         command = load_example(name, "command")
     except ModuleNotFoundError:
-        text = f"the {name.replace('_', ' ')} is not part of this installation"
-        console.error(text, "it comes with the wheel and with a checkout")
+        text = f"the demonstration {name.replace('_', '-')} is not installed"
+        console.error(text, "install the wheel, or run dpm from a checkout")
         return 1
     status: int = command.run(arguments)
     return status

@@ -1,6 +1,6 @@
-"""``dpm inspect``: what a payload says in clear, and what the ring says about its key. Decrypts nothing.
+"""``dpm inspect``: what a payload shows without decryption, and what the ring knows about its key.
 
-A payload shows its key id and its size to everybody; see `dpmiddleware.protection.payload`.
+Key id and size of a payload are visible to everyone; see `dpmiddleware.protection.payload`.
 """
 
 from __future__ import annotations
@@ -28,24 +28,23 @@ _READABLE = {KeyState.ACTIVE, KeyState.CREATED, KeyState.EXPIRED}
 
 def add_to(verbs: Verbs) -> None:
     """``inspect``."""
-    parser = verbs.add("inspect", _inspect, "which key a payload is under, and whether this ring reads it", notes=False)
-    parser.add_argument("payload", metavar="TOKEN", help="the text of a payload; - reads it from standard input")
+    text = "show which key protects a payload, and whether this ring can read it"
+    parser = verbs.add("inspect", _inspect, text, notes=False)
+    parser.add_argument("payload", metavar="TOKEN", help="a payload as text; - reads it from standard input")
 
 
 def _inspect(arguments: argparse.Namespace, console: Console) -> int:
-    """Exit status 0 where the ring has a key that would be tried."""
+    """Exit status 0 if the ring has a key that can open the payload."""
     text = (sys.stdin.read(_MAX_INPUT) if arguments.payload == "-" else arguments.payload).strip().strip('"')
     if _CHUNKED.fullmatch(text):
-        console.error("this counts the chunks of a cookie", "join the values of NAMEC1, NAMEC2 … and inspect that")
+        hint = "join the values of NAMEC1, NAMEC2, …, and inspect the result"
+        console.error(f"{text!r} is the number of chunks of a cookie, not a payload", hint)
         return 1
     try:
         payload = base64url.decode(text)
         key_id = UUID(bytes_le=unpack(payload))
     except MalformedPayloadError as error:
-        console.error(
-            f"{error} ({len(text)} characters were given)",
-            "give the value alone; a payload begins with CfDJ8",
-        )
+        console.error(f"{error} ({len(text)} characters)", "pass only the value; a payload begins with CfDJ8")
         return 1
     dp = open_ring(arguments)
     view = RingView.of(dp)
@@ -73,9 +72,9 @@ def _inspect(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def plaintext_sizes(suite: Suite, size: int) -> tuple[int, int] | None:
-    """The fewest and the most bytes of plaintext in a payload of ``size`` bytes; ``None``: there is no such payload.
+    """The smallest and the largest plaintext of a payload of ``size`` bytes; ``None`` if no payload has this size.
 
-    GCM hides nothing; CBC hides all but the number of blocks.
+    GCM reveals the exact size, CBC only the number of blocks.
     """
     if not isinstance(suite, CbcHmac):
         exact = size - HEAD_SIZE - 16 - 12 - 16
@@ -88,6 +87,6 @@ def plaintext_sizes(suite: Suite, size: int) -> tuple[int, int] | None:
 
 def _in_words(sizes: tuple[int, int] | None) -> str:
     if sizes is None:
-        return "none: no payload of this key has this size"
+        return "none: no payload of this algorithm has this size"
     least, most = sizes
     return f"{least} bytes" if least == most else f"{least} to {most} bytes"

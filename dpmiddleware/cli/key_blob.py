@@ -1,4 +1,4 @@
-"""``dpm key-blob create`` and ``verify``: a session key for a disk that is assumed insecure. No ring is touched."""
+"""``dpm key-blob create`` and ``verify``: a session key for an insecure disk. No ring is read or changed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ __all__ = ["add_to"]
 
 def add_to(verbs: Verbs) -> None:
     """``key-blob create``, ``key-blob verify``."""
-    blobs = verbs.group("key-blob", "a session key, exported to an exchange key and signed")
-    create = blobs.add("create", _create, "make a session key, export it, sign the blob, store both", ring=False)
-    create.add_argument("blob", metavar="FILE", help="the blob to write; its signature is written beside it")
-    create.add_argument(
-        "--exchange", metavar="FILE", required=True, help="the exchange key; its public half or certificate will do"
-    )
-    create.add_argument("--signer", metavar="FILE", required=True, help="the signer's RSA private key")
-    create.add_argument("--password", metavar="WHERE", help="of the signer's file: env:NAME, or a file")
-    create.add_argument("--oaep", action="store_true", help="OAEP in place of PKCS#1 v1.5 (CRYPT_OAEP)")
-    verify = blobs.add("verify", _verify, "did somebody trusted sign it? decrypts nothing", ring=False)
+    blobs = verbs.group("key-blob", "session keys that are exported to an exchange key and signed")
+    create = blobs.add("create", _create, "create a session key, export it, and sign the blob", ring=False)
+    create.add_argument("blob", metavar="FILE", help="the blob to write; the signature is written next to it")
+    text = "exchange key; its public half or its certificate is enough"
+    create.add_argument("--exchange", metavar="FILE", required=True, help=text)
+    create.add_argument("--signer", metavar="FILE", required=True, help="RSA private key of the signer")
+    create.add_argument("--password", metavar="WHERE", help="password of the signer's file: env:NAME, or a file")
+    create.add_argument("--oaep", action="store_true", help="use OAEP instead of PKCS#1 v1.5 (CRYPT_OAEP)")
+    text = "verify that a trusted key signed the blob; nothing is decrypted"
+    verify = blobs.add("verify", _verify, text, ring=False)
     verify.add_argument("blob", metavar="FILE", help="the blob")
-    verify.add_argument(
-        "--trust", metavar="FILE", action="append", required=True, help="who may have signed it; repeatable"
-    )
+    text = "public key of a trusted signer; can be repeated"
+    verify.add_argument("--trust", metavar="FILE", action="append", required=True, help=text)
 
 
 def _create(arguments: argparse.Namespace, console: Console) -> int:
@@ -42,7 +41,7 @@ def _create(arguments: argparse.Namespace, console: Console) -> int:
     options = f"exchange=/exchange.pem&trust=/signer.pub{'&padding=oaep' if arguments.oaep else ''}"
     lines = [
         f"created {arguments.blob}, SHA-256 {digest}",
-        f"signed in {signature}; the two belong together",
+        f"signature in {signature}; keep the two files together",
         f"to use it: --key-wrapper 'keyblob://{Path(arguments.blob).absolute()}?{options}'",
     ]
     console.result({"blob": arguments.blob, "signature": str(signature), "sha256": digest}, console.escaped(lines))

@@ -1,4 +1,4 @@
-"""The parser of ``dpm``, and what happens around every verb."""
+"""Parses the command line of ``dpm``, runs the verb, and turns errors into exit statuses."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ __all__ = ["main"]
 
 
 class _Parser(argparse.ArgumentParser):
-    """Speaks as the rest of ``dpm`` does, and repeats no argument: one may hold a password."""
+    """Prints errors like the rest of ``dpm``, and repeats no argument, because one may contain a password."""
 
     def error(self, message: str) -> NoReturn:
         if "invalid choice" in message:
             message = "unknown verb"
-        Console().error(message, f"{self.prog} --help")
+        Console().error(message, f"run `{self.prog} --help`")
         sys.exit(2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status."""
+    """Run one command, and return the exit status."""
     parser = _parser()
     try:
         arguments, rest = parser.parse_known_args(argv)
         if rest:
             unknown = [word.partition("=")[0] for word in rest if word.startswith("-")]
-            parser.error(f"unknown option {unknown[0]}" if unknown else "more arguments than the verb takes")
+            parser.error(f"unknown option {unknown[0]}" if unknown else "too many arguments")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 2
     console = Console(as_json=arguments.json)
@@ -68,7 +68,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 class _Notes(logging.Handler):
-    """Warnings of the package, as notes; without a handler they would be written a second way."""
+    """Prints warnings of the package as notes. Without a handler, `logging` would print them in its own form."""
 
     def __init__(self, console: Console, level: int) -> None:
         super().__init__(level)
@@ -79,7 +79,7 @@ class _Notes(logging.Handler):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="dpm", description="Looks after the key rings of dpmiddleware.", allow_abbrev=False)
+    parser = _Parser(prog="dpm", description="Manages the key rings of dpmiddleware.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"dpm {__version__} ({describe()})")
     verbs = Verbs(parser)
     for file in (keys, inspection, check, key_blob, demo):

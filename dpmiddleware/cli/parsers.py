@@ -19,32 +19,34 @@ class Verbs:
         self._parsers = parser.add_subparsers(metavar="VERB", required=True)
 
     def group(self, name: str, help_text: str) -> Verbs:
-        """Verbs below a word."""
+        """Add a group of verbs."""
         return Verbs(self._parsers.add_parser(name, help=help_text, description=help_text, allow_abbrev=False))
 
     def add(
         self, name: str, run: Run, help_text: str, *, ring: bool = True, notes: bool = True
     ) -> argparse.ArgumentParser:
-        """One verb. ring: it takes the options that name a ring. notes: warnings of the package are shown beside it."""
+        """Add a verb, and return its parser.
+
+        name: the verb.
+        run: what runs it; returns the exit status.
+        help_text: one line.
+        ring: whether the verb takes the options that name a ring.
+        notes: whether warnings of the package are printed while the verb runs.
+        """
         parser = self._parsers.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
         if ring:
             _add_ring_options(parser)
-        parser.add_argument("--json", action="store_true", help="the answer as JSON")
+        parser.add_argument("--json", action="store_true", help="print the result as JSON")
         parser.set_defaults(run=run, notes=notes)
         return parser
 
 
 def _add_ring_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("which ring (else the variables DPM_APPLICATION, DPM_REPOSITORY …)")
-    group.add_argument("--application", metavar="NAME", help="the application name of the farm")
-    group.add_argument("--repository", metavar="URL", help="where the keys are: a folder, redis://…, postgresql://…")
-    group.add_argument("--key-wrapper", metavar="URL", action="append", help="what keys are wrapped with; repeatable")
-    group.add_argument("--signer", metavar="URL", help="who signs what this command writes: ed25519:///signer.pem")
-    group.add_argument(
-        "--trusted-signer",
-        metavar="PATH",
-        action="append",
-        dest="trusted_signers",
-        help="whose documents count; repeatable",
-    )
-    group.add_argument("--ring", metavar="NAME", help="the ring's name, where it is not the application's")
+    group = parser.add_argument_group("ring (defaults: the variables DPM_APPLICATION, DPM_REPOSITORY, …)")
+    group.add_argument("--application", metavar="NAME", help="application name that all members of the farm share")
+    group.add_argument("--repository", metavar="URL", help="store of the keys: a folder, redis://…, postgresql://…")
+    group.add_argument("--key-wrapper", metavar="URL", action="append", help="how keys are wrapped; can be repeated")
+    group.add_argument("--signer", metavar="URL", help="signs what this command writes: ed25519:///signer.pem")
+    trusted = "public key of a trusted signer; can be repeated"
+    group.add_argument("--trusted-signer", metavar="PATH", action="append", dest="trusted_signers", help=trusted)
+    group.add_argument("--ring", metavar="NAME", help="name of the ring, if it is not the application name")

@@ -1,6 +1,6 @@
-"""Opens the ring that a command is about, and reads what its store holds.
+"""Opens the ring that a command works on, and reads what its store holds.
 
-An option names each setting of the ring, else a ``DPM_*`` variable; with neither, `DataProtection` has its defaults.
+Each setting of the ring comes from an option, a ``DPM_*`` variable or the default of `DataProtection`, in this order.
 """
 
 from __future__ import annotations
@@ -25,20 +25,19 @@ _SETTINGS: Final = ("application", "repository", "key_wrapper", "signer", "trust
 
 
 class UsageError(ConfigurationError):
-    """The command line, or a ``DPM_*`` variable, asks for something that cannot be: exit status 2."""
+    """The command line or a ``DPM_*`` variable is not valid: exit status 2."""
 
 
-def open_ring(arguments: argparse.Namespace, *, auto_create_keys: bool = True, **instead: Any) -> DataProtection:
-    """The ring that the options name; the store is not asked yet. `UsageError` where they name none that can be.
+def open_ring(arguments: argparse.Namespace, *, auto_create_keys: bool = True, **overrides: Any) -> DataProtection:
+    """Open the ring that the options name, without access to its store. `UsageError` if the settings are not valid.
 
-    instead: settings that count in place of those that were named (another ``repository`` for the same ring).
+    overrides: settings to use instead (another ``repository`` for the same ring).
     """
-    settings = {name: instead.get(name) or setting(arguments, name) for name in _SETTINGS}
+    settings = {name: overrides.get(name) or setting(arguments, name) for name in _SETTINGS}
     wrapped = settings["key_wrapper"] is not None and settings["key_wrapper"].split() != ["plain:"]
     if wrapped and not (settings["application"] or settings["ring"]):
-        raise UsageError(
-            "a wrapped ring needs its name: keys are bound to it", hint="--application NAME, or --ring NAME"
-        )
+        text = "a ring with wrapped keys needs a name, because wrapped keys are bound to it"
+        raise UsageError(text, hint="set --application NAME or --ring NAME")
     try:
         dp = DataProtection.from_config(settings, auto_create_keys=auto_create_keys)
         _ = dp.manager
@@ -48,7 +47,7 @@ def open_ring(arguments: argparse.Namespace, *, auto_create_keys: bool = True, *
 
 
 def setting(arguments: argparse.Namespace, name: str) -> Any:
-    """An option, else its variable, else ``None``; several values of an option are separated by white space."""
+    """The value of an option, else of its variable, else ``None``. Repeated options are joined with spaces."""
     given: str | list[str] | None = getattr(arguments, name, None)
     if isinstance(given, list):
         given = " ".join(given)
@@ -68,34 +67,34 @@ class RingView:
 
     @classmethod
     def of(cls, dp: DataProtection) -> RingView:
-        """Read the store; changes nothing."""
+        """Read the store. Nothing is changed."""
         reading, now = dp.manager.read(), dp.manager.now()
         default = resolve(now, reading.keys, dp.policy).default
         return cls(reading, now, None if default is None else default.id)
 
     @property
     def keys(self) -> list[Key]:
-        """All keys, in the order of their activation."""
+        """All keys, ordered by activation."""
         return sorted(self.reading.keys, key=lambda key: (key.activation_date, key.id))
 
     @property
     def not_used(self) -> list[SetAside]:
-        """The documents that are set aside; refused revocations first, because they revoke nothing."""
+        """The documents that are set aside; refused revocations first, because they should be noticed."""
         return sorted(self.reading.set_aside, key=lambda one: not (one.refused and may_be_revocation(one.stored)))
 
     def find(self, text: str) -> Key | None:
-        """The one key whose id is ``text`` or begins with it (at least 4 characters)."""
+        """The only key whose id is ``text`` or begins with it (at least 4 characters), else ``None``."""
         wanted = text.strip().strip("{}").lower()
         found = [key for key in self.reading.keys if str(key.id).startswith(wanted)] if len(wanted) >= 4 else []
         return found[0] if len(found) == 1 else None
 
     def describe(self, key: Key) -> str:
-        """The state of a key in a few words."""
+        """The state of a key, for people."""
         state = key.state(self.now).value
         return f"{state}, default" if key.id == self.default else state
 
     def as_json(self, key: Key) -> dict[str, object]:
-        """One key for machines; dates in XML Schema form, UTC."""
+        """A key for programs. Dates are in XML Schema form, UTC."""
         return {
             "id": str(key.id),
             "state": key.state(self.now).value,

@@ -51,5 +51,5 @@ def test_a_key_that_is_due_and_cannot_be_made_is_exit_status_1(
     assert main([*command, "--json"]) == 1
     captured = capsys.readouterr()
     assert json.loads(captured.out)["made"] is None
-    assert "dpm: error: a key is due and was not made" in captured.err
+    assert "dpm: error: a key is due but was not created" in captured.err
     assert len(list(tmp_path.glob("key-*.xml"))) == 1

@@ -84,7 +84,7 @@ def test_it_is_as_wide_as_the_terminal_and_drawn_with_what_that_can_print(
         assert main(command) == 0
         lines = capsys.readouterr().out.splitlines()
         assert lines[-1] == LINES.legend
-        assert LINES.in_force * 30 in "".join(lines[2:-1])
+        assert LINES.active * 30 in "".join(lines[2:-1])
         assert int(columns) - 12 < max(map(len, lines[2:-1])) <= int(columns)
     only_ascii = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", only_ascii)

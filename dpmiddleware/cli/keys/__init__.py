@@ -1,6 +1,6 @@
 """``dpm keys``: the verbs that list, change, move and sign the keys of a ring.
 
-A file has the name of its verbs: ``list_show``, ``timeline``, ``create_rotate``, ``revoke`` (also ``revoke-all``),
+Each file is named after its verbs: ``list_show``, ``timeline``, ``create_rotate``, ``revoke`` (also ``revoke-all``),
 ``copy_export_import``, ``prune``, ``rewrap``, ``sign_verify``.
 """
 
@@ -23,6 +23,6 @@ __all__ = ["add_to"]
 
 def add_to(verbs: Verbs) -> None:
     """Add the group ``keys`` and its verbs."""
-    group = verbs.group("keys", "the keys of a ring")
+    group = verbs.group("keys", "manage the keys of a ring")
     for file in (list_show, timeline, create_rotate, revoke, copy_export_import, prune, rewrap, sign_verify):
         file.add_to(group)

@@ -1,7 +1,8 @@
-"""``dpm keys copy``, ``export`` and ``import``: a ring in another store, or as one text.
+"""``dpm keys copy``, ``export`` and ``import``: copy a ring to another store, or to and from an XML text.
 
-The text is what .NET's blob store holds: ``<repository>``, every document in it as it stands in the store, byte by
-byte, its signature and wrapping included; names are not kept. Importing is copying: nothing lost, nothing twice.
+The text has the form of .NET's blob store: ``<repository>`` with every document of the store, byte for byte, including
+signatures and wrapped secrets. Names of documents are not kept. ``import`` adds what the target does not have, as
+``copy`` does.
 """
 
 from __future__ import annotations
@@ -27,18 +28,14 @@ __all__ = ["add_to"]
 
 def add_to(verbs: Verbs) -> None:
     """``copy``, ``export``, ``import``."""
-    copy = verbs.add("copy", _copy, "bring every key and revocation into another store")
-    copy.add_argument(
-        "--to", metavar="URL", required=True, help="that store; application, wrappers and ring are the same"
-    )
-    export = verbs.add("export", _export, "the whole ring as one text, on standard output", notes=False)
-    export.add_argument(
-        "--in-clear", action="store_true", help="also keys that are not wrapped: whoever reads has them"
-    )
-    bring = verbs.add("import", _import, "bring every key and revocation of such a text into the store", notes=False)
-    bring.add_argument(
-        "file", metavar="FILE", help="what `dpm keys export` wrote, or a blob of .NET's; - is standard input"
-    )
+    copy = verbs.add("copy", _copy, "copy every key and revocation to another store")
+    copy.add_argument("--to", metavar="URL", required=True, help="the other store; all other settings are the same")
+    export = verbs.add("export", _export, "write the whole ring to standard output", notes=False)
+    text = "also export keys that are not wrapped; anyone who reads the output can use them"
+    export.add_argument("--in-clear", action="store_true", help=text)
+    bring = verbs.add("import", _import, "add every key and revocation of an exported ring to the store", notes=False)
+    text = "output of `dpm keys export`, or the blob of a .NET ring; - reads standard input"
+    bring.add_argument("file", metavar="FILE", help=text)
 
 
 def _copy(arguments: argparse.Namespace, console: Console) -> int:
@@ -47,9 +44,9 @@ def _copy(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _copied(source: KeyManager, target: KeyManager, console: Console, verb: str, preposition: str) -> int:
-    """Copy, and report it; exit status 1 where a document was left out."""
+    """Copy and report. Exit status: 1 if a document was left out, else 0."""
     done = maintenance.copy(source, target)
-    there = f"{counted(done.there, 'document')} {'was' if done.there == 1 else 'were'} there"
+    there = f"{counted(done.there, 'document')} {'was' if done.there == 1 else 'were'} already there"
     line = f"{verb} {counted(done.copied, 'document')} {preposition} {target.repository.location}; {there}"
     data = {verb: done.copied, "there": done.there, "left_out": [aside.name for aside in done.left_out]}
     console.result(data, console.escaped([line]))
@@ -61,12 +58,13 @@ def _export(arguments: argparse.Namespace, console: Console) -> int:
     clear = [item for _, item in reading.documents if isinstance(item, Key) and not item.wrapped]
     if clear and not arguments.in_clear:
         text = f"{counted(len(clear), 'key')} in the store {'is' if len(clear) == 1 else 'are'} not wrapped"
-        console.error(f"{text}: nothing was written", "--in-clear means it; `dpm keys rewrap` wraps them")
+        hint = "wrap the keys with `dpm keys rewrap`, or use --in-clear to export them anyway"
+        console.error(f"{text}: nothing was exported", hint)
         return 1
     text = edit(b"", [stored for stored, _ in reading.documents], ()).decode("utf-8")
     stream: Any = sys.stdout
     if hasattr(stream, "reconfigure"):
-        stream.reconfigure(encoding="utf-8", newline="\n")  # the bytes that the text says it is
+        stream.reconfigure(encoding="utf-8", newline="\n")  # the declared encoding
     console.result({"documents": len(reading.documents), "repository": text}, [text])
     return console.left_out(reading.set_aside, "exported")
 
@@ -76,14 +74,14 @@ def _import(arguments: argparse.Namespace, console: Console) -> int:
     try:
         documents = split(_given(arguments.file))
     except MalformedDocumentError as error:
-        console.error(f"{name} holds no ring: {error}", "it takes what `dpm keys export` writes")
+        console.error(f"{name} does not contain a ring: {error}", "import the output of `dpm keys export`")
         return 1
     source = open_ring(arguments, repository=_Text(name, documents))
     return _copied(source.manager, open_ring(arguments).manager, console, "imported", "into")
 
 
 class _Text:
-    """A `KeyRepository` of the documents of one text, which is read and not written."""
+    """A read-only `KeyRepository` with the documents of a text."""
 
     def __init__(self, name: str, documents: Sequence[StoredDocument]) -> None:
         self._name = name
@@ -94,35 +92,35 @@ class _Text:
 
     @property
     def location(self) -> str:
-        """Where the text came from."""
+        """The source of the text."""
         return self._name
 
     def read(self) -> Snapshot:
-        """All of them."""
+        """All documents."""
         return Snapshot(self._documents, self.version())
 
     def version(self) -> str:
-        """Always the same."""
+        """The text does not change."""
         return "text"
 
     def commit(
         self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
     ) -> None:
-        """Refused."""
-        raise RepositoryError(f"{self._name} is not written", hint="`dpm keys export` writes such a text")
+        """Not supported."""
+        raise RepositoryError(f"{self._name} is read-only", hint="use `dpm keys export` to write a ring")
 
 
 def _given(file: str) -> bytes:
-    """The text, no more of it than a store may hold. `UsageError` where the file cannot be read."""
+    """The content of a file, or of standard input for ``-``. `UsageError` if the file cannot be read."""
     if file != "-":
         try:
             with Path(file).open("rb") as opened:
                 data = opened.read(MAX_REPOSITORY_SIZE + 1)
         except OSError as error:
-            raise UsageError(f"cannot read {file}: {error.strerror}", hint="- is standard input") from error
+            raise UsageError(f"cannot read {file}: {error.strerror}", hint="use - to read standard input") from error
     else:
         raw: Any = getattr(sys.stdin, "buffer", None)
         data = sys.stdin.read().encode("utf-8") if raw is None else raw.read(MAX_REPOSITORY_SIZE + 1)
     if len(data) > MAX_REPOSITORY_SIZE:
-        raise MalformedDocumentError(f"larger than {MAX_REPOSITORY_SIZE // 2**20} MB")
+        raise MalformedDocumentError(f"the text is larger than {MAX_REPOSITORY_SIZE // 2**20} MB")
     return data

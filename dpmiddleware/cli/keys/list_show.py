@@ -1,4 +1,4 @@
-"""``dpm keys list`` and ``dpm keys show``: what is in a ring, and in which state."""
+"""``dpm keys list`` and ``dpm keys show``: the keys of a ring, and their states."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["add_to"]
 
 def add_to(verbs: Verbs) -> None:
     """``list``, ``show``."""
-    verbs.add("list", _list, "all keys of the ring, and what in its store is not used", notes=False)
-    show = verbs.add("show", _show, "one key", notes=False)
-    show.add_argument("key", metavar="KEY", help="its id, or the beginning of it")
+    verbs.add("list", _list, "list the keys of the ring, and the documents in its store that are not used", notes=False)
+    show = verbs.add("show", _show, "show one key", notes=False)
+    show.add_argument("key", metavar="KEY", help="id of the key, or the beginning of it")
 
 
 def _list(arguments: argparse.Namespace, console: Console) -> int:
@@ -40,7 +40,7 @@ def _list(arguments: argparse.Namespace, console: Console) -> int:
     problems: list[tuple[object, str]] = [(key.id, key.problem) for key in view.keys if key.problem]
     problems += [(a.name, f"{'refused' if a.refused else 'set aside'}: {a.problem}") for a in view.not_used]
     if problems:
-        lines += ["", *table(("NOT USED", "WHY"), problems)]
+        lines += ["", *table(("NOT USED", "REASON"), problems)]
     data = {
         "location": dp.repository.location,
         "ring": dp.ring,
@@ -52,14 +52,14 @@ def _list(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _at_rest(key: Key) -> str:
-    return "wrapped" if key.wrapped else "in clear"
+    return "wrapped" if key.wrapped else "not wrapped"
 
 
 def _show(arguments: argparse.Namespace, console: Console) -> int:
     view = RingView.of(open_ring(arguments))
     key = view.find(arguments.key)
     if key is None:
-        console.error("no key of the ring, or more than one, has this id", "`dpm keys list` shows the ids")
+        console.error(f"{arguments.key!r} does not identify a key of the ring", "run `dpm keys list` to see the ids")
         return 1
     rows: list[tuple[str, object]] = [
         ("key", key.id),
@@ -73,7 +73,7 @@ def _show(arguments: argparse.Namespace, console: Console) -> int:
     if key.problem:
         rows.append(("problem", key.problem))
     if key.revocation is not None:
-        scope = "every key created before" if key.revocation.key_id is None else "this key, on"
+        scope = "all keys created before" if key.revocation.key_id is None else "this key, on"
         rows.append(("revoked", f"{scope} {key.revocation.date or 'an unreadable date'}"))
         rows.append(("reason", key.revocation.reason or "-"))
     console.result(view.as_json(key), table(("", ""), rows)[1:])

@@ -1,4 +1,4 @@
-"""``dpm keys prune``: takes out keys that expired long ago."""
+"""``dpm keys prune``: remove keys that expired long ago."""
 
 from __future__ import annotations
 
@@ -16,26 +16,20 @@ __all__ = ["add_to"]
 
 def add_to(verbs: Verbs) -> None:
     """``prune``."""
-    prune = verbs.add("prune", _prune, "take out keys that expired long ago")
-    prune.add_argument(
-        "--older-than", metavar="AGE", type=_age, required=True, help="since their expiration: 180d, 12h"
-    )
-    prune.add_argument(
-        "--longest-lifetime",
-        metavar="AGE",
-        type=_age,
-        default=timedelta(0),
-        help="of any payload; keys are kept as long",
-    )
-    prune.add_argument("--dry-run", action="store_true", help="say what would go")
-    prune.add_argument("--yes", action="store_true", help="do not ask")
+    prune = verbs.add("prune", _prune, "remove keys that expired long ago")
+    text = "time since expiration, such as 180d or 12h"
+    prune.add_argument("--older-than", metavar="AGE", type=_age, required=True, help=text)
+    text = "lifetime of the longest-lived payload; expired keys are kept at least as long"
+    prune.add_argument("--longest-lifetime", metavar="AGE", type=_age, default=timedelta(0), help=text)
+    prune.add_argument("--dry-run", action="store_true", help="show what would be removed, and remove nothing")
+    prune.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def _age(text: str) -> timedelta:
-    """An age: a number and d (days) or h (hours)."""
+    """A number of days (180d) or hours (12h)."""
     match = re.fullmatch(r"([0-9]{1,5})([dh])", text.strip())
     if match is None:
-        raise argparse.ArgumentTypeError("not an age such as 180d or 12h")
+        raise argparse.ArgumentTypeError("must be an age such as 180d or 12h")
     return timedelta(**{"days" if match[2] == "d" else "hours": int(match[1])})
 
 
@@ -44,7 +38,7 @@ def _prune(arguments: argparse.Namespace, console: Console) -> int:
     ages = {"older_than": arguments.older_than, "longest_lifetime": arguments.longest_lifetime}
     found = maintenance.prune(manager, **ages, dry_run=True)
     if found.removed and not arguments.dry_run:
-        question = f"take {counted(len(found.removed), 'key')} out of {manager.repository.location}"
+        question = f"remove {counted(len(found.removed), 'key')} from {manager.repository.location}"
         if not console.confirmed(question, yes=arguments.yes):
             return 1
         found = maintenance.prune(manager, **ages)

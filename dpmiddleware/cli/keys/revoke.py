@@ -1,11 +1,11 @@
-"""``dpm keys revoke`` and ``dpm keys revoke-all``."""
+"""``dpm keys revoke`` and ``dpm keys revoke-all``: refuse every payload under a key, or under all keys."""
 
 from __future__ import annotations
 
 import argparse
 from uuid import UUID
 
-from dpmiddleware.cli.output import Console
+from dpmiddleware.cli.output import Console, counted
 from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.ring import RingView, open_ring
 from dpmiddleware.data_protection import DataProtection
@@ -16,35 +16,34 @@ __all__ = ["add_to", "date"]
 
 def add_to(verbs: Verbs) -> None:
     """``revoke``, ``revoke-all``."""
-    revoke = verbs.add("revoke", _revoke, "refuse every payload under one key")
-    revoke.add_argument("key", metavar="KEY", type=_key_id, help="its whole id")
-    revoke.add_argument("--unknown", action="store_true", help="also if the ring has no such key")
-    everything = verbs.add("revoke-all", _revoke_all, "refuse every payload under the keys that there are")
-    everything.add_argument(
-        "--before", metavar="DATE", type=date, help="only keys created before it; UTC unless it says"
-    )
-    everything.add_argument("--future", action="store_true", help="the date may lie ahead")
+    revoke = verbs.add("revoke", _revoke, "revoke one key: its payloads are refused")
+    revoke.add_argument("key", metavar="KEY", type=_key_id, help="complete id of the key")
+    revoke.add_argument("--unknown", action="store_true", help="revoke the id even if the ring has no such key")
+    everything = verbs.add("revoke-all", _revoke_all, "revoke all existing keys, and create a new one")
+    text = "revoke only keys created before this date (UTC unless it has a time zone)"
+    everything.add_argument("--before", metavar="DATE", type=date, help=text)
+    everything.add_argument("--future", action="store_true", help="allow a date in the future")
     for parser in (revoke, everything):
-        parser.add_argument("--reason", default="", help="stands in the document, for people")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--reason", default="", help="text to store in the revocation")
+        parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def date(text: str) -> Instant:
-    """A date as an operator types it: XML Schema, a blank for the T allowed, UTC where no zone is given."""
+    """An XML Schema date. A space may replace the T; without a time zone it is UTC."""
     text = text.strip().replace(" ", "T")
     has_zone = text[-1:] in {"Z", "z"} or (text[-6:-5] in {"+", "-"} and text[-3:-2] == ":")
     try:
         return Instant.parse(text if has_zone else f"{text}Z")
     except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError("not a date such as 2026-11-22T10:00:00Z") from None
+        raise argparse.ArgumentTypeError("must be a date such as 2026-11-22T10:00:00Z") from None
 
 
 def _key_id(text: str) -> UUID:
-    """The whole id of a key: what destroys takes no abbreviation."""
+    """The complete id of a key: a revocation cannot be undone, so no abbreviation is accepted."""
     try:
         return UUID(text.strip())
     except ValueError:
-        raise argparse.ArgumentTypeError("not the whole id of a key; `dpm keys list` shows the ids") from None
+        raise argparse.ArgumentTypeError("must be the complete id of a key; `dpm keys list` shows the ids") from None
 
 
 def _revoke(arguments: argparse.Namespace, console: Console) -> int:
@@ -52,22 +51,22 @@ def _revoke(arguments: argparse.Namespace, console: Console) -> int:
     view = RingView.of(dp)
     key = view.find(str(wanted))
     if key is None and not arguments.unknown:
-        console.error(f"the ring has no key {wanted}", "--unknown revokes it all the same")
+        console.error(f"the ring has no key {wanted}", "use --unknown to revoke this id anyway")
         return 1
-    state = "unknown here" if key is None else view.describe(key)
+    state = "not in this ring" if key is None else view.describe(key)
     if not console.confirmed(f"revoke {wanted} ({state})", yes=arguments.yes):
         return 1
     changed = dp.manager.revoke(wanted, arguments.reason)
-    lines = [f"revoked {wanted}: refused everywhere within {_poll(dp)}" if changed else f"{wanted} was revoked already"]
+    lines = [f"revoked {wanted}; {_effect(dp)}" if changed else f"{wanted} is already revoked"]
     was_default = wanted == view.default
     if changed and was_default:
-        lines.append("it was the default key: the next member that looks makes a new one, or `dpm keys create --now`")
+        lines.append("it was the default key: the next member, or `dpm keys create --now`, creates a new one")
     console.result({"revoked": str(wanted), "already": not changed, "was_default": was_default}, lines)
     return 0
 
 
-def _poll(dp: DataProtection) -> str:
-    return f"{dp.policy.poll.total_seconds():g} s"
+def _effect(dp: DataProtection) -> str:
+    return f"effective in every member within {dp.policy.poll.total_seconds():g} s"
 
 
 def _revoke_all(arguments: argparse.Namespace, console: Console) -> int:
@@ -78,9 +77,9 @@ def _revoke_all(arguments: argparse.Namespace, console: Console) -> int:
     done = dp.manager.revoke_all(arguments.before, arguments.reason, future=arguments.future)
     survivors = sorted(done.survivors, key=lambda key: key.creation_date)
     lines = [
-        f"revoked every key created before {done.date}: {len(done.revoked)}; refused everywhere within {_poll(dp)}",
+        f"revoked all keys created before {done.date}: {counted(len(done.revoked), 'key')}; {_effect(dp)}",
         f"created {done.new_key}",
-        *(f"survives: {key.id}, created {key.creation_date}" for key in survivors),
+        *(f"not revoked: {key.id}, created {key.creation_date}" for key in survivors),
     ]
     data = {
         "date": str(done.date),
@@ -90,5 +89,5 @@ def _revoke_all(arguments: argparse.Namespace, console: Console) -> int:
     }
     console.result(data, lines)
     if survivors:
-        console.error(f"{len(survivors)} keys survive", "without --before none does")
+        console.error(f"not revoked: {counted(len(survivors), 'key')}", "omit --before to revoke all keys")
     return 1 if survivors else 0

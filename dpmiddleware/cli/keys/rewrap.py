@@ -1,4 +1,4 @@
-"""``dpm keys rewrap``: wraps every key under another wrapper."""
+"""``dpm keys rewrap``: wrap every key with another wrapper."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["add_to"]
 
 def add_to(verbs: Verbs) -> None:
     """``rewrap``."""
-    rewrap = verbs.add("rewrap", _rewrap, "wrap every key under another certificate, secret or key service")
-    rewrap.add_argument("--to", metavar="URL", required=True, help="that wrapper; --key-wrapper names the old ones")
+    rewrap = verbs.add("rewrap", _rewrap, "wrap every key with another certificate, secret or key service")
+    rewrap.add_argument("--to", metavar="URL", required=True, help="the new wrapper; --key-wrapper names the old ones")
 
 
 def _old_and_new(arguments: argparse.Namespace) -> str:
-    """What the ring is opened with: keys that an earlier run wrapped anew are read as well."""
+    """The wrappers that open the ring. The new one is among them, to read the keys that an earlier run has wrapped."""
     old = str(setting(arguments, "key_wrapper") or "plain:").split()
     if len(arguments.to.split()) != 1 or arguments.to == "plain:":
-        raise UsageError("--to takes one wrapper, and plain: is none", hint="x509:///keys.pem, for one")
+        raise UsageError("--to must name one wrapper other than plain:", hint="use for example x509:///keys.pem")
     wrappers = [*(each for each in old if each not in {"plain:", arguments.to}), arguments.to]
     return " ".join([*wrappers, *(["plain:"] if "plain:" in old else [])])
 
@@ -32,8 +32,8 @@ def _rewrap(arguments: argparse.Namespace, console: Console) -> int:
     manager = open_ring(arguments, key_wrapper=_old_and_new(arguments)).manager
     (wrapper,), _ = wrappers_from(arguments.to)
     done = maintenance.rewrap(manager, wrapper)
-    lines = [f"wrapped anew: {key_id}" for key_id in done.wrapped]
-    lines.append(f"{counted(len(done.wrapped), 'key')} wrapped anew; so already: {len(done.there)}")
+    lines = [f"rewrapped {key_id}" for key_id in done.wrapped]
+    lines.append(f"rewrapped {counted(len(done.wrapped), 'key')}; already rewrapped: {len(done.there)}")
     data = {
         "wrapped": [str(key_id) for key_id in done.wrapped],
         "there": [str(key_id) for key_id in done.there],
@@ -41,9 +41,9 @@ def _rewrap(arguments: argparse.Namespace, console: Console) -> int:
         "left_out": [aside.name for aside in done.left_out],
     }
     for key in done.failed:
-        console.error(f"{key.id} was not wrapped anew: {key.problem}")
-    incomplete = console.left_out(done.left_out, "wrapped anew") or bool(done.failed)
+        console.error(f"{key.id} was not rewrapped: {key.problem}")
+    incomplete = console.left_out(done.left_out, "rewrapped") or bool(done.failed)
     if not incomplete:
-        lines.append("once every member has the new wrapper, the old one can go (backups of the store still need it)")
+        lines.append("once every member has the new wrapper, remove the old one; keep it for backups of the store")
     console.result(data, lines)
     return int(incomplete)

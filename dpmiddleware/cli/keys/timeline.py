@@ -1,9 +1,9 @@
-"""``dpm keys timeline``: the lives of the keys as a picture, a row a key, as wide as the terminal. ::
+"""``dpm keys timeline``: draws the lifetimes of the keys, one row per key, as wide as the terminal. ::
 
-....  ····    made, not yet in force        ====  ━━━━    in force: the key activated last protects
-----  ────    expired; still opens          xxxx  ××××    revoked: opens nothing           |  ┃    now
+....  ····    created, not yet active       ====  ━━━━    active: the key activated last protects
+----  ────    expired, still unprotects     xxxx  ××××    revoked: its payloads are refused        |  ┃    now
 
-Left what is drawn where only ASCII can be printed, or where ``--ascii`` is said.
+The ASCII form is used with ``--ascii``, and if standard output cannot print the other.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ __all__ = ["ASCII", "LINES", "Glyphs", "add_to", "bar"]
 
 
 class Glyphs(NamedTuple):
-    """What a picture is drawn with."""
+    """The characters of the drawing."""
 
-    made: str
-    in_force: str
+    created: str
+    active: str
     expired: str
     revoked: str
     now: str
 
     @property
     def legend(self) -> str:
-        """What each of them means."""
-        made, in_force, expired, revoked = (4 * glyph for glyph in self[:4])
-        return f"{made} made  {in_force} in force  {expired} expired, still opens  {revoked} revoked  {self.now} now"
+        """The meaning of each character."""
+        created, active, expired, revoked = (4 * glyph for glyph in self[:4])
+        return f"{created} created  {active} active  {expired} expired (unprotects)  {revoked} revoked  {self.now} now"
 
 
 ASCII: Final = Glyphs(".", "=", "-", "x", "|")
 LINES: Final = Glyphs("·", "━", "─", "×", "┃")
 _BESIDE: Final = len("01234567") + len("expired, default") + 2 * 2
-"""Columns for a key's beginning and its state, and between them."""
+"""Columns of the key id and the state, and between the columns."""
 
 
 def add_to(verbs: Verbs) -> None:
     """``timeline``."""
-    parser = verbs.add("timeline", _timeline, "the lives of the keys, as a picture", notes=False)
-    parser.add_argument("--width", type=int, help="of the picture, in characters; by default as wide as the terminal")
-    parser.add_argument("--ascii", action="store_true", help="drawn with ASCII alone")
+    parser = verbs.add("timeline", _timeline, "draw the lifetimes of the keys", notes=False)
+    parser.add_argument("--width", type=int, help="width of the drawing in characters (default: that of the terminal)")
+    parser.add_argument("--ascii", action="store_true", help="use only ASCII characters")
 
 
 def _timeline(arguments: argparse.Namespace, console: Console) -> int:
@@ -82,7 +82,7 @@ def _timeline(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _frame(keys: Sequence[Key], now: Instant) -> tuple[Instant, Instant]:
-    """From the first thing that happens to the last one; now is inside."""
+    """The time span of the drawing: from the first creation to the last expiration, including ``now``."""
     begin = min([now, *(key.creation_date for key in keys)])
     end = max([now.next(), *(key.expiration_date for key in keys)])
     return begin, end
@@ -97,17 +97,17 @@ def _can_print(glyphs: Glyphs) -> bool:
 
 
 def bar(key: Key, moments: Sequence[Instant], now: Instant, glyphs: Glyphs = ASCII) -> str:
-    """One character for each span between two ``moments``: what the key was good for at its end."""
+    """One character per span between two ``moments``: the state of the key at the end of the span."""
     spans = itertools.pairwise(moments)
-    return "".join(glyphs.now if begin <= now < end else _good_for(key, end, glyphs) for begin, end in spans)
+    return "".join(glyphs.now if begin <= now < end else _glyph(key, end, glyphs) for begin, end in spans)
 
 
-def _good_for(key: Key, moment: Instant, glyphs: Glyphs) -> str:
+def _glyph(key: Key, moment: Instant, glyphs: Glyphs) -> str:
     revoked = key.revocation is not None and (key.revocation.date is None or key.revocation.date <= moment)
     if moment <= key.creation_date:
         return " "
     if revoked:
         return glyphs.revoked
     if moment <= key.activation_date:
-        return glyphs.made
-    return glyphs.in_force if moment <= key.expiration_date else glyphs.expired
+        return glyphs.created
+    return glyphs.active if moment <= key.expiration_date else glyphs.expired
