@@ -19,7 +19,19 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dpmiddleware"
 
 RUNGS: tuple[tuple[str, ...], ...] = (
-    ("errors", "purposes", "printable", "instants", "clock", "compiled", "forks", "secret_sources", "urls", "windows"),
+    (
+        "dotnet_types",
+        "errors",
+        "purposes",
+        "printable",
+        "instants",
+        "clock",
+        "compiled",
+        "forks",
+        "secret_sources",
+        "urls",
+        "windows",
+    ),
     (
         "telemetry",
         "crypto.secret",

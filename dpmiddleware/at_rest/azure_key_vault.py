@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from dpmiddleware.at_rest.elements import children, decode, opened
+from dpmiddleware.dotnet_types import type_in
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MissingExtraError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
@@ -45,11 +46,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AzureKeyVaultKeyWrapper"]
 
-_ASSEMBLY: Final = "Azure.Extensions.AspNetCore.DataProtection.Keys"
-_TYPE: Final = f"{_ASSEMBLY}.AzureKeyVaultXmlDecryptor"
-_WRITTEN: Final = f"{_TYPE}, {_ASSEMBLY}, Version=1.0.0.0, Culture=neutral, PublicKeyToken=92742159e12e44c8"
-_OLD_ASSEMBLY: Final = "Microsoft.AspNetCore.DataProtection.AzureKeyVault"
-_OLD_TYPE: Final = f"{_OLD_ASSEMBLY}.AzureKeyVaultXmlDecryptor"
+_TYPE: Final = type_in("Azure.Extensions.AspNetCore.DataProtection.Keys", "AzureKeyVaultXmlDecryptor")
+_OLD_TYPE: Final = type_in("Microsoft.AspNetCore.DataProtection.AzureKeyVault", "AzureKeyVaultXmlDecryptor")
+_BUILD: Final = ", Version=1.0.0.0, Culture=neutral, PublicKeyToken=92742159e12e44c8"
 
 _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
 _NAME: Final = re.compile(r"[0-9A-Za-z-]{1,127}")
@@ -96,7 +95,7 @@ class AzureKeyVaultKeyWrapper:
     @property
     def decryptor_types(self) -> frozenset[str]:
         """The Azure package's ``AzureKeyVaultXmlDecryptor``, and that of the package before it."""
-        return frozenset({f"{_TYPE}, {_ASSEMBLY}", _TYPE, f"{_OLD_TYPE}, {_OLD_ASSEMBLY}", _OLD_TYPE})
+        return frozenset(form for name in (_TYPE, _OLD_TYPE) for form in (name, name.partition(",")[0]))
 
     def wrap(self, secret: ET.Element, binding: Binding) -> tuple[str, ET.Element]:
         """Wrap under the key's newest version. `KeyUnwrapError` where the vault is of no help."""
@@ -108,7 +107,7 @@ class AzureKeyVaultKeyWrapper:
         texts["value"] = _text(_encrypt(content_key, iv, _DECLARATION + dump(secret)))
         for name, text in texts.items():
             ET.SubElement(element, name).text = text
-        return _WRITTEN, element
+        return _TYPE + _BUILD, element
 
     def unwrap(self, encrypted: ET.Element, binding: Binding) -> ET.Element:
         """Have the vault unwrap the content key. `KeyUnwrapError`, the same for all that is wrong with the content."""

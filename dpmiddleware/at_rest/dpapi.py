@@ -18,6 +18,7 @@ from base64 import b64encode
 from typing import Any, ClassVar, Final, NoReturn
 
 from dpmiddleware.at_rest.elements import children, decode, opened
+from dpmiddleware.dotnet_types import BUILD, DATA_PROTECTION, type_in
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
@@ -27,9 +28,7 @@ from dpmiddleware.windows import is_windows, last_error, library
 
 __all__ = ["DpapiKeyWrapper"]
 
-_ASSEMBLY: Final = "Microsoft.AspNetCore.DataProtection"
-_TYPE: Final = f"{_ASSEMBLY}.XmlEncryption.DpapiXmlDecryptor"
-_WRITTEN: Final = f"{_TYPE}, {_ASSEMBLY}, Version=10.0.0.0, Culture=neutral, PublicKeyToken=adb9793829ddae60"
+_TYPE: Final = type_in(DATA_PROTECTION, "XmlEncryption.DpapiXmlDecryptor")
 _ENTROPY: Final = b"DPAPI-Protected Secret"
 _DECLARATION: Final = b'\xef\xbb\xbf<?xml version="1.0" encoding="utf-8"?>'
 _UI_FORBIDDEN: Final = 0x1
@@ -57,7 +56,7 @@ class DpapiKeyWrapper:
     @property
     def decryptor_types(self) -> frozenset[str]:
         """.NET's ``DpapiXmlDecryptor``."""
-        return frozenset({f"{_TYPE}, {_ASSEMBLY}", _TYPE})
+        return frozenset({_TYPE})
 
     def wrap(self, secret: ET.Element, binding: Binding) -> tuple[str, ET.Element]:
         """Have Windows encrypt. `ConfigurationError` on another system, `KeyUnwrapError` where Windows refuses."""
@@ -67,7 +66,7 @@ class DpapiKeyWrapper:
         element = ET.Element("encryptedKey")
         element.append(ET.Comment(" This key is encrypted with Windows DPAPI. "))
         ET.SubElement(element, "value").text = b64encode(blob).decode("ascii")
-        return _WRITTEN, element
+        return _TYPE + BUILD, element
 
     def unwrap(self, encrypted: ET.Element, binding: Binding) -> ET.Element:
         """Have Windows decrypt. `KeyUnwrapError`."""

@@ -45,6 +45,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from dpmiddleware.at_rest.elements import attribute, child, decode, opened
+from dpmiddleware.dotnet_types import BUILD, DATA_PROTECTION, type_in
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
@@ -54,9 +55,7 @@ from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["CertificateKey", "RsaPrivateKey", "X509KeyWrapper", "load_certificates", "unusable_key"]
 
-_ASSEMBLY: Final = "Microsoft.AspNetCore.DataProtection"
-_TYPE: Final = f"{_ASSEMBLY}.XmlEncryption.EncryptedXmlDecryptor"
-_WRITTEN: Final = f"{_TYPE}, {_ASSEMBLY}, Version=10.0.0.0, Culture=neutral, PublicKeyToken=adb9793829ddae60"
+_TYPE: Final = type_in(DATA_PROTECTION, "XmlEncryption.EncryptedXmlDecryptor")
 
 _XENC: Final = "http://www.w3.org/2001/04/xmlenc#"
 _XMLDSIG: Final = "http://www.w3.org/2000/09/xmldsig#"
@@ -143,7 +142,7 @@ class X509KeyWrapper:
     @property
     def decryptor_types(self) -> frozenset[str]:
         """.NET's ``EncryptedXmlDecryptor``."""
-        return frozenset({f"{_TYPE}, {_ASSEMBLY}", _TYPE})
+        return frozenset({_TYPE})
 
     @property
     def certificates(self) -> tuple[x509.Certificate, ...]:
@@ -157,7 +156,9 @@ class X509KeyWrapper:
         assert isinstance(public, rsa.RSAPublicKey)  # noqa: S101 (_checked let it pass)
         session_key = os.urandom(_KEY_SIZE)
         transported = public.encrypt(session_key, _PADDINGS[self._method])
-        return _WRITTEN, _encrypted_data(self._method, chosen.der, transported, _encrypt(session_key, dump(secret)))
+        return _TYPE + BUILD, _encrypted_data(
+            self._method, chosen.der, transported, _encrypt(session_key, dump(secret))
+        )
 
     def unwrap(self, encrypted: ET.Element, binding: Binding) -> ET.Element:
         """Decrypt with the private key of the certificate that the document names. `KeyUnwrapError`."""

@@ -24,37 +24,21 @@ from typing import Final
 
 from dpmiddleware.crypto.encryptors import Algorithm, CbcHmac, Gcm, Suite
 from dpmiddleware.crypto.secret import Secret
+from dpmiddleware.dotnet_types import BUILD, DATA_PROTECTION, plain_type_name, type_in
 from dpmiddleware.errors import MalformedDocumentError, UnsupportedAlgorithmError
 from dpmiddleware.keys.xml import REQUIRES_ENCRYPTION
 from dpmiddleware.printable import printable
 
-__all__ = ["descriptor_element", "plain_type_name", "read_secret", "read_suite", "secret_element"]
-
-_ASSEMBLY: Final = "Microsoft.AspNetCore.DataProtection"
-_MODEL: Final = f"{_ASSEMBLY}.AuthenticatedEncryption.ConfigurationModel."
-_WRITTEN_VERSION: Final = "Version=10.0.0.0, Culture=neutral, PublicKeyToken=adb9793829ddae60"
+__all__ = ["descriptor_element", "read_secret", "read_suite", "secret_element"]
 
 _WHITE_SPACE: Final = b" \t\r\n"
 _ENCRYPTION_VALUES: Final = ("AES_128_CBC", "AES_192_CBC", "AES_256_CBC", "AES_128_GCM", "AES_192_GCM", "AES_256_GCM")
 _VALIDATION_VALUES: Final = ("HMACSHA256", "HMACSHA512")
 
 
-def plain_type_name(name: str) -> str:
-    """A .NET type name as the reader compares it: ``type, assembly`` without version, culture and token.
-
-    Names from before ASP.NET Core 1.0 (``Microsoft.AspNet.…``) are taken for today's; where no assembly is named, its
-    own is meant.
-    """
-    parts = name.replace("Microsoft.AspNet.DataProtection", _ASSEMBLY).split(",", 2)
-    if len(parts) == 1 and name.startswith("Microsoft.AspNet"):
-        parts.append(_ASSEMBLY)
-    return ", ".join([part.strip() for part in parts[:2]])
-
-
 def descriptor_element(algorithm: Algorithm, secret: Secret) -> ET.Element:
     """The outer descriptor of a new key, its master key not wrapped yet."""
-    kind = f"{_MODEL}AuthenticatedEncryptorDescriptorDeserializer, {_ASSEMBLY}, {_WRITTEN_VERSION}"
-    outer = ET.Element("descriptor", {"deserializerType": kind})
+    outer = ET.Element("descriptor", {"deserializerType": _deserializer("AuthenticatedEncryptor") + BUILD})
     inner = ET.SubElement(outer, "descriptor")
     encryption, validation = _names(algorithm.value)
     ET.SubElement(inner, "encryption", {"algorithm": encryption})
@@ -163,8 +147,12 @@ def _key_size(element: ET.Element) -> int:
     return int(text) // 8
 
 
+def _deserializer(kind: str) -> str:
+    return type_in(DATA_PROTECTION, f"AuthenticatedEncryption.ConfigurationModel.{kind}DescriptorDeserializer")
+
+
 _READERS: Final[dict[str, Callable[[ET.Element], Suite]]] = {
-    f"{_MODEL}{kind}DescriptorDeserializer, {_ASSEMBLY}": reader
+    _deserializer(kind): reader
     for kind, reader in {
         "AuthenticatedEncryptor": _built_in,
         "ManagedAuthenticatedEncryptor": _managed,

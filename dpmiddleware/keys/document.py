@@ -27,10 +27,11 @@ from uuid import UUID
 
 from dpmiddleware.crypto.encryptors import Algorithm, Suite
 from dpmiddleware.crypto.secret import Secret
+from dpmiddleware.dotnet_types import DATA_PROTECTION, plain_type_name, type_in
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MalformedDocumentError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import xml
-from dpmiddleware.keys.descriptor import descriptor_element, plain_type_name, read_secret, read_suite, secret_element
+from dpmiddleware.keys.descriptor import descriptor_element, read_secret, read_suite, secret_element
 from dpmiddleware.keys.interfaces import Binding, KeyWrapper, StoredDocument
 from dpmiddleware.printable import printable
 
@@ -51,9 +52,7 @@ __all__ = [
 ]
 
 
-_NOT_WRAPPED: Final = (
-    "Microsoft.AspNetCore.DataProtection.XmlEncryption.NullXmlDecryptor, Microsoft.AspNetCore.DataProtection"
-)
+_NOT_WRAPPED: Final = type_in(DATA_PROTECTION, "XmlEncryption.NullXmlDecryptor")
 """.NET's wrapping that wraps nothing: the master key stands in clear in the one child of ``<encryptedSecret>``."""
 
 

@@ -20,8 +20,9 @@ from uuid import UUID
 import pytest
 
 from dpmiddleware.crypto.secret import Secret
+from dpmiddleware.dotnet_types import plain_type_name
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MalformedDocumentError
-from dpmiddleware.keys.descriptor import plain_type_name, read_secret, secret_element
+from dpmiddleware.keys.descriptor import read_secret, secret_element
 from dpmiddleware.keys.interfaces import Binding, KeyWrapper, StoredDocument
 from dpmiddleware.keys.maintenance import rewrap
 from dpmiddleware.keys.manager import KeyManager

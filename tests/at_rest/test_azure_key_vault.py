@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from dpmiddleware.at_rest.azure_key_vault import AzureKeyVaultKeyWrapper, _decrypt, _encrypt
+from dpmiddleware.dotnet_types import plain_type_name
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MissingExtraError
-from dpmiddleware.keys.descriptor import plain_type_name
 from dpmiddleware.keys.interfaces import KeyWrapper
 from dpmiddleware.keys.xml import dump
 from tests.at_rest.contract import BINDING, MASTER_KEY, KeyWrapperContract, master_key, reread, unwrapped
