@@ -62,7 +62,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
     ("keys.provider",),
     ("protection.time_limited", "default_location", "windows_account"),
     ("protection.protector",),
-    ("protection.serializer", "web.sessions.migration", "web.sign_in.ticket_store"),
+    ("protection.stamped", "protection.serializer", "web.sessions.migration", "web.sign_in.ticket_store"),
     ("components",),
     ("data_protection", "web.cookies.protected"),
     (

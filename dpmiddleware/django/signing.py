@@ -13,27 +13,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from django.core.signing import BadSignature, JSONSerializer, SignatureExpired, TimestampSigner
 
-from dpmiddleware import purposes, telemetry
+from dpmiddleware import purposes
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.errors import ConfigurationError, UnprotectError
-from dpmiddleware.instants import TICKS_PER_SECOND, ticks_of
-from dpmiddleware.protection import base64url
-from dpmiddleware.protection.protector import DataProtector
+from dpmiddleware.protection.stamped import StampedProtector, is_valid_age
 
 __all__ = ["ProtectedSigner", "dumps", "loads"]
 
-_STAMP: Final = 8
-_SKEW_SECONDS: Final = 300
 
-
-@lru_cache(maxsize=64)
-def _protector(protection: DataProtection, salt: str) -> DataProtector:
-    return protection.create_protector(*purposes.django_signer(salt))
+@lru_cache(maxsize=8)
+def _protector(protection: DataProtection) -> StampedProtector:
+    return StampedProtector(protection, purposes.django_signer, "signer")
 
 
 class ProtectedSigner(TimestampSigner):
@@ -62,27 +57,22 @@ class ProtectedSigner(TimestampSigner):
 
     def sign(self, value: str) -> str:
         """``value`` as URL-safe text that only this salt opens; what is no text is written as ``str`` shows it."""
-        protection = get_data_protection()
-        stamp = ticks_of(protection.now()).to_bytes(_STAMP, "big")
-        return base64url.encode(
-            _protector(protection, self.salt).protect(stamp + str(value).encode("utf-8", "surrogatepass"))
-        )
+        data = str(value).encode("utf-8", "surrogatepass")
+        return _protector(get_data_protection()).protect(data, str(self.salt))
 
     def unsign(self, value: str, max_age: float | timedelta | None = None) -> str:
         """What was signed. ``BadSignature``; ``SignatureExpired`` where it was more than ``max_age`` seconds ago."""
-        protection = get_data_protection()
+        protector = _protector(get_data_protection())
         try:
-            plain = _protector(protection, self.salt).unprotect(base64url.decode(value))
+            made, data = protector.unprotect(value, str(self.salt))
         except UnprotectError as error:
-            where = "signer " + str(self.salt)
-            telemetry.refused(error.code, key_id=error.key_id, ring=protection.ring, where=where)
             raise BadSignature("the value does not open") from error
         if max_age is not None:
             seconds = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
-            age = (ticks_of(protection.now()) - int.from_bytes(plain[:_STAMP], "big")) / TICKS_PER_SECOND
-            if not -_SKEW_SECONDS <= age <= seconds:
+            age = protector.age(made)
+            if not is_valid_age(age, seconds):
                 raise SignatureExpired(f"Signature age {age} > {seconds} seconds")
-        return plain[_STAMP:].decode("utf-8", "surrogatepass")
+        return data.decode("utf-8", "surrogatepass")
 
 
 def dumps(

@@ -1,0 +1,75 @@
+"""`StampedProtector`: values as text, each with the time at which it was made. ::
+
+text := base64url(protect(BE64(ticks when made, UTC) ‖ data))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Protocol
+
+from dpmiddleware.errors import UnprotectError
+from dpmiddleware.instants import TICKS_PER_SECOND, ticks_of
+from dpmiddleware.protection import base64url
+from dpmiddleware.telemetry import refused
+
+if TYPE_CHECKING:
+    from dpmiddleware.protection.protector import DataProtector
+
+__all__ = ["Provider", "StampedProtector", "is_valid_age"]
+
+_SKEW_SECONDS: Final = 300
+"""How far the clock of another machine may be ahead of ours."""
+_STAMP: Final = 8
+_PROTECTORS: Final = 64
+
+
+class Provider(Protocol):
+    """What creates protectors: `dpmiddleware.data_protection.DataProtection`."""
+
+    ring: str
+
+    def create_protector(self, *purposes: str) -> DataProtector:
+        """Create a protector."""
+        ...
+
+    def now(self) -> datetime:
+        """Wall-clock time, aware."""
+        ...
+
+
+def is_valid_age(age: float, max_age: float) -> bool:
+    """Whether a value with this ``age`` in seconds is neither too old nor from the future."""
+    return -_SKEW_SECONDS <= age <= max_age
+
+
+class StampedProtector:
+    """Protects values under a salt: a value from one salt does not open under another.
+
+    purposes: the purposes that belong to a salt. kind: names the values in the log.
+    """
+
+    def __init__(self, provider: Provider, purposes: Callable[[str], tuple[str, ...]], kind: str) -> None:
+        self._provider = provider
+        self._kind = kind
+        self._protector = lru_cache(_PROTECTORS)(lambda salt: provider.create_protector(*purposes(salt)))
+
+    def protect(self, data: bytes, salt: str) -> str:
+        """Protect ``data`` together with the current time."""
+        stamp = ticks_of(self._provider.now()).to_bytes(_STAMP, "big")
+        return base64url.encode(self._protector(salt).protect(stamp + data))
+
+    def unprotect(self, text: str, salt: str) -> tuple[int, bytes]:
+        """When the value was made, in ticks, and its data. `UnprotectError`, which is counted and logged."""
+        try:
+            plain = self._protector(salt).unprotect(base64url.decode(text))
+        except UnprotectError as error:
+            refused(error.code, key_id=error.key_id, ring=self._provider.ring, where=f"{self._kind} {salt}")
+            raise
+        return int.from_bytes(plain[:_STAMP], "big"), plain[_STAMP:]
+
+    def age(self, made: int) -> float:
+        """Seconds since ``made``; negative if it is in the future."""
+        return (ticks_of(self._provider.now()) - made) / TICKS_PER_SECOND
