@@ -1,19 +1,31 @@
-"""The system's clock, as everything here takes one: see `dpmiddleware.keys.interfaces.Clock`."""
+"""Where the time comes from: the interface of a clock, and the system's clock."""
 
 from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
+from typing import Protocol
 
-__all__ = ["SystemClock"]
+__all__ = ["Clock", "SystemClock"]
+
+
+class Clock(Protocol):
+    """A source of time. Tests and the simulated farm have their own."""
+
+    def now(self) -> datetime:
+        """Wall-clock time, aware, UTC: for comparisons with the dates of keys and payloads."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go backwards: for measuring waits and poll intervals."""
+        ...
 
 
 class SystemClock:
-    """Wall-clock time in UTC, and seconds that never go back."""
+    """The clock of the operating system."""
 
     def now(self) -> datetime:
-        """Aware, UTC."""
+        """Wall-clock time, aware, UTC."""
         return datetime.now(timezone.utc)
 
-    monotonic = staticmethod(time.monotonic)
-    """Seconds since some moment; asked on every request."""
+    monotonic = staticmethod(time.monotonic)  # without a frame of Python: called on every request

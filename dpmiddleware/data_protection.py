@@ -14,13 +14,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Self
 
-from dpmiddleware.clock import SystemClock
+from dpmiddleware.clock import Clock, SystemClock
 from dpmiddleware.components import repository_from, signer_from, wrappers_from
 from dpmiddleware.crypto.encryptors import Algorithm
 from dpmiddleware.default_location import KeyHome, find_key_home
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.keys.health import Health
-from dpmiddleware.keys.interfaces import Clock, KeyRepository, KeyWrapper
+from dpmiddleware.keys.interfaces import KeyRepository, KeyWrapper
 from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.provider import KeyRingProvider
 from dpmiddleware.keys.ring import KeyRing

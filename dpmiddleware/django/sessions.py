@@ -26,11 +26,11 @@ from django.http import HttpRequest, HttpResponse, parse_cookie
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from dpmiddleware.clock import Clock
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.django.responses import SESSION_KEY, add_cookies, cookie_header, is_outage, unavailable
 from dpmiddleware.errors import KeyManagementError
-from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.web.cookies.text import CookieSettings, SetCookie
 from dpmiddleware.web.sessions.cookie import SessionCookie, SessionExchange
 from dpmiddleware.web.sessions.migration import SignedSessions

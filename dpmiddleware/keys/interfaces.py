@@ -15,7 +15,6 @@ from uuid import UUID
 
 __all__ = [
     "Binding",
-    "Clock",
     "DocumentSigner",
     "DocumentVerifier",
     "KeyRepository",
@@ -23,18 +22,6 @@ __all__ = [
     "Snapshot",
     "StoredDocument",
 ]
-
-
-class Clock(Protocol):
-    """Where the time comes from; tests and the simulated farm bring their own."""
-
-    def now(self) -> datetime:
-        """Wall-clock time, aware, UTC: what dates of keys are compared with."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds that never go back: what waiting and polling are measured with."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
+from dpmiddleware.clock import Clock
 from dpmiddleware.crypto.encryptors import Algorithm
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import (
@@ -28,7 +29,6 @@ from dpmiddleware.errors import (
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document
 from dpmiddleware.keys.interfaces import (
-    Clock,
     DocumentSigner,
     DocumentVerifier,
     KeyRepository,

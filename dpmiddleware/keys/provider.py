@@ -17,11 +17,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from dpmiddleware.clock import Clock
 from dpmiddleware.errors import DataProtectionError, KeyManagementError, RepositoryError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.freshness import MISSED_POLLS, State, Step, decide
 from dpmiddleware.keys.health import Health, gauges_of, health_of
-from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.keys.key import Key
 from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.refresh import Refresh, Run, in_thread, on_event_loop

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dpmiddleware import DataProtection
-from dpmiddleware.keys.interfaces import Clock
+from dpmiddleware.clock import Clock
 from example_apps.plants.serving import serve_asgi, serve_wsgi
 from example_apps.shared_login import APPLICATION, flask_app, starlette_app
 from example_apps.shared_login.aspnet import serve_aspnet

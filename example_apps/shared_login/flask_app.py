@@ -6,8 +6,8 @@ import flask
 from werkzeug.wrappers import Response
 
 from dpmiddleware import DataProtection
+from dpmiddleware.clock import Clock
 from dpmiddleware.flask import CookieAuthentication, authenticate, login_required, sign_in, sign_out
-from dpmiddleware.keys.interfaces import Clock
 from example_apps.plants.stock import customer
 from example_apps.shared_login.page import page, who
 

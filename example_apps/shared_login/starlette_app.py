@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 
 from dpmiddleware import DataProtection
-from dpmiddleware.keys.interfaces import Clock
+from dpmiddleware.clock import Clock
 from dpmiddleware.starlette import CookieAuthenticationMiddleware, authenticate, login_required, sign_in, sign_out
 from example_apps.plants.stock import customer
 from example_apps.shared_login.page import page, who

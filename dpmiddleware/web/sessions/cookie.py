@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final, TypedDict
 
 from dpmiddleware import purposes
+from dpmiddleware.clock import Clock
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import (
     ConfigurationError,
@@ -20,7 +21,6 @@ from dpmiddleware.errors import (
     KeyManagementError,
     MalformedPayloadError,
 )
-from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.web.caching import Headers, RawHeaders, with_cookies, with_cookies_raw
 from dpmiddleware.web.cookies import chunks

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any, Final, TypedDict, TypeVar
 from urllib.parse import quote
 
+from dpmiddleware.clock import Clock
 from dpmiddleware.errors import ConfigurationError
-from dpmiddleware.keys.interfaces import Clock
 from dpmiddleware.printable import printable
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sign_in.events import CookieAuthenticationEvents
