@@ -1,11 +1,16 @@
-"""Every error this package raises, as one tree sorted by who must act.
+"""All errors that this package raises, as one tree. Its three branches say who has to act.
 
-``ConfigurationError`` is for the developer, ``KeyManagementError`` for the operator, ``UnprotectError`` for
-nobody: the payload is refused and the client learns no more than that. The three roots are caught, never raised.
+===================  ==========================================================================================
+ConfigurationError   The developer: the program asks for something impossible or dangerous.
+KeyManagementError   The operator: the key ring cannot be read, trusted, or used. A retry may help.
+UnprotectError       Nobody: a payload is refused. Treat it as absent, and tell the client nothing about the cause.
+===================  ==========================================================================================
 
-Each error has a ``code`` for machines (stable: part of the public interface) and a ``hint`` for people (what to
-do, may be empty). No message holds payload or key bytes; text from a store or a client goes through
-`dpmiddleware.printable` first.
+Catch one of these three, or `DataProtectionError` for all of them. What is raised is usually a more specific class.
+
+Every error has a ``code`` for programs, which is part of the public interface and does not change, and a ``hint``
+for people, which says what to do and may be empty. No message contains key bytes, passwords, or the content of a
+payload. Text from a store or a client is made printable first (`dpmiddleware.printable`).
 """
 
 from __future__ import annotations
@@ -37,7 +42,10 @@ __all__ = [
 
 
 class DataProtectionError(Exception):
-    """Root of the tree. ``str(error)`` says what happened, ``error.hint`` what to do, ``error.code`` names the case."""
+    """The base class of all errors of this package.
+
+    ``str(error)`` says what happened, ``error.hint`` what to do about it, and ``error.code`` names the case.
+    """
 
     code: ClassVar[str] = "error"
 
@@ -50,32 +58,32 @@ class DataProtectionError(Exception):
 
 
 class ConfigurationError(DataProtectionError):
-    """The program asks for something that cannot be or that would be dangerous."""
+    """The program or its settings ask for something that is impossible or dangerous."""
 
     code = "configuration"
 
 
 class MissingExtraError(ConfigurationError, ImportError):
-    """A library that only one adapter needs is not installed; the hint names the extra."""
+    """A library that an optional part of this package needs is not installed. The hint names the extra to install."""
 
     code = "missing_extra"
 
     def __init__(self, extra: str, needed_for: str) -> None:
         super().__init__(
             f"{needed_for} needs a library that is not installed",
-            hint=f"pip install 'dpmiddleware[{extra}]'",
+            hint=f"install it: pip install 'dpmiddleware[{extra}]'",
         )
         self.extra = extra
 
 
 class UnsupportedAlgorithmError(ConfigurationError):
-    """An algorithm that this package, or the ``cryptography`` under it, does not have."""
+    """An algorithm that neither this package nor the installed version of ``cryptography`` supports."""
 
     code = "unsupported_algorithm"
 
 
 class CookieTooLargeError(ConfigurationError):
-    """More in a cookie than a browser or a server in between would carry; raised when it is written, not lost later."""
+    """A cookie is larger than browsers and servers transport. Raised when it is written, before any data is lost."""
 
     code = "cookie_too_large"
 
@@ -84,34 +92,41 @@ class CookieTooLargeError(ConfigurationError):
 
 
 class KeyManagementError(DataProtectionError):
-    """The key ring is not what it should be; a retry may help. Never means that a client did something wrong."""
+    """The key ring is unavailable or damaged. A retry may help. The cause is never something that a client sent."""
 
     code = "key_management"
 
 
 class RepositoryError(KeyManagementError):
-    """The store cannot be reached, or cannot be read or written whole."""
+    """The store of the keys cannot be reached, or cannot be read or written completely."""
 
     code = "repository"
 
 
-class VersionConflict(RepositoryError):  # noqa: N818 (a race that was lost, handled by reading again, not a fault)
-    """`KeyRepository.commit` found the store at another version than the one expected; nothing was written."""
+class VersionConflict(RepositoryError):  # noqa: N818 (part of normal operation: the caller reads again and retries)
+    """Another process changed the store between reading and `KeyRepository.commit`. Nothing was written."""
 
     code = "version_conflict"
 
 
 class MalformedDocumentError(KeyManagementError):
-    """A stored document is not what it should be: no XML, too large, a date that cannot be read …"""
+    """A stored key or revocation cannot be understood: it is not XML, is too large, has an unreadable date, …"""
 
     code = "malformed_document"
 
 
 class DocumentSignatureError(KeyManagementError):
-    """A stored document is not signed by anybody who is trusted here, or is signed for another ring.
+    """A stored key or revocation has no valid signature of a trusted signer for this ring.
 
-    ``reason``: ``unsigned``, ``malformed_signature``, ``unknown_signer``, ``bad_signature``, ``wrong_ring``;
-    ``not_wrapped`` for a key in clear where keys are wrapped; ``not_signed`` where a signer could not sign.
+    ``reason`` is one of
+
+    - ``unsigned``: there is no signature,
+    - ``malformed_signature``: there is one, but it cannot be read,
+    - ``unknown_signer``: the signer is not trusted here,
+    - ``bad_signature``: the signature does not match the document,
+    - ``wrong_ring``: the document was signed for another ring,
+    - ``not_wrapped``: an unencrypted key in a ring whose keys are wrapped,
+    - ``not_signed``: the signer of this ring could not sign.
     """
 
     code = "document_signature"
@@ -122,36 +137,39 @@ class DocumentSignatureError(KeyManagementError):
 
 
 class KeyUnwrapError(KeyManagementError):
-    """A key is there, and what it is wrapped with (certificate, secret, KMS) would not open it."""
+    """A stored key cannot be decrypted with the configured certificates, secrets, or key management services."""
 
     code = "key_unwrap"
 
 
 class NoUsableKeyError(KeyManagementError):
-    """There is no key to protect with, and none may be made."""
+    """The ring has no key to protect with, and none may be created."""
 
     code = "no_usable_key"
 
 
-# --- nobody must act: refuse the payload --------------------------------------------------------------------
+# --- nobody must act: the payload is refused -----------------------------------------------------------------
 
 
 class UnprotectError(DataProtectionError):
-    """A payload that is not opened. ``key_id``: the id that it names, as text or as its 16 raw bytes."""
+    """A payload is refused. The subclasses distinguish the causes, for logs and metrics only.
+
+    key_id: the id of the payload's key, as text or as 16 raw bytes in the byte order of .NET.
+    """
 
     code = "unprotect"
 
     hint = ""
 
     def __init__(self, message: str, key_id: str | bytes | None = None, *, hint: str = "") -> None:
-        # not through the parents (BaseException.__new__ keeps the message): a forged payload has to be cheap to refuse
+        # Skips the parents' constructors (BaseException.__new__ keeps the message): refusing a forgery has to be cheap.
         self._key_id = key_id
         if hint:
             self.hint = hint
 
     @property
     def key_id(self) -> str | None:
-        """The key's id as text; ``None`` where the payload names none. Written out when asked: refusals are cheap."""
+        """The id of the payload's key as text; ``None`` if the payload does not contain one."""
         return str(UUID(bytes_le=self._key_id)) if isinstance(self._key_id, bytes) else self._key_id
 
     @key_id.setter
@@ -160,19 +178,19 @@ class UnprotectError(DataProtectionError):
 
 
 class MalformedPayloadError(UnprotectError):
-    """Not a payload at all: wrong magic, too short, not base64url, not UTF-8."""
+    """The data is not a payload: it is too short, has no magic number, or is not base64url or UTF-8 text."""
 
     code = "malformed"
 
 
 class UnknownKeyError(UnprotectError):
-    """The payload's key is not in this ring. Another ring, or this one a little later, may have it."""
+    """The payload's key is not in the ring. Another ring may have it, or this ring may get it at the next refresh."""
 
     code = "unknown_key"
 
 
 class UnusableKeyError(UnprotectError):
-    """The payload's key is in the ring and could not be unwrapped."""
+    """The payload's key is in the ring but could not be unwrapped."""
 
     code = "unusable_key"
 
@@ -184,13 +202,13 @@ class RevokedKeyError(UnprotectError):
 
 
 class TamperedPayloadError(UnprotectError):
-    """Changed bytes, another purpose, another application: on purpose one case."""
+    """The payload was changed, or was made for another purpose or application. These cases cannot be told apart."""
 
     code = "tampered"
 
 
 class ExpiredPayloadError(UnprotectError):
-    """The time limit inside the payload is past. ``expired_at``: ISO 8601, UTC."""
+    """The time limit inside the payload has passed. ``expired_at`` says when: ISO 8601, UTC."""
 
     code = "expired"
 

@@ -48,7 +48,7 @@ def test_a_missing_library_names_its_extra_and_is_an_import_error() -> None:
     error = MissingExtraError("redis", "redis://")
     assert isinstance(error, ImportError)
     assert error.extra == "redis"
-    assert error.hint == "pip install 'dpmiddleware[redis]'"
+    assert error.hint == "install it: pip install 'dpmiddleware[redis]'"
 
 
 def test_a_key_id_is_text_however_it_was_given() -> None:
