@@ -8,8 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from dpmiddleware import telemetry
-from dpmiddleware.components import _REPOSITORIES, repository_from
+from dpmiddleware.components import repository_from
 from dpmiddleware.keys.rotation import RotationPolicy
+from dpmiddleware.repositories import REPOSITORIES
 
 DOCS = Path(__file__).parents[1] / "docs"
 OPERATIONS = (DOCS / "operations.md").read_text("utf-8")
@@ -43,7 +44,7 @@ def test_the_policy_is_listed_with_its_defaults() -> None:
 
 
 def test_every_kind_of_store_is_on_its_page() -> None:
-    for scheme in _REPOSITORIES:
+    for scheme in REPOSITORIES:
         assert re.search(rf"`{scheme}:", STORES), scheme
 
 

@@ -1,1 +1,39 @@
-"""Places where key rings are kept, a module each: memory, files, Redis, SQL, Azure Blob Storage, S3, the registry."""
+"""The stores that key rings are kept in. Each implements `dpmiddleware.keys.interfaces.KeyRepository`.
+
+====================  ============================================================================
+memory.py             documents in this process
+files.py              a folder with one file per document; folder.py: how such a folder is listed,
+                      read and written; folder_lock.py: its lock, and private files
+redis.py              a list in Redis or Valkey
+sql.py                a table of a SQL database; sql_engine.py: what databases and drivers differ in
+azure_blob.py, s3.py  an object in Azure Blob Storage or S3; one_document.py: what both share
+windows_registry.py   values of a Windows registry key
+documents.py          rules for documents that all stores follow: names, order, size
+markup.py             documents as XML text, cut out of and put into one larger text
+failures.py           the errors that all stores raise
+bounded.py            a call with a time limit
+====================  ============================================================================
+
+The tables below name the class of each URL scheme; `dpmiddleware.components` imports it when a URL needs it, so that
+libraries of stores stay extras.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["REPOSITORIES", "SQL"]
+
+REPOSITORIES: Final = {
+    "memory": "repositories.memory.MemoryKeyRepository",
+    "file": "repositories.files.FileKeyRepository",
+    "redis": "repositories.redis.RedisKeyRepository",
+    "rediss": "repositories.redis.RedisKeyRepository",
+    "unix": "repositories.redis.RedisKeyRepository",
+    "azblob": "repositories.azure_blob.AzureBlobKeyRepository",
+    "s3": "repositories.s3.S3KeyRepository",
+    "registry": "repositories.windows_registry.RegistryKeyRepository",
+}
+"""URL scheme → module and class, below ``dpmiddleware``. A path without a scheme is opened like ``file``."""
+SQL: Final = "repositories.sql.SqlKeyRepository"
+"""The class of every scheme that SQLAlchemy has a dialect for."""

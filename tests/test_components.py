@@ -1,4 +1,4 @@
-"""URLs that name parts: the right class, the nearest name for a mistake, and no password in any message."""
+"""URLs that name components: the right class, the nearest name for a mistake, and no password in any message."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_misspelt_wrapper_is_told_the_nearest_name(url: str, near: str) -> Non
 
 def test_a_name_that_is_near_to_nothing_is_told_all() -> None:
     said = refused(repository_from, "zzzzz://x")
-    assert "known: " in said
+    assert "use one of: " in said
     assert all(name in said for name in ("redis", "file", "s3", "azblob", "memory"))
 
 
@@ -95,11 +95,11 @@ def test_a_message_is_one_line_whatever_was_given(url: str) -> None:
 # --- wrappers ---------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_said_means_keys_in_clear() -> None:
+def test_nothing_configured_means_unencrypted_keys() -> None:
     assert wrappers_from(None) == ((), True)
 
 
-def test_plain_is_said_not_assumed() -> None:
+def test_plain_is_explicit_not_assumed() -> None:
     wrapper = BoxWrapper()
     assert wrappers_from("plain:") == ((), True)
     assert wrappers_from([wrapper]) == ((wrapper,), False)
@@ -107,7 +107,7 @@ def test_plain_is_said_not_assumed() -> None:
 
 
 def test_plain_never_comes_first() -> None:
-    """The first wraps: keys would be written in clear although there is a wrapper."""
+    """The first wraps: keys would be written unencrypted although there is a wrapper."""
     assert "comes first" in refused(wrappers_from, ["plain:", BoxWrapper()])
     assert "comes first" in refused(wrappers_from, "plain: secret:env:KEY")
 
@@ -134,7 +134,7 @@ def test_a_url_without_its_colon_makes_no_folder_with_a_password_in_its_name() -
 
 
 @pytest.mark.parametrize("given", [3, b"x509:", dict, "no scheme", "/etc/keys.pem"], ids=repr)
-def test_what_is_no_wrapper_is_refused(given: Any) -> None:
+def test_what_is_not_a_wrapper_is_refused(given: Any) -> None:
     with pytest.raises(ConfigurationError):
         wrappers_from(given)
 
