@@ -1,4 +1,4 @@
-"""The errors that all stores have in common, in the same words."""
+"""The errors that all stores raise, in the same words."""
 
 from __future__ import annotations
 
@@ -10,24 +10,30 @@ __all__ = ["conflict", "failed", "moving", "name_taken"]
 
 def conflict(location: str) -> VersionConflict:
     """The store is not at the version that a commit expected."""
-    return VersionConflict(f"{location} has moved on; nothing was written", hint="read the store again and decide anew")
+    return VersionConflict(f"{location} has changed; nothing was written", hint="read the store again and retry")
 
 
 def name_taken(location: str, name: str) -> RepositoryError:
-    """A document of that name is there, and the commit does not remove it."""
+    """The store has a document of that name, and the commit does not remove it."""
     return RepositoryError(
-        f"{location} has a document named {printable(name)} already; nothing was written",
-        hint="a document is never written over another: remove the old one in the same commit",
+        f"{location} already has a document named {printable(name)}; nothing was written",
+        hint="remove the old document in the same commit; documents are never overwritten",
     )
 
 
 def moving(location: str) -> RepositoryError:
-    """The store changed again and again while it was read."""
+    """The store changed during each attempt to read it."""
     return RepositoryError(
-        f"{location} did not keep still while it was read", hint="try again; who keeps writing there?"
+        f"{location} kept changing while it was read", hint="try again, and find out what keeps writing there"
     )
 
 
 def failed(location: str, doing: str, reason: object, hint: str) -> RepositoryError:
-    """The store could not be used. ``doing``: "read", "write to" …; ``reason``: one line, free of secrets."""
+    """The store could not be used.
+
+    location: the store's.
+    doing: "read", "write to" or the like.
+    reason: one line, free of secrets.
+    hint: what to do.
+    """
     return RepositoryError(f"cannot {doing} {location}: {printable(reason)}", hint=hint)

@@ -1,31 +1,29 @@
-"""Keys as files of a folder, one document a file, as ASP.NET Core's ``PersistKeysToFileSystem`` keeps them.
+"""Keys as files of a folder, one document per file, as ASP.NET Core's ``PersistKeysToFileSystem`` stores them.
 
-A document ``key-{id}`` is the file ``key-{id}.xml``; what a file is called means nothing on reading, and nothing but
-``*.xml`` is looked at. .NET may write to the same folder at the same time.
+The document ``key-{id}`` is the file ``key-{id}.xml``. All files that match ``*.xml`` are read, and no others; their
+names mean nothing. .NET may write to the same folder at the same time.
 
-A commit holds the folder's lock and goes like this, so that a process may be killed, or the power fail, at any point:
+A commit holds the folder's lock. Its steps allow the process to be killed, or the power to fail, at any point:
 
-1. all new documents are written to temporary files (created exclusively, mode 0600) and brought to the disk;
-2. each gets its name, revocations first, never over a file that is there;
-3. documents that replace one of their own name are renamed over it;
-4. the folder is brought to the disk;
-5. what is to go is deleted, revocations last, and the folder brought to the disk again.
+1. All new documents are written to temporary files (created exclusively, mode 0600) and synced to disk.
+2. Each gets its name, revocations first; an existing file is not overwritten.
+3. A document that replaces one of the same name is renamed over it.
+4. The folder is synced to disk.
+5. Removed documents are deleted, revocations last, and the folder is synced again.
 
-Whoever reads in between sees a good ring at another version. What a killed process leaves is temporary files, which
-nobody reads and the next commit deletes. A commit that fails in 1 or 2 leaves nothing.
+A reader that looks in between sees a valid ring at another version. A killed process leaves only temporary files, which
+are never read and which the next commit deletes. A commit that fails in step 1 or 2 leaves nothing.
 
-The version is a digest of names, inodes, sizes and times; no file is opened for it. (Times have the tick of the
-kernel, 1 to 10 ms: two changes of one file in place, within one tick and to the same size, count as one. A network
-mount that caches attributes shows the changes of others when its cache ends: NFS's ``actimeo``, up to a minute.)
+The version is a digest of names, inodes, sizes and times; no file is opened for it. (Times have the kernel's tick, 1 to
+10 ms: two changes of a file in place, within one tick and to the same size, count as one. A network mount that caches
+attributes shows changes by others when its cache expires, for NFS after ``actimeo``, up to a minute.)
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
-import sys
 import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
@@ -37,8 +35,8 @@ from uuid import uuid4
 
 from dpmiddleware.errors import ConfigurationError, RepositoryError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
-from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
 from dpmiddleware.printable import printable
+from dpmiddleware.repositories.documents import is_revocation, safe_name, stored_document
 from dpmiddleware.repositories.failures import conflict, failed, moving, name_taken
 from dpmiddleware.repositories.folder import (
     Entry,
@@ -54,49 +52,51 @@ from dpmiddleware.repositories.folder import (
     write_private,
 )
 from dpmiddleware.repositories.folder_lock import folder_lock
+from dpmiddleware.windows import is_windows
 
 __all__ = ["FileKeyRepository"]
 
-_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 _TEMPORARY_PREFIX: Final = ".dpmiddleware-"
 _SECONDS_TO_READ: Final = 4.0
 _READ_ONLY_HINT: Final = (
-    "let this user write there, or let another process make the keys: auto_create_keys=False here, "
+    "allow this user to write there, or let another process create the keys: auto_create_keys=False here, "
     "`dpm keys create` there"
 )
 _HINTS: Final = {
-    errno.ENOSPC: "free some space: without it no key can be stored, and none is made",
-    errno.EDQUOT: "free some space or raise the quota: without it no key can be stored, and none is made",
-    errno.EFBIG: "a limit on the size of files (ulimit -f) keeps a key from being stored",
+    errno.ENOSPC: "free some space; until then no key can be created",
+    errno.EDQUOT: "free some space or raise the quota; until then no key can be created",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
     errno.EACCES: _READ_ONLY_HINT,
     errno.EPERM: _READ_ONLY_HINT,
     errno.EROFS: _READ_ONLY_HINT,
-    errno.ENOTDIR: "the repository is a folder; a file is in its place",
-    errno.ETIMEDOUT: "another process is committing and does not end; which one holds the lock file?",
-    errno.ELOOP: "a link stands in place of the lock file: remove it",
-    errno.EINVAL: "something else stands in place of the lock file: remove it",
+    errno.ENOTDIR: "name a folder; there is a file at this path",
+    errno.ETIMEDOUT: "find the process that holds the lock file; its commit does not end",
+    errno.ELOOP: "remove the link that is in place of the lock file",
+    errno.EINVAL: "remove what is in place of the lock file; it is not a regular file",
 }
 
 
 class FileKeyRepository:
-    """A `KeyRepository` in a folder, which is made (mode 0700) by the first commit; one that exists keeps its modes."""
+    """A `KeyRepository` in a folder. The first commit creates it (mode 0700); an existing folder keeps its mode."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         if not os.fspath(folder) or "\0" in os.fspath(folder):
-            raise ConfigurationError("an empty path names no folder for keys", hint="name one, or say memory:")
+            raise ConfigurationError(
+                "the path of the folder for keys is empty or holds a NUL", hint="name a folder, or memory:"
+            )
         self._folder = Path(os.path.abspath(folder))  # noqa: PTH100 (resolve() would ask the disk)
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """A path (``~`` is the home folder), ``file:///path`` or, on Windows, ``file://server/share``."""
+        """Open a path (``~`` is the home folder), ``file:///path`` or, on Windows, ``file://server/share``."""
         if not url.lower().startswith("file:"):
             return cls(Path(url).expanduser() if url else "")
         parts = urlsplit(url)
         if parts.query or parts.fragment:
-            raise ConfigurationError(f"{printable(url)} has parameters; a folder takes none", hint="write %3F for ?")
+            raise ConfigurationError(f"{printable(url)} has a query or a fragment", hint="write %3F for ?, %23 for #")
         host = "" if parts.netloc.lower() == "localhost" else parts.netloc
-        if host and sys.platform != "win32":
-            raise ConfigurationError(f"{printable(url)} names a host", hint="three slashes: file:///var/lib/shop/keys")
+        if host and not is_windows():
+            raise ConfigurationError(f"{printable(url)} names a host", hint="use three slashes: file:///var/lib/keys")
         return cls(url2pathname(f"//{host}{parts.path}" if host else parts.path))
 
     def __repr__(self) -> str:
@@ -115,9 +115,9 @@ class FileKeyRepository:
     # --- reading ------------------------------------------------------------------------------------------------
 
     def read(self) -> Snapshot:
-        """All documents; a file that must not be read (no regular one, a link out, too large) with its ``problem``.
+        """Return all documents. A file that must not be read has a ``problem``: not regular, a link out, too large.
 
-        What the folder lists is noted while it is read, and looked at again behind: unchanged, it is of one moment.
+        The folder is listed before and after. If both lists agree, the documents are those of one moment.
         """
         deadline = time.monotonic() + _SECONDS_TO_READ
         with self._translated("read"):
@@ -131,7 +131,7 @@ class FileKeyRepository:
                 time.sleep(0.005)
 
     def version(self) -> str:
-        """A digest of what the folder lists; no file is opened."""
+        """Return a digest of the folder's list; no file is opened."""
         with self._translated("read"):
             return digest(self._marks())
 
@@ -139,7 +139,7 @@ class FileKeyRepository:
         return [entry.mark for entry in list_documents(self._folder)]
 
     def _read_each(self) -> tuple[list[str], tuple[StoredDocument, ...]]:
-        """Each file's mark, taken before it is opened, and its document; entries are not kept, 10,000 would count."""
+        """Each file's mark, taken before it is opened, and its document. Entries are not kept: there may be 10,000."""
         marks: list[str] = []
         documents: list[StoredDocument] = []
         for entry in list_documents(self._folder):
@@ -148,29 +148,27 @@ class FileKeyRepository:
         return marks, tuple(documents)
 
     def _load(self, entry: Entry) -> StoredDocument:
-        problem, data = obstacle(self._folder, entry), b""
-        if not problem:
-            try:
-                data = read_document(entry)
-            except OSError as error:
-                hint = "the user of this process must be able to read every document: one left out may be a revocation"
-                doing = f"read {printable(entry.name)} in"
-                raise failed(self.location, doing, error.strerror or error, hint) from error
-            if not data or len(data) > MAX_SIZE:
-                data, problem = b"", TOO_LARGE if data else "empty"
-        return StoredDocument(entry.name.removesuffix(".xml"), data, entry.name, problem)
+        name = entry.name.removesuffix(".xml")
+        if problem := obstacle(self._folder, entry):
+            return StoredDocument(name, b"", entry.name, problem)
+        try:
+            return stored_document(name, read_document(entry), entry.name)
+        except OSError as error:
+            hint = "allow this user to read every document; one that is left out may be a revocation"
+            doing = f"read {printable(entry.name)} in"
+            raise failed(self.location, doing, error.strerror or error, hint) from error
 
     # --- writing ------------------------------------------------------------------------------------------------
 
     def commit(
         self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
     ) -> None:
-        """As the contract says and the module describes. A name that .NET would not take becomes a random one."""
+        """See `KeyRepository`, and the module's docstring. A name that .NET would not accept becomes a random one."""
         if self.version() != expected:
             raise conflict(self.location)
         if not add and not remove:
             return
-        named = _named(add)
+        named = [(f"{safe_name(document)}.xml", document) for document in add]
         with self._translated("write to"):
             make_folder(self._folder)
             with folder_lock(self._folder):
@@ -180,7 +178,7 @@ class FileKeyRepository:
                 self._apply(named, {self._file_name(document) for document in remove})
 
     def _apply(self, named: list[tuple[str, StoredDocument]], removed: set[str]) -> None:
-        """The five steps. ``named``: what to write, by file name; ``removed``: files to delete or replace."""
+        """Take the five steps. ``named``: documents to write, by file name; ``removed``: files to delete or replace."""
         names = [name for name, _ in named]
         for name, document in named:
             if names.count(name) > 1 or (name not in removed and os.path.lexists(self._folder / name)):
@@ -194,13 +192,13 @@ class FileKeyRepository:
             raise
         sync_folder(self._folder)
         gone = removed.difference(names)
-        for name in sorted(gone, key=_is_revocation):
+        for name in sorted(gone, key=is_revocation):
             patiently((self._folder / name).unlink, missing_ok=True)
         if gone:
             sync_folder(self._folder)
 
     def _publish_new(self, named: list[tuple[str, StoredDocument]], removed: set[str]) -> dict[str, Path]:
-        """Steps 1 and 2, or nothing. Returns what is to replace a file: its name → its temporary file."""
+        """Take steps 1 and 2, or undo them. Return what replaces a file: its name → its temporary file."""
         made: list[Path] = []
         temporary: dict[str, Path] = {}
         try:
@@ -208,37 +206,37 @@ class FileKeyRepository:
                 temporary[name] = self._folder / f"{_TEMPORARY_PREFIX}{uuid4().hex}.tmp"
                 made.append(temporary[name])
                 write_private(temporary[name], document.data)
-            for name in sorted(set(temporary) - removed, key=_is_revocation, reverse=True):
+            for name in sorted(set(temporary) - removed, key=is_revocation, reverse=True):
                 publish(temporary.pop(name), self._folder / name)
                 made.append(self._folder / name)
         except BaseException as error:
             _unlink(made)
-            if isinstance(error, FileExistsError):  # somebody who does not know our lock was faster
+            if isinstance(error, FileExistsError):  # .NET, which does not take the lock, was faster
                 raise name_taken(self.location, Path(error.filename2 or error.filename).stem) from error
             raise
         return temporary
 
     def _file_name(self, document: StoredDocument) -> str:
-        """The file of a document that was read here; nothing outside the folder."""
+        """Return the file name of a document that was read here; never a path out of the folder."""
         name = document.locator
         if not name.endswith(".xml") or Path(name).name != name:
             raise RepositoryError(
-                f"{printable(name)} is no document of {self.location}", hint="remove what a read of this store gave"
+                f"{printable(name)} is not a document of {self.location}", hint="remove only documents read from it"
             )
         return name
 
     def _sweep(self) -> None:
-        """Delete what a killed commit left. The lock is held, so no other commit of ours is under way."""
+        """Delete what a killed commit left; the lock is held, so no other commit needs it."""
         _unlink(self._folder.glob(f"{_TEMPORARY_PREFIX}*.tmp"))
 
     # --- health -------------------------------------------------------------------------------------------------
 
     def findings(self) -> list[str]:
-        """What `dpm check` has to say about the folder's owner and modes: sentences, none if all is well.
+        """Return a sentence per problem of the folder's owner and modes, for `dpm check`; on Windows, none.
 
-        Findings and no refusals: network mounts of App Service and Kubernetes look so. On Windows none is found.
+        These are not errors, because network mounts of App Service and Kubernetes have them.
         """
-        if sys.platform == "win32":
+        if is_windows():
             return []
         with self._translated("read"):
             try:
@@ -263,26 +261,14 @@ class FileKeyRepository:
 
     @contextmanager
     def _translated(self, doing: str) -> Generator[None]:
-        """An ``OSError`` inside becomes a `RepositoryError` with a hint."""
+        """Turn an ``OSError`` into a `RepositoryError` with a hint."""
         try:
             yield
         except OSError as error:
-            hint = _HINTS.get(error.errno or 0, "is the folder there, mounted and healthy?")
+            hint = _HINTS.get(error.errno or 0, "check that the folder exists and its disk is healthy")
             if doing == "read" and error.errno in {errno.EACCES, errno.EPERM}:
-                hint = "let this user list the folder and read its files"
+                hint = "allow this user to list the folder and read its files"
             raise failed(self.location, doing, error.strerror or error, hint) from error
-
-
-def _is_revocation(file_name: str) -> bool:
-    return file_name.startswith("revocation-")
-
-
-def _named(documents: Sequence[StoredDocument]) -> list[tuple[str, StoredDocument]]:
-    """File names for documents: .NET's rule for what is safe, a random name for the rest."""
-    return [
-        (f"{document.name if document.name and _SAFE_NAME.fullmatch(document.name) else uuid4()}.xml", document)
-        for document in documents
-    ]
 
 
 def _unlink(paths: Iterable[Path]) -> None:

@@ -1,6 +1,6 @@
-"""What a folder of key documents is asked and told: listed, digested, read with care, written so that it lasts.
+"""The folder of key documents: listed and digested, read with care, written durably.
 
-Paths are text in what is done for each file: 10,000 `Path` objects would cost more than reading the files.
+Per file, paths are text: 10,000 `Path` objects would cost more than reading the files.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import errno
 import hashlib
 import os
 import stat
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -18,6 +17,7 @@ from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
 from dpmiddleware.repositories.folder_lock import create_private
+from dpmiddleware.windows import is_windows
 
 __all__ = [
     "Entry",
@@ -37,18 +37,18 @@ _READ_FLAGS: Final = sum(
     getattr(os, name, 0) for name in ("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY")
 )
 _NO_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-"""What file systems without hard links answer (SMB, FUSE)."""
+"""Errors of file systems without hard links (SMB, FUSE)."""
 _CANNOT_SYNC: Final = {errno.EINVAL, errno.EOPNOTSUPP, errno.EROFS, errno.EBADF}
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
 class MovedError(Exception):
-    """A file went away or changed its nature between listing and opening: list the folder again."""
+    """A file was removed or replaced by something else between listing and opening: list the folder again."""
 
 
 class Entry(NamedTuple):
-    """One ``*.xml`` of a folder. ``target``: where a link leads, ``None`` if nowhere; without a link as ``status``."""
+    """One ``*.xml`` of a folder. ``target``: what a link leads to, or ``None``; of other files, ``status``."""
 
     name: str
     path: str
@@ -62,7 +62,7 @@ class Entry(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """Name, inode, size and times, of a link and of where it leads: another text when the file has changed."""
+        """Name, inode, size and times, of a link and its target: differs after a change of the file."""
         status = _mark_of(self.status)
         if self.target is self.status:
             return f"{self.name}\0{status}\0"
@@ -74,14 +74,14 @@ def _mark_of(status: os.stat_result) -> str:
 
 
 def list_documents(folder: Path) -> Iterator[Entry]:
-    """The ``*.xml`` of a folder by name, none opened; a folder that is not there has none. ``OSError``.
+    """Yield the ``*.xml`` of a folder by name without opening them; a missing folder has none. ``OSError``.
 
-    The names are those of one moment; the status of a file is that of the moment when its entry is taken.
+    The names are those of one moment; a file's status is that of the moment when its entry is yielded.
     """
     try:
         names = os.listdir(folder)  # noqa: PTH208 (see the module's docstring)
     except FileNotFoundError:
-        if folder.is_symlink():  # to a place that is not mounted: unreadable, not absent
+        if folder.is_symlink():  # its target may be unmounted: unreadable, not absent
             raise
         return
     within = f"{folder}{os.sep}"
@@ -91,7 +91,7 @@ def list_documents(folder: Path) -> Iterator[Entry]:
         path = within + name
         try:
             status = os.lstat(path)
-        except FileNotFoundError:  # deleted meanwhile; the list is another then, so is the version
+        except FileNotFoundError:  # deleted meanwhile, so the version differs, too
             continue
         yield Entry(name, path, status, _target(path) if stat.S_ISLNK(status.st_mode) else status)
 
@@ -104,14 +104,14 @@ def _target(path: str) -> os.stat_result | None:
 
 
 def digest(marks: Iterable[str]) -> str:
-    """32 hexadecimal digits of the marks of a folder's documents."""
+    """Return a digest of the marks of a folder's documents: 32 hexadecimal digits."""
     return hashlib.sha256(os.fsencode("".join(marks))).hexdigest()[:32]
 
 
 def obstacle(folder: Path, entry: Entry) -> str:
-    """Why a file must not be opened, or "". ``OSError`` where a link cannot be followed to what may be good."""
+    """Return why a file must not be opened, or "". ``OSError`` for a link whose target cannot be reached."""
     if entry.is_link and not Path(os.path.realpath(entry.path)).is_relative_to(os.path.realpath(folder)):
-        return "a link out of the folder"
+        return "a link to outside the folder"
     if entry.target is None:
         return _dangling(entry.path)
     if not stat.S_ISREG(entry.target.st_mode):
@@ -120,7 +120,7 @@ def obstacle(folder: Path, entry: Entry) -> str:
 
 
 def _dangling(path: str) -> str:
-    """What a link is that led nowhere when the folder was listed."""
+    """Look again at a link that led nowhere when the folder was listed."""
     try:
         os.stat(path)  # noqa: PTH116 (see the module's docstring)
     except OSError as error:
@@ -131,7 +131,7 @@ def _dangling(path: str) -> str:
 
 
 def read_document(entry: Entry) -> bytes:
-    """The bytes of a document without an `obstacle`; at most one more than it may have. `MovedError`, ``OSError``."""
+    """Read a document without an `obstacle`: at most one byte more than is allowed. `MovedError`, ``OSError``."""
     path = os.path.realpath(entry.path) if entry.is_link else entry.path
     try:
         descriptor = patiently(os.open, path, _READ_FLAGS)
@@ -151,7 +151,7 @@ def read_document(entry: Entry) -> bytes:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder with mode 0700, and those around it; one that is there stays as it is."""
+    """Create a folder with mode 0700, and its parents; an existing folder is left unchanged."""
     if folder.is_dir():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +161,7 @@ def make_folder(folder: Path) -> None:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Make a file that is its owner's alone, and bring it to the disk."""
+    """Create a file that only its owner can read, and sync it to disk."""
     with os.fdopen(create_private(path), "wb") as file:
         file.write(data)
         file.flush()
@@ -169,9 +169,9 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 def publish(temporary: Path, final: Path) -> None:
-    """Give a file its name if nobody has it; `FileExistsError` otherwise."""
-    if sys.platform == "win32":
-        patiently(temporary.rename, final)  # refuses to overwrite there
+    """Give a file its name; ``FileExistsError`` if that exists."""
+    if is_windows():
+        patiently(temporary.rename, final)  # does not overwrite on Windows
         return
     try:
         os.link(temporary, final)
@@ -180,7 +180,7 @@ def publish(temporary: Path, final: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        if os.path.lexists(final):  # the lock keeps our own apart
+        if os.path.lexists(final):  # no race between processes of ours: they hold the lock
             raise FileExistsError(errno.EEXIST, "File exists", str(final)) from error
         temporary.rename(final)
     else:
@@ -188,12 +188,12 @@ def publish(temporary: Path, final: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the folder's list of names to the disk. Windows does so by itself; some network mounts cannot."""
-    if sys.platform == "win32":
+    """Sync the folder's list of names to disk. Windows does so itself; some network mounts cannot."""
+    if is_windows():
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except PermissionError:  # may be entered, not listed: then it cannot be done
+    except PermissionError:  # a folder that may be entered but not listed cannot be synced
         return
     try:
         os.fsync(descriptor)
@@ -205,8 +205,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def patiently(action: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:
-    """On Windows a file that somebody reads at this moment cannot be renamed or deleted, and the other way round."""
-    for _ in range(50 if sys.platform == "win32" else 0):
+    """Retry on Windows, where a file that is being read cannot be renamed or deleted, and vice versa."""
+    for _ in range(50 if is_windows() else 0):
         try:
             return action(*arguments, **named)
         except PermissionError:

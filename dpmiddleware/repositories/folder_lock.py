@@ -1,7 +1,7 @@
-"""A lock file in a folder: one process at a time commits there, and private files are made there.
+"""The lock file of a folder, which lets one process at a time commit, and the creation of private files.
 
-The lock is the operating system's (``flock``, on Windows a byte of the file): it ends with its process, however that
-ends. The file itself stays; it holds nothing. .NET does not know it; what .NET writes has a name of its own.
+The operating system holds the lock (``flock``; on Windows, a locked byte of the file), so it ends with its process,
+even in a crash. The file is empty and stays. .NET does not take the lock, but each file that it writes has a new name.
 """
 
 from __future__ import annotations
@@ -16,26 +16,25 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from dpmiddleware.forks import after_fork
+
 __all__ = ["LOCK_NAME", "SECONDS_TO_WAIT", "create_private", "folder_lock"]
 
 LOCK_NAME: Final = ".dpmiddleware.lock"
 SECONDS_TO_WAIT = 5.0
-"""How long a commit waits for the others; theirs take milliseconds."""
+"""How long a commit waits for commits of other processes, which take milliseconds."""
 
-# Windows has none of these but O_BINARY, which nobody else has.
+# Windows has only O_BINARY of these, other systems have all but that.
 _FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 
 _held: set[int] = set()
 
 
-def _after_fork() -> None:
-    """A child made in the middle of a commit must not keep the parent's lock alive."""
+@after_fork
+def _close_held() -> None:
+    """Close the parent's lock in a child that was forked during a commit: its copy would keep the lock alive."""
     while _held:
         os.close(_held.pop())
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 if sys.platform == "win32":
@@ -45,7 +44,7 @@ if sys.platform == "win32":
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError as error:
-            # EEXIST is how Wine's C library says that another holds it
+            # Wine's C library reports EEXIST for a lock that another process holds
             if error.errno in {errno.EACCES, errno.EDEADLK, errno.EDEADLOCK, errno.EEXIST}:
                 return False
             raise
@@ -55,7 +54,7 @@ if sys.platform == "win32":
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
     def create_private(path: Path) -> int:
-        """Make ``path`` and open it for writing; who may read it is inherited from the folder. `FileExistsError`."""
+        """Create ``path`` and open it for writing; it inherits the folder's permissions. `FileExistsError`."""
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
 
 else:
@@ -69,18 +68,18 @@ else:
         return True
 
     def _unlock(descriptor: int) -> None:
-        # Said aloud, not left to close(): a child forked meanwhile may hold a copy of the descriptor.
+        # Explicit, because a child forked meanwhile may hold a copy of the descriptor after close().
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def create_private(path: Path) -> int:
-        """Make ``path`` with mode 0600 and open it for writing. `FileExistsError` where it is there, as a link too.
+        """Create ``path`` with mode 0600 and open it for writing. `FileExistsError` if it exists, also as a link.
 
-        Made by root in another user's private folder it becomes that user's, else a key that an operator makes
-        would be one that the application cannot read.
+        If root creates it in another user's private folder, it is given to that user: otherwise the application could
+        not read a key that an operator creates.
         """
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
         if os.geteuid() == 0:
-            with suppress(OSError):  # a file system without owners
+            with suppress(OSError):  # file systems without owners
                 folder = path.parent.stat()
                 if folder.st_uid and not folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                     os.fchown(descriptor, folder.st_uid, folder.st_gid)
@@ -89,7 +88,7 @@ else:
 
 @contextmanager
 def folder_lock(folder: Path) -> Generator[None]:
-    """Hold the lock of ``folder``, which must exist. ``TimeoutError`` after `SECONDS_TO_WAIT`, other ``OSError``."""
+    """Hold the lock of an existing folder. ``TimeoutError`` after `SECONDS_TO_WAIT`; other ``OSError``."""
     path = folder / LOCK_NAME
     descriptor = _open(path)
     _held.add(descriptor)

@@ -1,37 +1,36 @@
-"""Keys in the memory of one process: for tests, and where nothing else was named.
+"""Keys in the memory of one process: for tests, and where no other store is configured.
 
-They are gone when the process ends, and no other process sees them: a farm needs one of the other stores.
+They are lost when the process ends, and no other process sees them. A farm needs one of the other stores.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from typing import Self
 from uuid import uuid4
 
 from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.forks import after_fork
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.repositories.failures import conflict, name_taken
 
 __all__ = ["MemoryKeyRepository"]
 
 _lock = threading.Lock()
+"""One for all repositories: it is held for microseconds."""
 
 
-def _after_fork() -> None:
-    """Another thread of the parent may have held the lock; in the child nobody would release it."""
-    global _lock  # noqa: PLW0603 (one lock for all repositories: it is held for microseconds)
+@after_fork
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603
     _lock = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
 class MemoryKeyRepository:
-    """A `KeyRepository` that keeps its documents in this object. After ``fork`` parent and child go separate ways."""
+    """A `KeyRepository` that keeps its documents in this object. A forked child has its own copy."""
+
+    location = "memory:"
 
     def __init__(self, documents: Sequence[StoredDocument] = ()) -> None:
         self._identity = uuid4().hex[:8]
@@ -41,30 +40,25 @@ class MemoryKeyRepository:
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """``memory:`` and nothing behind it."""
+        """Open ``memory:``."""
         if url.rstrip("/") != "memory:":
-            raise ConfigurationError("memory: takes no name", hint="each memory: is a store of its own")
+            raise ConfigurationError("memory: does not take a name", hint="write memory: alone")
         return cls()
 
-    @property
-    def location(self) -> str:
-        """``memory:``."""
-        return "memory:"
-
     def read(self) -> Snapshot:
-        """All documents and the version."""
+        """Return all documents and the version."""
         with _lock:
             return Snapshot(self._documents, self._version())
 
     def version(self) -> str:
-        """How many commits there were."""
+        """Return this object's identity and the number of its commits."""
         with _lock:
             return self._version()
 
     def commit(
         self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
     ) -> None:
-        """As the contract says. `VersionConflict` after another commit; `RepositoryError` for a name that is taken."""
+        """See `KeyRepository`. `VersionConflict` after another commit, `RepositoryError` for a name that is taken."""
         with _lock:
             if self._version() != expected:
                 raise conflict(self.location)

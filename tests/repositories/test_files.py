@@ -205,9 +205,11 @@ def make_huge(path: Path) -> None:
         pytest.param(os.mkfifo, "not a regular file", id="a FIFO"),
         pytest.param(Path.mkdir, "not a regular file", id="a folder"),
         pytest.param(make_socket, "not a regular file", id="a socket"),
-        pytest.param(lambda path: path.symlink_to("/etc/passwd"), "a link out of the folder", id="a link out"),
-        pytest.param(lambda path: path.symlink_to("/dev/zero"), "a link out of the folder", id="a link to a device"),
-        pytest.param(lambda path: path.symlink_to(".."), "a link out of the folder", id="a link to a folder"),
+        pytest.param(lambda path: path.symlink_to("/etc/passwd"), "a link to outside the folder", id="a link out"),
+        pytest.param(
+            lambda path: path.symlink_to("/dev/zero"), "a link to outside the folder", id="a link to a device"
+        ),
+        pytest.param(lambda path: path.symlink_to(".."), "a link to outside the folder", id="a link to a folder"),
         pytest.param(lambda path: path.symlink_to("gone"), "a link that leads nowhere", id="a dangling link"),
         pytest.param(lambda path: path.symlink_to(path.name), "a link that leads nowhere", id="a link to itself"),
         pytest.param(Path.touch, "empty", id="an empty file"),
