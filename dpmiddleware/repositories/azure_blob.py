@@ -1,16 +1,15 @@
-"""Keys in one blob, as ASP.NET Core's ``PersistKeysToAzureBlobStorage`` keeps them (extra ``azure``).
+"""Keys in one blob, as ASP.NET Core's ``PersistKeysToAzureBlobStorage`` stores them (extra ``azure``).
 
 The blob is one ``<repository>`` of all elements; the container must exist. A write carries ``If-Match`` with the ETag
-that was read, or ``If-None-Match: *`` where there was no blob.
+that was read, or ``If-None-Match: *`` if there was no blob.
 """
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import unquote, urlsplit
 
 from dpmiddleware.errors import ConfigurationError, MissingExtraError
+from dpmiddleware.forks import after_fork
 from dpmiddleware.printable import without_password
 from dpmiddleware.repositories.markup import MAX_REPOSITORY_SIZE
 from dpmiddleware.repositories.one_document import (
@@ -22,7 +21,7 @@ from dpmiddleware.repositories.one_document import (
     TooLargeError,
 )
 from dpmiddleware.secret_sources import password_text
-from dpmiddleware.urls import take_options
+from dpmiddleware.urls import ConfigurationURL
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient
@@ -33,29 +32,35 @@ _CONFLICTS: Final = {"ConditionNotMet", "TargetConditionNotMet", "BlobAlreadyExi
 _OPTIONS: Final[dict[str, Any]] = {
     "connection_timeout": SECONDS_TO_CONNECT,
     "read_timeout": SECONDS_TO_READ,
-    "retry_total": 0,  # a later poll is the retry
+    "retry_total": 0,  # the next poll is the retry
 }
 _HINTS: Final = {
-    "ContainerNotFound": "make the container; who may read the keys is its access policy",
+    "ContainerNotFound": "create the container; its access policy decides who may read the keys",
     "AuthorizationPermissionMismatch": "give this identity the role Storage Blob Data Contributor (readers: Reader)",
-    "AuthenticationFailed": "is the account key, SAS or connection string right, and not expired?",
-    "LeaseIdMissing": "somebody holds a lease on the blob: break it",
+    "AuthenticationFailed": "check the account key, SAS or connection string; it may have expired",
+    "LeaseIdMissing": "break the lease on the blob",
 }
-_HINT: Final = "is the account reachable, and may this identity read and write the blob? the ring in memory stays"
+_HINT: Final = "check that the account can be reached, and this identity's rights on the blob; loaded keys stay in use"
 
 
 class AzureBlobKeyRepository(OneDocumentRepository):
     """A `KeyRepository` in a blob.
 
-    Give ``azblob://account/container/blob`` and, if it is not azure-identity's ``DefaultAzureCredential``, a
-    ``credential`` (a token credential, an account key, a SAS); or a ready ``client``. ``endpoint=`` in the URL is the
-    address of the account where it is not ``https://account.blob.core.windows.net``; ``password=env:NAME`` (or a
-    file) holds an account key, a SAS or a connection string.
+    Give either ``url`` or ``client``.
+
+    url: ``azblob://account/container/blob``, with two options. ``endpoint=``: the account's address, if it is not
+        ``https://account.blob.core.windows.net``. ``password=env:NAME`` or ``password=/path``: where an account key,
+        a SAS or a connection string is.
+    client: a ready one.
+    credential: for ``url``: a token credential, an account key or a SAS; by default azure-identity's
+        ``DefaultAzureCredential``.
     """
 
     def __init__(self, url: str | None = None, *, client: BlobClient | None = None, credential: Any = None) -> None:
         if (url is None) == (client is None):
-            raise ConfigurationError("Azure Blob Storage takes a URL or a client, one of them")
+            raise ConfigurationError(
+                "a key ring in Azure Blob Storage needs either a URL or a client", hint="give one of url= and client="
+            )
         try:
             from azure.core import exceptions
         except ImportError:
@@ -63,34 +68,31 @@ class AzureBlobKeyRepository(OneDocumentRepository):
         self.errors = (exceptions.AzureError, OSError, ValueError)
         self._exceptions = exceptions
         self._client: Any = client
-        self._process = os.getpid()
+        after_fork(self._leave_connections)
         self._credential = credential
         self._password: str | None = None
         if client is not None:
             super().__init__(without_password(client.url.partition("?")[0]))
             return
-        plain, own = take_options(url or "", "endpoint", "password")
-        parts = urlsplit(plain)
-        self._container, _, self._blob = unquote(parts.path).removeprefix("/").partition("/")
-        if parts.query or not (parts.hostname and self._container and self._blob):
-            raise ConfigurationError(
-                f"{without_password(plain)} is no address of a blob", hint="azblob://account/container/blob"
-            )
-        self._account = own.get("endpoint", f"https://{parts.hostname}.blob.core.windows.net")
-        if "password" in own:
-            self._password = own["password"]
-        elif credential is None:
+        parts = ConfigurationURL.parse(url or "", "endpoint", "password")
+        self._container, _, self._blob = parts.path.removeprefix("/").partition("/")
+        if not (parts.host and self._container and self._blob) or {"@", ":"} & set(parts.host):
+            problem = f"{without_password(url or '')} is not a URL of a blob"
+            raise ConfigurationError(problem, hint="write azblob://account/container/blob")
+        self._account = parts.options.get("endpoint", f"https://{parts.host.lower()}.blob.core.windows.net")
+        self._password = parts.options.get("password")
+        if self._password is None and credential is None:
             _needs_identity()
         super().__init__(without_password(url or ""))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """``azblob://account/container/blob[?endpoint=…&password=env:NAME]``."""
+        """Open ``azblob://account/container/blob[?endpoint=…&password=env:NAME]``."""
         return cls(url)
 
     @classmethod
     def from_connection_string(cls, connection_string: str, container: str, blob: str) -> Self:
-        """A blob of the account that a connection string names."""
+        """Open a blob of the account that a connection string names."""
         try:
             from azure.storage.blob import BlobClient
         except ImportError:
@@ -98,20 +100,23 @@ class AzureBlobKeyRepository(OneDocumentRepository):
         try:
             return cls(client=BlobClient.from_connection_string(connection_string, container, blob, **_OPTIONS))
         except ValueError:
-            raise ConfigurationError("this is no connection string of a storage account") from None
+            raise ConfigurationError(
+                "the connection string is not one of a storage account", hint="copy it from the account's access keys"
+            ) from None
 
     def connect(self) -> None:
-        """Make the client; in a forked child make it anew, for its connections are the parent's."""
-        from azure.storage.blob import BlobClient
-
+        """Create the client on first use."""
         if self._client is None:
-            self._client = self._made()
-        elif self._process != os.getpid():
-            self._client = BlobClient.from_blob_url(self._client.url, credential=self._client.credential, **_OPTIONS)
-        self._process = os.getpid()
+            self._client = self._new_client()
+
+    def _leave_connections(self) -> None:
+        """In a forked child, use another client; the connections belong to the parent."""
+        old = self._client
+        if old is not None:
+            self._client = type(old).from_blob_url(old.url, credential=old.credential, **_OPTIONS)
 
     def etag(self) -> str:
-        """Ask for the blob's properties."""
+        """Get the blob's properties."""
         try:
             return str(self._client.get_blob_properties().etag)
         except self._exceptions.ResourceNotFoundError as error:
@@ -128,7 +133,7 @@ class AzureBlobKeyRepository(OneDocumentRepository):
         return download.readall(), str(download.properties.etag)
 
     def put(self, data: bytes, etag: str) -> bool:
-        """Upload the blob under its condition."""
+        """Upload the blob, under the condition that it has this ETag."""
         from azure.core import MatchConditions
         from azure.storage.blob import ContentSettings
 
@@ -145,10 +150,10 @@ class AzureBlobKeyRepository(OneDocumentRepository):
         return True
 
     def hint_for(self, error: BaseException) -> str:
-        """By Azure's own error code."""
+        """Look Azure's error code up."""
         return _HINTS.get(_code(error), _HINT)
 
-    def _made(self) -> BlobClient:
+    def _new_client(self) -> BlobClient:
         from azure.storage.blob import BlobClient
 
         credential = self._credential
@@ -170,7 +175,7 @@ def _needs_identity() -> Any:
 
 
 def _absent(error: BaseException) -> str:
-    """A container that is not there is not an empty store."""
+    """Raise ``error`` for a missing container, which is not an empty store."""
     if _code(error) == "ContainerNotFound":
         raise error
     return ABSENT

@@ -1,4 +1,4 @@
-"""A call that is let go when it takes too long, whatever it hangs in."""
+"""A call with a time limit, which holds in whatever function the call hangs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _T = TypeVar("_T")
 
 
 class Call:
-    """One call under way. ``connection``: the driver's, once there is one; it is shut when the call is let go."""
+    """A call in progress. ``connection``: the driver's, once it exists; it is shut when the time is over."""
 
     connection: Any = None
 
     def shut(self) -> None:
-        """Close the connection's socket under the driver that waits for it, where the driver shows it."""
+        """Shut the socket that the driver waits for, if the driver shows it."""
         fileno = getattr(self.connection, "fileno", None)
         if callable(fileno):
             with suppress(Exception), socket.socket(fileno=os.dup(int(str(fileno())))) as shown:
@@ -28,23 +28,23 @@ class Call:
 
 
 class _Outcome(Generic[_T]):
-    """What a call came to: ``result``, or ``error``."""
+    """What a call returned or raised."""
 
     result: _T
     error: BaseException | None = None
 
 
 def within(seconds: float, call: Call, action: Callable[[], _T]) -> _T:
-    """``action()`` in a thread of its own; ``TimeoutError`` if it takes longer than ``seconds``.
+    """Run ``action`` in a thread of its own; ``TimeoutError`` if it takes longer than ``seconds``.
 
-    ``call`` is where the action says what it waits with. The thread is a daemon: it keeps no process from ending.
+    The action stores its connection in ``call``. The thread is a daemon and does not keep the process from ending.
     """
     outcome = _Outcome[_T]()
 
     def run() -> None:
         try:
             outcome.result = action()
-        except BaseException as error:  # noqa: BLE001 (raised again below, in the thread that asked)
+        except BaseException as error:  # noqa: BLE001 (raised again below, in the caller's thread)
             outcome.error = error
 
     thread = threading.Thread(target=run, name="dpmiddleware-store", daemon=True)

@@ -1,11 +1,11 @@
-"""Documents as pieces of text: for stores that keep elements (Redis, SQL) or all elements in one document (blobs).
+"""Documents as pieces of XML text: for stores of single elements (Redis, SQL) or of all elements in one text (blobs).
 
-One document, as .NET's Azure Blob repository writes it::
+All elements in one text, as .NET's Azure Blob repository writes them::
 
     repository := [BOM] [<?xml …?>] <repository> element* </repository>
 
-Elements are cut out and put in by their position; the bytes of every other element, comments included, stay as they
-are. What the root is called means nothing, as in .NET. DTDs are refused; processing instructions are passed over.
+Elements are cut out and inserted by position; the bytes of all other elements, comments included, are unchanged. The
+name of the root element is ignored, as in .NET. DTDs are refused; processing instructions are ignored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from xml.parsers import expat
 
 from dpmiddleware.errors import MalformedDocumentError
 from dpmiddleware.keys.interfaces import StoredDocument
-from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE, parse
+from dpmiddleware.keys.xml import parse
+from dpmiddleware.repositories.documents import stored_document
 
 __all__ = ["EMPTY_REPOSITORY", "MAX_REPOSITORY_SIZE", "bare", "edit", "split"]
 
@@ -33,7 +34,7 @@ _ENCODINGS: Final = {"utf-8", "ascii", "iso8859-1", "utf-16"}
 
 
 def bare(data: bytes) -> bytes:
-    """The root element alone, as UTF-8: no byte order mark, no declaration. `MalformedDocumentError` if it is none."""
+    """Return the root element as UTF-8, without byte order mark and declaration. `MalformedDocumentError`."""
     parse(data)
     text = _utf8(data)
     start, end = _positions(text).root
@@ -41,23 +42,19 @@ def bare(data: bytes) -> bytes:
 
 
 def split(data: bytes) -> tuple[StoredDocument, ...]:
-    """The elements of a ``<repository>``; ``locator`` is an element's position. `MalformedDocumentError`.
+    """Return the elements of a ``<repository>``; ``locator`` is an element's position. `MalformedDocumentError`.
 
-    One that is too large is there with its ``problem``. A text of nothing but white space is one problem too.
+    One that is too large has a ``problem``. A text of only white space is one document with a problem.
     """
     if not data.strip():
-        return (StoredDocument(None, b"", "0", "empty"),)
+        return (stored_document(None, b"", "0"),)
     text = _utf8(data)
-    return tuple(
-        StoredDocument(None, text[start:end], str(number))
-        if end - start <= MAX_SIZE
-        else StoredDocument(None, b"", str(number), TOO_LARGE)
-        for number, (start, end) in enumerate(_positions(text).children)
-    )
+    places = enumerate(_positions(text).children)
+    return tuple(stored_document(None, text[start:end], str(number)) for number, (start, end) in places)
 
 
 def edit(data: bytes, add: Sequence[StoredDocument], remove: Sequence[StoredDocument]) -> bytes:
-    """``data`` (as `split` read it; may be empty) without the elements ``remove``, with ``add`` at its end; UTF-8."""
+    """Return ``data`` (which `split` read; may be empty) without ``remove`` and with ``add`` at its end, as UTF-8."""
     added = b"".join(bare(document.data) for document in add)
     text = _utf8(data) if data.strip() else EMPTY_REPOSITORY
     found = _positions(text)
@@ -77,7 +74,7 @@ def edit(data: bytes, add: Sequence[StoredDocument], remove: Sequence[StoredDocu
 
 @dataclass(slots=True)
 class _Positions:
-    """Where in the text the root stands, where its end tag begins, and where each child stands: [start, end)."""
+    """Where in the text the root is, where its end tag begins, and where each child is: [start, end)."""
 
     root: tuple[int, int] = (0, 0)
     root_closes: int = 0
@@ -95,7 +92,7 @@ def _positions(text: bytes) -> _Positions:
         if depth < 2:
             started[depth] = parser.CurrentByteIndex
         if depth == 0 and attributes.get("xmlns"):
-            raise MalformedDocumentError("the root has a default namespace: its elements are no key documents")
+            raise MalformedDocumentError("the root has a default namespace, so its elements are not key documents")
         depth += 1
 
     def end(_name: str) -> None:
@@ -128,7 +125,7 @@ def _positions(text: bytes) -> _Positions:
 
 
 def _utf8(data: bytes) -> bytes:
-    """``data`` as UTF-8 without byte order mark."""
+    """Decode ``data`` and encode it as UTF-8 without byte order mark."""
     if data.startswith(codecs.BOM_UTF8):
         return data[3:]
     declared = _DECLARED.match(data)
@@ -141,4 +138,4 @@ def _utf8(data: bytes) -> bytes:
             raise LookupError
         return data.decode(known).removeprefix("\ufeff").encode("utf-8")
     except (LookupError, UnicodeError) as error:
-        raise MalformedDocumentError("text in an encoding that is not read here") from error
+        raise MalformedDocumentError("the encoding of the text is not supported") from error

@@ -1,6 +1,6 @@
-"""A ring in one object of an object store: read as a whole, replaced as a whole, if its ETag is still the expected one.
+"""A ring in one object of an object store: read as a whole, replaced as a whole if its ETag is the expected one.
 
-A store says how to ask for the ETag, to get and to put; what the object holds is `dpmiddleware.repositories.markup`.
+A subclass gets the ETag, gets the object and puts it; `dpmiddleware.repositories.markup` is the object's content.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from dpmiddleware.repositories.markup import MAX_REPOSITORY_SIZE, edit, split
 __all__ = ["ABSENT", "CONTENT_TYPE", "SECONDS_TO_CONNECT", "SECONDS_TO_READ", "OneDocumentRepository", "TooLargeError"]
 
 ABSENT: Final = "absent"
-"""The version of an object that is not there."""
+"""The version of an object that does not exist."""
 CONTENT_TYPE: Final = "application/xml; charset=utf-8"
 SECONDS_TO_CONNECT: Final = 2.0
 SECONDS_TO_READ: Final = 2.0
 _SECONDS: Final = 4.5
-"""For a call with all that its client may do before, such as asking for a token."""
+"""For a call and what its client does before it, such as requesting a token."""
 _T = TypeVar("_T")
 
 
 class TooLargeError(Exception):
-    """An object of more bytes than any ring has."""
+    """An object larger than `MAX_REPOSITORY_SIZE`."""
 
 
 class OneDocumentRepository(ABC):
-    """What the repositories in object stores share. A subclass sets ``errors`` (its client's) and ``hint_for``."""
+    """What the repositories in object stores share. ``errors``: what the subclass's client raises."""
 
     errors: tuple[type[BaseException], ...]
 
@@ -45,31 +45,31 @@ class OneDocumentRepository(ABC):
 
     @property
     def location(self) -> str:
-        """The URL of the object, without what opens it."""
+        """The URL of the object, without credentials."""
         return self._location
 
     @abstractmethod
     def hint_for(self, error: BaseException) -> str:
-        """What to do about an error of the client."""
+        """Return what to do about an error of the client."""
 
     @abstractmethod
     def connect(self) -> None:
-        """Have a client that is this process's own. Making one takes processor time and waits for no store."""
+        """Make sure that there is a client of this process. Takes processor time, but does not contact the store."""
 
     @abstractmethod
     def etag(self) -> str:
-        """The object's ETag, without the object; `ABSENT` where there is none. One request."""
+        """Return the ETag, or `ABSENT` if there is no object. One request, without the content."""
 
     @abstractmethod
     def get(self) -> tuple[bytes, str]:
-        """The object and its ETag; nothing and `ABSENT`. `TooLargeError` over `MAX_REPOSITORY_SIZE`."""
+        """Return the object and its ETag, or no bytes and `ABSENT`. `TooLargeError`."""
 
     @abstractmethod
     def put(self, data: bytes, etag: str) -> bool:
-        """Replace the object that has this ETag (`ABSENT`: make it); ``False``, and nothing done, if it has another."""
+        """Replace the object that has this ETag (`ABSENT`: create it). ``False`` if it has another."""
 
     def read(self) -> Snapshot:
-        """All elements and the ETag that they came with: one request."""
+        """Return all elements and their ETag. One request."""
         data, etag = self._run("read", self.get)
         if etag == ABSENT:
             return Snapshot((), ABSENT)
@@ -79,13 +79,13 @@ class OneDocumentRepository(ABC):
             raise self._unreadable(error) from error
 
     def version(self) -> str:
-        """The ETag: one request, no content."""
+        """Return the ETag. One request, without the content."""
         return self._run("read", self.etag)
 
     def commit(
         self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
     ) -> None:
-        """As the contract says, in two requests. Names are not kept. `MalformedDocumentError` for what is no XML."""
+        """See `KeyRepository`. Two requests; names are not stored. `MalformedDocumentError` for invalid XML."""
         data, etag = self._run("read", self.get)
         if etag != expected:
             raise conflict(self._location)
@@ -100,7 +100,7 @@ class OneDocumentRepository(ABC):
             raise conflict(self._location)
 
     def _unreadable(self, error: MalformedDocumentError) -> Exception:
-        hint = "nothing is written over it; put an earlier version of the object back (versioning), or delete it"
+        hint = "restore an earlier version of the object, or delete it; nothing overwrites it"
         return failed(self._location, "read", error, hint)
 
     def _run(self, doing: str, action: Callable[[], _T]) -> _T:
@@ -112,6 +112,6 @@ class OneDocumentRepository(ABC):
             raise failed(self._location, doing, reason, self.hint_for(error)) from error
         except TooLargeError:
             reason = f"larger than {MAX_REPOSITORY_SIZE // 2**20} MB"
-            raise failed(self._location, doing, reason, "this object is no key ring") from None
-        except ConfigurationError as error:  # the password's variable or file is not there
+            raise failed(self._location, doing, reason, "check the object's name; this is not a key ring") from None
+        except ConfigurationError as error:  # the password's variable or file is missing
             raise failed(self._location, doing, error, error.hint) from error

@@ -1,12 +1,12 @@
-"""Keys in Redis or Valkey, as ASP.NET Core's ``PersistKeysToStackExchangeRedis`` keeps them (extra ``redis``).
+"""Keys in Redis or Valkey, as ASP.NET Core's ``PersistKeysToStackExchangeRedis`` stores them (extra ``redis``).
 
-One list, ``DataProtection-Keys`` unless ``?key=`` says otherwise; one element, without names, for each document.
+One list, ``DataProtection-Keys`` unless ``?key=`` names another, has one element per document, without names.
 
-Reading, asking the version and committing are a script each, so each is one round trip and sees one moment. The
-version is the number of elements and the SHA-1 of their SHA-1s: the server looks at every element, because somebody
-may replace one in the middle; 100 bytes go over the wire. A commit appends first, then removes.
+Reading, asking for the version and committing are one script each: one round trip, and one moment of the list. The
+version is the number of elements and the SHA-1 of their SHA-1s. The server hashes every element, because one in the
+middle may have been replaced; the answer has less than 100 bytes. A commit appends first, then removes.
 
-What Redis loses at a restart it loses: persistence, and that nothing is evicted, are its operator's to set.
+The operator has to configure Redis so that it persists its data and evicts nothing.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from collections.abc import Sequence
 from typing import Any, Final, Self
 from uuid import uuid4
 
-from dpmiddleware.errors import ConfigurationError, MissingExtraError, RepositoryError
+from dpmiddleware.errors import ConfigurationError, MissingExtraError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
 from dpmiddleware.printable import printable, without_password
+from dpmiddleware.repositories.documents import stored_document
 from dpmiddleware.repositories.failures import conflict, failed
 from dpmiddleware.repositories.markup import bare
 from dpmiddleware.secret_sources import password_text
@@ -29,9 +30,9 @@ __all__ = ["DEFAULT_KEY", "RedisKeyRepository"]
 
 DEFAULT_KEY: Final = "DataProtection-Keys"
 _SECONDS: Final = 2.0
-"""For connecting, and again for an answer: a refresh is held for less than five seconds."""
+"""The time limit of connecting, and of an answer: together less than five seconds."""
 
-# In pieces of 100, so that a long list is never in the script's memory twice.
+# In pieces of 100, so that a script never holds a long list twice.
 _VERSION: Final = """
 local function version()
   local sums = {}
@@ -65,30 +66,33 @@ if removed > 0 then redis.call('LREM', KEYS[1], 0, ARGV[2]) end
 return 1
 """
 )
-_HINT: Final = (
-    "is it up, does this host reach it, are user and password right? the ring in memory stays until it answers"
-)
+_HINT: Final = "check that the server runs, that this host reaches it, and user and password; loaded keys stay in use"
 _HINTS: Final = (
-    ("WRONGTYPE", "this key of Redis holds something else: name another with ?key="),
-    ("NOPERM", "the user needs +eval +llen +lrange +rpush +lset +lrem on this key"),
-    ("READONLY", "this is a replica: give the address of the primary, or a Sentinel client"),
-    ("OOM", "Redis has no memory left: raise maxmemory; nothing was written"),
+    ("WRONGTYPE", "name another list with ?key=; this key of Redis holds something else"),
+    ("NOPERM", "allow this user +eval +llen +lrange +rpush +lset +lrem on this key"),
+    ("READONLY", "give the address of the primary, or a Sentinel client; this is a replica"),
+    ("OOM", "raise maxmemory; Redis has no memory left, and nothing was written"),
 )
 
 
 class RedisKeyRepository:
     """A `KeyRepository` in a Redis list.
 
-    Give a URL (``redis://``, ``rediss://``, ``unix://``; redis-py's own parameters may stand in it), or a ready
-    ``client`` of redis-py or valkey-py: plain, cluster, or a Sentinel's ``master_for``. Its timeouts are then its own.
+    Give either ``url`` or ``client``.
+
+    url: ``redis://``, ``rediss://`` or ``unix://``; may contain redis-py's own parameters.
+    client: of redis-py or valkey-py: plain, cluster, or a Sentinel's ``master_for``. Its timeouts are not changed.
+    key: the list; ``?key=`` of a URL comes first.
     """
 
     def __init__(self, url: str | None = None, *, client: Any = None, key: str = DEFAULT_KEY) -> None:
         if (url is None) == (client is None):
-            raise ConfigurationError("Redis takes a URL or a client, one of them")
+            raise ConfigurationError(
+                "a key ring in Redis needs either a URL or a client", hint="give one of url= and client="
+            )
         if ".asyncio" in type(client).__module__:
             raise ConfigurationError(
-                "an asyncio client cannot be used here", hint="give redis.Redis, not redis.asyncio"
+                "a key ring cannot use an asyncio client of Redis", hint="give a redis.Redis, not a redis.asyncio.Redis"
             )
         self._key = key
         if url is not None:
@@ -103,7 +107,7 @@ class RedisKeyRepository:
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """``redis://[user:password@]host[:port]/database[?key=…&password=env:NAME]``."""
+        """Open ``redis://[user:password@]host[:port]/database[?key=…&password=env:NAME]``."""
         return cls(url)
 
     def __repr__(self) -> str:
@@ -111,30 +115,30 @@ class RedisKeyRepository:
 
     @property
     def location(self) -> str:
-        """The URL without password; of a given client, its address and the list."""
+        """The URL without password; for a given client, its address and the list."""
         return self._location
 
     def read(self) -> Snapshot:
-        """All elements and the version, in one round trip."""
+        """Return all elements and the version. One round trip."""
         version, elements = self._run("read", _READ, MAX_SIZE)
         return Snapshot(
             tuple(
                 StoredDocument(None, b"", str(place), TOO_LARGE)
                 if isinstance(element, int)
-                else StoredDocument(None, _bytes(element), str(place))
+                else stored_document(None, _bytes(element), str(place))
                 for place, element in enumerate(elements)
             ),
             _bytes(version).decode("ascii"),
         )
 
     def version(self) -> str:
-        """Number of elements and a digest, one short answer."""
+        """Return the number of elements and a digest. One round trip with a short answer."""
         return _bytes(self._run("read", _ASK)).decode("ascii")
 
     def commit(
         self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
     ) -> None:
-        """As the contract says, in one script. Names are not kept. `MalformedDocumentError` for what is no XML."""
+        """See `KeyRepository`. One script; names are not stored. `MalformedDocumentError` for invalid XML."""
         places = [document.locator for document in remove]
         added = [bare(document.data) for document in add]
         if not self._run("write to", _COMMIT, expected, uuid4().hex, len(places), *places, *added):
@@ -146,12 +150,12 @@ class RedisKeyRepository:
         except self._errors as error:
             hint = next((hint for word, hint in _HINTS if word in str(error)), _HINT)
             raise failed(self.location, doing, error, hint) from error
-        except ConfigurationError as error:  # the password's variable or file is not there
-            raise RepositoryError(f"cannot {doing} {self.location}: {error}", hint=error.hint) from error
+        except ConfigurationError as error:  # the password's variable or file is missing
+            raise failed(self.location, doing, error, error.hint) from error
 
 
 class _Credentials:
-    """What redis-py asks for user and password, each time it connects."""
+    """Gives redis-py user and password, each time it connects."""
 
     def __init__(self, username: str | None, reference: str) -> None:
         self._username = username
@@ -173,7 +177,7 @@ def _client(url: str, password: str | None) -> Any:
     options: dict[str, Any] = {
         "socket_connect_timeout": _SECONDS,
         "socket_timeout": _SECONDS,
-        "retry": Retry(NoBackoff(), 0),  # each try takes as long as all may take
+        "retry": Retry(NoBackoff(), 0),  # one try already takes the whole time limit
     }
     try:
         parse_url: Any = connection.parse_url  # it has no types
@@ -186,12 +190,12 @@ def _client(url: str, password: str | None) -> Any:
         return redis.Redis(connection_pool=pool(connection_class=connection_class, **{**options, **found}))
     except (ValueError, redis.RedisError) as error:
         raise ConfigurationError(
-            f"{without_password(url)} is no address of a Redis: {printable(error)}", hint="redis://host:6379/0"
+            f"{without_password(url)} is not a URL of Redis: {printable(error)}", hint="write redis://host:6379/0"
         ) from None
 
 
 def _errors_of(client: Any) -> tuple[type[BaseException], ...]:
-    """What the client's own library raises; a client comes from a library that has been imported."""
+    """Return what the client's library raises; it has been imported, because there is a client."""
     found: list[type[BaseException]] = [OSError, UnicodeDecodeError]
     for library in {base.__module__.partition(".")[0] for base in type(client).__mro__}:
         exceptions = sys.modules.get(f"{library}.exceptions")
@@ -203,7 +207,7 @@ def _errors_of(client: Any) -> tuple[type[BaseException], ...]:
 
 
 def _address(client: Any) -> str:
-    """Where a given client leads, as far as it says so."""
+    """Return the address of a given client, as far as it shows one."""
     pool: Any = getattr(client, "connection_pool", None)
     options: dict[str, Any] = getattr(pool, "connection_kwargs", None) or {}
     if "host" in options:
@@ -215,5 +219,5 @@ def _address(client: Any) -> str:
 
 
 def _bytes(text: bytes | str) -> bytes:
-    """A client may have been told to decode answers."""
+    """Return bytes, also from a client that decodes answers."""
     return text.encode("utf-8") if isinstance(text, str) else text

@@ -1,17 +1,16 @@
-"""Keys in one object of S3, or of a store that speaks its language (extra ``aws``).
+"""Keys in one object of S3, or of a store with the same API (extra ``aws``).
 
-The object is one ``<repository>`` of all elements, as .NET's repository for Azure Blob Storage writes it; .NET has none
-for S3 of its own. A write carries ``If-Match`` with the ETag that was read, or ``If-None-Match: *`` where there was no
-object: a store that passes over these (an old MinIO, say) cannot keep two writers apart and must not be used.
+The object is one ``<repository>`` of all elements, as .NET's repository for Azure Blob Storage writes it; .NET has no
+repository for S3. A write carries ``If-Match`` with the ETag that was read, or ``If-None-Match: *`` if there was no
+object. A store that ignores these headers (such as an old MinIO) cannot detect concurrent writes and must not be used.
 """
 
 from __future__ import annotations
 
-import os
 from typing import Any, Final, Self
-from urllib.parse import unquote, urlsplit
 
 from dpmiddleware.errors import ConfigurationError, MissingExtraError
+from dpmiddleware.forks import after_fork
 from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories.markup import MAX_REPOSITORY_SIZE
 from dpmiddleware.repositories.one_document import (
@@ -22,28 +21,35 @@ from dpmiddleware.repositories.one_document import (
     OneDocumentRepository,
     TooLargeError,
 )
-from dpmiddleware.urls import take_options
+from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["S3KeyRepository"]
 
 _CONFLICTS: Final = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}
-"""Answers to a write: another ETag; two writes met; the object to replace has gone."""
+"""Answers to a write: another ETag; a concurrent write; the object to replace was deleted."""
 _ABSENT: Final = {"NoSuchKey", "404"}
-_RIGHTS: Final = "allow s3:GetObject, s3:PutObject, and s3:ListBucket: without the last, absent looks forbidden"
+_RIGHTS: Final = (
+    "allow s3:GetObject, s3:PutObject and s3:ListBucket; without the last, S3 reports a missing object as forbidden"
+)
 _HINTS: Final = {
-    "NoSuchBucket": "make the bucket; who may read the keys is its policy",
+    "NoSuchBucket": "create the bucket; its policy decides who may read the keys",
     "AccessDenied": _RIGHTS,
     "403": _RIGHTS,
-    "NotImplemented": "this store does not know conditional writes: two processes could both make a key",
+    "NotImplemented": "use a store with conditional writes; without them two processes could both create a key",
 }
-_HINT: Final = "is the store reachable, are region, endpoint and credentials right? the ring in memory stays"
+_HINT: Final = "check that the store can be reached, and region, endpoint and credentials; loaded keys stay in use"
 
 
 class S3KeyRepository(OneDocumentRepository):
     """A `KeyRepository` in an object of S3.
 
-    Give ``s3://bucket/key``, with ``?region=`` and ``&endpoint=`` where the environment does not say them;
-    credentials come from where boto3 finds them. Or give ``bucket``, ``key`` and a ready ``client`` of boto3.
+    Give either ``url``, or ``client`` with ``bucket`` and ``key``.
+
+    url: ``s3://bucket/key``, with the options ``region=`` and ``endpoint=`` if the environment does not set them;
+        boto3 finds the credentials.
+    client: a ready one of boto3.
+    bucket: the bucket's name.
+    key: the object's key.
     """
 
     def __init__(self, url: str | None = None, *, client: Any = None, bucket: str = "", key: str = "") -> None:
@@ -56,41 +62,46 @@ class S3KeyRepository(OneDocumentRepository):
         self._client_error: Any = exceptions.ClientError
         self._options: dict[str, str] = {}
         if url is not None:
-            plain, self._options = take_options(url, "region", "endpoint")
-            parts = urlsplit(plain)
-            bucket, key = parts.netloc, unquote(parts.path).removeprefix("/")
-            if parts.query or "@" in bucket or client is not None:
-                raise ConfigurationError(f"{without_password(url)} says too much", hint="s3://bucket/key, nothing else")
-        elif client is None:
-            raise ConfigurationError("S3 takes a URL, or a client with bucket and key")
+            parts = ConfigurationURL.parse(url, "region", "endpoint")
+            bucket, key, self._options = parts.host, parts.path.removeprefix("/"), parts.options
+            if "@" in bucket:
+                raise ConfigurationError(f"{without_password(url)} contains a user", hint="write s3://bucket/key")
+        if (url is None) == (client is None):
+            raise ConfigurationError(
+                "a key ring in S3 needs either a URL or a client", hint="give url=, or client= with bucket= and key="
+            )
         if not bucket or not key:
-            raise ConfigurationError(f"{without_password(url or 's3:')} names no object", hint="s3://bucket/key")
+            raise ConfigurationError(
+                f"{without_password(url or 's3:')} does not name an object", hint="write s3://bucket/key"
+            )
         super().__init__(without_password(url) if url else f"s3://{printable(bucket)}/{printable(key)}")
         self._object = {"Bucket": bucket, "Key": key}
         self._client: Any = client
-        self._process = os.getpid()
+        after_fork(self._leave_connections)
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """``s3://bucket/key[?region=…&endpoint=…]``."""
+        """Open ``s3://bucket/key[?region=…&endpoint=…]``."""
         return cls(url)
 
     def connect(self) -> None:
-        """Make the client; in a forked child close its connections, which are the parent's."""
+        """Create the client on first use."""
         if self._client is None:
-            self._client = self._made()
-        elif self._process != os.getpid():
+            self._client = self._new_client()
+
+    def _leave_connections(self) -> None:
+        """In a forked child, close its copies of the parent's connections."""
+        if self._client is not None:
             self._client.close()
-        self._process = os.getpid()
 
     def etag(self) -> str:
-        """Ask for the object's head."""
+        """Get the object's head."""
         try:
             return str(self._client.head_object(**self._object)["ETag"])
         except self._client_error as error:
             if _code(error) not in _ABSENT:
                 raise
-            # Without an answer's body a bucket that is not there looks like an object that is not there.
+            # The answer to HEAD has no body, so a missing bucket looks like a missing object.
             return self.get()[1]
 
     def get(self) -> tuple[bytes, str]:
@@ -107,7 +118,7 @@ class S3KeyRepository(OneDocumentRepository):
             return body.read(), str(answer["ETag"])
 
     def put(self, data: bytes, etag: str) -> bool:
-        """Put the object under its condition."""
+        """Put the object, under the condition that it has this ETag."""
         condition = {"IfNoneMatch": "*"} if etag == ABSENT else {"IfMatch": etag}
         try:
             self._client.put_object(**self._object, **condition, Body=data, ContentType=CONTENT_TYPE)
@@ -118,10 +129,10 @@ class S3KeyRepository(OneDocumentRepository):
         return True
 
     def hint_for(self, error: BaseException) -> str:
-        """By S3's own error code."""
+        """Look S3's error code up."""
         return _HINTS.get(_code(error), _HINT)
 
-    def _made(self) -> Any:
+    def _new_client(self) -> Any:
         import boto3
         from botocore.config import Config
 
@@ -129,10 +140,10 @@ class S3KeyRepository(OneDocumentRepository):
         config = Config(
             connect_timeout=SECONDS_TO_CONNECT,
             read_timeout=SECONDS_TO_READ,
-            retries={"total_max_attempts": 1},  # a later poll is the retry
+            retries={"total_max_attempts": 1},  # the next poll is the retry
             s3={"addressing_style": "path"} if endpoint else None,
         )
-        # A session of its own: the default one is not made for several threads.
+        # A session of its own, because boto3's default session is not thread-safe.
         session = boto3.session.Session(region_name=self._options.get("region"))
         return session.client("s3", config=config, endpoint_url=endpoint)
 

@@ -1,37 +1,38 @@
-"""Keys in a table, as ASP.NET Core's ``PersistKeysToDbContext`` keeps them (extra ``sql``: SQLAlchemy).
+"""Keys in a table, as ASP.NET Core's ``PersistKeysToDbContext`` stores them (extra ``sql``: SQLAlchemy).
 
 ::
 
     DataProtectionKeys := Id (integer, generated) ‖ FriendlyName (text, may be null) ‖ Xml (text, may be null)
 
-The table is made by the first commit if it is not there and the user may; else the error's hint is the statement that
-makes it. A table that is not there is an empty store.
+A missing table is an empty store. The first commit creates the table; if the user lacks the permission, the hint of the
+error is the statement that creates it.
 
-A commit is one serializable transaction: version, names that are taken, inserts, deletes; the database's word that two
-of them met is answered by trying again. A replacement is a new row, the old one is deleted.
+A commit is one serializable transaction: version, taken names, inserts, deletes. It is retried if the database
+reports a collision. A replaced document is a new row, and the old row is deleted.
 
-The version is the number of rows and a digest of all of them, because somebody may change a row in place. PostgreSQL,
-MySQL and MariaDB compute it: one short answer. SQLite is in this process anyway. For other databases the rows are
-fetched and digested here, which is right, and dear for a large ring.
+The version is the number of rows and a digest of all rows, because a row may be changed in place. PostgreSQL, MySQL and
+MariaDB compute it and send a short answer. SQLite runs in this process anyway. From other databases the rows are
+fetched and digested here, which is correct, but slow for a large ring.
 
-A driver without a timeout for answers must not hold a refresh: each call runs in a thread of its own, is let go after
-`_SECONDS`, and its connection is shut.
+Some drivers have no timeout for answers. So each call runs in a thread of its own for at most `_SECONDS`; then its
+connection is shut.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from dpmiddleware.errors import ConfigurationError, MissingExtraError, RepositoryError
+from dpmiddleware.forks import after_fork
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
-from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
+from dpmiddleware.keys.xml import MAX_SIZE
 from dpmiddleware.printable import without_password
 from dpmiddleware.repositories.bounded import Call, within
+from dpmiddleware.repositories.documents import stored_document
 from dpmiddleware.repositories.failures import conflict, failed, name_taken
 from dpmiddleware.repositories.markup import bare
 from dpmiddleware.repositories.sql_engine import TABLE, engine_of, is_collision, key_table, reason, says_no_table
@@ -43,8 +44,9 @@ __all__ = ["SqlKeyRepository"]
 
 _SECONDS: Final = 4.5
 _TRIES: Final = 8
+_CREATING: Final = "create a table in"
 _EMPTY: Final = "0"
-"""The version of a table without rows, and of no table: making the table changes nothing."""
+"""The version of a table without rows, and of a missing table: creating the table does not change it."""
 
 _POSTGRESQL: Final = f"""
 SELECT concat(count(*), '-', encode(sha256(convert_to(coalesce(string_agg(
@@ -60,23 +62,28 @@ SELECT concat(count(*), '-', coalesce(max(Id), 0),
 _LOCK: Final = "left(concat('dpmiddleware.', database()), 64)"
 _TAKE_TURNS: Final = (f"SELECT get_lock({_LOCK}, 3)", f"SELECT release_lock({_LOCK})")
 _TURNS: Final = {"mysql": _TAKE_TURNS, "mariadb": _TAKE_TURNS}
-"""MySQL answers a crowd of serializable transactions with a storm of deadlocks: ours go in one after the other."""
+"""MySQL ends most of many simultaneous serializable transactions by deadlock errors, so ours take turns."""
 _VERSIONS: Final = {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "mariadb": _MYSQL}
 
-_HINT: Final = "is it up, does this host reach it, may this user read and write the table? the ring in memory stays"
+_HINT: Final = "check that the database runs, that this host reaches it, and the user's rights; loaded keys stay in use"
 _T = TypeVar("_T")
 
 
 class SqlKeyRepository:
-    """A `KeyRepository` in a table of any database that SQLAlchemy speaks to.
+    """A `KeyRepository` in a table of any database that SQLAlchemy supports.
 
-    Give SQLAlchemy's URL (``password=env:NAME`` or a file may stand in it) or a ready ``engine``, whose timeouts are
-    then its own. ``create_table``: whether the first commit may make the table.
+    Give either ``url`` or ``engine``.
+
+    url: SQLAlchemy's, which may contain ``password=env:NAME`` or ``password=/path``.
+    engine: a ready one; its timeouts are not changed.
+    create_table: whether the first commit may create the table.
     """
 
     def __init__(self, url: str | None = None, *, engine: Engine | None = None, create_table: bool = True) -> None:
         if (url is None) == (engine is None):
-            raise ConfigurationError("SQL takes a URL or an engine, one of them")
+            raise ConfigurationError(
+                "a key ring in SQL needs either a URL or an engine", hint="give one of url= and engine="
+            )
         try:
             import sqlalchemy
         except ImportError:
@@ -84,17 +91,23 @@ class SqlKeyRepository:
         self._sqlalchemy: Any = sqlalchemy  # what is asked of it is typed by what is made of it
         self._engine: Engine = engine if engine is not None else engine_of(url or "")
         if getattr(self._engine.dialect, "is_async", False):
-            raise ConfigurationError("an asyncio engine cannot be used here", hint="give an engine of create_engine")
+            raise ConfigurationError(
+                "a key ring cannot use an asyncio engine", hint="give an engine of create_engine()"
+            )
         self._location = without_password(url or self._engine.url.render_as_string())
         self._create_table = create_table
         self._seconds = _SECONDS
-        self._process = os.getpid()
         self._version = _VERSIONS.get(self._engine.dialect.name)
         self._table = key_table()
+        after_fork(self._leave_connections)
+
+    def _leave_connections(self) -> None:
+        """In a forked child, start with an empty pool; the connections belong to the parent."""
+        self._engine.dispose(close=False)
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Any SQLAlchemy URL: ``postgresql+psycopg://user@host/database?password=env:NAME``."""
+        """Open any SQLAlchemy URL, such as ``postgresql+psycopg://user@host/database?password=env:NAME``."""
         return cls(url)
 
     def __repr__(self) -> str:
@@ -106,11 +119,11 @@ class SqlKeyRepository:
         return self._location
 
     def read(self) -> Snapshot:
-        """All rows and the version, in one statement."""
+        """Return all rows and the version. One statement."""
         return self._run("read", self._read, absent=Snapshot((), _EMPTY))
 
     def version(self) -> str:
-        """Number of rows and a digest, in one statement."""
+        """Return the number of rows and a digest. One statement."""
         if self._version is None:
             return self.read().version
         statement = self._sqlalchemy.text(self._version)
@@ -119,7 +132,7 @@ class SqlKeyRepository:
     def commit(
         self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
     ) -> None:
-        """As the contract says, in one serializable transaction. `MalformedDocumentError` for what is no XML."""
+        """See `KeyRepository`. One serializable transaction. `MalformedDocumentError` for invalid XML."""
         added = [{"FriendlyName": document.name, "Xml": bare(document.data).decode("utf-8")} for document in add]
         removed = [int(document.locator) for document in remove]
 
@@ -134,8 +147,8 @@ class SqlKeyRepository:
                 if self._run("write to", change, absent=False, transaction=True):
                     return
             except _CollisionError:
-                # Most of those that meet have lost already; asking takes no lock, and apart they do not meet again.
-                time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 (nothing is to be guessed)
+                # The winner has usually changed the version already. If not, random pauses keep the next tries apart.
+                time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 (not a secret)
                 if self.version() != expected:
                     raise conflict(self._location) from None
                 continue
@@ -144,7 +157,7 @@ class SqlKeyRepository:
             if not added:
                 return
             self._make_table()
-        raise failed(self._location, "write to", "other writers were always faster", "try again")
+        raise failed(self._location, "write to", f"{_TRIES} tries collided with other writers", "try again")
 
     # --- inside a connection --------------------------------------------------------------------------------------
 
@@ -178,39 +191,42 @@ class SqlKeyRepository:
         create = self._sqlalchemy.schema.CreateTable(self._table)
         try:
             if not self._create_table:
-                raise RepositoryError("the table is not there, and create_table=False")
-            if not self._is_absent():  # a statement that makes a table waits for all who use it
+                raise RepositoryError("the table does not exist, and create_table=False")
+            if not self._is_absent():  # CREATE TABLE would wait for all who use the table
                 return
-            self._run("make a table in", lambda connection: bool(connection.execute(create)), absent=False)
+            self._run(_CREATING, lambda connection: bool(connection.execute(create)), absent=False)
         except RepositoryError as error:
-            if not self._is_absent():  # somebody else made it at the same moment
+            if not self._is_absent():  # another process created it at the same moment
                 return
             statement = " ".join(str(create.compile(dialect=self._engine.dialect)).split())
-            raise failed(self._location, "make a table in", error, f"have it made: {statement};") from None
+            raise failed(self._location, _CREATING, error, f"have the table created: {statement};") from None
 
     # --- around a connection --------------------------------------------------------------------------------------
 
     def _run(self, doing: str, action: Callable[[Connection], _T], *, absent: _T, transaction: bool = False) -> _T:
-        """Do ``action`` with a connection, within `_SECONDS`; ``absent`` where there is no table."""
-        if self._process != os.getpid():  # forked: the connections are the parent's
-            self._engine.dispose(close=False)
-            self._process = os.getpid()
+        """Run ``action`` with a connection, within `_SECONDS`.
+
+        doing: what for, for the error: "read" or "write to".
+        action: gets the connection.
+        absent: the result if there is no table.
+        transaction: whether to run it in a serializable transaction; otherwise each statement is its own.
+        """
         errors = self._sqlalchemy.exc
         call = Call()
         try:
-            if self._engine.dialect.name == "sqlite":  # waits for locks only, and has a timeout for them
+            if self._engine.dialect.name == "sqlite":  # waits only for locks, with a timeout
                 return self._connected(call, action, transaction)
             return within(self._seconds, call, lambda: self._connected(call, action, transaction))
         except errors.DBAPIError as error:
             if transaction and is_collision(error.orig):
                 raise _CollisionError from None
             connected = call.connection is not None and not error.connection_invalidated
-            if connected and doing != "make a table in" and (says_no_table(error.orig) or self._is_absent()):
+            if connected and doing != _CREATING and (says_no_table(error.orig) or self._is_absent()):
                 return absent
             raise failed(self._location, doing, reason(error.orig), _HINT) from None
         except (errors.SQLAlchemyError, OSError) as error:
             raise failed(self._location, doing, reason(error), _HINT) from None
-        except ConfigurationError as error:  # the password's variable or file is not there
+        except ConfigurationError as error:  # the password's variable or file is missing
             raise failed(self._location, doing, error, error.hint) from None
 
     def _connected(self, call: Call, action: Callable[[Connection], _T], transaction: bool) -> _T:
@@ -223,7 +239,7 @@ class SqlKeyRepository:
                         return self._in_transaction(plain, action)
                     return action(plain.execution_options(isolation_level="AUTOCOMMIT"))
             except self._sqlalchemy.exc.DBAPIError as error:
-                # A connection that waited in the pool while the server went away: once more, on a new one.
+                # The server closed a connection of the pool: retry once, on a new one.
                 if transaction or retried or not error.connection_invalidated:
                     raise
                 retried = True
@@ -241,7 +257,7 @@ class SqlKeyRepository:
                 finally:
                     connection.exec_driver_sql(give_back)
         connection = plain.execution_options(isolation_level="AUTOCOMMIT")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver would begin without the lock
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver itself would begin without a lock
         try:
             result = action(connection)
             connection.exec_driver_sql("COMMIT")
@@ -251,7 +267,7 @@ class SqlKeyRepository:
         return result
 
     def _is_absent(self) -> bool:
-        """Whether the database answers that it has no such table."""
+        """Whether the database reports that the table does not exist."""
         look = self._sqlalchemy.inspect
         try:
             if self._engine.dialect.name == "sqlite":
@@ -262,16 +278,14 @@ class SqlKeyRepository:
 
 
 class _CollisionError(Exception):
-    """The database ended a transaction because another one met it."""
+    """The database ended a transaction that collided with another one."""
 
 
 def _document(row_id: int, name: str | None, xml: str | None) -> StoredDocument:
-    data = (xml or "").encode("utf-8", "surrogatepass")
-    problem = TOO_LARGE if len(data) > MAX_SIZE else "" if data else "empty"
-    return StoredDocument(name, b"" if problem else data, str(row_id), problem)
+    return stored_document(name, (xml or "").encode("utf-8", "surrogatepass"), str(row_id))
 
 
 def _stated(version: object) -> str:
-    """The version in the database's words; that of no rows has no digest."""
+    """Return the version that a database computed; a table without rows has no digest."""
     text = version.decode("ascii") if isinstance(version, bytes) else str(version)
     return _EMPTY if text.startswith("0-") else text

@@ -1,4 +1,4 @@
-"""What SQL databases differ in: making an engine, the table, timeouts of drivers, and what their errors mean."""
+"""What SQL databases and drivers differ in: the engine, timeouts, the table, the meaning of errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["TABLE", "engine_of", "is_collision", "key_table", "reason", "says_no
 TABLE: Final = "DataProtectionKeys"
 
 _CONNECT: Final[dict[str, dict[str, Any]]] = {
-    # keepalives: a connection whose other end is gone is known within half a minute; no prepared statements: PgBouncer
+    # keepalives detect a lost peer within half a minute; PgBouncer cannot handle prepared statements
     "psycopg": {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5, "prepare_threshold": None},
     "psycopg2": {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5},
     "pg8000": {"timeout": 4},
@@ -27,11 +27,11 @@ _CONNECT: Final[dict[str, dict[str, Any]]] = {
     "pysqlite": {"timeout": 3},
 }
 _COLLISIONS: Final = {1020, 1205, 1213}
-"""MySQL: record changed since it was read, lock wait timeout, deadlock. Others say it by SQLSTATE class 40."""
+"""MySQL: record changed since it was read, lock wait timeout, deadlock. Other databases use SQLSTATE class 40."""
 
 
 def engine_of(url: str) -> Engine:
-    """An engine with a small pool and short timeouts. `ConfigurationError` for what is no URL, or has no driver."""
+    """Return an engine with a small pool and short timeouts. `ConfigurationError` for a bad URL or a missing driver."""
     import sqlalchemy
     from sqlalchemy import event, exc
 
@@ -40,24 +40,26 @@ def engine_of(url: str) -> Engine:
         parsed = sqlalchemy.make_url(plain)
         dialect = parsed.get_dialect()()
         if dialect.name == "sqlite" and parsed.database in {None, "", ":memory:"}:
-            raise ConfigurationError("SQLite in memory is a store for each thread", hint="say memory:, or name a file")
+            raise ConfigurationError(
+                "SQLite in memory has a separate database per thread", hint="write memory:, or name a file"
+            )
         options: dict[str, Any] = {
             "connect_args": {k: v for k, v in _CONNECT.get(dialect.driver, {}).items() if k not in parsed.query},
             "isolation_level": "AUTOCOMMIT",
-            "hide_parameters": True,  # they are keys
+            "hide_parameters": True,  # because they are keys
         }
         if dialect.name != "sqlite":
-            # nothing is open when a connection comes back: no round trip to make sure
+            # no transaction is open when a connection is returned, so a reset would waste a round trip
             options |= {"pool_size": 1, "max_overflow": 4, "pool_timeout": 3, "pool_reset_on_return": None}
         engine = sqlalchemy.create_engine(parsed, **options)
     except (exc.ArgumentError, ValueError) as error:
         raise ConfigurationError(
-            f"{without_password(url)} is no address of a database: {type(error).__name__}",
-            hint="postgresql+psycopg://user@host/database",
+            f"{without_password(url)} is not a URL of a database: {type(error).__name__}",
+            hint="write postgresql+psycopg://user@host/database",
         ) from None
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"{without_password(url)} needs a driver that is not installed", hint=f"pip install {error.name}"
+            f"{without_password(url)} needs a driver that is not installed", hint=f"run pip install {error.name}"
         ) from None
     if "password" in own:
 
@@ -71,7 +73,7 @@ def engine_of(url: str) -> Engine:
 
 
 def key_table() -> Any:
-    """The table of .NET's Entity Framework Core, as a SQLAlchemy ``Table``."""
+    """Return the table of .NET's Entity Framework Core, as a SQLAlchemy ``Table``."""
     import sqlalchemy as sql
     from sqlalchemy.dialects.mysql import LONGTEXT
 
@@ -82,28 +84,28 @@ def key_table() -> Any:
         sql.Column("Id", sql.Integer, sql.Identity(), primary_key=True),
         sql.Column("FriendlyName", text),
         sql.Column("Xml", text),
-        sqlite_autoincrement=True,  # as .NET makes it: an Id is never used twice
+        sqlite_autoincrement=True,  # as .NET creates it: an Id is never reused
         mysql_charset="utf8mb4",
         mariadb_charset="utf8mb4",
     )
 
 
 def is_collision(error: BaseException | None) -> bool:
-    """Whether a driver says that a transaction was ended because another one met it."""
+    """Whether an error of a driver means that a transaction collided with another one."""
     state = str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")
     number = error.args[0] if error is not None and error.args else None
     return state.startswith("40") or number in _COLLISIONS
 
 
 def says_no_table(error: BaseException | None) -> bool:
-    """PostgreSQL, MySQL, SQLite; for the rest `SqlKeyRepository` looks into the catalogue."""
+    """Whether an error means that the table is missing, on PostgreSQL, MySQL and SQLite."""
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     number = error.args[0] if error is not None and error.args else None
     return state == "42P01" or number == 1146 or str(error).startswith("no such table")
 
 
 def reason(error: BaseException | None) -> str:
-    """The first line of what a driver says: the rest may quote the row, which is a key."""
+    """Return the first line of a driver's error; the rest may quote the row, which is a key."""
     if "DataError" in type(error).__name__:
         return type(error).__name__
     return printable((str(error).splitlines() or [type(error).__name__])[0])

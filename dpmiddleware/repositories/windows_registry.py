@@ -1,33 +1,31 @@
-"""Keys as values of one Windows registry key, as ASP.NET Core's ``PersistKeysToRegistry`` keeps them.
+"""Keys as values of one Windows registry key, as ASP.NET Core's ``PersistKeysToRegistry`` stores them.
 
 A document is one value: its name is .NET's friendly name (``key-{id}``, ``revocation-…``), its type REG_SZ, its text
-the XML. What a value is called means nothing on reading. .NET may write to the same place at the same time.
+the XML. Names are ignored when reading. .NET may write to the same place at the same time.
 
-The version is a digest of all names, types and texts: reading the registry of one's own machine costs little, and its
-change times are too coarse (10 to 16 ms) to tell two changes apart.
+The version is a digest of all names, types and texts: reading the local registry is cheap, and its times of change are
+too coarse (10 to 16 ms) to tell two changes apart.
 
-A commit holds a named mutex, which .NET does not know; so of our own processes one wins, and what .NET writes meanwhile
-is seen by the next `version`. It adds first, revocations before keys, and takes away last: a process that is killed in
-between leaves a good ring.
+A commit holds a named mutex, which .NET does not take: one of our own processes wins, and the next `version` shows what
+.NET wrote meanwhile. It adds first, revocations before keys, and removes last, so a process that is killed in between
+leaves a valid ring.
 """
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
-import re
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Self
-from urllib.parse import unquote
-from uuid import uuid4
 
-from dpmiddleware.errors import ConfigurationError, RepositoryError
+from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
-from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
 from dpmiddleware.printable import printable
+from dpmiddleware.repositories.documents import is_revocation, safe_name, stored_document
 from dpmiddleware.repositories.failures import conflict, failed, moving, name_taken
+from dpmiddleware.urls import ConfigurationURL
 from dpmiddleware.windows import is_windows, last_error, library, registry
 
 __all__ = ["RegistryKeyRepository"]
@@ -38,10 +36,10 @@ _HIVES: Final = {
     "HKEY_LOCAL_MACHINE": "HKEY_LOCAL_MACHINE",
     "HKEY_CURRENT_USER": "HKEY_CURRENT_USER",
 }
-_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _SECONDS: Final = 4.0
+_URL_HINT: Final = "write registry://HKLM/Software/Shop/Keys, or HKCU"
 _ACCESS_DENIED: Final = 5
-_HINT: Final = "is it the right key, and may this user read and write there? see its permissions in regedit"
+_HINT: Final = "check the registry key and its permissions in regedit"
 
 
 class _Value(NamedTuple):
@@ -51,7 +49,7 @@ class _Value(NamedTuple):
 
 
 class RegistryKeyRepository:
-    """A `KeyRepository` in one registry key, which is made by the first commit and inherits its permissions.
+    """A `KeyRepository` in one registry key, which the first commit creates with inherited permissions.
 
     hive: ``HKLM`` or ``HKCU``. path: below it, with backslashes or slashes. `ConfigurationError` on another system.
     """
@@ -60,23 +58,18 @@ class RegistryKeyRepository:
         name = _HIVES.get(hive.upper())
         cleaned = path.replace("/", "\\").strip("\\")
         if name is None or not cleaned:
-            raise ConfigurationError("registry: names no key", hint="registry://HKLM/Software/Shop/Keys, or HKCU")
+            raise ConfigurationError(f"{printable(f'{hive}/{path}')} is not a registry key", hint=_URL_HINT)
         if not is_windows():
-            raise ConfigurationError("there is a registry on Windows only", hint="name a folder or another store")
+            raise ConfigurationError("only Windows has a registry", hint="name a folder or another store")
         self._hive, self._path = name, cleaned
         mutex = hashlib.sha256(f"{name}\\{cleaned}".lower().encode()).hexdigest()[:32]
         self._mutex = f"Global\\dpmiddleware-{mutex}"
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """``registry://HKLM/Software/Shop/Keys``; HKCU likewise."""
-        scheme, _, rest = url.partition("://")
-        hive, _, path = unquote(rest).partition("/")
-        if scheme.lower() != "registry" or "?" in rest or "#" in rest:
-            raise ConfigurationError(
-                f"{printable(url)} names no registry key", hint="registry://HKLM/Software/Shop/Keys"
-            )
-        return cls(hive, path)
+        """Open ``registry://HKLM/Software/Shop/Keys``; HKCU likewise."""
+        parts = ConfigurationURL.parse(url)
+        return cls(parts.host, parts.path)
 
     @property
     def location(self) -> str:
@@ -87,19 +80,19 @@ class RegistryKeyRepository:
         return f"RegistryKeyRepository({self._hive!r}, {self._path!r})"
 
     def read(self) -> Snapshot:
-        """All documents; a value that is no text, or too large, with its ``problem``. `RepositoryError`."""
+        """Return all documents. A value that is not text, or is too large, has a ``problem``. `RepositoryError`."""
         values = self._values()
         return Snapshot(tuple(map(_document, values)), _digest(values))
 
     def version(self) -> str:
-        """A digest of all values. `RepositoryError`."""
+        """Return a digest of all values. `RepositoryError`."""
         return _digest(self._values())
 
     def commit(
         self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
     ) -> None:
-        """Add and remove values while holding the mutex. `VersionConflict`, `RepositoryError`."""
-        added = {_name_for(document): _text_of(document, self.location) for document in add}
+        """See `KeyRepository`. Holds the mutex meanwhile. `VersionConflict`, `RepositoryError`."""
+        added = {safe_name(document): _text_of(document, self.location) for document in add}
         removed = {document.locator for document in remove}
         with self._locked():
             values = self._values()
@@ -114,21 +107,21 @@ class RegistryKeyRepository:
             self._write(added, removed)
 
     def _write(self, added: dict[str, str], removed: set[str]) -> None:
-        """Revocations are there before keys come, and go after keys are gone."""
+        """Add revocations before keys, and remove them after keys."""
         winreg = registry()
         if not added and not removed:
             return
         new = {name.lower() for name in added}
         with self._translated("write to"), winreg.CreateKeyEx(self._root(), self._path, 0, self._write_access()) as key:
-            for name in sorted(added, key=lambda name: not name.startswith("revocation-")):
+            for name in sorted(added, key=is_revocation, reverse=True):
                 winreg.SetValueEx(key, name, 0, winreg.REG_SZ, added[name])
-            for name in sorted(removed, key=lambda name: name.startswith("revocation-")):
+            for name in sorted(removed, key=is_revocation):
                 if name.lower() not in new:
                     winreg.DeleteValue(key, name)
             winreg.FlushKey(key)
 
     def _values(self) -> list[_Value]:
-        """All values, sorted; read again until two readings agree. A key that is not there has none."""
+        """Return all values, sorted; read again until two readings agree. A missing key has none."""
         deadline = time.monotonic() + _SECONDS
         with self._translated("read"):
             values = self._enumerate()
@@ -173,7 +166,7 @@ class RegistryKeyRepository:
 
     @contextmanager
     def _locked(self) -> Generator[None]:
-        """Hold the mutex; one that its process left behind by dying is taken over."""
+        """Hold the mutex; take over one whose process died."""
         kernel32 = library("kernel32")
         kernel32.CreateMutexW.restype = ctypes.c_void_p
         kernel32.CreateMutexW.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_wchar_p]
@@ -182,11 +175,13 @@ class RegistryKeyRepository:
         handle = kernel32.CreateMutexW(None, 0, self._mutex)
         if not handle:
             code = last_error()
-            reason = "another user holds its lock" if code == _ACCESS_DENIED else f"no lock (Windows error {code})"
-            raise failed(self.location, "write to", reason, "let one user make the keys; the others only read")
+            reason = "another user holds the lock" if code == _ACCESS_DENIED else f"no lock (Windows error {code})"
+            raise failed(self.location, "write to", reason, "let one user create the keys, and the others only read")
         try:
             if kernel32.WaitForSingleObject(handle, int(_SECONDS * 1000)) not in {0, 0x80}:  # WAIT_OBJECT_0, abandoned
-                raise failed(self.location, "write to", "somebody else is committing and does not end", "try again")
+                raise failed(
+                    self.location, "write to", "another process holds the lock", "find the process, or try again"
+                )
             try:
                 yield
             finally:
@@ -213,25 +208,13 @@ def _document(value: _Value) -> StoredDocument:
     if not isinstance(value.content, str) or value.type != registry().REG_SZ:
         return StoredDocument(name, b"", value.name, "not a text value (REG_SZ)")
     try:
-        data = value.content.encode("utf-8")
+        return stored_document(name, value.content.encode("utf-8"), value.name)
     except UnicodeEncodeError:
         return StoredDocument(name, b"", value.name, "not Unicode text")
-    if len(data) > MAX_SIZE:
-        return StoredDocument(name, b"", value.name, TOO_LARGE)
-    return StoredDocument(name, data, value.name)
-
-
-def _name_for(document: StoredDocument) -> str:
-    """.NET's rule: a friendly name that is safe, else any unique one."""
-    if document.name is not None and _SAFE_NAME.fullmatch(document.name):
-        return document.name
-    return str(uuid4())
 
 
 def _text_of(document: StoredDocument, location: str) -> str:
     try:
         return document.data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise RepositoryError(
-            f"cannot write to {location}: a document that is not UTF-8", hint="rewrite it: dpm keys rewrap"
-        ) from None
+        raise failed(location, "write to", "a document is not UTF-8", "rewrite it: dpm keys rewrap") from None

@@ -213,7 +213,7 @@ def test_a_shared_access_signature_is_never_shown() -> None:
 def test_by_default_the_account_is_that_of_the_public_cloud_and_the_credential_that_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    client = AzureBlobKeyRepository.from_url("azblob://shop/keys/a%20b/keys.xml")._made()
+    client = AzureBlobKeyRepository.from_url("azblob://shop/keys/a%20b/keys.xml")._new_client()
     assert client.url == "https://shop.blob.core.windows.net/keys/a%20b/keys.xml"
     assert isinstance(client.credential, DefaultAzureCredential)
 

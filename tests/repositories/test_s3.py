@@ -164,7 +164,7 @@ def test_a_ready_client_is_used_as_it_is(bucket: Bucket) -> None:
 
 def test_region_and_endpoint_are_taken_from_the_url() -> None:
     made = S3KeyRepository.from_url("s3://keys/a%20b?region=us-west-2&endpoint=http://127.0.0.1:9")
-    client = made._made()
+    client = made._new_client()
     assert client.meta.region_name == "us-west-2"
     assert client.meta.endpoint_url == "http://127.0.0.1:9"
     assert made._object == {"Bucket": "keys", "Key": "a b"}
