@@ -1,1 +1,1 @@
-"""What the demonstrations of `dpm demo` share: server processes, and a report of what came out."""
+"""Shared by the demonstrations of `dpm demo`: server processes, and the report of the outcomes."""

@@ -1,4 +1,4 @@
-"""A server in a process of its own, and its log."""
+"""A server in its own process, and its log."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ import dpmiddleware
 __all__ = ["ServerFailedError", "ServerProcess"]
 
 START_TIMEOUT: Final = 60.0
-"""Seconds that the process may take until it listens; a busy machine needs some."""
+"""Seconds until the process must listen; a busy machine needs some."""
 STOP_TIMEOUT: Final = 10.0
 _PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMPDIR")
-"""All that the process inherits from this one; its HOME, above all, is its own."""
+"""The environment variables that the process inherits. HOME is not among them."""
 
 
 class ServerFailedError(Exception):
-    """A server process did not come up, or failed to answer; the message ends with its log."""
+    """A server process did not start or did not answer. The message ends with its log."""
 
 
 class ServerProcess:
-    """Runs a module that serves; as a context manager it starts it and ends it.
+    """Runs a module that serves; as a context manager it starts and stops it. ``port``: where it listens, once started.
 
-    what: the server, in messages. module: its full name. log_file: where its log goes. settings: its environment, with
-    what a process needs to start. port: where it listens, once it runs.
+    what: the name of the server in messages.
+    module: the full name of the module.
+    log_file: where its log is written.
+    settings: its environment variables.
     """
 
     def __init__(self, what: str, module: str, log_file: Path, settings: Mapping[str, str]) -> None:
@@ -43,13 +45,13 @@ class ServerProcess:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Start the server, and wait until it listens; `ServerFailedError` where it does not."""
+        """Start the server, and wait until it listens. `ServerFailedError` if it does not."""
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", self._module],
                 env=self.environment(),
-                stdin=subprocess.PIPE,  # closed when this process ends, however it ends: then the server ends too
+                stdin=subprocess.PIPE,  # closed when this process ends in any way; then the server ends, too
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -61,7 +63,7 @@ class ServerProcess:
             raise
 
     def stop(self) -> None:
-        """End the process, politely first; nothing where none runs."""
+        """Terminate the process, and kill it if that takes too long. Does nothing if none runs."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -90,7 +92,7 @@ class ServerProcess:
         return {**inherited, "PYTHONPATH": str(Path(dpmiddleware.__file__).parents[1]), **self._settings}
 
     def log(self) -> str:
-        """All that it has logged."""
+        """The whole log."""
         return self.log_file.read_text("utf-8", errors="replace") if self.log_file.exists() else ""
 
     def _announced_port(self, process: subprocess.Popen[str]) -> int:

@@ -1,4 +1,4 @@
-"""Tell the runs of a demonstration one after the other, and end in a table, or as JSON."""
+"""Prints the runs of a demonstration, and a table of the outcomes; or the outcomes as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Outcome", "Run", "tell_all"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a demonstration. expected: what is to happen, in words."""
+    """One run of a demonstration. expected: the expected outcome, in words."""
 
     id: str
     title: str
@@ -25,14 +25,14 @@ _R = TypeVar("_R", bound=Run)
 
 @dataclass(slots=True)
 class Outcome(Generic[_R]):
-    """What happened in one run, in words. A demonstration adds what was seen, for programs."""
+    """The outcome of one run, in words. Subclasses add details for programs."""
 
     run: _R
     happened: str = field(default="", kw_only=True)
 
     @property
     def as_expected(self) -> bool:
-        """Whether it came out so."""
+        """Whether the outcome is the expected one."""
         return self.happened == self.run.expected
 
 
@@ -41,19 +41,23 @@ def tell_all(
     tell: Callable[[_R, Path, Callable[[str], None]], Outcome[_R]],
     folder: Path,
     *,
-    who_expects: str,
+    heading: str,
     as_json: bool,
 ) -> int:
-    """Carry out all runs, each in a folder of its own. Exit status 0 if all came out as expected, else 1.
+    """Carry out all runs. Exit status 0 if each has the expected outcome, else 1.
 
-    who_expects: the heading of the expected outcomes. as_json: print nothing but the outcomes, as JSON.
+    runs: the runs, in order.
+    tell: carries out one run in a folder of its own, and prints its steps with a given function.
+    folder: an empty folder for all runs.
+    heading: the heading of the column with the expected outcomes.
+    as_json: print only the outcomes, as JSON.
     """
     outcomes = []
     for number, run in enumerate(runs, 1):
         if not as_json:
             print(f"\n{number} of {len(runs)}: {run.title}", flush=True)
         outcomes.append(tell(run, folder / run.id, _silent if as_json else _say))
-    print(_as_json(outcomes) if as_json else "\n" + _table(outcomes, who_expects))
+    print(_as_json(outcomes) if as_json else "\n" + _table(outcomes, heading))
     return 0 if all(outcome.as_expected for outcome in outcomes) else 1
 
 
@@ -65,9 +69,9 @@ def _silent(line: str) -> None:
     pass
 
 
-def _table(outcomes: Sequence[Outcome[_R]], who_expects: str) -> str:
-    """What was to happen, what happened, and whether that is the same."""
-    rows = [("", who_expects, "what happened", "")]
+def _table(outcomes: Sequence[Outcome[_R]], heading: str) -> str:
+    """What was expected, what happened, and whether it is the same."""
+    rows = [("", heading, "what happened", "")]
     rows += [(o.run.title, o.run.expected, o.happened, "same" if o.as_expected else "DIFFERENT") for o in outcomes]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,4 +1,4 @@
-"""`make_app`: Django's WSGI application on a ring. One for a process: Django's settings are its process's."""
+"""`make_app`: Django's WSGI application with a ring. Django's settings allow one per process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["make_app"]
 
 
 def make_app(data_protection: DataProtection) -> WSGIApplication:
-    """The application. The ring comes from the command line; an application would have it in its settings."""
+    """The application. The ring comes from the command line; other applications configure it in their settings."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "example_apps.django_shop.settings"
     from django.conf import settings
     from django.core.wsgi import get_wsgi_application

@@ -1,4 +1,4 @@
-"""The settings. `__main__` sets DATA_PROTECTION, which an application would have here."""
+"""The settings. `make_app` sets DATA_PROTECTION, which other applications configure here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEBUG = False
 ALLOWED_HOSTS = ["*"]  # it listens on this machine only
 ROOT_URLCONF = "example_apps.django_shop.urls"
 USE_TZ = True
-# Django asks for one. Nothing of this shop hangs on it: sessions, sign-ins and signed values are on the ring.
+# Django requires one, but nothing here uses it: the ring protects sessions, sign-ins and signed values.
 SECRET_KEY = "not a secret"  # noqa: S105 (see above)
 
 INSTALLED_APPS = ["dpmiddleware.django"]
@@ -29,7 +29,7 @@ DATA_PROTECTION_COOKIE_AUTHENTICATION = {"login_path": "/sign-in", "logout_path"
 
 
 def in_every_page(request: HttpRequest) -> dict[str, Any]:
-    """What the header of each page shows."""
+    """The variables of the page header."""
     user: Any = request.user
     return {
         "framework": "Django",

@@ -1,4 +1,4 @@
-"""The addresses."""
+"""The URLs of the shop."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ TICKET = ".AspNetCore.Cookies"
 
 
 class SeeOther(HttpResponseRedirect):
-    """What follows a form: GET that, whatever the method was."""
+    """A redirect after a form. The browser follows it with GET."""
 
     status_code = 303
 
@@ -45,7 +45,7 @@ def catalogue(request: HttpRequest) -> HttpResponse:
     return render(request, "catalogue.html", {"plants": PLANTS})
 
 
-# never_cache says no-store: the back button shows the page to nobody once the visitor has signed out
+# never_cache sends no-store, so that the back button does not show the page after a sign-out
 @never_cache
 @require_GET
 def show_basket(request: HttpRequest) -> HttpResponse:
@@ -55,7 +55,7 @@ def show_basket(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def change_basket(request: HttpRequest, by: int) -> HttpResponse:
-    """One more or one less."""
+    """Add or remove one plant."""
     plant = request.POST.get("plant", "")
     request.session["basket"] = changed_basket(request.session.get("basket", {}), plant, by)
     return SeeOther("/basket")
@@ -63,18 +63,18 @@ def change_basket(request: HttpRequest, by: int) -> HttpResponse:
 
 @require_POST
 def keep_note(request: HttpRequest) -> HttpResponse:
-    """The message for the card; the session may become too large for its cookie, see `too_large`."""
+    """Save the message for the card. The session may become too large for its cookie, see `too_large`."""
     request.session["note"] = request.POST.get("note", "")
     return SeeOther("/basket")
 
 
 def show_sign_in(request: HttpRequest) -> HttpResponse:
-    """The form; with the right password back to where the visitor wanted to go."""
+    """The sign-in form. After a sign-in, the visitor returns to the page they came from."""
     if request.method != "POST":
         return render(request, "sign_in.html")
     principal = customer(request.POST.get("name", ""), request.POST.get("password", ""))
     if principal is None:
-        problem = "That name and that password do not belong together."
+        problem = "The name or the password is wrong."
         return render(request, "sign_in.html", {"problem": problem}, status=403)
     sign_in(request, principal, AuthenticationProperties(is_persistent="keep" in request.POST))
     wanted = request.GET.get("ReturnUrl", "")
@@ -83,7 +83,7 @@ def show_sign_in(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def leave(request: HttpRequest) -> HttpResponse:
-    """The ticket ends, and the session is emptied."""
+    """Sign out, which also empties the session."""
     sign_out(request)
     return SeeOther("/")
 
@@ -91,14 +91,14 @@ def leave(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_required
 def account(request: HttpRequest) -> HttpResponse:
-    """Only for who is signed in."""
+    """A page for users who are signed in."""
     return render(request, "account.html")
 
 
 @never_cache
 @require_GET
 def show_cookies(request: HttpRequest) -> HttpResponse:
-    """What the visitor's cookies show, and which keys protect them."""
+    """The cookies of the visitor, and the keys that protect them."""
     dp = get_data_protection()
     header = request.headers.get("Cookie", "").encode("latin-1")
     session = in_session(dict(request.session.items()))
@@ -115,9 +115,9 @@ def show_cookies(request: HttpRequest) -> HttpResponse:
 
 
 def too_large(request: HttpRequest) -> HttpResponse:
-    """A cookie that would not come back was refused before it was sent; the browser keeps the one it has."""
+    """The session did not fit into its cookie, so it was not sent. The browser keeps its old cookie."""
     error = sys.exc_info()[1]
     if not isinstance(error, CookieTooLargeError):
-        return HttpResponseServerError("This did not work.")
+        return HttpResponseServerError("Internal server error.")
     context = {"title": "That is too long", "problem": str(error), "hint": error.hint}
     return render(request, "problem.html", context, status=413)

@@ -1,4 +1,4 @@
 """Fern & Stone in Flask: ``python -m example_apps.flask_shop``.
 
-app.py is all that is Flask's; what the shops share is in `example_apps.plants`.
+app.py has the code for Flask; the shops share the rest, `example_apps.plants`.
 """

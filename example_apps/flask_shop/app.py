@@ -1,6 +1,6 @@
 """The shop in Flask: ``flask.session`` is the basket, `CookieAuthentication` knows the customer.
 
-Forms carry no token against forgery: both cookies are ``SameSite=Lax``, so no other site's form brings them along.
+Forms have no CSRF token: both cookies are ``SameSite=Lax``, so browsers do not send them with forms of other sites.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def make_app(
 
 @shop.app_context_processor
 def in_every_page() -> dict[str, object]:
-    """What the header of each page shows."""
+    """The variables of the page header."""
     return {"framework": "Flask", "customer": current_principal.name, "basket": basket()}
 
 
@@ -64,7 +64,7 @@ def basket() -> list[Line]:
 
 
 def private(template: str, **context: object) -> Response:
-    """A page that the back button shows to nobody once the visitor has signed out: no browser keeps it."""
+    """A page that browsers must not store, so that the back button does not show it after a sign-out."""
     response = flask.make_response(flask.render_template(template, **context))
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -85,7 +85,7 @@ def show_basket() -> Response:
 @shop.post("/basket/add", defaults={"by": 1})
 @shop.post("/basket/remove", defaults={"by": -1})
 def change_basket(by: int) -> Response:
-    """One more or one less."""
+    """Add or remove one plant."""
     plant = flask.request.form.get("plant", "")
     flask.session["basket"] = changed_basket(flask.session.get("basket", {}), plant, by)
     return flask.redirect("/basket", 303)
@@ -93,20 +93,20 @@ def change_basket(by: int) -> Response:
 
 @shop.post("/basket/note")
 def keep_note() -> Response:
-    """The message for the card; the session may become too large for its cookie, see `too_large`."""
+    """Save the message for the card. The session may become too large for its cookie, see `too_large`."""
     flask.session["note"] = flask.request.form.get("note", "")
     return flask.redirect("/basket", 303)
 
 
 @shop.route("/sign-in", methods=["GET", "POST"])
 def show_sign_in() -> str | Response | tuple[str, int]:
-    """The form; with the right password back to where the visitor wanted to go."""
+    """The sign-in form. After a sign-in, the visitor returns to the page they came from."""
     if flask.request.method == "GET":
         return flask.render_template("sign_in.html")
     form = flask.request.form
     principal = customer(form.get("name", ""), form.get("password", ""))
     if principal is None:
-        problem = "That name and that password do not belong together."
+        problem = "The name or the password is wrong."
         return flask.render_template("sign_in.html", problem=problem), 403
     sign_in(principal, AuthenticationProperties(is_persistent="keep" in form))
     wanted = flask.request.args.get("ReturnUrl", "")
@@ -115,7 +115,7 @@ def show_sign_in() -> str | Response | tuple[str, int]:
 
 @shop.post("/sign-out")
 def leave() -> Response:
-    """The ticket ends, and the session is emptied."""
+    """Sign out, which also empties the session."""
     sign_out()
     return flask.redirect("/", 303)
 
@@ -123,13 +123,13 @@ def leave() -> Response:
 @shop.get("/account")
 @login_required
 def account() -> Response:
-    """Only for who is signed in."""
+    """A page for users who are signed in."""
     return private("account.html")
 
 
 @shop.get("/cookie")
 def show_cookies() -> Response:
-    """What the visitor's cookies show, and which keys protect them."""
+    """The cookies of the visitor, and the keys that protect them."""
     dp = get_data_protection()
     header = flask.request.headers.get("Cookie", "").encode("latin-1")
     session, ticket = flask.current_app.config["COOKIES"]
@@ -146,7 +146,7 @@ def show_cookies() -> Response:
 
 
 def too_large(error: InternalServerError) -> tuple[str, int] | InternalServerError:
-    """A cookie that would not come back was refused before it was sent; without the message the session fits."""
+    """The session did not fit into its cookie, so it was not sent. Without the message it fits."""
     cause = error.original_exception
     if not isinstance(cause, CookieTooLargeError):
         return error

@@ -1,16 +1,15 @@
-"""An intruder puts a key of his own in the place of ours: the attack, and the signature that ends it. Run for real.
+"""An attacker replaces a key with their own, and a signature prevents it. ``dpm demo key-substitution`` runs this.
 
-Told twice, without and with a signature that somebody checks. Once on a session key blob, as CryptoAPI's documentation
-tells it; once on a key ring, where it makes the intruder an administrator. Started by ``dpm demo key-substitution``.
-The walk::
+The attack runs on a session key blob, as the documentation of CryptoAPI describes it, and on a key ring, where it makes
+the attacker an administrator; each without and with a signature that is verified. ::
 
-    archive.py       the web application: people sign in, administrators see more
-    server.py        its server process, its settings, its log
-    visitor.py       somebody with a browser
-    intruder.py      all that the intruder has and does: the disk, public keys, and this package
+    archive.py       the web application: users sign in, administrators see more
+    server.py        its server process and log
+    visitor.py       a client of the application
+    attacker.py      what the attacker has and does
     on_the_blob.py   the session key blob is replaced
     on_the_ring.py   a key is planted in the ring
-    story.py         the four runs: what is to be expected of each, what happened
+    story.py         the four runs: what is expected and what happened
     command.py       the command line
-    ../demo          what both demonstrations share: server processes, the report at the end
+    ../demo          shared with the other demonstration: server processes, the report
 """

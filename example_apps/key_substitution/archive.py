@@ -1,8 +1,8 @@
-"""The application: an archive that people sign in to; who has the role *admin* sees the sealed files as well.
+"""The application: an archive that users sign in to. Users with the role *admin* also see the sealed files.
 
-Settings, all of them environment variables: ARCHIVE_KEYS (the folder of the key ring), ARCHIVE_CERTIFICATE (PEM with
-its private key: keys are wrapped), ARCHIVE_TRUSTS (a public key: documents count if it signed them; such a process
-makes no keys). ``python -m … .archive`` serves it on an ephemeral port, which it prints.
+Environment variables: ARCHIVE_KEYS (the folder of the key ring), ARCHIVE_CERTIFICATE (PEM with the private key, to wrap
+keys with), ARCHIVE_TRUSTS (the public key of the trusted signer; with it, the process does not create keys).
+``python -m … .archive`` serves it on a free port, which it prints.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ __all__ = ["APPLICATION", "COOKIE", "make_application"]
 APPLICATION: Final = "archive"
 COOKIE: Final = "archive-sign-in"
 POLL: Final = timedelta(seconds=1)
-"""How often the process looks whether the ring has changed; ten seconds, if nothing is said."""
+"""How often the process asks whether the ring has changed; the default is ten seconds."""
 READERS: Final = {"ada": generate_password_hash("analytical")}
-"""Everybody who has a password. Nobody of them is an administrator."""
+"""The passwords of all users. None of them is an administrator."""
 
 
 def make_application(data_protection: DataProtection) -> WSGIApplication:
-    """The archive behind the middleware that knows who is signed in."""
+    """The archive with the middleware for the sign-in."""
     return CookieAuthenticationMiddleware(
         archive, data_protection=data_protection, cookie=COOKIE, login_path="/sign-in"
     )
 
 
 def configured() -> DataProtection:
-    """The ring that the settings name."""
+    """The ring that the environment variables describe."""
     trusts = os.environ.get("ARCHIVE_TRUSTS", "")
     return DataProtection(
         APPLICATION,
@@ -64,50 +64,50 @@ def configured() -> DataProtection:
 
 
 def archive(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """A plain WSGI application; the user is in the environment."""
+    """A WSGI application. The user is in the environment."""
     request = Request(environ)
     answers = {("GET", "/who"): who, ("GET", "/sealed-files"): sealed_files, ("POST", "/sign-in"): sign_in}
     answer = answers.get((request.method, request.path))
-    response = Response("There is no such page.", 404) if answer is None else answer(request)
+    response = Response("Page not found.", 404) if answer is None else answer(request)
     return response(environ, start_response)
 
 
 def who(request: Request) -> Response:
-    """Whom the archive thinks it is talking to."""
+    """The user as the archive sees them."""
     user: Principal = request.environ[PRINCIPAL_KEY]
     answer = {"name": user.name, "admin": user.is_in_role("admin"), "cookie_key": cookie_key(request)}
     return Response(json.dumps(answer), mimetype="application/json")
 
 
 def sealed_files(request: Request) -> Response:
-    """For administrators."""
+    """A page for administrators."""
     if not request.environ[PRINCIPAL_KEY].is_in_role("admin"):
-        return Response("Not for you.", 403)
+        return Response("Only administrators can see this page.", 403)
     return Response("The adoption file of 1952.")
 
 
 def sign_in(request: Request) -> Response:
-    """For whoever knows a password."""
+    """Sign in with a name and a password."""
     name, password = request.form.get("name", ""), request.form.get("password", "")
     if not check_password_hash(READERS.get(name, ""), password):
-        return Response("That name and that password do not belong together.", 403)
+        return Response("The name or the password is wrong.", 403)
     request.environ[AUTHENTICATION_KEY].sign_in(Principal(name))
     return redirect("/who", 303)
 
 
 def cookie_key(request: Request) -> str | None:
-    """The id of the key that the visitor's cookie names; it stands there in clear."""
+    """The id of the key that protects the cookie of the visitor; it is not encrypted."""
     raw = peek_key_id(request.cookies.get(COOKIE, ""))
     return None if raw is None else str(UUID(bytes_le=raw))
 
 
 class _Quiet(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """The log is for what happens to keys."""
+        """Requests are not logged."""
 
 
 def main() -> None:
-    """Serve until standard input ends: the server does not outlive the program that started it."""
+    """Serve until standard input is closed, which happens when the program that started the server ends."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     server = make_server("127.0.0.1", 0, make_application(configured()), threaded=True, request_handler=_Quiet)
     print(server.port, flush=True)

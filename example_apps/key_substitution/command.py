@@ -1,4 +1,4 @@
-"""``dpm demo key-substitution``: tell the four runs, end in a table."""
+"""``dpm demo key-substitution``: run the four runs, and print a table of the outcomes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit status 0 if attack and defence came out as expected, else 1."""
+    """Exit status 0 if every run had the expected outcome, else 1."""
     silent = logging.NullHandler()
-    LOGGER.addHandler(silent)  # what matters of the warnings is told
+    LOGGER.addHandler(silent)  # the report contains what matters of the warnings
     try:
         with tempfile.TemporaryDirectory(prefix="key-substitution-", ignore_cleanup_errors=True) as folder:
-            return tell_all(RUNS, tell, Path(folder), who_expects="to be expected", as_json=options.json)
+            return tell_all(RUNS, tell, Path(folder), heading="expected", as_json=options.json)
     except (ServerFailedError, DataProtectionError) as error:
         print(f"dpm: error: {error}", file=sys.stderr)
         return 1
@@ -39,8 +39,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The same without ``dpm`` around it."""
-    parser = argparse.ArgumentParser(prog="key-substitution", description="A key of an intruder's, and a signature.")
+    """Run the demonstration without ``dpm``."""
+    parser = argparse.ArgumentParser(prog="key-substitution", description="An attacker replaces a key with their own.")
     add_arguments(parser)
     return run(parser.parse_args(argv))
 

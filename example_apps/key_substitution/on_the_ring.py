@@ -1,4 +1,4 @@
-"""A key of the intruder's own is planted in the ring of the archive."""
+"""The attacker plants a key in the ring of the archive."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dpmiddleware.keys.signature import Ed25519Signer
 
 from ..demo.process import ServerFailedError
 from .archive import APPLICATION
-from .intruder import RingIntruder
+from .attacker import RingAttacker
 from .server import ArchiveServer
 from .visitor import Seen, Visitor
 
@@ -29,78 +29,80 @@ Facts = dict[str, object]
 NAME: Final = "ada"
 PASSWORD: Final = "analytical"  # noqa: S105 (the example's only reader)
 REFUSED: Final = "document refused"
+_ADMIN: Final = "mallory is an administrator"
+_ANONYMOUS: Final = "mallory is not signed in"
 _WITHIN: Final = 30.0
-"""Seconds; the archive looks at its ring every second, and a busy machine needs some."""
+"""Seconds. The archive polls its ring every second; a busy machine needs longer."""
 
 
 def carry_out(folder: Path, say: Callable[[str], None], *, signed: bool) -> tuple[str, Facts]:
-    """Run the archive in ``folder`` (empty), plant a key, see who is who. What came of it, and what was seen.
+    """Run the archive in ``folder`` (empty), and plant a key. The outcome, and the facts for programs.
 
-    signed: the ring is signed, and the archive trusts its signer and nobody else.
+    signed: whether the ring is signed, and the archive trusts only its signer.
     """
     settings = _set_up(folder, say, signed=signed)
-    intruder = RingIntruder(folder / "keys")
+    attacker = RingAttacker(folder / "keys")
     with ArchiveServer(folder / "archive.log", settings) as server:
         ada = Visitor(server).sign_in(NAME, PASSWORD)
-        say(f"{NAME} signs in: {ada.in_words()}, under key {_short(ada.cookie_key)}")
-        certificate = intruder.read_certificate()
-        say(f"mallory reads a key document: wrapped to {certificate.subject.rfc4514_string()}, whose key is public")
-        intruder.plant(certificate)
-        say(f"he plants key {_short(intruder.key_id)}, wrapped to it, newer than any other")
-        forged = Visitor(server, intruder.forge_cookie())
+        say(f"{NAME} signs in: the archive sees {ada.in_words()!r}, cookie protected with key {_short(ada.cookie_key)}")
+        certificate = attacker.read_certificate()
+        say(f"mallory finds the certificate that wraps keys in a document: {certificate.subject.rfc4514_string()}")
+        attacker.plant(certificate)
+        say(f"mallory plants key {_short(attacker.key_id)}, wrapped with this certificate and newer than all others")
+        forged = Visitor(server, attacker.forge_cookie())
         _wait_until("the archive to see the key", lambda: forged.look().admin or _reports(server) > 0, server)
         seen = forged.look()
         opened = forged.open_sealed_files()
-        say(f"he sends a cookie that he made under it: the archive says {seen.in_words()!r}")
-        say(f"he asks for the sealed files: {'he gets them' if opened else 'they are not for him'}")
+        say(f"mallory sends a cookie protected with this key: the archive sees {seen.in_words()!r}")
+        say(f"mallory requests the sealed files: {'granted' if opened else 'refused'}")
         if signed:
-            return _after_refusals(server, intruder, certificate, seen, say)
-        later = _sign_in_until_planted_key_is_default(server, intruder)
-        name = intruder.read_cookie(later.cookie)
-        say(f"{NAME} signs in again: her cookie is under his key now, and he reads in it that she is {name}")
+            return _after_refusals(server, attacker, certificate, seen, say)
+        later = _sign_in_until_planted_key_is_default(server, attacker)
+        name = attacker.read_cookie(later.cookie)
+        say(f"{NAME} signs in again: mallory's key protects the new cookie, and mallory reads the name in it: {name}")
         facts: Facts = {"admin": seen.admin, "sealed_files": opened, "read_by_intruder": name}
-        return ("mallory is admin" if seen.admin and opened and name == NAME else "mallory is nobody"), facts
+        return (_ADMIN if seen.admin and opened and name == NAME else _ANONYMOUS), facts
 
 
 def _after_refusals(
-    server: ArchiveServer, intruder: RingIntruder, certificate: x509.Certificate, seen: Seen, say: Callable[[str], None]
+    server: ArchiveServer, attacker: RingAttacker, certificate: x509.Certificate, seen: Seen, say: Callable[[str], None]
 ) -> tuple[str, Facts]:
-    """He tries once more, with a signature of his own; the archive goes on as before."""
-    intruder.plant(certificate, signed=True)
-    say(f"he plants key {_short(intruder.key_id)}, this time with a signature, by a key of his own")
-    forged = Visitor(server, intruder.forge_cookie())
-    _wait_until("the archive to look again", lambda: forged.look().admin or _reports(server) > 1, server)
+    """The attacker tries again, with their own signature. The archive continues as before."""
+    attacker.plant(certificate, signed=True)
+    say(f"mallory plants key {_short(attacker.key_id)}, this time signed with their own key")
+    forged = Visitor(server, attacker.forge_cookie())
+    _wait_until("the archive to poll again", lambda: forged.look().admin or _reports(server) > 1, server)
     again = forged.look()
-    say(f"he sends a cookie under that one: the archive says {again.in_words()!r}")
+    say(f"mallory sends a cookie protected with this key: the archive sees {again.in_words()!r}")
     ada = Visitor(server)
     later = ada.sign_in(NAME, PASSWORD)
-    say(f"{NAME} signs in again: {later.in_words()}, under key {_short(later.cookie_key)}")
+    say(f"{NAME} signs in again: the archive sees {later.in_words()!r}, key {_short(later.cookie_key)}")
     reports = server.lines_about(REFUSED)
     for line in reports:
-        say(f"the archive's log: {line}")
+        say(f"the log of the archive: {line}")
     facts: Facts = {
         "admin": seen.admin or again.admin,
         "signed_in": seen.name or again.name,
-        "read_by_intruder": intruder.read_cookie(ada.cookie),
+        "read_by_intruder": attacker.read_cookie(ada.cookie),
         "reports": reports,
     }
     if facts["admin"] or facts["signed_in"] or facts["read_by_intruder"]:
-        return "mallory is admin", facts
+        return _ADMIN, facts
     if later.name != NAME or len(set(reports)) != len(reports):
-        return "mallory is nobody, and the archive is disturbed", facts
-    return "mallory is nobody", facts
+        return "mallory is not signed in, but the archive is disturbed", facts
+    return _ANONYMOUS, facts
 
 
 def _reports(server: ArchiveServer) -> int:
     return len(server.lines_about(REFUSED))
 
 
-def _sign_in_until_planted_key_is_default(server: ArchiveServer, intruder: RingIntruder) -> Visitor:
-    """Wait, as the intruder does, until the archive protects with his key."""
+def _sign_in_until_planted_key_is_default(server: ArchiveServer, attacker: RingAttacker) -> Visitor:
+    """Wait until the archive protects with the planted key."""
     ada = Visitor(server)
     _wait_until(
         "the archive to protect with the planted key",
-        lambda: ada.sign_in(NAME, PASSWORD).cookie_key == str(intruder.key_id),
+        lambda: ada.sign_in(NAME, PASSWORD).cookie_key == str(attacker.key_id),
         server,
     )
     return ada
@@ -110,17 +112,17 @@ def _wait_until(what: str, is_so: Callable[[], bool], server: ArchiveServer) -> 
     deadline = time.monotonic() + _WITHIN
     while not is_so():
         if time.monotonic() > deadline:
-            raise ServerFailedError(f"waited in vain for {what}; the log ends:\n{server.log()[-2000:]}")
+            raise ServerFailedError(f"timed out while waiting for {what}; the log ends:\n{server.log()[-2000:]}")
         time.sleep(0.1)
 
 
 def _set_up(folder: Path, say: Callable[[str], None], *, signed: bool) -> dict[str, str]:
-    """What the operator does: a certificate, and where the ring is signed its first key. The archive's settings."""
+    """Create the certificate and, for a signed ring, the first key. The settings of the archive."""
     certificate = folder / "certificate.pem"
     certificate.write_bytes(_new_certificate())
     settings = {"ARCHIVE_KEYS": str(folder / "keys"), "ARCHIVE_CERTIFICATE": str(certificate)}
     if not signed:
-        say("the archive starts; its keys are wrapped to a certificate, and nobody signs them")
+        say("the archive starts: its keys are wrapped with a certificate, but not signed")
         return settings
     private = ed25519.Ed25519PrivateKey.generate()
     public = folder / "signer.pub"
@@ -134,8 +136,8 @@ def _set_up(folder: Path, say: Callable[[str], None], *, signed: bool) -> dict[s
         signer=Ed25519Signer(private),
     )
     made = job.manager.create_key(activate_now=True)
-    say(f"the job that has the signer's private key makes and signs key {_short(made)}")
-    say("the archive starts; it has the signer's public key, and makes no keys itself")
+    say(f"the job that has the private key of the signer creates and signs key {_short(made)}")
+    say("the archive starts: it trusts the public key of the signer, and creates no keys")
     return settings | {"ARCHIVE_TRUSTS": str(public)}
 
 

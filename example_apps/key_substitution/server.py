@@ -11,11 +11,11 @@ __all__ = ["ArchiveServer"]
 
 
 class ArchiveServer(ServerProcess):
-    """Runs `.archive` with ``settings`` while its context is open. log_file: where its log goes."""
+    """Runs `.archive` with ``settings`` as its environment while the context is open. log_file: its log."""
 
     def __init__(self, log_file: Path, settings: Mapping[str, str]) -> None:
         super().__init__("the archive", f"{__name__.rpartition('.')[0]}.archive", log_file, settings)
 
     def lines_about(self, words: str) -> list[str]:
-        """What the log says in lines that hold ``words``, from those words on."""
+        """The lines of the log that contain ``words``, from these words on."""
         return [line[line.index(words) :] for line in self.log().splitlines() if words in line]

@@ -1,4 +1,4 @@
-"""Somebody who talks to the archive: with a password, or with a cookie from somewhere."""
+"""A client of the archive, with a password or with a given cookie."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ REQUEST_TIMEOUT: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Whom the archive takes the visitor for, and the id of the key that the visitor's cookie names."""
+    """The user as the archive sees them, and the id of the key that protects their cookie."""
 
     name: str | None
     admin: bool
     cookie_key: str | None
 
     def in_words(self) -> str:
-        """For the story."""
+        """The user in words."""
         return "anonymous" if self.name is None else f"{self.name}{', an administrator' if self.admin else ''}"
 
 
 class Visitor:
-    """Sends ``cookie`` (a value) with each request, and takes the one that a sign-in gives."""
+    """Sends ``cookie`` (a value) with each request, and keeps the cookie of a sign-in."""
 
     def __init__(self, server: ArchiveServer, cookie: str = "") -> None:
         self._server = server
         self.cookie = cookie
 
     def sign_in(self, name: str, password: str) -> Seen:
-        """Fill in the form, and see whether it worked."""
+        """Send the sign-in form, then ask who is signed in."""
         self._send("POST", "/sign-in", urllib.parse.urlencode({"name": name, "password": password}))
         return self.look()
 
     def look(self) -> Seen:
-        """Ask the archive who one is."""
+        """Ask the archive who is signed in."""
         return Seen(**json.loads(self._send("GET", "/who")[1]))
 
     def open_sealed_files(self) -> bool:
-        """Whether the archive shows them."""
+        """Whether the archive shows the sealed files."""
         return self._send("GET", "/sealed-files")[0] == http.client.OK
 
     def _send(self, method: str, path: str, form: str = "") -> tuple[int, bytes]:

@@ -1,7 +1,7 @@
-"""What the cookies of a request show to everybody, and what the ring says of the keys that protect them.
+"""Describes what everyone can see in the cookies of a request, and the keys that protect them.
 
-Nothing is decrypted here: magic and key id stand in clear at the start of every payload. What was inside the cookie
-the shop knows from its session and its user, and hands over as ``contents``.
+Nothing is decrypted here: every payload begins with an unencrypted magic number and key id. The shop passes the content
+of a cookie as ``contents``; it knows it from its session and its user.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CLAIMS_SHOWN = 6
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """A key as a page shows it; dates are days or minutes in UTC. Its bytes are nobody's business."""
+    """A key as a page shows it, without its bytes. Dates are in UTC, to the minute."""
 
     id: UUID
     state: str
@@ -44,10 +44,10 @@ class KeyFacts:
 
 @dataclass(frozen=True, slots=True)
 class CookieFacts:
-    """One cookie of a request, over as many parts as it came in.
+    """One cookie of a request, which may consist of several parts.
 
-    parts: (name, characters). payload, plaintext: bytes; ``None`` where it is no payload of ours, and for an unknown
-    algorithm. key: ``None`` where this ring does not have it.
+    parts: name and number of characters of each part. payload: size in bytes; ``None`` if the value is not a payload.
+    plaintext: smallest and largest size in bytes. key: the key. Both are ``None`` if the ring does not have the key.
     """
 
     title: str
@@ -64,7 +64,14 @@ class CookieFacts:
 def describe_cookie(
     data_protection: DataProtection, header: bytes, name: str, title: str, contents: Sequence[tuple[str, str]]
 ) -> CookieFacts:
-    """The cookie called ``name`` in a Cookie header. contents: what the application found inside."""
+    """Describe a cookie of a request.
+
+    data_protection: the ring.
+    header: the Cookie header.
+    name: the name of the cookie.
+    title: a heading for the page.
+    contents: names and values that the application found in the cookie.
+    """
     whole = (chunks.join(name, partial(find, header)) or [""])[0]
     raw_id = peek_key_id(whole)
     key = None if raw_id is None else data_protection.current().find(raw_id)
@@ -84,19 +91,19 @@ def describe_cookie(
 
 
 def describe_ring(data_protection: DataProtection) -> list[KeyFacts]:
-    """All keys, the newest first."""
+    """All keys of the ring, the newest first."""
     keys = sorted(data_protection.current().keys, key=lambda key: key.creation_date, reverse=True)
     return [_facts(data_protection, key) for key in keys]
 
 
 def in_session(session: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The values of a session that are the visitor's to see; tokens against forgery and the like are not."""
+    """The values of a session that the visitor has entered. CSRF tokens and other internal values are left out."""
     basket = ", ".join(f"{count} × {plant}" for plant, count in session.get("basket", {}).items())
     return [(name, text) for name, text in (("basket", basket), ("note", str(session.get("note", "")))) if text]
 
 
 def in_ticket(ticket: Ticket | None) -> list[tuple[str, str]]:
-    """The claims of who is signed in, and the terms of the sign-in."""
+    """The claims of the user, and the dates of the sign-in."""
     if ticket is None:
         return []
     claims = [(f"claim {claim.type.rpartition('/')[2]}", claim.value) for claim in ticket.principal]

@@ -1,4 +1,4 @@
-"""A WSGI or ASGI application on a port of this machine, in a thread of this process."""
+"""Serves a WSGI or ASGI application on a local port, in a thread of this process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _START_WITHIN = 30.0
 
 
 class Certificate(NamedTuple):
-    """Two PEM files; with one, the application is served over https."""
+    """The PEM files of a certificate chain and its key; with them, the application is served over https."""
 
     chain: str
     key: str
@@ -29,12 +29,12 @@ class Certificate(NamedTuple):
 
 class _Quiet(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """The log is for what happens to keys."""
+        """Requests are not logged."""
 
 
 @contextlib.contextmanager
 def serve_wsgi(app: WSGIApplication, port: int = 0, certificate: Certificate | None = None) -> Generator[str]:
-    """Serve on ``port`` (0: any that is free) while the context is open; its value is the address."""
+    """Serve on ``port`` (0: any free port) while the context is open. The value of the context is the address."""
     context = None
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -52,7 +52,7 @@ def serve_wsgi(app: WSGIApplication, port: int = 0, certificate: Certificate | N
 
 @contextlib.contextmanager
 def serve_asgi(app: Any, port: int = 0, certificate: Certificate | None = None) -> Generator[str]:
-    """The same with uvicorn."""
+    """Serve an ASGI application with uvicorn, otherwise as `serve_wsgi`."""
     import uvicorn
 
     tls = {} if certificate is None else {"ssl_certfile": certificate.chain, "ssl_keyfile": certificate.key}

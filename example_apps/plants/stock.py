@@ -1,4 +1,4 @@
-"""The plants on sale and the people who buy them. Prices are in pence."""
+"""The plants on sale, and the customers. Prices are in pence."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["PLANTS", "Leaf", "Line", "Plant", "changed_basket", "customer", "lin
 
 _MOST_OF_ONE: Final = 20
 _ROOT: Final = 132
-"""Where leaves begin in a drawing of 200 by 200."""
+"""Where the leaves begin in a drawing of 200 by 200."""
 _GROUPS: Final = 180
-"""How many groups grace is in: a ticket with so many claims takes several cookies."""
+"""How many groups grace is in. A ticket with that many claims takes several cookies."""
 
 
 class Leaf(NamedTuple):
-    """One leaf of a drawing: an SVG path, its angle from upright (degrees), how light it is (0 to 100)."""
+    """One leaf of a drawing: an SVG path, its angle from the vertical (degrees), and its lightness (0 to 100)."""
 
     path: str
     angle: float
@@ -30,7 +30,7 @@ class Leaf(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """Something to buy, and how it is drawn: so many leaves, so long and wide, over so many degrees."""
+    """A plant on sale, and how it is drawn: number, length and width of the leaves, and their spread in degrees."""
 
     id: str
     name: str
@@ -44,7 +44,7 @@ class Plant:
 
     @property
     def leaves(self) -> list[Leaf]:
-        """The drawing: outer leaves first, shorter and darker ones in between."""
+        """The leaves in drawing order, the outer ones first. Every second one is shorter and darker."""
         drawn = []
         for number in range(self.leaf_count):
             angle = self.spread * (number / (self.leaf_count - 1) - 0.5)
@@ -75,24 +75,24 @@ _BY_ID: Final = {plant.id: plant for plant in PLANTS}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """So many of a plant."""
+    """A line of the basket."""
 
     plant: Plant
     count: int
 
     @property
     def price(self) -> int:
-        """Of all of them, in pence."""
+        """The price of the whole line, in pence."""
         return self.plant.price * self.count
 
 
 def lines(basket: Mapping[str, int]) -> list[Line]:
-    """A basket (plant id → count, as a session holds it) as what is shown of it."""
+    """The lines of a basket (plant id → count, as stored in the session)."""
     return [Line(_BY_ID[each], count) for each, count in basket.items() if each in _BY_ID]
 
 
 def changed_basket(basket: Mapping[str, int], plant: str, by: int) -> dict[str, int]:
-    """The basket with one more or one less of a plant; unknown plants change nothing."""
+    """The basket with ``by`` more of a plant. An unknown plant changes nothing."""
     counts = dict(basket)
     if plant in _BY_ID:
         counts[plant] = min(counts.get(plant, 0) + by, _MOST_OF_ONE)
@@ -108,7 +108,7 @@ def _password_hashes() -> dict[str, str]:
 
 
 def customer(name: str, password: str) -> Principal | None:
-    """Who has this name and this password; ``None`` for nobody. An application would ask its database."""
+    """The customer with this name and password, or ``None``. An application would ask its database."""
     if not check_password_hash(_password_hashes().get(name, ""), password):
         return None
     claims = [Claim(ClaimTypes.NAME_IDENTIFIER, name), Claim(ClaimTypes.NAME, name), Claim(ClaimTypes.ROLE, "customer")]

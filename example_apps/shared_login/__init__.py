@@ -1,16 +1,16 @@
-"""One sign-in for applications in Flask, Starlette and, where the program is present, ASP.NET Core, behind one host.
+"""One sign-in for applications in Flask, Starlette and, optionally, ASP.NET Core on one host.
 
-``python -m example_apps.shared_login``. Each application has a `DataProtection` of its own; what they share is a
-folder of keys, the application name and the cookie. The walk::
+``python -m example_apps.shared_login``. Each application has its own `DataProtection`. They share a folder of keys, the
+application name and the cookie. ::
 
     flask_app.py       /flask/…       sign in, sign out, who am I, a private page
     starlette_app.py   /starlette/…   the same
-    aspnet.py          /login, /me …  an ASP.NET Core as a process
-    page.py            what the first two show
-    farm.py            all of them, and the front that gives them one host
+    aspnet.py          /login, /me …  a process with ASP.NET Core
+    page.py            the page of the first two
+    farm.py            all of them, with a reverse proxy that gives them one host
 """
 
 from __future__ import annotations
 
 APPLICATION = "shared-login"
-"""The application name: part of every purpose, so the same in all members."""
+"""The application name. It is part of every purpose, so all members need the same."""

@@ -1,4 +1,4 @@
-"""The member in ASP.NET Core: a program that is not part of this package (see tests/interop/aspnet_peer/README.md)."""
+"""The member in ASP.NET Core, a program outside this package (see tests/interop/aspnet_peer/README.md)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STOP_WITHIN = 20.0
 
 @contextlib.contextmanager
 def serve_aspnet(program: str, keys: Path) -> Generator[int]:
-    """Run it over the ring in a folder while the context is open; its value is the port."""
+    """Run the program with the ring in a folder while the context is open. The value of the context is the port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

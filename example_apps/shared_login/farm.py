@@ -1,4 +1,4 @@
-"""All members, each with a `DataProtection` of its own over one folder, and the front that gives them one host."""
+"""All members, each with its own `DataProtection` on the same folder, and a reverse proxy that gives them one host."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ __all__ = ["open_farm"]
 
 @contextlib.contextmanager
 def open_farm(keys: Path, *, aspnet: str | None = None, clock: Clock | None = None, port: int = 0) -> Generator[str]:
-    """Run all members while the context is open; its value is the address of the front.
+    """Run all members while the context is open. The value of the context is the address of the reverse proxy.
 
-    keys: a folder, made if it is not there. aspnet: the program, if there is one. clock: what time it is for the
-    tickets of the members in Python.
+    keys: the folder of the keys, created if it does not exist.
+    aspnet: the program with ASP.NET Core, if any.
+    clock: the clock for the tickets of the members in Python.
+    port: the port of the reverse proxy (0: any free port).
     """
     first, second = (DataProtection(APPLICATION, repository=keys, key_wrapper="plain:") for _ in range(2))
-    first.current()  # makes the key that all begin with: .NET members that start at once would make one each
+    first.current()  # creates the first key: .NET members that start at the same time would create one each
     with contextlib.ExitStack() as stack:
         flask = serve_wsgi(flask_app.make_app(first, aspnet=aspnet is not None, clock=clock))
         starlette = serve_asgi(starlette_app.make_app(second, aspnet=aspnet is not None, clock=clock))

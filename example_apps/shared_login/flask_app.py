@@ -18,7 +18,7 @@ member = flask.Blueprint("member", __name__, url_prefix="/flask")
 
 
 def make_app(data_protection: DataProtection, *, aspnet: bool, clock: Clock | None = None) -> flask.Flask:
-    """The application. aspnet: whether ASP.NET Core runs too. clock: what time it is for tickets."""
+    """The application. aspnet: whether ASP.NET Core runs, too. clock: the clock for tickets."""
     app = flask.Flask(__name__, static_folder=None)
     app.config["ASPNET"] = aspnet
     app.register_blueprint(member)
@@ -30,36 +30,36 @@ def make_app(data_protection: DataProtection, *, aspnet: bool, clock: Clock | No
 
 
 def show(*, problem: str = "", private: bool = False) -> str:
-    """The page as this member shows it."""
+    """The page of this member."""
     return page(NAME, authenticate(), aspnet=flask.current_app.config["ASPNET"], problem=problem, private=private)
 
 
 @member.get("/")
 @member.get("/sign-in", endpoint="form")
 def home() -> str:
-    """Who one is, or the form."""
+    """The user, or the sign-in form."""
     return show()
 
 
 @member.get("/who")
 def say_who() -> dict[str, object]:
-    """The same for programs."""
+    """The same as JSON."""
     return who(NAME, authenticate())
 
 
 @member.post("/sign-in")
 def enter() -> Response | tuple[str, int]:
-    """Signed in here is signed in everywhere."""
+    """Sign in, here and at all other members."""
     principal = customer(flask.request.form.get("name", ""), flask.request.form.get("password", ""))
     if principal is None:
-        return show(problem="That name and that password do not belong together."), 403
+        return show(problem="The name or the password is wrong."), 403
     sign_in(principal)
     return flask.redirect("/flask/", 303)
 
 
 @member.post("/sign-out")
 def leave() -> Response:
-    """Signed out here is signed out everywhere."""
+    """Sign out, here and at all other members."""
     sign_out()
     return flask.redirect("/flask/", 303)
 
@@ -67,7 +67,7 @@ def leave() -> Response:
 @member.get("/private")
 @login_required
 def private() -> Response:
-    """Only for who is signed in."""
+    """A page for users who are signed in."""
     response = flask.make_response(show(private=True))
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -1,4 +1,4 @@
-"""What the members of the farm that are written in Python show and say: the same."""
+"""The page and the JSON answer of the members in Python."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TEMPLATES: Final = Environment(
 
 
 def who(member: str, result: AuthenticateResult) -> dict[str, Any]:
-    """Whom a member has before it, and on what terms, for programs."""
+    """The user and their sign-in, for JSON."""
     ticket = result.ticket
     if ticket is None:
         return {"member": member, "name": None}
@@ -34,7 +34,14 @@ def who(member: str, result: AuthenticateResult) -> dict[str, Any]:
 
 
 def page(member: str, result: AuthenticateResult, *, aspnet: bool, problem: str = "", private: bool = False) -> str:
-    """The only page. aspnet: whether ASP.NET Core runs too. private: shown to who is signed in only."""
+    """The only page.
+
+    member: the member that answers.
+    result: the sign-in of the request.
+    aspnet: whether ASP.NET Core runs, too.
+    problem: what was wrong with the form, if anything.
+    private: whether only users who are signed in see this page.
+    """
     return _TEMPLATES.get_template("member.html").render(
         who=who(member, result), members=MEMBERS, here=MEMBERS[member], aspnet=aspnet, problem=problem, private=private
     )

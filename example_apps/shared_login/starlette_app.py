@@ -22,7 +22,7 @@ NAME: Final = "Starlette"
 
 
 def make_app(data_protection: DataProtection, *, aspnet: bool, clock: Clock | None = None) -> Starlette:
-    """The application. aspnet: whether ASP.NET Core runs too. clock: what time it is for tickets."""
+    """The application. aspnet: whether ASP.NET Core runs, too. clock: the clock for tickets."""
     routes = [
         Route("/", home),
         Route("/sign-in", home),
@@ -44,37 +44,37 @@ def make_app(data_protection: DataProtection, *, aspnet: bool, clock: Clock | No
 
 
 def show(request: Request, *, problem: str = "", is_private: bool = False) -> str:
-    """The page as this member shows it."""
+    """The page of this member."""
     return page(NAME, authenticate(request), aspnet=request.app.state.aspnet, problem=problem, private=is_private)
 
 
 async def home(request: Request) -> Response:
-    """Who one is, or the form."""
+    """The user, or the sign-in form."""
     return HTMLResponse(show(request))
 
 
 async def say_who(request: Request) -> Response:
-    """The same for programs."""
+    """The same as JSON."""
     return JSONResponse(who(NAME, authenticate(request)))
 
 
 async def enter(request: Request) -> Response:
-    """Signed in here is signed in everywhere."""
+    """Sign in, here and at all other members."""
     form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
     principal = customer(form.get("name", ""), form.get("password", ""))
     if principal is None:
-        return HTMLResponse(show(request, problem="That name and that password do not belong together."), 403)
+        return HTMLResponse(show(request, problem="The name or the password is wrong."), 403)
     sign_in(request, principal)
     return RedirectResponse("/starlette/", 303)
 
 
 async def leave(request: Request) -> Response:
-    """Signed out here is signed out everywhere."""
+    """Sign out, here and at all other members."""
     sign_out(request)
     return RedirectResponse("/starlette/", 303)
 
 
 @login_required
 async def private(request: Request) -> Response:
-    """Only for who is signed in."""
+    """A page for users who are signed in."""
     return HTMLResponse(show(request, is_private=True), headers={"Cache-Control": "no-store"})

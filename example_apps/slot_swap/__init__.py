@@ -1,16 +1,16 @@
-"""A web application with a sign-in, run in two deployment slots that are swapped while somebody is signed in.
+"""A web application in two deployment slots that are swapped while a user is signed in.
 
-Started by ``dpm demo slot-swap``. Everything is real: two server processes, each with the environment that an App
-Service slot has, a front that swaps them, a client with a cookie jar. The walk::
+``dpm demo slot-swap`` runs this with two server processes, each with the environment of an App Service slot, a reverse
+proxy that swaps them, and a client with a cookie jar. ::
 
-    shop.py      the application, and the middleware that protects its session; page.py is what it shows
+    shop.py      the application, with the middleware that protects its session; page.py has its page
     slot.py      one slot: its folder, its environment, its server process and log
-    front.py     the load balancer: the name *production* leads to one slot, and can be moved to the other
-    visitor.py   somebody with a browser: a cookie jar that signs in and comes back
-    story.py     the four runs: what the documentation says of each, what happened
+    front.py     the reverse proxy: maps *production* to one of the slots
+    visitor.py   a client with a cookie jar
+    story.py     the four runs: what the documentation says and what happened
     serve.py     the same by hand, in the browser
     command.py   the command line
-    ../demo      what both demonstrations share: server processes, the report at the end
+    ../demo      shared with the other demonstration: server processes, the report
 """
 
 from __future__ import annotations

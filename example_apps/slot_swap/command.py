@@ -1,4 +1,4 @@
-"""``dpm demo slot-swap``: tell the four runs, end in a table; or keep a farm running and show it in the browser."""
+"""``dpm demo slot-swap``: run the four runs and print a table, or serve a farm for the browser."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ __all__ = ["add_arguments", "main", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this demonstration."""
-    parser.add_argument("--serve", action="store_true", help="keep running, with a page in the browser")
-    parser.add_argument("--port", type=int, default=0, help="of that page (default: any that is free)")
+    parser.add_argument("--serve", action="store_true", help="keep running, and serve a page for the browser")
+    parser.add_argument("--port", type=int, default=0, help="port of that page (default: any free port)")
     parser.add_argument("--json", action="store_true", help="print the outcomes as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit status 0 if everything came out as documented, else 1."""
+    """Exit status 0 if every run had the documented outcome, else 1."""
     with tempfile.TemporaryDirectory(prefix="slot-swap-", ignore_cleanup_errors=True) as folder:
         try:
             if options.serve:
                 return serve(Path(folder), options.port)
-            return tell_all(RUNS, tell, Path(folder), who_expects="the documentation says", as_json=options.json)
+            return tell_all(RUNS, tell, Path(folder), heading="the documentation says", as_json=options.json)
         except ServerFailedError as error:
             print(f"dpm: error: {error}", file=sys.stderr)
             return 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The same without ``dpm`` around it."""
+    """Run the demonstration without ``dpm``."""
     parser = argparse.ArgumentParser(prog="slot-swap", description="Two deployment slots, a sign-in, a swap.")
     add_arguments(parser)
     return run(parser.parse_args(argv))

@@ -1,4 +1,4 @@
-"""The front of the App Service: requests for *production* go to one slot, until the slots are swapped."""
+"""The front end of the App Service: it forwards requests for *production* to one slot, until the slots are swapped."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["Front", "passing_on"]
 
 REQUEST_TIMEOUT: Final = 30.0
 _OF_ONE_CONNECTION: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"})
-"""Headers that end at a proxy (RFC 9110, section 7.6.1)."""
+"""Headers that a proxy does not forward (RFC 9110, section 7.6.1)."""
 _LARGEST_BODY: Final = 64 * 1024
 
 
 class Front(LoopbackServer):
     """A reverse proxy.
 
-    `swap` exchanges the slots. With `serve_in_turn` every slot answers every other request: a test in production
-    (A/B), or the moment of a rolling upgrade.
+    `swap` exchanges the slots. After `serve_in_turn`, the slots answer alternately, as in A/B testing or during a
+    rolling upgrade.
     """
 
     def __init__(self, production: Slot, staging: Slot) -> None:
@@ -35,21 +35,21 @@ class Front(LoopbackServer):
 
     @property
     def production(self) -> Slot:
-        """The slot that has the name *production* now."""
+        """The slot that is *production* now."""
         return self._slots[0]
 
     @property
     def staging(self) -> Slot:
-        """The other one."""
+        """The other slot."""
         return self._slots[1]
 
     def swap(self) -> None:
-        """What a swap is: the names change places. No file moves, no process restarts, no key is copied."""
+        """Exchange the names of the slots. No file moves, no process restarts, and no key is copied."""
         with self._lock:
             self._slots.reverse()
 
     def serve_in_turn(self) -> None:
-        """From now on the slots answer in turn, the present production first."""
+        """Let the slots answer alternately, the current production first."""
         with self._lock:
             self._turns = itertools.cycle(list(self._slots))
 
@@ -60,7 +60,7 @@ class Front(LoopbackServer):
 
 
 def passing_on(port_for: Callable[[str], int]) -> type[BaseHTTPRequestHandler]:
-    """A request handler that passes each request on to the port of this machine that ``port_for`` its path says."""
+    """A request handler that forwards each request to the local port that ``port_for`` returns for its path."""
 
     class Handler(BaseHTTPRequestHandler):
         def _pass_on(self) -> None:
@@ -92,9 +92,9 @@ def passing_on(port_for: Callable[[str], int]) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = do_HEAD = _pass_on  # noqa: N815 (the names that http.server calls)
+        do_GET = do_POST = do_HEAD = _pass_on  # noqa: N815 (the names are those of http.server)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (http.server names it)
-            """Say nothing: the story is told elsewhere."""
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is that of http.server)
+            """Requests are not logged."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""An HTTP server in a thread of this process, reachable from this machine only."""
+"""An HTTP server in a thread of this process, reachable only from this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["LoopbackServer"]
 
 
 class LoopbackServer:
-    """Serves on ``port`` of 127.0.0.1 (0: any that is free) while its context is open."""
+    """Serves on ``port`` of 127.0.0.1 (0: any free port) while the context is open."""
 
     def __init__(self, handler: type[BaseHTTPRequestHandler], port: int = 0) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
@@ -19,7 +19,7 @@ class LoopbackServer:
 
     @property
     def url(self) -> str:
-        """The address, with a slash at the end."""
+        """The address, with a trailing slash."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/"
 
     def __enter__(self) -> Self:

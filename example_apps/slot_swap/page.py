@@ -1,4 +1,4 @@
-"""What the shop shows: one page of HTML, without scripts. Every text from elsewhere is escaped here."""
+"""The page of the shop: HTML without scripts. Text from elsewhere is escaped here."""
 
 from __future__ import annotations
 
@@ -54,9 +54,12 @@ _PAGE = """<!doctype html>
 
 
 def shop_page(*, name: str | None, slot: str, version: str, cookie: str, problem: str = "") -> str:
-    """The page for the customer ``name`` (``None``: nobody is signed in).
+    """The page.
 
-    slot, version: who answers. cookie: one sentence on the visitor's cookie. problem: what was wrong with the form.
+    name: the customer; ``None`` if no one is signed in.
+    slot, version: the slot that answers, and the version of the application in it.
+    cookie: a sentence about the cookie of the visitor.
+    problem: what was wrong with the form, if anything.
     """
     wrong = f'<p class="wrong" role="alert">{escape(problem)}</p>' if problem else ""
     card = _SIGN_IN.format(problem=wrong) if name is None else _SIGNED_IN.format(name=escape(name))

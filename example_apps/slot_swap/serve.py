@@ -1,6 +1,6 @@
-"""Two farms side by side in the browser: own rings on the left, one shared ring on the right, and a button *swap*.
+"""Two farms side by side in the browser: one ring per slot on the left, one shared ring on the right.
 
-One signs in on both sides, presses *swap*, and sees who is still signed in and what the logs say.
+Sign in on both sides, press *Swap the slots*, and see on which side you are still signed in, and what the logs say.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ async function look() {
   for (const state of await (await fetch("/state")).json()) {
     const shown = farms[state.title] ?? farm(state);
     shown.slots.textContent = `production is version ${state.production}, staging is version ${state.staging}`;
-    const rings = Object.entries(state.keys).map(([ring, ids]) => `ring ${ring}: ${ids.join(", ") || "no key yet"}`);
+    const rings = Object.entries(state.keys).map(([ring, ids]) => `keys in ${ring}: ${ids.join(", ") || "none yet"}`);
     shown.keys.textContent = rings.join(" · ");
-    shown.log.textContent = state.log.join("\\n") || "no payload was refused so far";
+    shown.log.textContent = state.log.join("\\n") || "No payload has been refused.";
   }
 }
 look();
@@ -68,27 +68,27 @@ setInterval(look, 1000);
 
 @contextlib.contextmanager
 def open_control_room(folder: Path, port: int = 0) -> Generator[str]:
-    """Start both farms and the page that swaps them; the context's value is the page's address."""
+    """Start both farms and the page that swaps them. The value of the context is the address of the page."""
     with contextlib.ExitStack() as stack:
         farms = {
-            # cookies know no ports: each farm needs a name of its own for its cookie
-            "Each slot its own ring": stack.enter_context(open_farm(folder / "own", shared=False, cookie="own")),
+            # cookies do not depend on the port: each farm needs its own cookie name
+            "One ring per slot": stack.enter_context(open_farm(folder / "own", shared=False, cookie="own")),
             "One shared ring": stack.enter_context(open_farm(folder / "shared", shared=True, cookie="shared")),
         }
         yield stack.enter_context(LoopbackServer(_handler_for(farms), port)).url
 
 
 def serve(folder: Path, port: int) -> int:
-    """Show it until somebody presses Ctrl+C."""
+    """Serve the page until Ctrl+C."""
     print("starting four servers …", flush=True)
     with open_control_room(folder, port) as url, contextlib.suppress(KeyboardInterrupt):
-        print(f"open {url} in a browser; Ctrl+C ends it", flush=True)
+        print(f"open {url} in a browser; press Ctrl+C to stop", flush=True)
         threading.Event().wait()
     return 0
 
 
 def _state(title: str, farm: Farm) -> dict[str, object]:
-    """What the page shows of one farm."""
+    """The data of one farm for the page."""
     refusals = [
         f"version {slot.version}: {line}"
         for slot in (farm.front.production, farm.front.staging)
@@ -107,7 +107,7 @@ def _state(title: str, farm: Farm) -> dict[str, object]:
 def _handler_for(farms: dict[str, Farm]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            """The page, and what it asks for every second."""
+            """The page, and the data that it polls."""
             if self.path == "/":
                 self._answer("text/html; charset=utf-8", _PAGE)
             elif self.path == "/state":
@@ -116,7 +116,7 @@ def _handler_for(farms: dict[str, Farm]) -> type[BaseHTTPRequestHandler]:
                 self.send_error(404)
 
         def do_POST(self) -> None:
-            """The button."""
+            """Swap the slots of both farms."""
             if self.path != "/swap":
                 self.send_error(404)
                 return
@@ -139,7 +139,7 @@ def _handler_for(farms: dict[str, Farm]) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (http.server names it)
-            """Say nothing."""
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is that of http.server)
+            """Requests are not logged."""
 
     return Handler

@@ -1,7 +1,7 @@
-"""The application in a slot: a shop with a sign-in, whose session is protected by `SessionMiddleware`.
+"""The application in a slot: a shop with a sign-in. `SessionMiddleware` protects its session.
 
-It names its application and says nothing about keys, unless the setting PLANTS_KEYS names a repository: then all slots
-with the same setting share one ring. ``python -m … .shop`` serves it on an ephemeral port, which it prints.
+Without the environment variable PLANTS_KEYS, the keys are in the default location of the slot. With it, all slots that
+name the same repository share one ring. ``python -m … .shop`` serves the shop on a free port, which it prints.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ VERSION: Final = os.environ.get("PLANTS_VERSION", "1.0")
 
 
 def make_application() -> WSGIApplication:
-    """The shop behind the middleware. Where the keys live is for the environment to say."""
+    """The shop with the session middleware. The environment decides where the keys are."""
     dp = DataProtection("plants", repository=os.environ.get("PLANTS_KEYS"))
     return SessionMiddleware(shop, data_protection=dp, cookie=COOKIE)
 
 
 def shop(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """A plain WSGI application; the session is a mapping in the environment."""
+    """A WSGI application. The session is a mapping in the environment."""
     request = Request(environ)
     answers = {
         ("GET", "/"): show,
@@ -55,12 +55,12 @@ def shop(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
         ("POST", "/sign-out"): sign_out,
     }
     answer = answers.get((request.method, request.path))
-    response = Response("There is no such page.", 404) if answer is None else answer(request)
+    response = Response("Page not found.", 404) if answer is None else answer(request)
     return response(environ, start_response)
 
 
 def show(request: Request, problem: str = "") -> Response:
-    """The shop's only page."""
+    """The only page of the shop."""
     page = shop_page(
         name=session_of(request).get("customer"),
         slot=SLOT,
@@ -72,7 +72,7 @@ def show(request: Request, problem: str = "") -> Response:
 
 
 def who(request: Request) -> Response:
-    """The same for programs."""
+    """The same as JSON."""
     answer = {
         "signed_in_as": session_of(request).get("customer"),
         "slot": SLOT,
@@ -83,10 +83,10 @@ def who(request: Request) -> Response:
 
 
 def sign_in(request: Request) -> Response:
-    """A session of a new id for whoever knows a password."""
+    """Sign in with name and password. The session gets a new id."""
     name, password = request.form.get("name", ""), request.form.get("password", "")
     if not check_password_hash(CUSTOMERS.get(name, ""), password):
-        return show(request, "That name and that password do not belong together.")
+        return show(request, "The name or the password is wrong.")
     session = session_of(request)
     session.renew(name)
     session["customer"] = name
@@ -94,40 +94,40 @@ def sign_in(request: Request) -> Response:
 
 
 def sign_out(request: Request) -> Response:
-    """Empty the session; its cookie ends with it."""
+    """Empty the session, which also removes its cookie."""
     session_of(request).empty()
     return redirect("/", 303)
 
 
 def session_of(request: Request) -> Session:
-    """What the middleware put into the environment; opened when it is first looked into."""
+    """The session from the environment. Its cookie is opened at the first access."""
     session: Session = request.environ["dpmiddleware.session"]
     return session
 
 
 def cookie_key(request: Request) -> str | None:
-    """The id of the key that the session cookie names; it stands there in clear."""
+    """The id of the key that protects the session cookie; it is not encrypted."""
     raw = peek_key_id(request.cookies.get(COOKIE, ""))
     return None if raw is None else str(UUID(bytes_le=raw))
 
 
 def on_the_cookie(request: Request) -> str:
-    """One sentence for the page."""
+    """A sentence about the session cookie, for the page."""
     key = cookie_key(request)
     if key is None:
-        return "you sent no session cookie"
+        return "your browser sent no session cookie"
     if "customer" in session_of(request):
-        return f"under key {key}, which is in this slot's ring"
-    return f"under key {key}, which this slot could not open it with"
+        return f"protected with key {key}, which is in the ring of this slot"
+    return f"protected with key {key}; this slot cannot open it"
 
 
 class _Quiet(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """The log is for what happens to keys."""
+        """Requests are not logged."""
 
 
 def main() -> None:
-    """Serve until standard input ends: a slot does not outlive the program that started it."""
+    """Serve until standard input is closed, which happens when the program that started the slot ends."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     server = make_server("127.0.0.1", 0, make_application(), threaded=True, request_handler=_Quiet)
     print(server.port, flush=True)

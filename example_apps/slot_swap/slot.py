@@ -1,4 +1,4 @@
-"""One deployment slot: a folder, the environment that App Service gives a slot, a server process and its log."""
+"""One deployment slot: a folder, the environment of an App Service slot, a server process and its log."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ __all__ = ["Slot"]
 class Slot(ServerProcess):
     """A slot of the App Service *plants*.
 
-    name: ``production`` or ``staging``, the slot that it is when it is made; a swap moves the name *production*, not
-    the slot. version: of the application in it. settings: application settings, as environment variables.
+    name: ``production`` or ``staging``, as deployed; a swap does not change it.
+    version: the version of the application in the slot.
+    folder: where the slot gets its home folder.
+    settings: application settings, as environment variables.
     """
 
     def __init__(self, name: str, version: str, folder: Path, settings: Mapping[str, str]) -> None:
@@ -35,9 +37,9 @@ class Slot(ServerProcess):
 
     @property
     def own_keys(self) -> Path:
-        """Where the documentation says that the keys of this slot live when nobody names a place."""
+        """The default location of the keys of this slot, according to the documentation."""
         return self.home / "ASP.NET" / "DataProtection-Keys"
 
     def refusals(self) -> list[str]:
-        """The lines of the log that say why a payload was not opened."""
+        """The lines of the log about refused payloads."""
         return [line for line in self.log().splitlines() if "payload refused" in line]

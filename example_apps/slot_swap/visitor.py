@@ -1,4 +1,4 @@
-"""Somebody with a browser: a cookie jar, a sign-in, and a look at who the site thinks it is talking to."""
+"""A client with a cookie jar that signs in and asks the site who is signed in."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ REQUEST_TIMEOUT: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What ``/who`` says: the name the visitor is signed in under (or ``None``), the slot and version that answered,
-    and the id of the key that the visitor's session cookie names (or ``None``: no cookie).
+    """The answer of ``/who``: the name that the visitor is signed in with (or ``None``), the slot and version that
+    answered, and the id of the key that protects the session cookie (``None`` without a cookie).
     """
 
     signed_in_as: str | None
@@ -27,12 +27,12 @@ class Answer:
 
     @property
     def signed_in(self) -> bool:
-        """Whether the site knows the visitor."""
+        """Whether the visitor is signed in."""
         return self.signed_in_as is not None
 
 
 class Visitor:
-    """A client that keeps cookies as a browser does, at the site with the address ``url``."""
+    """A client of the site at ``url`` that keeps cookies as a browser does."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -42,17 +42,17 @@ class Visitor:
         )
 
     def sign_in(self, name: str, password: str) -> Answer:
-        """Fill in the form, and see whether it worked."""
+        """Send the sign-in form, then ask who is signed in."""
         self._send("sign-in", {"name": name, "password": password})
         return self.come_back()
 
     def sign_out(self) -> Answer:
-        """Press the button."""
+        """Send the sign-out form, then ask who is signed in."""
         self._send("sign-out", {})
         return self.come_back()
 
     def come_back(self) -> Answer:
-        """Ask the site who one is."""
+        """Ask the site who is signed in."""
         with self._opener.open(urllib.parse.urljoin(self._url, "who"), timeout=REQUEST_TIMEOUT) as response:
             return Answer(**json.load(response))
 

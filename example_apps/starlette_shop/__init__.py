@@ -1,4 +1,4 @@
 """Fern & Stone in Starlette: ``python -m example_apps.starlette_shop``.
 
-app.py is all that is Starlette's; what the shops share is in `example_apps.plants`.
+app.py has the code for Starlette; the shops share the rest, `example_apps.plants`.
 """

@@ -1,6 +1,6 @@
 """The shop in Starlette: ``request.session`` is the basket, ``request.user`` the customer.
 
-Forms carry no token against forgery: both cookies are ``SameSite=Lax``, so no other site's form brings them along.
+Forms have no CSRF token: both cookies are ``SameSite=Lax``, so browsers do not send them with forms of other sites.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["SESSION", "TICKET", "make_app"]
 SESSION: Final = CookieSettings("starlette_session")
 TICKET: Final = CookieSettings(".AspNetCore.Cookies", max_total=16_384)
 PRIVATE: Final = {"Cache-Control": "no-store"}
-"""For pages that the back button shows to nobody once the visitor has signed out: no browser keeps them."""
+"""For pages that browsers must not store, so that the back button does not show them after a sign-out."""
 
 
 def make_app(
@@ -72,7 +72,7 @@ def make_app(
 
 
 def in_every_page(request: Request) -> dict[str, Any]:
-    """What the header of each page shows."""
+    """The variables of the page header."""
     return {
         "framework": "Starlette",
         "customer": request.user.display_name,
@@ -98,12 +98,12 @@ async def show_basket(request: Request) -> Response:
 
 
 async def add_to_basket(request: Request) -> Response:
-    """One more."""
+    """Add one plant."""
     return await _change_basket(request, 1)
 
 
 async def take_from_basket(request: Request) -> Response:
-    """One less."""
+    """Remove one plant."""
     return await _change_basket(request, -1)
 
 
@@ -114,22 +114,22 @@ async def _change_basket(request: Request, by: int) -> Response:
 
 
 async def keep_note(request: Request) -> Response:
-    """The message for the card; the session may become too large for its cookie, see `too_large`."""
+    """Save the message for the card. The session may become too large for its cookie, see `too_large`."""
     request.session["note"] = (await _form(request)).get("note", "")
     return RedirectResponse("/basket", 303)
 
 
 async def show_sign_in(request: Request) -> Response:
-    """The form."""
+    """The sign-in form."""
     return templates.TemplateResponse(request, "sign_in.html")
 
 
 async def enter(request: Request) -> Response:
-    """With the right password back to where the visitor wanted to go."""
+    """Sign in, and return to the page that the visitor came from."""
     form = await _form(request)
     principal = customer(form.get("name", ""), form.get("password", ""))
     if principal is None:
-        problem = "That name and that password do not belong together."
+        problem = "The name or the password is wrong."
         return templates.TemplateResponse(request, "sign_in.html", {"problem": problem}, status_code=403)
     sign_in(request, principal, AuthenticationProperties(is_persistent="keep" in form))
     wanted = request.query_params.get("ReturnUrl", "")
@@ -137,19 +137,19 @@ async def enter(request: Request) -> Response:
 
 
 async def leave(request: Request) -> Response:
-    """The ticket ends, and the session is emptied."""
+    """Sign out, which also empties the session."""
     sign_out(request)
     return RedirectResponse("/", 303)
 
 
 @login_required
 async def account(request: Request) -> Response:
-    """Only for who is signed in."""
+    """A page for users who are signed in."""
     return templates.TemplateResponse(request, "account.html", headers=PRIVATE)
 
 
 async def show_cookies(request: Request) -> Response:
-    """What the visitor's cookies show, and which keys protect them."""
+    """The cookies of the visitor, and the keys that protect them."""
     dp: DataProtection = request.app.state.data_protection
     header = cookie_header(request.scope)
     session, ticket = request.app.state.cookies
@@ -166,13 +166,13 @@ async def show_cookies(request: Request) -> Response:
 
 
 async def too_large(request: Request, error: Exception) -> Response:
-    """A cookie that would not come back was refused before it was sent; the browser keeps the one it has."""
+    """The session did not fit into its cookie, so it was not sent. The browser keeps its old cookie."""
     if not isinstance(error, CookieTooLargeError):
-        return Response("This did not work.", 500)
+        return Response("Internal server error.", 500)
     context = {"title": "That is too long", "problem": str(error), "hint": error.hint}
     return templates.TemplateResponse(request, "problem.html", context, status_code=413)
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """A form as browsers send it by default; Starlette's own parser is another package (python-multipart)."""
+    """A form as browsers send it by default. Starlette's own parser needs another package (python-multipart)."""
     return dict(parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True))

@@ -46,7 +46,7 @@ def keep_note(page: Any, url: str, note: str) -> None:
     page.goto(f"{url}basket")
     page.fill("#note", note)
     with page.expect_navigation():
-        page.click("text=Keep it")
+        page.click("text=Save")
 
 
 # --- sign-in and sessions -------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def test_a_session_works_in_chunks_and_above_its_cap_is_refused_with_a_message_t
     assert sorted(cookies(page)) == [session, f"{session}C1", f"{session}C2"]
     page.fill("#note", "b" * 6000)
     with page.expect_navigation() as refused:
-        page.click("text=Keep it")
+        page.click("text=Save")
     assert refused.value.status == 413
     assert "7168 are allowed" in page.inner_text("main")
     assert "keep it on the server" in page.inner_text("main")
@@ -249,7 +249,7 @@ def test_a_partitioned_sign_in_is_known_only_below_the_site_where_it_happened(pa
     frame.goto(f"{url}basket")
     frame.fill("#note", "a" * 4500)
     with frame.expect_navigation():
-        frame.click("text=Keep it")
+        frame.click("text=Save")
     assert sorted(cookies(page)) == ["__Host-s", "__Host-sC1", "__Host-sC2", "__Host-t"]
     assert {urlsplit(cookie["partitionKey"]).hostname for cookie in cookies(page).values()} == {"one.test"}
     assert is_signed_in(visit(page, one, url))

@@ -1,4 +1,4 @@
-"""A key of the intruder's in the place of ours, for real: a server process, files on a disk, forged cookies."""
+"""An attacker replaces a key with their own: a real server process, files on a disk, forged cookies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BY_ID = {run.id: run for run in RUNS}
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """The command says nothing of the package's own warnings; nor is it said here."""
+    """The command does not print the warnings of the package; neither do the tests."""
     handler = logging.NullHandler()
     LOGGER.addHandler(handler)
     yield
@@ -39,7 +39,7 @@ def told(run_id: str, folder: Path) -> Outcome:
 
 def test_with_a_planted_key_the_intruder_is_admin_and_reads_what_others_are_given(tmp_path: Path) -> None:
     outcome = told("ring", tmp_path)
-    assert outcome.happened == "mallory is admin"
+    assert outcome.happened == "mallory is an administrator"
     assert outcome.facts == {"admin": True, "sealed_files": True, "read_by_intruder": NAME}
 
 
@@ -47,18 +47,18 @@ def test_with_a_trusted_signer_planted_keys_are_refused_each_reported_once_and_t
     tmp_path: Path,
 ) -> None:
     outcome = told("ring-signed", tmp_path)
-    assert outcome.happened == "mallory is nobody"
+    assert outcome.happened == "mallory is not signed in"
     assert (outcome.facts["admin"], outcome.facts["signed_in"]) == (False, None)
     assert outcome.facts["read_by_intruder"] is None
     reports: Any = outcome.facts["reports"]
-    unsigned, by_himself = reports
+    unsigned, self_signed = reports
     assert "the document is not signed" in unsigned
-    assert "who is not trusted here" in by_himself
+    assert "who is not trusted here" in self_signed
 
 
 def test_a_blob_that_nobody_vouches_for_gives_everything_away(tmp_path: Path) -> None:
     outcome = told("blob", tmp_path)
-    assert outcome.happened == "mallory reads what is written"
+    assert outcome.happened == "mallory reads the new letter"
     assert outcome.facts == {"read_by_intruder": LETTERS[1]}
 
 
@@ -105,7 +105,7 @@ def test_dpm_tells_it_in_words_and_as_json(monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setattr(module, "RUNS", only("blob-signed"))
     assert dpm(["demo", "key-substitution"]) == 0
     captured = capsys.readouterr()
-    assert "mallory signs his blob, with a key of his own" in captured.out
+    assert "mallory signs the new blob with their own key" in captured.out
     assert captured.out.splitlines()[-1].endswith("  same")
     assert captured.err == ""
     assert dpm(["demo", "key-substitution", "--json"]) == 0

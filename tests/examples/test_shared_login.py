@@ -150,14 +150,14 @@ def test_a_private_page_asks_a_stranger_to_sign_in_at_its_own_member(visitor: Vi
     visitor.enter("starlette" if member == "flask" else "flask")
     page = visitor.get(f"/{member}/private")
     assert page.path == f"/{member}/private"
-    assert "Only you see this, ada." in page.text
+    assert "Only you can see this, ada." in page.text
 
 
 @pytest.mark.parametrize("member", ["flask", "starlette"])
 def test_a_wrong_password_signs_nobody_in(visitor: Visitor, member: str) -> None:
     page = visitor.post(f"/{member}/sign-in", name="ada", password="guessed")
     assert page.status == 403
-    assert "do not belong together" in page.text
+    assert "name or the password is wrong" in page.text
     assert visitor.known_as == {None}
 
 

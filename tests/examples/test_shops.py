@@ -79,7 +79,7 @@ def test_the_basket_is_in_the_session(customer: Customer) -> None:
 
 def test_what_is_no_plant_is_not_put_into_the_basket(customer: Customer) -> None:
     customer.get("/")
-    assert "nothing in it yet" in customer.post("/basket/add", plant="<script>").main
+    assert "Your basket is empty" in customer.post("/basket/add", plant="<script>").main
 
 
 def test_the_basket_is_kept_at_sign_in_and_emptied_at_sign_out(shop: Shop, customer: Customer) -> None:
@@ -89,7 +89,7 @@ def test_the_basket_is_kept_at_sign_in_and_emptied_at_sign_out(shop: Shop, custo
     assert "Parlour palm" in customer.get("/basket").main
     customer.post("/sign-out")
     assert customer.who() is None
-    assert "nothing in it yet" in customer.get("/basket").main
+    assert "Your basket is empty" in customer.get("/basket").main
     assert customer.names(TICKET) == customer.names(shop.session) == []
     assert customer.get("/account").path.startswith("/sign-in")
 

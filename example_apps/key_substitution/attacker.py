@@ -1,6 +1,6 @@
-"""All that the intruder has and does: he reads and writes the disk, knows what is public, and has this package.
+"""The attacker: they read and write the disk, know the public keys, and use this package.
 
-He has no password, no private key and no key of the ring.
+They have no password, no private key and no key of the ring.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from .archive import APPLICATION, COOKIE
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["BlobIntruder", "RingIntruder"]
+__all__ = ["BlobAttacker", "RingAttacker"]
 
 NAME: Final = "mallory"
 
 
-class RingIntruder:
-    """Has write access to the folder of a key ring."""
+class RingAttacker:
+    """An attacker with write access to the folder of a key ring."""
 
     def __init__(self, keys: Path) -> None:
         self._folder = keys
@@ -52,16 +52,16 @@ class RingIntruder:
         self.key_id: UUID | None = None
 
     def read_certificate(self) -> x509.Certificate:
-        """The certificate that keys are wrapped to stands in clear in every wrapped key."""
+        """The certificate that keys are wrapped with: every wrapped key contains it."""
         document = next(self._folder.glob("key-*.xml"))
         text = ET.parse(document).findtext(".//{http://www.w3.org/2000/09/xmldsig#}X509Certificate")  # noqa: S314 (the example's own file)
         assert text is not None
         return x509.load_der_x509_certificate(base64.b64decode(text))
 
     def plant(self, certificate: x509.Certificate, *, signed: bool = False) -> None:
-        """Make a key, newer than any other, and put it into the folder, wrapped as all keys there are.
+        """Create a key that is newer than all others, and write it to the folder, wrapped like the others.
 
-        signed: with a signature, too; by a key of his own, as he has no other.
+        signed: also sign it, with the attacker's own key.
         """
         self.key_id = self._ring.manager.create_key(activate_now=True)
         (stored,) = (each for each in self._store.read().documents if str(self.key_id) in (each.name or ""))
@@ -73,7 +73,7 @@ class RingIntruder:
         (self._folder / f"{stored.name}.xml").write_bytes(dump(document))
 
     def forge_cookie(self) -> str:
-        """What the archive would give an administrator, made by a copy of its middleware on the planted key."""
+        """The cookie of an administrator, created with the planted key and a copy of the archive's middleware."""
 
         def sign_in(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             environ[AUTHENTICATION_KEY].sign_in(Principal(NAME, roles=["admin"]))
@@ -83,7 +83,7 @@ class RingIntruder:
         return given.partition("=")[2].partition(";")[0]
 
     def read_cookie(self, cookie: str) -> str | None:
-        """Whose cookie it is: what was meant for the archive alone. ``None``: it does not open."""
+        """The name in a cookie of the archive, or ``None`` if it does not open."""
         names: list[str | None] = []
 
         def look(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -99,8 +99,8 @@ class RingIntruder:
         )
 
 
-class BlobIntruder:
-    """Has write access to the disk that a session key blob lies on, and the public exchange key."""
+class BlobAttacker:
+    """An attacker with the public exchange key, and with write access to the disk with the session key blob."""
 
     def __init__(self, blob: Path, keys: Path, exchange: rsa.RSAPublicKey) -> None:
         self._blob = blob
@@ -109,28 +109,28 @@ class BlobIntruder:
         self._session_key = Secret.random(32)
 
     def replace_blob(self) -> None:
-        """Export a session key of his own to the exchange key, and put it in the place of ours.
+        """Export the attacker's session key to the exchange key, and replace the blob with it.
 
-        The keys sealed under ours he takes away: a service that could not open them would notice.
+        The keys that the old session key wraps are deleted: a service that cannot open them would notice.
         """
         self._blob.write_bytes(SimpleKeyBlob.export(self._session_key, self._exchange, oaep=False).to_bytes())
         shutil.rmtree(self._keys, ignore_errors=True)
 
-    def sign_it_himself(self) -> None:
-        """Sign the blob, with a key of his own."""
+    def sign_blob(self) -> None:
+        """Sign the blob with the attacker's own key."""
         own = rsa.generate_private_key(65537, 2048)
         signature_path(self._blob).write_bytes(sign_blob(self._blob.read_bytes(), own))
 
     def read(self, application: str, purpose: str, payload: str) -> str:
-        """Open a payload with the session key that he knows; the keys sealed under it lie on the disk.
+        """Open a payload: the keys on the disk are wrapped with the attacker's session key.
 
-        An `UnprotectError` or a `KeyManagementError` where it does not open.
+        `UnprotectError` or `KeyManagementError` if it does not open.
         """
         own = rsa.generate_private_key(65537, 2048)
         private = own.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        at_home = self._blob.parent / "at-the-intruder's"
+        at_home = self._blob.parent / "attacker"
         at_home.mkdir()
         exchange, blob = at_home / "exchange.pem", at_home / "session.blob"
         exchange.write_bytes(private)
