@@ -14,7 +14,7 @@ __all__ = ["add_to"]
 
 def add_to(verbs: Verbs) -> None:
     """``key-blob create``, ``key-blob verify``."""
-    blobs = verbs.group("key-blob", "session keys that are exported to an exchange key and signed")
+    blobs = verbs.group("key-blob", "create and verify session keys that are exported to an exchange key")
     create = blobs.add("create", _create, "create a session key, export it, and sign the blob", ring=False)
     create.add_argument("blob", metavar="FILE", help="the blob to write; the signature is written next to it")
     text = "exchange key; its public half or its certificate is enough"

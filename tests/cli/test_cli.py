@@ -1,4 +1,4 @@
-"""What transcripts do not show: questions to a terminal, pipes that close, secrets that must not be printed."""
+"""What transcripts do not show: questions on a terminal, closed pipes, secrets that must not be printed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 class Terminal(io.StringIO):
-    """Standard input with somebody in front of it."""
+    """Standard input that is a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -34,7 +34,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No variables of the machine, an empty home, a ring in ``keys``."""
+    """No variables of the machine, an empty home folder, and a ring in ``keys``."""
     for name in ("DPM_KEY_WRAPPER", "DPM_SIGNER", "DPM_TRUSTED_SIGNERS", "DPM_RING"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -1,4 +1,4 @@
-"""``dpm keys rotate --if-due`` in a job: its exit status says whether all is well."""
+"""``dpm keys rotate --if-due`` in a job: its exit status reports a failure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OLD, NEW = ("secret:env:DPM_TEST_OLD_SECRET", "secret:env:DPM_TEST_NEW_SECRET")
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The job on a ring whose key ends tomorrow; new keys are to be wrapped under another secret than the old."""
+    """The job on a ring whose key expires tomorrow. New keys are wrapped with another secret than the old one."""
     monkeypatch.setenv("DPM_TEST_OLD_SECRET", "11" * 32)
     key = key_document(
         datetime.now(timezone.utc),
@@ -47,7 +47,7 @@ def test_a_key_that_is_due_is_made_and_the_next_date_told(
 def test_a_key_that_is_due_and_cannot_be_made_is_exit_status_1(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The new secret is not there: members go on with the old key, and the job says that it has failed."""
+    """The new secret is missing: members continue with the old key, and the job fails."""
     assert main([*command, "--json"]) == 1
     captured = capsys.readouterr()
     assert json.loads(captured.out)["made"] is None

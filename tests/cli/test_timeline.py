@@ -1,4 +1,4 @@
-"""The picture that ``dpm keys timeline`` draws."""
+"""The drawing of ``dpm keys timeline``."""
 
 from __future__ import annotations
 

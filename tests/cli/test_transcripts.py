@@ -1,16 +1,16 @@
-"""Transcripts: what somebody types, and what ``dpm`` then prints, line by line.
+"""Transcripts: commands, and what ``dpm`` prints for them, line by line.
 
-``tests/cli/*.txt``. A line ``$ command`` is run, the lines up to the next one are what it prints, standard output and
-messages together; ``[1]`` at their end is an exit status other than 0. Text before the first command is for readers,
-and so are lines that begin with ``# ``.
+They are in ``tests/cli/*.txt``. A line ``$ command`` is run. The lines up to the next command are its output, standard
+output and messages together; ``[1]`` at the end is an exit status other than 0. Text before the first command is for
+readers, and so are lines that begin with ``# ``.
 
-``dpm`` runs in this process, in an empty folder that is also the home; anything else (``echo x > file``) runs in a
-shell there, and ``command | dpm …`` gives the one's output to the other. ``NAME=value dpm …`` sets a variable for one
-command, ``export NAME=value`` for the rest. What differs from run to run is replaced: ids become ``{key-1}``,
-``{key-2}`` … in the order in which they turn up, dates ``{date}``, digests ``{digest}``, the folder ``{folder}``;
-commands may use these names, and ``{python}``.
+``dpm`` runs in this process, in an empty folder that is also the home folder. Other commands (``echo x > file``) run in
+a shell there, and ``command | dpm …`` passes the output of the one to the other. ``NAME=value dpm …`` sets a variable
+for one command, ``export NAME=value`` for all that follow. What differs between runs is replaced: ids by ``{key-1}``,
+``{key-2}``, … in order of appearance, dates by ``{date}``, digests by ``{digest}``, and the folder by ``{folder}``.
+Commands may use these names, and ``{python}``.
 
-Rewrite them after a change that is meant, and read the difference: ``python -m tests.cli.test_transcripts FILE…``.
+After an intended change, rewrite them and review the difference: ``python -m tests.cli.test_transcripts FILE…``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ VARIABLE = re.compile(r"[A-Z_]+=")
 
 
 class Session:
-    """One transcript being run. ``folder``: where, empty at first."""
+    """A transcript that is being run. folder: where, empty at first."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,7 +48,7 @@ class Session:
         self._environment = {"HOME": str(folder), "PATH": os.environ["PATH"], "PYTHONPATH": str(HERE.parents[1])}
 
     def run(self, command: str) -> str:
-        """What the command prints, with what differs from run to run replaced."""
+        """The output of a command, with what differs between runs replaced."""
         names = {**self._ids, "{folder}": str(self.folder), "{python}": sys.executable}
         for name, text in names.items():
             command = command.replace(name, text)
@@ -99,7 +99,7 @@ def _assignment(word: str) -> tuple[str, str]:
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:
-    """(command, what it prints) for each command of a transcript; first ("", what stands before)."""
+    """The commands of a transcript, each with its output; first an empty command with the text before."""
     command, shown = "", ""
     for line in text.splitlines(keepends=True):
         if line.startswith(("$ ", "# ")):
@@ -111,7 +111,7 @@ def blocks(text: str) -> Iterator[tuple[str, str]]:
 
 
 def replay(text: str, folder: Path) -> str:
-    """The transcript as it comes out now."""
+    """The transcript with the current output."""
     session, out = Session(folder), ""
     for command, shown in blocks(text):
         if not command:

@@ -1,4 +1,4 @@
-"""What leaves by ``dpm keys export`` and comes in by ``keys import``."""
+"""``dpm keys export`` and ``dpm keys import``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def exported(store: FileKeyRepository, capsys: pytest.CaptureFixture[str], *opti
 
 
 def test_each_document_leaves_byte_by_byte(store: FileKeyRepository, capsys: pytest.CaptureFixture[str]) -> None:
-    """As somebody else wrote it: layout, comments, quotes, letters that are not ASCII."""
+    """Also a document that another program wrote: layout, comments, quotes, characters that are not ASCII."""
     theirs = (
         key_document()
         .data.replace(b"><", ">\n  <!-- schön -->\n  <".encode(), 1)
@@ -84,7 +84,7 @@ def test_a_backup_opens_what_the_ring_opened(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Through standard input, into a ring that has a key of its own by now."""
+    """Through standard input, into a ring that has its own key."""
     token = DataProtection("shop", repository=store).create_protector("p").protect("3 apples")
     text = exported(store, capsys, "--in-clear")
     other = DataProtection("shop", repository=str(tmp_path / "other"))

@@ -1,4 +1,4 @@
-"""A running shop, and somebody with a cookie jar who buys there."""
+"""A running shop, and a customer with a cookie jar."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Page(NamedTuple):
-    """What a shop answered in the end, after redirects: status, path with query, text."""
+    """The answer of a shop after redirects: status, path with query, text."""
 
     status: int
     path: str
@@ -26,12 +26,12 @@ class Page(NamedTuple):
 
     @property
     def main(self) -> str:
-        """Its text from the heading on, without the styles."""
+        """The text from the heading on, without the styles."""
         return self.text.partition("<main")[2]
 
 
 class Customer:
-    """Keeps cookies as a browser does, follows redirects, fills in forms (with the token against forgery, if any)."""
+    """Keeps cookies as a browser does, follows redirects, and sends forms, with the CSRF token if there is one."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -40,7 +40,7 @@ class Customer:
         self._opener = urllib.request.build_opener(*handlers)
 
     def get(self, path: str) -> Page:
-        """Look at a page."""
+        """Get a page."""
         return self._ask(urllib.request.Request(urllib.parse.urljoin(self.url, path)))
 
     def post(self, path: str, **form: str) -> Page:
@@ -50,12 +50,12 @@ class Customer:
         return self._ask(urllib.request.Request(urllib.parse.urljoin(self.url, path), body))
 
     def sign_in(self, name: str = "ada", password: str = "analytical", to: str = "/sign-in", **form: str) -> Page:
-        """By the form."""
+        """Sign in with the form."""
         self.get(to)
         return self.post(to, name=name, password=password, **form)
 
     def who(self) -> str | None:
-        """The name that the shop shows in its header."""
+        """The name in the page header of the shop."""
         found = re.search(r'<a href="/account">(\w+)</a>', self.get("/").text)
         return None if found is None else found[1]
 
@@ -74,7 +74,7 @@ class Customer:
 
 @contextmanager
 def running(module: str, *arguments: str) -> Generator[str]:
-    """``python -m module``, the one command; the context's value is the address that it prints."""
+    """Run ``python -m module``. The value of the context is the address that it prints."""
     command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""What the shops' page about cookies makes of cookies that are missing, foreign or broken."""
+"""The page about cookies of the shops, with cookies that are missing, foreign or broken."""
 
 from __future__ import annotations
 

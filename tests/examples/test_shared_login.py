@@ -1,4 +1,4 @@
-"""One sign-in for Flask, Starlette and (where it is present) ASP.NET Core behind one host, with a cookie jar."""
+"""One sign-in for Flask, Starlette and, if present, ASP.NET Core on one host, with a cookie jar."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEMBERS = ["flask", "starlette", "aspnet"]
 
 
 class MovedClock:
-    """What time it is for tickets, in all members."""
+    """The clock for tickets in all members."""
 
     def __init__(self) -> None:
         self.moment = datetime.now(timezone.utc)
@@ -31,7 +31,7 @@ class MovedClock:
 
 
 class Visitor(Customer):
-    """Somebody at the host that all members share."""
+    """A visitor of the host that all members share."""
 
     def __init__(self, url: str, clock: MovedClock, *, aspnet: bool) -> None:
         super().__init__(url)
@@ -52,7 +52,7 @@ class Visitor(Customer):
         assert page.status == 200
 
     def name_at(self, member: str) -> str | None:
-        """Under which name a member knows the visitor."""
+        """The name that the visitor is signed in with at a member."""
         if member != "aspnet":
             name: str | None = json.loads(self.get(f"/{member}/who").text)["name"]
             return name
@@ -63,7 +63,7 @@ class Visitor(Customer):
 
     @property
     def known_as(self) -> set[str | None]:
-        """The same asked everywhere."""
+        """The names at all members."""
         return {self.name_at(member) for member in self.members}
 
     def later(self, **span: float) -> None:
@@ -118,7 +118,7 @@ def test_a_ticket_in_chunks_is_known_at_all(visitor: Visitor, member: str) -> No
 @of_members("renews")
 @pytest.mark.parametrize("much", [False, True], ids=["one cookie", "chunks"])
 def test_any_member_renews_what_any_wrote(visitor: Visitor, signs_in: str, renews: str, much: bool) -> None:
-    """Fourteen days from the sign-in it would have ended; a visit to one member after eight keeps it for all."""
+    """A sign-in ends after fourteen days. A visit to one member after eight days extends it for all members."""
     visitor.enter(signs_in, much=much)
     visitor.later(days=8)
     assert visitor.name_at(renews)

@@ -1,4 +1,4 @@
-"""The shops of the examples, each started by its one command and used by somebody with a cookie jar."""
+"""The shops of the examples, each started with its command and used by a customer with a cookie jar."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TICKET = ".AspNetCore.Cookies"
 
 
 class Shop(NamedTuple):
-    """A shop that runs. ring: the same keys, opened by this process."""
+    """A running shop. ring: the same keys, opened by this process."""
 
     url: str
     session: str
@@ -41,7 +41,7 @@ def customer(shop: Shop) -> Customer:
 
 
 def key_of(customer: Customer, cookie: str) -> UUID:
-    """The key id that the page about cookies shows for one of them."""
+    """The key id that the page about cookies shows for a cookie."""
     section = customer.get("/cookie").text.partition(f"<code>{cookie}</code></h2>")[2]
     found = re.search(r'class="key"><code>([0-9a-f-]{36})</code>', section)
     assert found is not None, section

@@ -1,6 +1,6 @@
-"""The slot swap, for real: server processes, a front, a cookie jar.
+"""The slot swap with real server processes, a reverse proxy and a cookie jar.
 
-Failure story 8: swap and swap back; old and new version serve the same user in turn.
+Failure story 8: swap and swap back; the old and the new version answer the same user alternately.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def test_both_versions_answer_when_they_serve_in_turn(tmp_path: Path) -> None:
 
 
 def test_swapped_back_the_visitor_is_signed_in_again(tmp_path: Path) -> None:
-    """What another slot could still open is left alone at the client."""
+    """A cookie that another slot may open is not deleted."""
     with open_farm(tmp_path, shared=False) as farm:
         visitor = Visitor(farm.front.url)
         assert visitor.sign_in(NAME, PASSWORD).signed_in
