@@ -1,7 +1,8 @@
-"""ASP.NET Core Data Protection for Python: the names that a newcomer types; everything else has its own module.
+"""ASP.NET Core Data Protection for Python: protected cookies, sessions and sign-ins under a key ring that rotates.
 
-Middleware: `dpmiddleware.wsgi`, `dpmiddleware.asgi`, and a module for each framework. Importing this imports no
-framework and no extra, and does no I/O.
+Start with `DataProtection`. The packages `dpmiddleware.flask`, `dpmiddleware.django` and `dpmiddleware.starlette` serve
+the frameworks of those names, `dpmiddleware.wsgi` and `dpmiddleware.asgi` all others; `dpmiddleware.errors` has every
+error. Importing this package imports no framework and no extra, and does no I/O.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m dpmiddleware`` is ``dpm``."""
+"""``python -m dpmiddleware`` runs the command ``dpm``."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""The compiled core, where there is one: what each request needs and Python is slowest at, in C.
+"""The compiled core: the slowest steps of a request, written in C. It is optional.
 
-    crypto/_cbc_hmac.c        one payload of AES-CBC with HMAC      beside crypto/encryptors.py
-    protection/_base64url.c   a payload as text                     beside protection/base64url.py
-    web/sign_in/_ticket.c     an ordinary ticket and its bytes      beside web/sign_in/ticket.py
+    crypto/_cbc_hmac.c        AES-CBC and HMAC of a payload         crypto/encryptors.py
+    protection/_base64url.c   payloads as text                      protection/base64url.py
+    web/sign_in/_ticket.c     ordinary tickets as bytes             web/sign_in/ticket.py
 
-It is built with the package where a C compiler and OpenSSL's headers are at hand (hatch_build.py), and where they are
-not, Python does the same: the same bytes, objects and errors. ``DPM_PURE_PYTHON=1`` leaves it out, when building and
-when running.
+It is built with the package if a C compiler and OpenSSL's headers are available (hatch_build.py). Without it, the
+modules on the right do the same in Python: the same bytes, objects and errors. ``DPM_PURE_PYTHON=1`` disables it, at
+build time and at run time.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _CIPHERS = "crypto._cbc_hmac"
 
 
 def load(name: str) -> ModuleType | None:
-    """An extension of this package, ``crypto._cbc_hmac`` for one; ``None`` where Python is to do it."""
+    """Import a module of the core, such as ``crypto._cbc_hmac``; ``None`` if the work is to be done in Python."""
     found = None if is_switched_off() else _import(name)
     return found if isinstance(found, ModuleType) else None
 
 
 def is_switched_off() -> bool:
-    """Whether the environment asks for pure Python."""
+    """Whether ``DPM_PURE_PYTHON`` disables the core."""
     return os.environ.get("DPM_PURE_PYTHON", "0") not in {"", "0"}
 
 
 def describe() -> str:
-    """In words: whether the core is in use, and if not, why."""
+    """Say whether the core is in use, and if not, why."""
     if is_switched_off():
-        return "pure Python, as DPM_PURE_PYTHON asks"
+        return "pure Python: DPM_PURE_PYTHON is set"
     core = _import(_CIPHERS)
     if isinstance(core, ModuleType):
         return f"compiled core, {core.LIBRARY}"
@@ -44,7 +44,7 @@ def describe() -> str:
 
 @functools.cache
 def _import(name: str) -> ModuleType | str:
-    """The extension, or why it cannot be had: not built, or built for an OpenSSL that is not here."""
+    """The module, or why it is missing: it was not built, or was built for an OpenSSL that is not installed."""
     try:
         return importlib.import_module(f"dpmiddleware.{name}")
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Where the examples are that `dpm demo` runs: inside the installed package, or beside it in a checkout."""
+"""Finds the examples that ``dpm demo`` runs: in the installed package, or beside it in a checkout."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ _HERE: Final = Path(__file__).parent
 
 
 def load_example(name: str, module: str) -> ModuleType:
-    """The module ``module`` of the example ``name`` (``slot_swap``); ``ModuleNotFoundError`` where it is not there."""
+    """Import a module of the example ``name`` (such as ``slot_swap``). ``ModuleNotFoundError`` if it is missing."""
     package = "dpmiddleware._examples" if (_HERE / "_examples" / name).is_dir() else "example_apps"
     return importlib.import_module(f"{package}.{name}.{module}")

@@ -1,7 +1,7 @@
-r"""Text from elsewhere (a store, a client, a URL), made fit to be shown in a log, a terminal or a page.
+r"""Makes foreign text (from a store, a client, a URL) safe to show in a log or a terminal.
 
-Control characters become ``\x..`` escapes, so that a revocation's reason cannot rewrite a terminal line and a
-cookie cannot forge a log line; markup characters are escaped where a page is drawn, by the page.
+Control characters become ``\x..`` escapes: the reason of a revocation cannot rewrite a line of the terminal, and a
+cookie cannot forge a line of the log. Markup is not escaped here; that is the task of the page that shows the text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ELLIPSIS = "…"
 
 
 def printable(text: object, limit: int = 200) -> str:
-    """``str(text)`` on one line: what cannot be seen is escaped, what is longer than ``limit`` characters is cut."""
+    """``str(text)`` on one line: unprintable characters are escaped, and text beyond ``limit`` characters is cut."""
     shown = "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)[: limit + 1]
     )
@@ -27,9 +27,9 @@ def printable(text: object, limit: int = 200) -> str:
 
 
 def without_password(url: str) -> str:
-    """``url`` with the password of its authority and password-like query parameters replaced by ``***``."""
+    """``url`` with ``***`` in place of its password and of query parameters that look like passwords."""
     try:
-        parts = urlsplit(_closed(url))
+        parts = urlsplit(_without_odd_password(url))
     except ValueError:
         return "(unreadable URL)"
     authority = parts.netloc
@@ -40,14 +40,14 @@ def without_password(url: str) -> str:
     query = _PASSWORD_PARAMETER.sub(r"\1***", parts.query)
     shown = urlunsplit((parts.scheme, authority, parts.path, query, ""))
     if url[len(parts.scheme) :].startswith(":///") and not shown.startswith(f"{parts.scheme}://"):
-        shown = shown.replace(":", "://", 1)  # urlunsplit leaves out an empty authority
+        shown = shown.replace(":", "://", 1)  # urlunsplit omits an empty authority
     return printable(shown, 500)
 
 
-def _closed(url: str) -> str:
-    """``url`` without its password also where that holds a ``/``, ``?`` or ``#`` that should have been escaped.
+def _without_odd_password(url: str) -> str:
+    """``url`` without its password, even if the password contains an unescaped ``/``, ``?`` or ``#``.
 
-    What stands behind the user's colon and is no port is taken for a password, up to the last ``@``.
+    Everything after the colon of the user name, up to the last ``@``, is taken for a password unless it is a port.
     """
     match = _CREDENTIALS.match(url)
     if match is None:

@@ -1,9 +1,9 @@
-"""Every purpose chain that this package uses, as one table. They are part of the public format: never edit one.
+"""The purposes of everything that this package protects. They are part of the public format: never change one.
 
-A payload opens only under the chain that it was protected under, so each kind of value, and each name, has its own:
-a cookie's value is no other cookie's value, no session and no sign-in. The application name, where there is one,
-comes before all of these. Chains of ASP.NET Core's own formats are its own (``CookieAuthenticationHandler``,
-``TimeLimitedDataProtector``).
+A payload opens only with the purposes that it was protected with, in the same order. Each kind of value and each name
+has purposes of its own, so the value of one cookie cannot be used as another cookie, as a session, or as a sign-in.
+The application name, if there is one, comes before these purposes. Formats that ASP.NET Core defines have its purposes
+(``CookieAuthenticationHandler``, ``TimeLimitedDataProtector``).
 """
 
 from __future__ import annotations
@@ -20,25 +20,24 @@ __all__ = [
 ]
 
 TIME_LIMITED = "Microsoft.AspNetCore.DataProtection.TimeLimitedDataProtector.v1"
-"""Appended last by `TimeLimitedDataProtector` (ASP.NET Core's own)."""
-
+"""The last purpose of a `TimeLimitedDataProtector`, as in ASP.NET Core."""
 
 CHECK = "dpmiddleware.Check.v1"
-"""What ``dpm check --against`` lets two rings open; it is stored nowhere."""
+"""The payload with which ``dpm check --against`` compares two rings. It is never stored."""
 
 
 def authentication_cookie(scheme: str) -> tuple[str, str, str]:
-    """The sign-in cookie of ASP.NET Core's authentication ``scheme`` (its own chain)."""
+    """The sign-in cookie of an authentication ``scheme``, as in ASP.NET Core."""
     return ("Microsoft.AspNetCore.Authentication.Cookies.CookieAuthenticationMiddleware", scheme, "v2")
 
 
 def cookie(name: str) -> tuple[str, str]:
-    """A cookie of the application, wrapped without its knowing."""
+    """A cookie that the application sets itself, and that `CookieProtection` seals."""
     return ("dpmiddleware.Cookie.v1", name)
 
 
 def session(value_format: str, name: str) -> tuple[str, str, str]:
-    """A session in the cookie ``name``; ``value_format`` says how its mapping is serialized (``json``, ``flask`` …)."""
+    """A session in the cookie ``name``; ``value_format``: how its mapping is serialized (``json``, ``flask``, …)."""
     return ("dpmiddleware.Session.v1", value_format, name)
 
 
@@ -53,5 +52,5 @@ def django_signer(salt: str) -> tuple[str, str]:
 
 
 def ticket_store(scheme: str, store_key: str) -> tuple[str, str, str]:
-    """A sign-in ticket kept on the server under ``store_key``."""
+    """A sign-in ticket that is kept on the server under ``store_key``."""
     return ("dpmiddleware.TicketStore.v1", scheme, store_key)

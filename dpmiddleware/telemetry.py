@@ -1,8 +1,8 @@
-"""What happened, under names that last: log records with fields, and counters.
+"""Events under stable names: as log records with fields, and as counters.
 
-Each event is one record of the logger ``dpmiddleware`` with ``record.event`` (its name) and one attribute a field;
-refusals are counted by reason and logged once in ten seconds a reason, so that forged cookies cannot fill a disk.
-No field ever holds a payload, a cookie value or key bytes; texts from elsewhere are escaped here.
+Each event is one record of the logger ``dpmiddleware``, with its name in ``record.event`` and one attribute per field.
+Refusals are counted by reason, and logged at most once in ten seconds per reason: forged cookies cannot fill a disk.
+No field contains a payload, a cookie value or key bytes. Foreign text is escaped here.
 
 ===============================  =======  =======================================================================
 event                            level    fields
@@ -18,9 +18,9 @@ document_refused                 ERROR    document, problem, location
 key_unusable                     ERROR    key_id, problem, location
 making_blocked                   ERROR    problem, location
 no_default_key                   ERROR    location
-keys_in_memory                   WARNING  why (memory was taken; empty where it was asked for)
+keys_in_memory                   WARNING  why (memory was chosen; empty if it was configured)
 keys_not_wrapped                 WARNING  location
-unprotect_refused                WARNING  reason, key_id, ring, where, suppressed (lines left out since the last one)
+unprotect_refused                WARNING  reason, key_id, ring, where, suppressed (lines since the last one)
 session_discarded                INFO     reason
 key_pruned                       INFO     key_id, location
 key_rewrapped                    INFO     key_id, location
@@ -28,20 +28,19 @@ signatures_ignored               WARNING  location
 ring_signed                      WARNING  documents (how many), location
 key_blob_unsigned                WARNING  path
 key_blob_signed_by_exchange_key  WARNING  path
-unavailable                      ERROR    error, code (a request was answered 503: there is no key ring)
+unavailable                      ERROR    error, code (a request was answered with 503: there is no key ring)
 ===============================  =======  =======================================================================
 
-Where OpenTelemetry's API is installed (extra ``otel``) the same are counted by its counter ``dpmiddleware.events``
-(attributes event, reason), and three gauges tell how each ring is, in seconds (attribute ring):
-``dpmiddleware.ring.age`` since its store last answered, ``dpmiddleware.key.age`` since its newest key was made,
-``dpmiddleware.rotation.due`` until its next key is to be made.
+If OpenTelemetry's API is installed (extra ``otel``), its counter ``dpmiddleware.events`` (attributes event, reason)
+counts the same events. Three gauges (attribute ring) show the state of each ring in seconds: ``dpmiddleware.ring.age``
+since its store last answered, ``dpmiddleware.key.age`` since its newest key was created, and
+``dpmiddleware.rotation.due`` until its next key is due.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
-import os
 import threading
 import time
 import weakref
@@ -49,6 +48,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
+from dpmiddleware.forks import after_fork
 from dpmiddleware.printable import printable
 
 __all__ = ["LOGGER", "Measured", "count", "counts", "emit", "refused", "watch"]
@@ -58,24 +58,20 @@ _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": loggi
 _SECONDS_BETWEEN_LINES: Final = 10.0
 
 _lock = threading.Lock()
-
-
-def _after_fork() -> None:
-    """Another thread of the parent may have held the lock; in the child nobody would release it."""
-    global _lock  # noqa: PLW0603
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 _counts: Counter[tuple[str, str]] = Counter()
 _last_line: dict[str, tuple[float, int]] = {}
 _watched: weakref.WeakSet[Measured] = weakref.WeakSet()
 _open_telemetry: Callable[[str, str], None] | None = None
 
 
+@after_fork
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+
+
 def emit(event: str, level: str = "info", message: str = "", **fields: object) -> None:
-    """Log one event. ``message`` is for people; ``fields`` are for machines and become attributes of the record."""
+    """Count and log an event. ``message`` is for people; ``fields`` become attributes of the record."""
     count(event)
     shown = {name: value if isinstance(value, int | float) else printable(value) for name, value in fields.items()}
     text = message or event.replace("_", " ")
@@ -84,9 +80,12 @@ def emit(event: str, level: str = "info", message: str = "", **fields: object) -
 
 
 def refused(reason: str, *, key_id: str | None, ring: str, where: str) -> None:
-    """Count a payload that was not opened, and log it if the last line of this reason is ten seconds old.
+    """Count a refused payload, and log it unless a line for this reason was logged in the last ten seconds.
 
-    reason: the code of the `UnprotectError`. ring: which ring refused it. where: the cookie's name or the like.
+    reason: the code of the `UnprotectError`.
+    key_id: the id of the payload's key, if it contains one.
+    ring: the ring that refused it.
+    where: what the payload is for, such as the name of a cookie.
     """
     count("unprotect_refused", reason)
     now = time.monotonic()
@@ -103,7 +102,7 @@ def refused(reason: str, *, key_id: str | None, ring: str, where: str) -> None:
 
 
 def count(event: str, reason: str = "") -> None:
-    """Add one to the counter of ``event`` (and ``reason``)."""
+    """Add one to the counter of ``event`` and ``reason``."""
     with _lock:
         _counts[event, reason] += 1
     if _open_telemetry is not None:
@@ -111,7 +110,7 @@ def count(event: str, reason: str = "") -> None:
 
 
 def counts() -> dict[tuple[str, str], int]:
-    """All counters of this process: (event, reason) → how often; reason is "" where there is none."""
+    """All counters of this process: (event, reason) → count. The reason is ``""`` for events without one."""
     with _lock:
         return dict(_counts)
 
@@ -120,23 +119,23 @@ def counts() -> dict[tuple[str, str], int]:
 
 
 class Measured(Protocol):
-    """Something that can say how it is, from memory."""
+    """An object that reports measurements without I/O."""
 
     def measures(self) -> tuple[str, Mapping[str, float]]:
-        """Its ring's name, and seconds by the end of a gauge's name (``ring.age`` …); what is not known is left out."""
+        """The name of the ring, and the known seconds by the last part of the gauge's name (``ring.age``, …)."""
         ...
 
 
 def watch(subject: Measured) -> None:
-    """Show ``subject`` in the gauges while it lives; begins to count with OpenTelemetry where it is installed."""
+    """Include ``subject`` in the gauges as long as it exists. Connects to OpenTelemetry if that is installed."""
     _watched.add(subject)
     _instrument()
 
 
 @functools.cache
 def _instrument() -> None:
-    """Make the instruments, once."""
-    global _open_telemetry  # noqa: PLW0603 (one counter for all)
+    """Create the instruments, once per process."""
+    global _open_telemetry  # noqa: PLW0603 (one counter per process)
     try:
         from opentelemetry.metrics import CallbackOptions, Observation, get_meter
     except ImportError:
@@ -156,8 +155,8 @@ def _instrument() -> None:
 
     descriptions = {
         "ring.age": "Seconds since the store last answered",
-        "key.age": "Seconds since the newest key was made",
-        "rotation.due": "Seconds until the next key is to be made",
+        "key.age": "Seconds since the newest key was created",
+        "rotation.due": "Seconds until the next key is due",
     }
     for name, description in descriptions.items():
         gauge: Any = meter.create_observable_gauge

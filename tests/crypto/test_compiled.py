@@ -297,7 +297,7 @@ class TestDescribe:
 
     def test_a_switch_in_the_environment_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DPM_PURE_PYTHON", "1")
-        assert compiled.describe() == "pure Python, as DPM_PURE_PYTHON asks"
+        assert compiled.describe() == "pure Python: DPM_PURE_PYTHON is set"
 
     def test_a_core_that_is_missing_says_why(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(compiled, "_import", lambda _: "libcrypto.so.3: cannot open shared object file")
