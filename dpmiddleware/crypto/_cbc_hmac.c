@@ -1,21 +1,19 @@
-/* The compiled core: AES-CBC with an HMAC behind it, one payload a call, byte for byte what
-   `dpmiddleware.crypto.encryptors` does in Python (its docstring has the layout of a body and of a context header).
+/* The compiled core: AES-CBC and HMAC of one payload per call, byte for byte as in `dpmiddleware.crypto.encryptors`. The
+   docstring of that module has the layouts of bodies and context headers.
 
        body     := key modifier (16) ‖ IV (16) ‖ ciphertext (PKCS #7, at least one block) ‖ HMAC(IV ‖ ciphertext)
        block(i) := HMAC-SHA512(master key, BE32(i) ‖ fixed ‖ key modifier ‖ BE32(bits of the subkeys))      i = 1, 2
        fixed    := label ‖ 00 ‖ context header
        subkeys  := cipher key ‖ HMAC key (as long as a digest) := the first bytes of block(1) ‖ block(2)
 
-   Each primitive is OpenSSL's, by documented EVP calls of 3.0 and newer; randomness is the caller's function. The MAC
-   is compared, in constant time, before anything is decrypted. Subkeys and plaintext are wiped from this file's memory
-   before a call returns, and the state that has taken in the master key when its object goes; what Python's own objects
-   hold is Python's.
+   All primitives are OpenSSL's, called through the documented EVP interface of version 3.0 and later. The caller passes
+   the function for random bytes. The MAC is compared, in constant time, before anything is decrypted. Subkeys and
+   plaintext are wiped from the memory of this file before a call returns, and hash states that depend on the master key
+   when their object is freed. Python's own objects are not wiped.
 
-   Contexts that change belong to one call (keeping them would save a twentieth of it), what a bound key keeps is only
-   read: safe for threads, and the GIL is let go above RELEASE_ABOVE bytes. Written against the stable ABI of Python 3.11:
-   one build serves every later version.
-
-   `dpmiddleware.crypto.encryptors` chooses between this and its own way. */
+   Contexts that change belong to one call (reusing them would save 5 % of its time), and the state of a key is only
+   read. This makes it thread-safe, and above RELEASE_ABOVE bytes the GIL is released. The code uses the stable ABI of
+   Python 3.11, so one build serves all later versions. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
@@ -33,7 +31,7 @@ enum { MAX_HEAD = 64, MAX_SUBKEYS = 32 + 64, MAX_KDF_BLOCKS = 2, KDF_DIGEST = 64
 typedef struct {
     EVP_CIPHER_CTX *cipher;
     EVP_MD_CTX *hash;
-} Scratch;                                  /* of one call */
+} Scratch;                                  /* for one call */
 
 typedef struct {
     PyObject_HEAD
@@ -52,7 +50,7 @@ typedef struct {
 
 static void scratch_free(Scratch *scratch)
 {
-    EVP_CIPHER_CTX_free(scratch->cipher);   /* both wipe what they hold */
+    EVP_CIPHER_CTX_free(scratch->cipher);   /* both free functions wipe the memory */
     EVP_MD_CTX_free(scratch->hash);
 }
 
@@ -68,7 +66,7 @@ static PyObject *openssl_failed(void)
     char text[256];
     unsigned long error = ERR_peek_last_error();
     if (error == 0)
-        return PyErr_NoMemory();            /* it says nothing where it could not allocate */
+        return PyErr_NoMemory();            /* OpenSSL reports no error for a failed allocation */
     ERR_error_string_n(error, text, sizeof text);
     ERR_clear_error();
     return PyErr_Format(PyExc_RuntimeError, "libcrypto failed: %s", text);
@@ -76,7 +74,7 @@ static PyObject *openssl_failed(void)
 
 /* --- HMAC and subkeys --------------------------------------------------------------------------------------- */
 
-/* Start a hash with a key padded to its block and turned over: RFC 2104's ipad and opad. */
+/* Start a hash with the key, padded to one block and XORed with `pad`: RFC 2104's ipad or opad. */
 static int absorb_key(EVP_MD_CTX *hash, const EVP_MD *digest, const unsigned char *key, size_t size, int block, int pad)
 {
     unsigned char padded[MAX_HASH_BLOCK];
@@ -105,20 +103,21 @@ static int derive(const CbcHmac *self, EVP_MD_CTX *hash, const unsigned char *mo
     return ok;
 }
 
-static int hmac(const CbcHmac *self, EVP_MD_CTX *hash, const unsigned char *subkeys, const unsigned char *sealed,
+static int hmac(const CbcHmac *self, EVP_MD_CTX *hash, const unsigned char *subkeys, const unsigned char *message,
                 size_t size, unsigned char *mac)
 {
     const unsigned char *key = subkeys + self->key_size;
     return absorb_key(hash, self->digest, key, self->digest_size, self->hash_block, 0x36)
-        && EVP_DigestUpdate(hash, sealed, size) && EVP_DigestFinal_ex(hash, mac, NULL)
+        && EVP_DigestUpdate(hash, message, size) && EVP_DigestFinal_ex(hash, mac, NULL)
         && absorb_key(hash, self->digest, key, self->digest_size, self->hash_block, 0x5C)
         && EVP_DigestUpdate(hash, mac, self->digest_size) && EVP_DigestFinal_ex(hash, mac, NULL);
 }
 
 /* --- one payload -------------------------------------------------------------------------------------------- */
 
-/* `out` holds key modifier ‖ IV already; ciphertext and MAC come behind them. */
-static int seal(const CbcHmac *self, const Scratch *scratch, const unsigned char *plain, int size, unsigned char *out)
+/* `out` contains key modifier ‖ IV already; ciphertext and MAC are written after them. */
+static int encrypt_body(const CbcHmac *self, const Scratch *scratch, const unsigned char *plain, int size,
+                        unsigned char *out)
 {
     unsigned char subkeys[MAX_SUBKEYS], *iv = out + MODIFIER, *ciphertext = iv + BLOCK;
     int written = 0, last = 0;
@@ -131,17 +130,18 @@ static int seal(const CbcHmac *self, const Scratch *scratch, const unsigned char
     return ok;
 }
 
-/* How long the plaintext in `out` is; -1: not authentic, -2: OpenSSL failed. A body has at least one block. */
-static int open_sealed(const CbcHmac *self, const Scratch *scratch, const unsigned char *body, int size, unsigned char *out)
+/* Returns the length of the plaintext in `out`, -1 if not authentic, -2 if OpenSSL failed. Needs at least one block. */
+static int decrypt_body(const CbcHmac *self, const Scratch *scratch, const unsigned char *body, int size,
+                        unsigned char *out)
 {
     unsigned char subkeys[MAX_SUBKEYS], mac[EVP_MAX_MD_SIZE];
-    const unsigned char *sealed = body + MODIFIER;
+    const unsigned char *iv = body + MODIFIER;
     int length = size - MODIFIER - self->digest_size, written = 0, last = 0, result = -2;
-    if (derive(self, scratch->hash, body, subkeys) && hmac(self, scratch->hash, subkeys, sealed, length, mac)) {
-        if (CRYPTO_memcmp(mac, sealed + length, self->digest_size) != 0 || length % BLOCK != 0)
+    if (derive(self, scratch->hash, body, subkeys) && hmac(self, scratch->hash, subkeys, iv, length, mac)) {
+        if (CRYPTO_memcmp(mac, iv + length, self->digest_size) != 0 || length % BLOCK != 0)
             result = -1;
-        else if (EVP_DecryptInit_ex2(scratch->cipher, self->cipher, subkeys, sealed, NULL)
-                 && EVP_DecryptUpdate(scratch->cipher, out, &written, sealed + BLOCK, length - BLOCK))
+        else if (EVP_DecryptInit_ex2(scratch->cipher, self->cipher, subkeys, iv, NULL)
+                 && EVP_DecryptUpdate(scratch->cipher, out, &written, iv + BLOCK, length - BLOCK))
             result = EVP_DecryptFinal_ex(scratch->cipher, out + written, &last) ? written + last : -1;
     }
     OPENSSL_cleanse(subkeys, sizeof subkeys);
@@ -152,11 +152,11 @@ static int open_sealed(const CbcHmac *self, const Scratch *scratch, const unsign
 
 static PyObject *too_long(void)
 {
-    PyErr_SetString(PyExc_OverflowError, "a payload of 2 GiB or more cannot be protected in one piece");
+    PyErr_SetString(PyExc_OverflowError, "a payload of 2 GiB or more cannot be protected");
     return NULL;
 }
 
-/* Key modifier ‖ IV, both fresh. */
+/* Key modifier ‖ IV, both random. */
 static int randomize(const CbcHmac *self, unsigned char *out)
 {
     char *bytes;
@@ -166,7 +166,7 @@ static int randomize(const CbcHmac *self, unsigned char *out)
     if (ok && size == RANDOM)
         memcpy(out, bytes, RANDOM);
     else if (ok)
-        PyErr_SetString(PyExc_ValueError, "randomness of another length than was asked for");
+        PyErr_SetString(PyExc_ValueError, "the random bytes have an unexpected length");
     Py_XDECREF(random);
     return ok && size == RANDOM;
 }
@@ -175,8 +175,8 @@ static PyObject *encrypt_bytes(CbcHmac *self, const unsigned char *plain, Py_ssi
 {
     if (size > LONGEST)
         return too_long();
-    Py_ssize_t sealed = (size / BLOCK + 1) * BLOCK;
-    PyObject *payload = PyBytes_FromStringAndSize(NULL, self->head_size + RANDOM + sealed + self->digest_size);
+    Py_ssize_t padded = (size / BLOCK + 1) * BLOCK;
+    PyObject *payload = PyBytes_FromStringAndSize(NULL, self->head_size + RANDOM + padded + self->digest_size);
     if (payload == NULL)
         return NULL;
     unsigned char *out = (unsigned char *)PyBytes_AsString(payload), *body = out + self->head_size;
@@ -188,7 +188,7 @@ static PyObject *encrypt_bytes(CbcHmac *self, const unsigned char *plain, Py_ssi
     Scratch scratch;
     int ok = scratch_make(&scratch);
     PyThreadState *released = size > RELEASE_ABOVE ? PyEval_SaveThread() : NULL;
-    ok = ok && seal(self, &scratch, plain, (int)size, body);
+    ok = ok && encrypt_body(self, &scratch, plain, (int)size, body);
     if (released)
         PyEval_RestoreThread(released);
     scratch_free(&scratch);
@@ -198,12 +198,12 @@ static PyObject *encrypt_bytes(CbcHmac *self, const unsigned char *plain, Py_ssi
     return openssl_failed();
 }
 
-/* Never a result, whatever the function does. */
+/* Returns NULL even if the function does not raise, as it should. */
 static PyObject *refuse(const CbcHmac *self)
 {
     PyObject *result = PyObject_CallNoArgs(self->refuse);
     if (result != NULL)
-        PyErr_SetString(PyExc_SystemError, "a refusal that raised nothing");
+        PyErr_SetString(PyExc_SystemError, "the refusal did not raise");
     Py_XDECREF(result);
     return NULL;
 }
@@ -222,7 +222,7 @@ static PyObject *decrypt_bytes(CbcHmac *self, const unsigned char *payload, Py_s
     int length = scratch_make(&scratch) ? 0 : -2;
     PyThreadState *released = size > RELEASE_ABOVE ? PyEval_SaveThread() : NULL;
     if (length == 0)
-        length = open_sealed(self, &scratch, payload + self->head_size, (int)size, out);
+        length = decrypt_body(self, &scratch, payload + self->head_size, (int)size, out);
     if (released)
         PyEval_RestoreThread(released);
     scratch_free(&scratch);
@@ -241,7 +241,7 @@ static PyObject *decrypt_bytes(CbcHmac *self, const unsigned char *payload, Py_s
 
 typedef PyObject *(*Step)(CbcHmac *, const unsigned char *, Py_ssize_t);
 
-/* Bytes as they are, other buffers as a copy: nobody can change what was authenticated before it is decrypted. */
+/* Copies buffers other than bytes, so that they cannot change between authentication and decryption. */
 static PyObject *with_bytes(PyObject *self, PyObject *data, Step step)
 {
     char *bytes;
@@ -264,7 +264,7 @@ static PyObject *decrypt(PyObject *self, PyObject *payload)
     return with_bytes(self, payload, decrypt_bytes);
 }
 
-/* --- making one --------------------------------------------------------------------------------------------- */
+/* --- construction ------------------------------------------------------------------------------------------- */
 
 static void be32(unsigned char *out, uint32_t number)
 {
@@ -272,7 +272,7 @@ static void be32(unsigned char *out, uint32_t number)
         out[i] = (unsigned char)(number >> (24 - 8 * i));
 }
 
-/* Absorb all that stays the same from payload to payload. The master key is at most one block of SHA-512. */
+/* Hash the input that is the same for all payloads. The master key is at most one block of SHA-512. */
 static int absorb(CbcHmac *self, const char *master_key, Py_ssize_t key_size, const char *fixed, Py_ssize_t fixed_size)
 {
     EVP_MD *sha512 = EVP_MD_fetch(NULL, "SHA512", NULL);
@@ -293,7 +293,7 @@ static int absorb(CbcHmac *self, const char *master_key, Py_ssize_t key_size, co
     return ok;
 }
 
-/* Whether the buffers of this file are large enough for the algorithms. */
+/* Set the sizes. Returns whether the buffers of this file are large enough for them. */
 static int measure(CbcHmac *self, Py_ssize_t master_key_size, Py_ssize_t head_size)
 {
     self->key_size = EVP_CIPHER_get_key_length(self->cipher);
@@ -324,7 +324,7 @@ static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *keywords)
     self->digest = EVP_MD_fetch(NULL, digest, NULL);
     int known = self->cipher != NULL && self->digest != NULL;
     if (known && !measure(self, master_key_size, head_size))
-        PyErr_SetString(PyExc_ValueError, "an algorithm, master key or head of a size that is not known here");
+        PyErr_SetString(PyExc_ValueError, "the size of the algorithm, master key or head is not supported");
     else if (known && absorb(self, master_key, master_key_size, fixed, fixed_size)) {
         memcpy(self->head, head, head_size);
         return (PyObject *)self;
@@ -350,13 +350,13 @@ static void destroy(PyObject *object)
 }
 
 static PyMethodDef methods[] = {
-    {"encrypt", encrypt, METH_O, "Plaintext in, ``head ‖ body`` out, with fresh randomness."},
-    {"decrypt", decrypt, METH_O, "``head ‖ body`` in, plaintext out; calls ``refuse``, which raises, for every cause."},
+    {"encrypt", encrypt, METH_O, "Encrypt a plaintext to ``head ‖ body``, with new random bytes."},
+    {"decrypt", decrypt, METH_O, "Decrypt ``head ‖ body``. Calls ``refuse``, which raises, for every failure."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "One key for one label; see the stub beside this file."},
+    {Py_tp_doc, "One key for one label. The stub file next to this one has the documentation."},
     {Py_tp_new, make},
     {Py_tp_dealloc, destroy},
     {Py_tp_methods, methods},
@@ -384,7 +384,7 @@ static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill}, {0, NULL}};
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_cbc_hmac",
-    .m_doc = "AES-CBC with an HMAC behind it, one payload a call.",
+    .m_doc = "AES-CBC and HMAC of one payload per call.",
     .m_slots = module_slots,
 };
 

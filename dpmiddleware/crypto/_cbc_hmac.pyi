@@ -1,14 +1,14 @@
-"""What `_cbc_hmac.c` offers; it is there only where it was built. `dpmiddleware.crypto.encryptors` uses it."""
+"""The interface of `_cbc_hmac.c`, for `dpmiddleware.crypto.encryptors`. The module exists only if it was built."""
 
 from collections.abc import Callable
 from typing import Final, NoReturn, final
 
 LIBRARY: Final[str]
-"""Version of the OpenSSL that is in use."""
+"""The version of OpenSSL in use."""
 
 @final
 class CbcHmac:
-    """One key for one label. Safe for several threads; cannot be pickled or copied."""
+    """One key for one label. Thread-safe; cannot be pickled or copied."""
 
     def __new__(
         cls,
@@ -21,16 +21,20 @@ class CbcHmac:
         refuse: Callable[[], NoReturn],
         /,
     ) -> CbcHmac:
-        """``cipher``, ``digest``: OpenSSL's names of a CBC cipher with blocks of 16 bytes, and of the HMAC's hash.
+        """Prepare a key.
 
-        ``master_key``: 128 bytes at most. ``fixed``: what stands before the key modifier in the derivation.
-        ``head``: 64 bytes at most, put before each body. ``refuse`` is called for a body that is not authentic.
+        cipher, digest: OpenSSL's names of a CBC cipher with blocks of 16 bytes, and of the hash for HMAC.
+        master_key: at most 128 bytes.
+        fixed: the part of the derivation's input before the key modifier.
+        head: at most 64 bytes, written before each body.
+        urandom: returns as many random bytes as it is asked for.
+        refuse: called for a body that is not authentic; must raise.
 
-        `ValueError`: sizes that are not known here; `RuntimeError`: OpenSSL does not have the algorithm.
+        `ValueError` for sizes that this module does not support, `RuntimeError` if OpenSSL lacks an algorithm.
         """
 
     def encrypt(self, plaintext: bytes, /) -> bytes:
-        """Plaintext in, ``head ‖ body`` out. `OverflowError` from 2 GiB on."""
+        """Encrypt a plaintext to ``head ‖ body``. `OverflowError` from 2 GiB on."""
 
     def decrypt(self, payload: bytes, /) -> bytes:
-        """``head ‖ body`` in, plaintext out; what ``refuse`` raises, for every cause. The head is not looked at."""
+        """Decrypt ``head ‖ body``. Calls ``refuse`` for every failure. The head is not checked."""

@@ -1,11 +1,11 @@
-"""Subkeys from a master key: NIST SP 800-108 in counter mode with HMAC-SHA512, as ASP.NET Core uses it. ::
+"""Derives subkeys from a master key: NIST SP 800-108 in counter mode with HMAC-SHA512, as in ASP.NET Core. ::
 
     block(i) := HMAC-SHA512(master key, BE32(i) ‖ label ‖ 00 ‖ context ‖ BE32(bits of output))      i = 1, 2, …
     output   := the first bytes of block(1) ‖ block(2) ‖ …
     label    := additional authenticated data of the payload        (dpmiddleware.protection.payload)
     context  := context header ‖ key modifier (16)                  (dpmiddleware.crypto.encryptors)
 
-The length of the output is part of the input: subkeys are derived in one go and then cut.
+The length of the output is part of the input, so all subkeys of a payload are derived together and then cut apart.
 """
 
 from __future__ import annotations
@@ -25,14 +25,19 @@ _OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
 def derive(master_key: bytes, label: bytes, context: bytes, size: int) -> bytes:
-    """``size`` bytes in one call; ``master_key`` may be empty (context headers are made so)."""
+    """Derive ``size`` bytes. ``master_key`` may be empty, as it is for context headers."""
     return prepare(master_key, label, context, size)(b"")
 
 
 def prepare(master_key: bytes, label: bytes, context: bytes, size: int) -> Callable[[bytes], bytes]:
-    """A function from the rest of the context (the key modifier) to ``size`` bytes.
+    """Return a function that takes the rest of the context (the key modifier) and derives ``size`` bytes.
 
-    All that stays the same from payload to payload is hashed here, once; a call copies the state and adds the rest.
+    The input that is the same for all payloads is hashed here, once. A call copies that state and adds the rest.
+
+    master_key: any length, even 0.
+    label: the label of the layout above.
+    context: the first part of the context (the context header).
+    size: how many bytes to derive.
     """
     fixed = label + b"\0" + context
     states = [_absorbed(master_key, i, fixed) for i in range(1, -(-size // _BLOCK) + 1)]
@@ -50,9 +55,9 @@ def prepare(master_key: bytes, label: bytes, context: bytes, size: int) -> Calla
 
 
 def short_hmac(digest: str) -> Callable[[bytes, bytes], bytes]:
-    """HMAC (RFC 2104) as a function of key and message, for a fresh key each time; the key fits into one block.
+    """HMAC (RFC 2104) for keys that fit into one block and are used once.
 
-    Two calls of the hash: a third faster than ``hmac.digest``, which looks its algorithm up on every call.
+    A third faster than ``hmac.digest``, which looks up its algorithm on every call.
     """
     hash_of: Callable[[bytes], hashlib._Hash] = getattr(hashlib, digest)
     block_size = hash_of(b"").block_size

@@ -1,19 +1,20 @@
-"""Authenticated encryption of one payload under one key, byte for byte as ASP.NET Core does it.
+"""Authenticated encryption of one payload with one key, byte for byte as in ASP.NET Core.
 
-Bodies (what stands behind magic and key id)::
+The body of a payload follows its magic and key id::
 
     CBC := key modifier (16) ‖ IV (block) ‖ ciphertext (PKCS #7, at least one block) ‖ HMAC(IV ‖ ciphertext)
     GCM := key modifier (16) ‖ nonce (12) ‖ ciphertext (as long as the plaintext)    ‖ tag (16)
 
-Both keys of CBC, or the one of GCM, are derived for each payload from master key, label, context header and key
-modifier; the label (purposes, key id) and the modifier are authenticated through that, not by the MAC itself.
-Context headers are constants that fingerprint an algorithm, made by running it over nothing::
+The two keys of CBC, or the one key of GCM, are derived for each payload from master key, label, context header and key
+modifier (`dpmiddleware.crypto.derivation`). This derivation is also what authenticates the label (key id and purposes)
+and the modifier: the MAC does not cover them. A context header is a constant that identifies an algorithm. It contains
+the result of running the algorithm with empty input::
 
     CBC := 0000 ‖ BE32(key) ‖ BE32(block) ‖ BE32(HMAC key) ‖ BE32(digest) ‖ CBC(zeros, "") ‖ HMAC("")
     GCM := 0001 ‖ BE32(key) ‖ BE32(12) ‖ BE32(16) ‖ BE32(16) ‖ GCM tag(zeros, "")
 
-The MAC is compared, in constant time, before anything is decrypted. CBC is also there compiled, as one call a payload
-(`_cbc_hmac.c`): nothing in `cryptography` does it in one, as it does GCM.
+The MAC is compared, in constant time, before anything is decrypted. CBC exists in C as well (`_cbc_hmac.c`), with one
+call per payload: `cryptography` needs several calls for it, but only one for GCM.
 """
 
 from __future__ import annotations
@@ -47,17 +48,17 @@ _DIGESTS: Final = {"sha1": 20, "sha256": 32, "sha384": 48, "sha512": 64}
 
 
 class BoundEncryptor(NamedTuple):
-    """The two operations of one key for one label; each call is one payload. Safe for several threads."""
+    """The two operations of one key for one label. Each call is one payload. Thread-safe."""
 
     encrypt: Callable[[bytes], bytes]
-    """Plaintext in, ``head ‖ body`` out, with fresh randomness."""
+    """Encrypt a plaintext to ``head ‖ body``, with new random bytes."""
     decrypt: Callable[[bytes], bytes]
-    """``head ‖ body`` in, plaintext out; `TamperedPayloadError` for every cause. The head is not looked at."""
+    """Decrypt ``head ‖ body``. `TamperedPayloadError` for every failure. The head is not checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class CbcHmac:
-    """CBC with PKCS #7 and an HMAC behind it. ``key_size`` in bytes; ``digest``: sha1, sha256, sha384 or sha512."""
+    """CBC with PKCS #7, then HMAC. ``key_size``: bytes. ``digest``: sha1, sha256, sha384 or sha512."""
 
     key_size: int
     digest: str = "sha256"
@@ -66,21 +67,21 @@ class CbcHmac:
     def __post_init__(self) -> None:
         key_sizes = {"AES": {16, 24, 32}, "3DES": {24}}.get(self.cipher, set())
         if self.key_size not in key_sizes or self.digest not in _DIGESTS:
-            raise UnsupportedAlgorithmError(f"{self.name} is not known here")
+            raise UnsupportedAlgorithmError(f"{self.name} is not supported")
 
     @property
     def name(self) -> str:
-        """As ASP.NET Core's documentation would write it."""
+        """The name, in the style of ASP.NET Core's documentation."""
         return f"{self.cipher}-{8 * self.key_size}-CBC + HMAC{self.digest.upper()}"
 
     def block_cipher(self) -> Callable[[bytes], CipherAlgorithm]:
-        """The class that takes a key; TripleDES lives among the decrepit ones and may be gone one day."""
+        """The class of the cipher. A future version of ``cryptography`` may lack TripleDES."""
         if self.cipher == "AES":
             return AES
         try:
             from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
         except ImportError as error:
-            raise UnsupportedAlgorithmError("this version of cryptography has no TripleDES") from error
+            raise UnsupportedAlgorithmError("the installed version of cryptography does not have TripleDES") from error
         return TripleDES
 
     def bind(self, master_key: bytes, label: bytes, head: bytes) -> BoundEncryptor:
@@ -96,11 +97,11 @@ class Gcm:
 
     def __post_init__(self) -> None:
         if self.key_size not in {16, 24, 32}:
-            raise UnsupportedAlgorithmError(f"AES has no keys of {8 * self.key_size} bits")
+            raise UnsupportedAlgorithmError(f"AES does not have keys of {8 * self.key_size} bits")
 
     @property
     def name(self) -> str:
-        """As ASP.NET Core's documentation would write it."""
+        """The name, in the style of ASP.NET Core's documentation."""
         return f"AES-{8 * self.key_size}-GCM"
 
     def bind(self, master_key: bytes, label: bytes, head: bytes) -> BoundEncryptor:
@@ -112,7 +113,7 @@ Suite = CbcHmac | Gcm
 
 
 class Algorithm(enum.Enum):
-    """What new keys are made for: the pairs that ASP.NET Core's enumerations name. All of them are always read."""
+    """The algorithms for new keys, as in ASP.NET Core's enumerations. Payloads of all of them can always be read."""
 
     AES_128_CBC_HMACSHA256 = CbcHmac(16, "sha256")
     AES_192_CBC_HMACSHA256 = CbcHmac(24, "sha256")
@@ -126,7 +127,7 @@ class Algorithm(enum.Enum):
 
 
 class AuthenticatedEncryptor:
-    """One master key and the suite that it is for."""
+    """A master key and the algorithms that it is used with."""
 
     __slots__ = ("_secret", "suite")
 
@@ -135,14 +136,14 @@ class AuthenticatedEncryptor:
         self.suite = suite
 
     def bind(self, label: bytes, head: bytes = b"") -> BoundEncryptor:
-        """Encrypt and decrypt for one ``label`` (additional authenticated data); ``head`` is put before each body.
+        """Prepare encryption and decryption for one ``label`` (additional authenticated data).
 
-        Costs some 20 µs and 2 KB, so it is kept per (key, purposes) by the protector.
+        ``head`` is written before each body. This takes about 20 µs and 2 KB, so `DataProtector` keeps the result.
         """
         return self.suite.bind(self._secret.reveal(), label, head)
 
     def same_as(self, other: AuthenticatedEncryptor) -> bool:
-        """Whether both open each other's payloads; takes constant time."""
+        """Whether both can open the same payloads; in constant time."""
         return self.suite == other.suite and self._secret == other._secret
 
     def __repr__(self) -> str:
@@ -150,11 +151,11 @@ class AuthenticatedEncryptor:
 
 
 def _bind_compiled(suite: CbcHmac, master_key: bytes, label: bytes, head: bytes) -> BoundEncryptor | None:
-    """``None``: there is no compiled core, or its OpenSSL does not have the algorithms."""
+    """``None`` if there is no compiled core, or its OpenSSL does not have the algorithms."""
     core = compiled.load("crypto._cbc_hmac") if suite.cipher == "AES" else None
     if core is None:
         return None
-    short_key = master_key if len(master_key) <= 128 else hashlib.sha512(master_key).digest()  # as HMAC takes it
+    short_key = master_key if len(master_key) <= 128 else hashlib.sha512(master_key).digest()  # as HMAC does
     fixed = label + b"\0" + context_header(suite)
     name = f"AES-{8 * suite.key_size}-CBC"
     try:
@@ -179,19 +180,20 @@ def _bind_cbc(suite: CbcHmac, master_key: bytes, label: bytes, head: bytes) -> B
         modifier, iv = random[:_MODIFIER], random[_MODIFIER:]
         keys = subkeys(modifier)
         padded = plaintext + paddings[block - len(plaintext) % block]
-        sealed = iv + Cipher(algorithm(keys[:key_size]), CBC(iv)).encryptor().update(padded)
-        return head + modifier + sealed + mac(keys[key_size:], sealed)
+        authenticated = iv + Cipher(algorithm(keys[:key_size]), CBC(iv)).encryptor().update(padded)
+        return head + modifier + authenticated + mac(keys[key_size:], authenticated)
 
     def decrypt(payload: bytes) -> bytes:
         if len(payload) < shortest:
             raise _tampered()
         keys = subkeys(payload[start:first])
-        sealed = payload[first:-digest_size]
-        if not hmac.compare_digest(mac(keys[key_size:], sealed), payload[-digest_size:]):
+        authenticated = payload[first:-digest_size]
+        if not hmac.compare_digest(mac(keys[key_size:], authenticated), payload[-digest_size:]):
             raise _tampered()
-        if len(sealed) % block:
+        iv, ciphertext = authenticated[:block], authenticated[block:]
+        if len(ciphertext) % block:
             raise _tampered()
-        padded = Cipher(algorithm(keys[:key_size]), CBC(sealed[:block])).decryptor().update(sealed[block:])
+        padded = Cipher(algorithm(keys[:key_size]), CBC(iv)).decryptor().update(ciphertext)
         length = padded[-1]
         if not 0 < length <= block or padded[-length:] != paddings[length]:
             raise _tampered()
@@ -207,8 +209,7 @@ def _bind_gcm(suite: Gcm, master_key: bytes, label: bytes, head: bytes) -> Bound
 
     def encrypt(plaintext: bytes) -> bytes:
         random = os.urandom(_MODIFIER + _NONCE)
-        sealed = AESGCM(subkey(random[:_MODIFIER])).encrypt(random[_MODIFIER:], plaintext, None)
-        return head + random + sealed
+        return head + random + AESGCM(subkey(random[:_MODIFIER])).encrypt(random[_MODIFIER:], plaintext, None)
 
     def decrypt(payload: bytes) -> bytes:
         if len(payload) < shortest:
@@ -223,18 +224,15 @@ def _bind_gcm(suite: Gcm, master_key: bytes, label: bytes, head: bytes) -> Bound
 
 @functools.lru_cache(maxsize=32)
 def context_header(suite: Suite) -> bytes:
-    """The constant that stands for an algorithm in the key derivation; see the module's layout."""
+    """The constant that identifies an algorithm in the key derivation; its layout is in the module's docstring."""
     if isinstance(suite, Gcm):
         key = derive(b"", b"", b"", suite.key_size)
         sizes = (suite.key_size, _NONCE, 16, _TAG)
         return b"\0\1" + _be32(*sizes) + AESGCM(key).encrypt(bytes(_NONCE), b"", None)
     digest_size, block = _DIGESTS[suite.digest], _block_size(suite)
     keys = derive(b"", b"", b"", suite.key_size + digest_size)
-    encrypted = (
-        Cipher(suite.block_cipher()(keys[: suite.key_size]), CBC(bytes(block)))
-        .encryptor()
-        .update(bytes([block]) * block)
-    )
+    cipher = Cipher(suite.block_cipher()(keys[: suite.key_size]), CBC(bytes(block)))
+    encrypted = cipher.encryptor().update(bytes([block]) * block)
     sizes = (suite.key_size, block, digest_size, digest_size)
     return b"\0\0" + _be32(*sizes) + encrypted + hmac.digest(keys[suite.key_size :], b"", suite.digest)
 
@@ -252,5 +250,5 @@ def _refuse() -> NoReturn:
 
 
 def _tampered() -> TamperedPayloadError:
-    """One error for every way in which a body can be wrong."""
-    return TamperedPayloadError("the payload was changed, or belongs to another purpose or application")
+    """The same error for everything that can be wrong with a body."""
+    return TamperedPayloadError("the payload was changed, or was made for another purpose or application")

@@ -1,4 +1,4 @@
-"""Key bytes that do not print, pickle, copy or compare loosely."""
+"""`Secret`: key bytes that cannot be printed, pickled or copied by accident."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Final, NoReturn
 __all__ = ["MASTER_KEY_SIZE", "Secret"]
 
 MASTER_KEY_SIZE: Final = 64
-"""Bytes of a new master key (512 bits), as ASP.NET Core makes them; any other length ≥ 1 is read."""
+"""Bytes of a new master key (512 bits), as in ASP.NET Core. Keys of any other length are read."""
 
 
 class Secret:
-    """Some key bytes.
+    """Key bytes.
 
-    ``repr`` and ``str`` show a length, equality takes constant time, pickling raises ``TypeError``. There is one way
-    to the bytes, with a name that is easy to search for: `reveal`.
+    ``repr`` and ``str`` show only the length, comparison takes constant time, and pickling raises ``TypeError``. The
+    only way to the bytes is `reveal`, a name that is easy to search for.
     """
 
     __slots__ = ("_value",)
 
     def __init__(self, value: bytes) -> None:
         if not value:
-            raise ValueError("an empty secret")
+            raise ValueError("a secret cannot be empty")
         self._value = bytes(value)
 
     @classmethod
     def random(cls, size: int = MASTER_KEY_SIZE) -> Secret:
-        """``size`` bytes from the operating system."""
+        """Create a secret of ``size`` random bytes from the operating system."""
         return cls(os.urandom(size))
 
     def reveal(self) -> bytes:
-        """The bytes themselves, for a cipher or a wrapper; never for a message."""
+        """The bytes, for a cipher or a wrapper. Never put them into a message."""
         return self._value
 
     def __len__(self) -> int:
@@ -43,10 +43,10 @@ class Secret:
             return NotImplemented
         return hmac.compare_digest(self._value, other._value)
 
-    __hash__ = None  # type: ignore[assignment]  # a hash would be a fingerprint of the bytes
+    __hash__ = None  # type: ignore[assignment]  # a hash would reveal whether two secrets are equal
 
     def __repr__(self) -> str:
         return f"<Secret of {len(self._value)} bytes>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a Secret is not for pickling or copying")
+        raise TypeError("a Secret cannot be pickled or copied")

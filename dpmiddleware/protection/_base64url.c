@@ -1,7 +1,8 @@
-/* The compiled core: payloads as text, base64url (RFC 4648, section 5) without padding, as `dpmiddleware.protection.base64url`
-   writes it. Text in any other form, or with bits that mean nothing, is ``None``: Python knows what else is allowed.
+/* The compiled core: payloads as text, in base64url (RFC 4648, section 5) without padding, for
+   `dpmiddleware.protection.base64url`. `decode` returns None for text in any other form, or whose unused bits are not
+   zero; that module then decides in Python whether to accept it.
 
-       text  := c0 c1 c2 c3 of each three bytes, c0 c1 c2 of two left over, c0 c1 of one; unused bits are zero */
+       text  := four characters for each three bytes; three for two remaining bytes, two for one */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
@@ -12,7 +13,7 @@
 enum { NEAR = 4096, FOREIGN = 0xC0 };
 
 static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-static unsigned char VALUES[256];           /* of the characters; FOREIGN: not in the alphabet */
+static unsigned char VALUES[256];           /* by character; FOREIGN: not in the alphabet */
 
 static void encode_into(const unsigned char *in, Py_ssize_t size, char *out)
 {
@@ -32,7 +33,7 @@ static void encode_into(const unsigned char *in, Py_ssize_t size, char *out)
     }
 }
 
-/* Whether all of it was text as `encode` writes it. */
+/* Returns whether the text is in the form that `encode` writes. */
 static int decode_into(const unsigned char *in, Py_ssize_t size, unsigned char *out)
 {
     unsigned char foreign = 0;
@@ -83,7 +84,7 @@ static PyObject *decode_bytes(const unsigned char *bytes, Py_ssize_t size)
     return payload;
 }
 
-/* Of bytes, or of a copy of another buffer. */
+/* Copies buffers other than bytes. */
 static PyObject *with_bytes(PyObject *data, PyObject *(*step)(const unsigned char *, Py_ssize_t))
 {
     char *bytes;
@@ -115,8 +116,8 @@ static int fill(PyObject *Py_UNUSED(module))
 }
 
 static PyMethodDef methods[] = {
-    {"encode", encode, METH_O, "A payload as text."},
-    {"decode", decode, METH_O, "The payload of a text, or None where it is no such text."},
+    {"encode", encode, METH_O, "Encode a payload as text."},
+    {"decode", decode, METH_O, "Decode text in the form that encode writes; None for other text."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,7 +1,7 @@
-"""What `_base64url.c` offers; it is there only where it was built. `dpmiddleware.protection.base64url` uses it."""
+"""The interface of `_base64url.c`, for `dpmiddleware.protection.base64url`. The module exists only if it was built."""
 
 def encode(payload: bytes, /) -> str:
-    """A payload as base64url without padding."""
+    """Encode a payload as base64url without padding."""
 
 def decode(text: bytes, /) -> bytes | None:
-    """The payload of a text as `encode` writes it; ``None`` for every other."""
+    """Decode text in the form that `encode` writes; ``None`` for other text."""
