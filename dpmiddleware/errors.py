@@ -125,7 +125,6 @@ class DocumentSignatureError(KeyManagementError):
     - ``unknown_signer``: the signer is not trusted here,
     - ``bad_signature``: the signature does not match the document,
     - ``wrong_ring``: the document was signed for another ring,
-    - ``not_wrapped``: an unencrypted key in a ring whose keys are wrapped,
     - ``not_signed``: the signer of this ring could not sign.
     """
 

@@ -21,6 +21,7 @@ from dpmiddleware.keys.interfaces import Binding, KeyRepository, KeyWrapper, Sna
 from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.provider import KeyRingProvider
 from dpmiddleware.keys.rotation import RotationPolicy
+from dpmiddleware.keys.wrapping import wrap
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 
 __all__ = [
@@ -179,7 +180,7 @@ def key_document(
         secret=secret or Secret.random(),
     )
     if wrapper is not None:
-        document.wrap_secret(element, wrapper, ring)
+        wrap(element, wrapper, ring)
     return document.dump(element)
 
 

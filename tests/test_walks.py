@@ -18,6 +18,7 @@ from dpmiddleware.keys import document, rotation
 from dpmiddleware.keys.key import Key, Revocation, apply_revocations
 from dpmiddleware.keys.ring import KeyRing
 from dpmiddleware.keys.signature import Ed25519Signer, TrustedSigners
+from dpmiddleware.keys.wrapping import unwrap
 from dpmiddleware.protection import base64url
 from dpmiddleware.protection.payload import associated_data, pack, unpack
 from dpmiddleware.purposes import cookie
@@ -94,7 +95,7 @@ def test_the_key_walk_from_a_folder_to_the_key_that_protects(tmp_path: Path) -> 
 
 
 def _encryptor(loaded: document.KeyDocument, wrapper: BoxWrapper) -> AuthenticatedEncryptor:
-    suite, secret = document.secret_of(loaded, [wrapper], "shop")
+    suite, secret = unwrap(loaded, [wrapper], "shop")
     return AuthenticatedEncryptor(secret, suite)
 
 

@@ -21,6 +21,7 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.default_location import is_lost_with_container
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.key import Key
+from dpmiddleware.keys.reading import Reason
 from dpmiddleware.keys.rotation import plan
 from dpmiddleware.urls import ConfigurationURL
 
@@ -112,16 +113,15 @@ def _signer(url: str | None) -> Iterator[Finding]:
 
 def _documents(dp: DataProtection, view: RingView) -> Iterator[Finding]:
     """Documents in the store that are not used."""
+    cures = {
+        Reason.NOT_TRUSTED: "run `dpm keys sign`",
+        Reason.NOT_WRAPPED: "run `dpm keys rewrap` with plain: among the old wrappers",
+    }
     for aside in view.not_used:
         code = "document_refused" if aside.refused else "document_set_aside"
         hint = "repair the document, or remove it from the store"
         if aside.refused:
-            cure = (
-                "run `dpm keys rewrap` with plain: among the old wrappers"
-                if "wrapped" in aside.problem
-                else "run `dpm keys sign`"
-            )
-            hint = f"{cure} if the document is yours; if not, someone else can write to the store"
+            hint = f"{cures[aside.reason]} if the document is yours; if not, someone else can write to the store"
         yield Finding(code, "problem", f"{aside.name}: {aside.problem}", hint)
     if view.reading.lost_revocation:
         text = f"{view.reading.lost_revocation}; it may be a revocation, so the ring is not loaded"

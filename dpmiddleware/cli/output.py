@@ -13,7 +13,7 @@ from typing import Final, TextIO
 
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.instants import Instant
-from dpmiddleware.keys.reader import SetAside
+from dpmiddleware.keys.reading import SetAside
 from dpmiddleware.printable import printable, without_password
 
 __all__ = ["Console", "counted", "moment", "table", "without_secrets"]

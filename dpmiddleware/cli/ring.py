@@ -16,7 +16,7 @@ from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.document import may_be_revocation
 from dpmiddleware.keys.key import Key, Revocation
-from dpmiddleware.keys.reader import Reading, SetAside
+from dpmiddleware.keys.reading import Reading, SetAside
 from dpmiddleware.keys.rotation import resolve
 
 __all__ = ["RingView", "UsageError", "open_ring", "setting"]

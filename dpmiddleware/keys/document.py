@@ -17,22 +17,19 @@ signature) is a last child in our own namespace, which .NET passes over.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from dpmiddleware.crypto.encryptors import Algorithm, Suite
+from dpmiddleware.crypto.encryptors import Algorithm
 from dpmiddleware.crypto.secret import Secret
-from dpmiddleware.dotnet_types import DATA_PROTECTION, plain_type_name, type_in
-from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MalformedDocumentError
+from dpmiddleware.errors import MalformedDocumentError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import xml
-from dpmiddleware.keys.descriptor import descriptor_element, read_secret, read_suite, secret_element
-from dpmiddleware.keys.interfaces import Binding, KeyWrapper, StoredDocument
+from dpmiddleware.keys.descriptor import descriptor_element
+from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.printable import printable
 
 __all__ = [
@@ -40,20 +37,13 @@ __all__ = [
     "RevocationDocument",
     "dump",
     "friendly_name",
-    "is_wrapped",
+    "guid",
     "load",
     "may_be_key",
     "may_be_revocation",
     "new_key",
     "new_revocation",
-    "put_in_clear",
-    "secret_of",
-    "wrap_secret",
 ]
-
-
-_NOT_WRAPPED: Final = type_in(DATA_PROTECTION, "XmlEncryption.NullXmlDecryptor")
-""".NET's wrapping that wraps nothing: the master key stands in clear in the one child of ``<encryptedSecret>``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +86,7 @@ def load(stored: StoredDocument) -> KeyDocument | RevocationDocument:
 
 def _load_key(stored: StoredDocument, element: ET.Element) -> KeyDocument:
     dates = [_date(element, name) for name in ("creationDate", "activationDate", "expirationDate")]
-    return KeyDocument(stored, element, _guid(element.get("id", "")), *dates)
+    return KeyDocument(stored, element, guid(element.get("id", "")), *dates)
 
 
 def _load_revocation(stored: StoredDocument, element: ET.Element) -> RevocationDocument:
@@ -111,7 +101,7 @@ def _load_revocation(stored: StoredDocument, element: ET.Element) -> RevocationD
         date: Instant | None = _date(element, "revocationDate")
     except MalformedDocumentError:
         date = None
-    return RevocationDocument(stored, element, _guid(name), date, reason)
+    return RevocationDocument(stored, element, guid(name), date, reason)
 
 
 def _date(element: ET.Element, name: str) -> Instant:
@@ -136,7 +126,7 @@ _GUID_X: Final = re.compile(
 )
 
 
-def _guid(text: str) -> UUID:
+def guid(text: str) -> UUID:
     """A GUID in one of the forms that .NET reads: D, N, B, P, X, in any case."""
     text = text.strip()
     if _GUID_D.fullmatch(text):
@@ -225,90 +215,3 @@ def new_revocation(key_id: UUID | None, *, date: Instant, reason: str) -> ET.Ele
 
 
 _NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-# --- the secret inside --------------------------------------------------------------------------------------
-
-_SECRETS: Final = frozenset({"masterKey", xml.ENCRYPTED_SECRET})
-"""What the secret stands in: in clear, or wrapped."""
-
-
-def wrap_secret(element: ET.Element, wrapper: KeyWrapper, ring: str) -> None:
-    """Put ``<encryptedSecret>`` in place of the ``<masterKey>`` of a ``<key>``."""
-    parent, master_key = _secret_place(element)
-    if master_key.tag != "masterKey":
-        raise ConfigurationError("this key is wrapped already")
-    decryptor_type, encrypted = wrapper.wrap(master_key, _binding(element, ring))
-    wrapped = ET.Element(xml.ENCRYPTED_SECRET, {"decryptorType": decryptor_type})
-    wrapped.append(encrypted)
-    parent[list(parent).index(master_key)] = wrapped
-
-
-def put_in_clear(element: ET.Element, secret: Secret) -> None:
-    """Put ``<masterKey>`` in clear in the place of a wrapped one; `wrap_secret` comes next."""
-    parent, place = _secret_place(element)
-    parent[list(parent).index(place)] = secret_element(secret)
-
-
-def secret_of(document: KeyDocument, wrappers: Sequence[KeyWrapper], ring: str) -> tuple[Suite, Secret]:
-    """What a key is for, and its master key, unwrapped where it is wrapped.
-
-    `KeyUnwrapError` where no wrapper opens it; `MalformedDocumentError`, `UnsupportedAlgorithmError` where the
-    descriptor cannot be read.
-    """
-    parent, place = _secret_place(document.element)
-    outer = document.element.find("descriptor")
-    assert outer is not None  # noqa: S101 (_secret_place has looked)
-    suite = read_suite(outer, parent)
-    if place.tag != xml.ENCRYPTED_SECRET:
-        return suite, read_secret(place)
-    kind = plain_type_name(place.get("decryptorType", ""))
-    if len(place) != 1:
-        raise MalformedDocumentError("an <encryptedSecret> with more or less than one child")
-    if kind == _NOT_WRAPPED and len(place[0]) == 1:
-        return suite, read_secret(place[0][0])
-    matching = [wrapper for wrapper in wrappers if kind in wrapper.decryptor_types]
-    if not matching:
-        raise KeyUnwrapError(
-            f"nothing configured here opens {printable(kind.partition(',')[0], 100)!r}",
-            hint="give key_wrapper= what this key was wrapped with, as well",
-        )
-    return suite, _first_opened(place[0], matching, _binding(document.element, ring))
-
-
-def is_wrapped(document: KeyDocument) -> bool:
-    """Whether the master key is wrapped by something that hides it: .NET's null encryptor does not."""
-    try:
-        _, place = _secret_place(document.element)
-    except MalformedDocumentError:
-        return True
-    return place.tag == xml.ENCRYPTED_SECRET and plain_type_name(place.get("decryptorType", "")) != _NOT_WRAPPED
-
-
-def _first_opened(encrypted: ET.Element, wrappers: Sequence[KeyWrapper], binding: Binding) -> Secret:
-    """Try each wrapper that knows the kind (there may be several certificates or secrets); the last error counts."""
-    failure: KeyUnwrapError | None = None
-    for wrapper in wrappers:
-        try:
-            return read_secret(wrapper.unwrap(encrypted, binding))
-        except KeyUnwrapError as error:
-            failure = error
-    assert failure is not None  # noqa: S101 (wrappers is never empty here)
-    raise failure
-
-
-def _secret_place(element: ET.Element) -> tuple[ET.Element, ET.Element]:
-    """The inner descriptor, and the one ``<masterKey>`` or ``<encryptedSecret>`` in it."""
-    outer = element.find("descriptor")
-    if outer is None or len(outer) != 1:
-        raise MalformedDocumentError("a <descriptor> with more or less than one child")
-    inner = outer[0]
-    found = [child for child in inner if child.tag in _SECRETS]
-    if len(found) != 1:
-        raise MalformedDocumentError("more or less than one master key")
-    return inner, found[0]
-
-
-def _binding(element: ET.Element, ring: str) -> Binding:
-    """Ring and document that a wrapping belongs to; the same before and after wrapping and signing."""
-    digest = hashlib.sha256(xml.canonical(element, _SECRETS | {xml.SIGNATURE})).digest()
-    return Binding(ring, _guid(element.get("id", "")), digest)

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "DocumentVerifier",
     "KeyRepository",
     "KeyWrapper",
+    "RewrappingService",
     "Snapshot",
     "StoredDocument",
 ]
@@ -117,6 +118,15 @@ class KeyWrapper(Protocol):
 
     def unwrap(self, encrypted: ET.Element, binding: Binding) -> ET.Element:
         """The one child of ``<encryptedSecret>`` in, ``<masterKey>`` out. `KeyUnwrapError`, one for every cause."""
+        ...
+
+
+@runtime_checkable
+class RewrappingService(Protocol):
+    """Optional for a `KeyWrapper`: its service wraps again under the newest version of its key, without unwrapping."""
+
+    def rewrap(self, encrypted: ET.Element) -> ET.Element | None:
+        """The one child of ``<encryptedSecret>`` in, the new one out; ``None`` if there is no newer version."""
         ...
 
 

@@ -6,22 +6,21 @@ overtaken. Documents are copied byte for byte, so signatures and wrappings stay 
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Protocol, runtime_checkable
 from uuid import UUID
 
-from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
+from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document, xml
 from dpmiddleware.keys.interfaces import KeyWrapper, StoredDocument
 from dpmiddleware.keys.key import Key, Revocation
 from dpmiddleware.keys.manager import KeyManager
-from dpmiddleware.keys.reader import Reading, SetAside
+from dpmiddleware.keys.reading import Reading, SetAside
 from dpmiddleware.keys.rotation import resolve, rotation_due
+from dpmiddleware.keys.wrapping import replace_wrapping
 from dpmiddleware.telemetry import emit
 
 __all__ = ["Copied", "Pruned", "Rewrapped", "Rotated", "copy", "prune", "rewrap", "rotate_if_due"]
@@ -72,11 +71,7 @@ def rotate_if_due(manager: KeyManager) -> Rotated:
     A key that is due and could not be made is a ``problem`` here, although the ring goes on with what it has.
     """
     before = {key.id for key in manager.read().keys}
-    creating, manager.auto_create_keys = manager.auto_create_keys, True
-    try:
-        ring = manager.load_ring()
-    finally:
-        manager.auto_create_keys = creating
+    ring = manager.load_ring(create_keys=True)
     reading = manager.read()
     made = next((key.id for key in reading.keys if key.id not in before), None)
     return Rotated(made, rotation_due(manager.now(), reading.keys, manager.policy), ring.problem)
@@ -91,7 +86,7 @@ def copy(source: KeyManager, target: KeyManager) -> Copied:
     copied = 0
     while True:
         reading = source.read()
-        added = target.begun_again(partial(_copy_once, reading, target))
+        added = target.retried(partial(_copy_once, reading, target))
         copied += added
         if added == 0 or source.repository.version() == reading.version:
             return Copied(copied, max(0, len(reading.documents) - copied), reading.set_aside)
@@ -147,7 +142,7 @@ def prune(
     """
     if older_than < timedelta(0) or longest_lifetime < timedelta(0):
         raise ConfigurationError("a negative time span", hint="--older-than 180d")
-    return manager.begun_again(lambda: _prune_once(manager, max(older_than, longest_lifetime), dry_run=dry_run))
+    return manager.retried(lambda: _prune_once(manager, max(older_than, longest_lifetime), dry_run=dry_run))
 
 
 def _prune_once(manager: KeyManager, age: timedelta, *, dry_run: bool) -> Pruned:
@@ -189,7 +184,7 @@ def rewrap(manager: KeyManager, wrapper: KeyWrapper, *, progress: Callable[[UUID
             continue
         if not item.usable:
             failed.append(item)
-        elif manager.begun_again(partial(_rewrap_once, manager, wrapper, item.id)):
+        elif manager.retried(partial(_rewrap_once, manager, wrapper, item.id)):
             wrapped.append(item.id)
             progress(item.id)
         else:
@@ -205,43 +200,8 @@ def _rewrap_once(manager: KeyManager, wrapper: KeyWrapper, key_id: UUID) -> bool
         return False
     loaded = document.load(pairs[0][0])
     assert isinstance(loaded, document.KeyDocument)  # noqa: S101 (the reader has seen a key in it)
-    if _opens(wrapper, loaded, manager.ring_name):
-        if not _renewed(wrapper, loaded):
-            return False
-    else:
-        _, secret = document.secret_of(loaded, manager.wrappers, manager.ring_name)
-        document.put_in_clear(loaded.element, secret)
-        document.wrap_secret(loaded.element, wrapper, manager.ring_name)
+    if not replace_wrapping(loaded, wrapper, manager.wrappers, manager.ring_name):
+        return False
     manager.commit([loaded.element], reading, [stored for stored, _ in pairs])
     emit("key_rewrapped", "info", key_id=key_id, location=manager.repository.location)
-    return True
-
-
-@runtime_checkable
-class _Renews(Protocol):
-    """A wrapper whose service wraps anew under the newest version of its key, without giving the key out."""
-
-    def rewrap(self, encrypted: ET.Element) -> ET.Element | None:
-        """The new wrapping; ``None`` where there is nothing newer."""
-        ...
-
-
-def _renewed(wrapper: KeyWrapper, loaded: document.KeyDocument) -> bool:
-    """Put in place what the wrapper's own service has that is newer, if it has."""
-    place = loaded.element.find(f".//{xml.ENCRYPTED_SECRET}")
-    renewed = wrapper.rewrap(place[0]) if isinstance(wrapper, _Renews) and place is not None else None
-    if place is None or renewed is None:
-        return False
-    place[0] = renewed
-    return True
-
-
-def _opens(wrapper: KeyWrapper, loaded: document.KeyDocument, ring: str) -> bool:
-    """Whether a key is wrapped under this very certificate, secret or KMS key."""
-    if not document.is_wrapped(loaded):
-        return False
-    try:
-        document.secret_of(loaded, [wrapper], ring)
-    except KeyUnwrapError:
-        return False
     return True

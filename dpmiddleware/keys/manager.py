@@ -6,7 +6,6 @@ again: of many that find a key due, one makes it, and the others find it made.
 
 from __future__ import annotations
 
-import random
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,14 +19,11 @@ from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import (
     ConfigurationError,
     DataProtectionError,
-    KeyUnwrapError,
-    MalformedDocumentError,
-    NoUsableKeyError,
     RepositoryError,
     VersionConflict,
 )
 from dpmiddleware.instants import Instant
-from dpmiddleware.keys import document
+from dpmiddleware.keys import document, wrapping
 from dpmiddleware.keys.interfaces import (
     DocumentSigner,
     DocumentVerifier,
@@ -36,18 +32,17 @@ from dpmiddleware.keys.interfaces import (
     StoredDocument,
 )
 from dpmiddleware.keys.key import Key, Revocation
-from dpmiddleware.keys.reader import KeyReader, Reading
+from dpmiddleware.keys.loading import plan_for, ring_of
+from dpmiddleware.keys.reader import KeyReader
+from dpmiddleware.keys.reading import Reading
 from dpmiddleware.keys.ring import KeyRing
-from dpmiddleware.keys.rotation import NewKey, Plan, RotationPolicy, plan, rotation_due
+from dpmiddleware.keys.rotation import NewKey, Plan, RotationPolicy, plan
 from dpmiddleware.telemetry import emit
 
-__all__ = ["IncompleteReadingError", "KeyManager", "RevokedAll"]
+__all__ = ["KeyManager", "RevokedAll"]
 
 _ATTEMPTS: Final = 20
 """How often a change is begun again; each lost race means that somebody else got something done."""
-_LOOK_AGAIN: Final = timedelta(minutes=1)
-"""When a ring that is not complete is read again, although the store has not moved: a KMS may be back."""
-
 _T = TypeVar("_T")
 
 
@@ -59,17 +54,6 @@ class RevokedAll:
     revoked: tuple[Key, ...]
     survivors: tuple[Key, ...]
     new_key: UUID
-
-
-class IncompleteReadingError(MalformedDocumentError):
-    """Something that may be a revocation cannot be read, so the ring is not used. ``reading``: what could be."""
-
-    def __init__(self, reading: Reading) -> None:
-        super().__init__(
-            f"{reading.lost_revocation}, and it may be a revocation",
-            hint="`dpm keys list` names the document; repair it or take it away, then all goes on by itself",
-        )
-        self.reading = reading
 
 
 class KeyManager:
@@ -125,106 +109,45 @@ class KeyManager:
 
     # --- the ring to use ------------------------------------------------------------------------------------
 
-    def load_ring(self) -> KeyRing:
-        """Read the ring; if a key is due and may be made, make it first.
+    def load_ring(self, *, create_keys: bool | None = None) -> KeyRing:
+        """Read the ring, and first create the key that is due; ``create_keys`` overrides ``auto_create_keys``.
 
-        `IncompleteReadingError` where a revocation may be missing, `ConfigurationError` where there are documents and
-        none is trusted, `KeyUnwrapError` or `NoUsableKeyError` where there are keys and none of them can be used.
+        `IncompleteReadingError` if a revocation may be missing, `ConfigurationError` if there are documents and none is
+        accepted, `KeyUnwrapError` or `NoUsableKeyError` if there are keys and none of them can be used.
         """
-        return self.begun_again(self._load_once)
+        creates = self.auto_create_keys if create_keys is None else create_keys
+        return self.retried(lambda: self._load_once(create_keys=creates))
 
-    def _load_once(self) -> KeyRing:
-        reading = self._trusted_reading()
-        decided = self._plan(reading)
-        if decided.make is None or not self.auto_create_keys:
-            return self._ring(reading, decided)
-        try:
-            self._commit_new_key(decided.make, reading)
-        except VersionConflict:
-            raise
-        except DataProtectionError as error:
-            return self._ring_without_new_key(error)
-        reading = self._trusted_reading()
-        return self._ring(reading, self._plan(reading))
+    def _load_once(self, *, create_keys: bool) -> KeyRing:
+        now = self.now()
+        reading, decided = self._planned(now)
+        if decided.make is not None and create_keys:
+            failure: DataProtectionError | None = None
+            try:
+                self._commit_new_key(decided.make, reading)
+            except VersionConflict:
+                raise
+            except DataProtectionError as error:
+                failure = error
+            reading, decided = self._planned(now)  # after a failure too: the key may be there, and only the reply lost
+            if failure is not None and decided.make is not None:
+                if decided.protect_with is None:
+                    raise failure
+                decided = Plan(decided.protect_with, None, f"no key was made: {failure}")
+        self._report(reading, decided, now, create_keys=create_keys)
+        return ring_of(self.ring_name, reading, decided, now, self.policy)
 
-    def _ring_without_new_key(self, error: DataProtectionError) -> KeyRing:
-        """A key could not be made: go on with what there is. It may be there all the same: a reply can be lost."""
-        reading = self._trusted_reading()
-        decided = self._plan(reading)
-        if decided.make is None:
-            return self._ring(reading, decided)
-        if decided.protect_with is None:
-            raise error
-        return self._ring(reading, Plan(decided.protect_with, None, f"no key was made: {error}"))
-
-    def _trusted_reading(self) -> Reading:
+    def _planned(self, now: Instant) -> tuple[Reading, Plan]:
         reading = self.read()
-        if reading.lost_revocation:
-            raise IncompleteReadingError(reading)
-        if reading.refused and not reading.keys:
-            raise ConfigurationError(
-                f"{self.repository.location} holds {len(reading.refused)} documents and none is accepted here:"
-                f" {reading.refused[0].problem}",
-                hint="check trusted_signers=, ring= and key_wrapper=; no key is made into a ring of somebody else",
-            )
-        return reading
+        return reading, plan_for(reading, now, self.policy)
 
-    def _plan(self, reading: Reading) -> Plan:
-        """What `rotation.plan` says; but nothing is made into a hole that a store with a lost memory has."""
-        now = self.now()
-        unreadable = reading.unreadable
-        alive = [key for key in reading.lost if now < key.expiration_date]
-        if alive:
-            unreadable = f"the store has lost {len(alive)} keys that this process knows"
-        decided = plan(now, reading.keys, reading.revocations, self.policy, unreadable=unreadable)
-        return Plan(decided.protect_with, None, unreadable) if alive and decided.make else decided
-
-    def _ring(self, reading: Reading, decided: Plan) -> KeyRing:
-        """The ring of a reading."""
-        self._report(reading, decided)
-        self._refuse_useless(reading, decided)
-        now = self.now()
-        return KeyRing(
-            self.ring_name,
-            reading.keys,
-            decided.protect_with,
-            version=reading.version,
-            good_until=self._good_until(now, reading, decided),
-            problem=decided.blocked,
-            rotation_due=rotation_due(now, reading.keys, self.policy),
-        )
-
-    def _refuse_useless(self, reading: Reading, decided: Plan) -> None:
-        """Raise where no key can be used and none is made; a ring whose keys are all revoked refuses payloads."""
-        living = [key for key in reading.keys if key.revocation is None]
-        all_revoked = bool(reading.keys) and not living and not reading.unreadable
-        if not decided.blocked or all_revoked or any(key.usable for key in living):
-            return
-        unwrapping = any(not key.usable for key in reading.keys)
-        error = KeyUnwrapError if unwrapping else NoUsableKeyError
-        raise error(
-            f"no key of {self.repository.location} can be used, and none is made: {decided.blocked}",
-            hint="`dpm keys list` shows what is there and what is wrong with it",
-        )
-
-    def _good_until(self, now: Instant, reading: Reading, decided: Plan) -> Instant:
-        """When to look at the whole ring again: soon where something is wrong, else when another key is due."""
-        if decided.blocked or any(key.problem and key.revocation is None for key in reading.keys):
-            return now + _LOOK_AGAIN
-        until = now + self.policy.refresh * (1 - random.random() / 5)  # noqa: S311 (spreads the farm's reads)
-        key = decided.protect_with
-        if key is None:
-            return until
-        rotation = key.expiration_date - self.policy.refresh - self.policy.propagation
-        return min([until, *(moment for moment in (rotation, key.expiration_date) if now < moment)])
-
-    def _report(self, reading: Reading, decided: Plan) -> None:
-        location = self.repository.location
+    def _report(self, reading: Reading, decided: Plan, now: Instant, *, create_keys: bool) -> None:
+        location = reading.location
         if decided.blocked:
             emit("making_blocked", "error", "a key is due and is not made", problem=decided.blocked, location=location)
-        elif decided.protect_with is None and not self.auto_create_keys:
+        elif decided.protect_with is None and not create_keys:
             emit("no_default_key", "error", "no key to protect with, and keys are made elsewhere", location=location)
-        elif decided.protect_with is not None and decided.protect_with.expiration_date <= self.now():
+        elif decided.protect_with is not None and decided.protect_with.expiration_date <= now:
             emit("no_default_key", "error", "an expired key goes on protecting", location=location)
         if reading.signed and self.verifier is None:
             emit("signatures_ignored", "warning", "signed documents, and nobody is trusted here", location=location)
@@ -236,7 +159,7 @@ class KeyManager:
 
         A key that cannot be read does not stand in the way here: the operator has decided.
         """
-        return self.begun_again(lambda: self._create_once(activate_now=activate_now, lifetime=lifetime))
+        return self.retried(lambda: self._create_once(activate_now=activate_now, lifetime=lifetime))
 
     def _create_once(self, *, activate_now: bool, lifetime: timedelta | None) -> UUID:
         reading = self.read()
@@ -249,7 +172,7 @@ class KeyManager:
 
     def revoke(self, key_id: UUID, reason: str = "") -> bool:
         """Revoke one key, known or not: everywhere within one poll. ``False``: it was revoked already."""
-        return self.begun_again(lambda: self._revoke_once(key_id, reason))
+        return self.retried(lambda: self._revoke_once(key_id, reason))
 
     def _revoke_once(self, key_id: UUID, reason: str) -> bool:
         reading = self.read()
@@ -266,7 +189,7 @@ class KeyManager:
         date: by default the later of now and one tick after the newest creation, so that nothing survives. A later
         date than now has to be meant: ``future=True``.
         """
-        return self.begun_again(lambda: self._revoke_all_once(date, reason, future=future))
+        return self.retried(lambda: self._revoke_all_once(date, reason, future=future))
 
     def _revoke_all_once(self, date: Instant | None, reason: str, *, future: bool) -> RevokedAll:
         reading = self.read()
@@ -299,7 +222,7 @@ class KeyManager:
             secret=Secret.random(),
         )
         if self.wrappers:
-            document.wrap_secret(element, self.wrappers[0], self.ring_name)
+            wrapping.wrap(element, self.wrappers[0], self.ring_name)
         elif self.repository.location != "memory:":
             emit(
                 "keys_not_wrapped",
@@ -328,7 +251,7 @@ class KeyManager:
         named = reading.with_free_names(map(document.dump, add), remove)
         self.repository.commit(add=named, remove=remove, expected=reading.version)
 
-    def begun_again(self, change: Callable[[], _T]) -> _T:
+    def retried(self, change: Callable[[], _T]) -> _T:
         """Run a change until it is not overtaken."""
         for _ in range(_ATTEMPTS):
             try:

@@ -1,17 +1,16 @@
 """The key walk: from the documents of a store to keys that may be used.
 
-`KeyReader.read` walks over a store, `KeyReader._admit` over one document, a line a stage. What was admitted is
-remembered by the digest of its bytes, so a refresh parses, verifies and unwraps what is new and no more; a key that
-could not be unwrapped is tried again.
+`KeyReader.read` reads the store, `KeyReader._admit` one document: load, verify, unwrap. Admitted documents are
+remembered by the digest of their bytes, so a refresh parses, verifies and unwraps only what is new. A key that could
+not be unwrapped is tried again each time.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -23,87 +22,22 @@ from dpmiddleware.errors import (
     UnsupportedAlgorithmError,
 )
 from dpmiddleware.instants import Instant
-from dpmiddleware.keys.document import (
-    KeyDocument,
-    RevocationDocument,
-    is_wrapped,
-    load,
-    may_be_key,
-    may_be_revocation,
-    secret_of,
-)
+from dpmiddleware.keys.document import KeyDocument, RevocationDocument, load, may_be_key, may_be_revocation
 from dpmiddleware.keys.interfaces import DocumentVerifier, KeyRepository, KeyWrapper, Snapshot, StoredDocument
 from dpmiddleware.keys.key import Key, Revocation, apply_revocations
+from dpmiddleware.keys.reading import Reading, Reason, SetAside
+from dpmiddleware.keys.wrapping import is_wrapped, unwrap
 from dpmiddleware.keys.xml import SIGNATURE
 from dpmiddleware.telemetry import emit
 
-__all__ = ["KeyReader", "Reading", "SetAside"]
+__all__ = ["KeyReader"]
 
-
-@dataclass(frozen=True, slots=True)
-class SetAside:
-    """A document that is not used, and why. ``refused``: nobody trusted vouches for it; else it could not be read."""
-
-    stored: StoredDocument
-    problem: str
-    refused: bool = False
-
-    @property
-    def name(self) -> str:
-        """What to call it: its stored name, else its place in the store."""
-        return self.stored.name or self.stored.locator or "(a document without a name)"
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one walk over the store gave.
-
-    keys: with their revocations applied, and those that this process knew and the store has lost.
-    revocations: all that hold. set_aside: what is not used. signed: whether an admitted document carries a signature.
-    lost: keys that this process has read before and that are gone, without having been revoked.
-    documents: the documents that are used, and what each says (keys without revocations applied).
-    lost_revocation, unreadable: what could not be read and may be a revocation, may be a key; "" if there is no such.
-    """
-
-    version: str
-    keys: tuple[Key, ...]
-    revocations: tuple[Revocation, ...]
-    set_aside: tuple[SetAside, ...] = ()
-    signed: bool = False
-    lost: tuple[Key, ...] = ()
-    lost_revocation: str = ""
-    unreadable: str = ""
-    documents: tuple[tuple[StoredDocument, Key | Revocation], ...] = ()
-
-    @property
-    def refused(self) -> tuple[SetAside, ...]:
-        """The documents that nobody trusted vouches for."""
-        return tuple(aside for aside in self.set_aside if aside.refused)
-
-    def with_free_names(
-        self, add: Iterable[StoredDocument], remove: Iterable[StoredDocument] = ()
-    ) -> list[StoredDocument]:
-        """``add``, a number behind each name that is taken: a second revocation of a key has the name of the first,
-        which may be one that is refused or cannot be read. Names of documents to ``remove`` are free.
-        """
-        gone = {document.locator for document in remove}
-        stored = [one for one, _ in self.documents] + [aside.stored for aside in self.set_aside]
-        taken = {one.name for one in stored if one.locator not in gone}
-        named: list[StoredDocument] = []
-        for document in add:
-            numbered = (f"{document.name}-{number}" for number in itertools.count(2))
-            name = document.name if document.name not in taken else next(name for name in numbered if name not in taken)
-            taken.add(name)
-            named.append(StoredDocument(name, document.data))
-        return named
-
-
-_Pairs = list[tuple[StoredDocument, Key | Revocation]]
+_Item = Key | Revocation
 _TWO_KEYS: Final = "two different keys have this id"
 
 
 class KeyReader:
-    """Walks over one store. See `dpmiddleware.keys.manager.KeyManager` for the arguments."""
+    """Reads one store. See `dpmiddleware.keys.manager.KeyManager` for the arguments."""
 
     def __init__(
         self,
@@ -119,34 +53,33 @@ class KeyReader:
         self._wrappers = tuple(wrappers)
         self._allow_plain = allow_plain
         self._verifier = verifier
-        self._known: dict[bytes, Key | Revocation] = {}
-        self._signed: set[bytes] = set()
+        self._admitted: dict[bytes, tuple[_Item, bool]] = {}
         self._keys: dict[UUID, Key] = {}
         self._revocations: dict[Revocation, None] = {}
-        self._reported: set[tuple[str, str]] = set()
+        self._reported: set[str] = set()
         self.forget_threads()
 
     def forget_threads(self) -> None:
-        """In the child of a fork a lock may be held by nobody."""
+        """Replace the lock: in the child of a fork, a thread of the parent may hold it."""
         self._one_at_a_time = threading.Lock()
 
     @property
     def revocations(self) -> tuple[Revocation, ...]:
-        """All that were read so far; they hold until the process ends."""
+        """All that were read so far; they apply until the process ends."""
         return tuple(self._revocations)
 
     def read(self) -> Reading:
-        """The key walk. `RepositoryError` where the store cannot be read; a single bad document stops nothing here.
+        """The key walk. `RepositoryError` if the store cannot be read; a document that cannot be used is set aside.
 
-        A revocation once read holds until the process ends. A key that cannot be unwrapped is kept, unusable.
+        A revocation applies until the process ends. A key that cannot be unwrapped is kept, unusable.
         """
-        with self._one_at_a_time:  # an older snapshot must not look like a loss to one who has seen a newer one
+        with self._one_at_a_time:  # after a newer snapshot, an older one would look like a loss of keys
             return self._walk(self._repository.read())
 
     def _walk(self, snapshot: Snapshot) -> Reading:
-        pairs, aside = self._admit_all(snapshot.documents)
-        self._revocations.update(dict.fromkeys(item for _, item in pairs if isinstance(item, Revocation)))
-        found = _one_of_each(item for _, item in pairs if isinstance(item, Key))
+        documents, aside, signed = self._admit_all(snapshot.documents)
+        self._revocations.update(dict.fromkeys(item for _, item in documents if isinstance(item, Revocation)))
+        found = _one_of_each(item for _, item in documents if isinstance(item, Key))
         for key in [key for key in found.values() if not key.usable]:
             found[key.id] = self._still_open(key)
         keys = apply_revocations(self._with_lost(found), tuple(self._revocations))
@@ -156,80 +89,74 @@ class KeyReader:
         unread = [a.stored for a in aside if not a.refused] if self._verifier is None else []
         return Reading(
             snapshot.version,
+            self._repository.location,
             keys,
             tuple(self._revocations),
             tuple(aside),
-            bool(self._signed),
+            signed,
             lost,
             _first(unread, may_be_revocation),
             _first(unread, may_be_key),
-            tuple(pairs),
+            tuple(documents),
         )
 
-    def _admit_all(self, stored: Iterable[StoredDocument]) -> tuple[_Pairs, list[SetAside]]:
-        """Every document admitted or set aside; what is remembered are the admitted ones of this walk."""
-        known: dict[bytes, Key | Revocation] = {}
-        signed: set[bytes] = set()
-        pairs: _Pairs = []
+    def _admit_all(
+        self, stored: Iterable[StoredDocument]
+    ) -> tuple[list[tuple[StoredDocument, _Item]], list[SetAside], bool]:
+        """The documents in use, those set aside, and whether any in use is signed."""
+        admitted: dict[bytes, tuple[_Item, bool]] = {}
+        documents: list[tuple[StoredDocument, _Item]] = []
         aside: list[SetAside] = []
+        any_signed = False
         for one in stored:
             digest = hashlib.sha256(one.data).digest()
-            try:
-                item, is_signed = self._recall(digest) or self._admit(one)
-            except MalformedDocumentError as error:
-                aside.append(SetAside(one, str(error)))
-            except DocumentSignatureError as error:
-                aside.append(SetAside(one, str(error), refused=True))
-            else:
-                pairs.append((one, item))
-                if is_signed:
-                    signed.add(digest)
-                if isinstance(item, Revocation) or item.usable:
-                    known[digest] = item
-        self._known, self._signed = known, signed
-        return pairs, aside
+            outcome = self._admitted.get(digest) or self._admit(one)
+            if isinstance(outcome, SetAside):
+                aside.append(outcome)
+                continue
+            item, signed = outcome
+            documents.append((one, item))
+            any_signed |= signed
+            if isinstance(item, Revocation) or item.usable:
+                admitted[digest] = outcome
+        self._admitted = admitted
+        return documents, aside, any_signed
 
-    def _recall(self, digest: bytes) -> tuple[Key | Revocation, bool] | None:
-        """What the last walk admitted with these bytes, and whether it is signed."""
-        item = self._known.get(digest)
-        return None if item is None else (item, digest in self._signed)
+    def _admit(self, stored: StoredDocument) -> tuple[_Item, bool] | SetAside:
+        """One document: load, verify, unwrap; and whether it is signed.
 
-    def _admit(self, stored: StoredDocument) -> tuple[Key | Revocation, bool]:
-        """One document: load, verify, unwrap; and whether it carries a signature.
-
-        `MalformedDocumentError`, `DocumentSignatureError`: it is set aside.
+        It is verified before it is unwrapped: what an attacker plants never reaches a private key or a key service.
         """
-        document = load(stored)
-        self._verify(document)
+        try:
+            document = load(stored)
+            if self._verifier is not None:
+                self._verifier.verify(document.element)
+        except MalformedDocumentError as error:
+            return SetAside(stored, str(error))
+        except DocumentSignatureError as error:
+            return SetAside(stored, str(error), Reason.NOT_TRUSTED)
         signed = document.element.find(SIGNATURE) is not None
         if isinstance(document, RevocationDocument):
             return Revocation.of(document), signed
-        return self._unwrap(document), signed
+        wrapped = is_wrapped(document)
+        if not wrapped and not self._allow_plain:
+            return SetAside(stored, "the key is not wrapped, although keys here are", Reason.NOT_WRAPPED)
+        return self._unwrap(document, wrapped=wrapped), signed
 
-    def _verify(self, document: KeyDocument | RevocationDocument) -> None:
-        """Before anything is unwrapped: what an intruder plants never reaches a private key or a KMS."""
-        if self._verifier is not None:
-            self._verifier.verify(document.element)
-        if isinstance(document, KeyDocument) and not self._allow_plain and not is_wrapped(document):
-            raise DocumentSignatureError(
-                "the key is not wrapped, although keys here are",
-                reason="not_wrapped",
-                hint='add "plain:" to key_wrapper= to read it',
-            )
-
-    def _unwrap(self, document: KeyDocument) -> Key:
+    def _unwrap(self, document: KeyDocument, *, wrapped: bool) -> Key:
         problem, encryptor = "", None
         try:
-            suite, secret = secret_of(document, self._wrappers, self._ring)
+            suite, secret = unwrap(document, self._wrappers, self._ring)
             encryptor = AuthenticatedEncryptor(secret, suite)
         except (KeyUnwrapError, MalformedDocumentError, UnsupportedAlgorithmError) as error:
             problem = str(error) or error.code
         dates = document.creation_date, document.activation_date, document.expiration_date
-        return Key(document.id, *dates, encryptor, problem, wrapped=is_wrapped(document))
+        return Key(document.id, *dates, encryptor, problem, wrapped=wrapped)
 
     def _still_open(self, key: Key) -> Key:
-        """A key that is unusable now and that this process has opened stays open, with its problem, where it has been
-        wrapped anew and the new wrapping does not open here (yet): nobody is logged out for that.
+        """Keep a key usable that this process has unwrapped before, if its new wrapping does not open here.
+
+        A key that is wrapped again under a certificate that this process does not have yet logs no user out.
         """
         known = self._keys.get(key.id)
         if key.problem == _TWO_KEYS or known is None or _dates(known) != _dates(key):
@@ -237,29 +164,31 @@ class KeyReader:
         return replace(key, encryptor=known.encryptor)
 
     def _with_lost(self, found: dict[UUID, Key]) -> list[Key]:
-        """The keys found, and those known from before: a store that forgets does not log anybody out."""
+        """The keys found, and those known from before: a store that loses keys logs no user out."""
         return [*found.values(), *(key for name, key in self._keys.items() if name not in found)]
 
     def _report(self, aside: Sequence[SetAside], keys: Sequence[Key], lost: Sequence[Key]) -> None:
-        """Say each thing once, and again if it went away in between."""
-        location = self._repository.location
-        seen: set[tuple[str, str]] = set()
-        for one in aside:
-            seen.add((one.name, one.problem))
-            if (one.name, one.problem) not in self._reported:
-                event = "document_refused" if one.refused else "document_set_aside"
-                emit(event, "error", document=one.name, problem=one.problem, location=location)
-        for key in keys:
-            if key.problem and key.revocation is None:
-                seen.add((str(key.id), key.problem))
-                if (str(key.id), key.problem) not in self._reported:
-                    emit("key_unusable", "error", key_id=key.id, problem=key.problem, location=location)
-        missing = ", ".join(str(key.id) for key in lost[:5]) + (" …" if len(lost) > 5 else "")
+        """Report each problem once, and again if it was gone in between."""
+        found: list[tuple[str, str, dict[str, object]]] = [
+            (
+                "document_refused" if one.refused else "document_set_aside",
+                "",
+                {"document": one.name, "problem": one.problem},
+            )
+            for one in aside
+        ]
+        found += [
+            ("key_unusable", "", {"key_id": key.id, "problem": key.problem})
+            for key in keys
+            if key.problem and key.revocation is None
+        ]
         if lost:
-            seen.add(("", missing))
-            if ("", missing) not in self._reported:
-                emit("ring_shrank", "error", "the store has lost keys", missing=missing, location=location)
-        self._reported = seen
+            missing = ", ".join(str(key.id) for key in lost[:5]) + (" …" if len(lost) > 5 else "")
+            found.append(("ring_shrank", "the store has lost keys", {"missing": missing}))
+        for event, message, fields in found:
+            if f"{event} {fields}" not in self._reported:
+                emit(event, "error", message, **fields, location=self._repository.location)
+        self._reported = {f"{event} {fields}" for event, _, fields in found}
 
 
 def _first(stored: Iterable[StoredDocument], test: Callable[[StoredDocument], bool]) -> str:
@@ -268,9 +197,7 @@ def _first(stored: Iterable[StoredDocument], test: Callable[[StoredDocument], bo
 
 
 def _one_of_each(keys: Iterable[Key]) -> dict[UUID, Key]:
-    """Keys by id, in whatever order they come. Copies count once, and as usable where one of them is; different keys
-    of one id are unusable, all of them.
-    """
+    """Keys by id. Of copies of a key a usable one is used, if there is any. Different keys with one id are unusable."""
     found: dict[UUID, Key] = {}
     for key in keys:
         other = found.get(key.id)

@@ -24,8 +24,8 @@ from dpmiddleware.at_rest.cryptoapi import SimpleKeyBlob, sign_blob
 from dpmiddleware.at_rest.key_blob import KeyBlobKeyWrapper, signature_path
 from dpmiddleware.at_rest.x509 import CertificateKey, X509KeyWrapper
 from dpmiddleware.crypto.secret import Secret
-from dpmiddleware.keys.document import wrap_secret
 from dpmiddleware.keys.signature import Ed25519Signer, RingSigner
+from dpmiddleware.keys.wrapping import wrap
 from dpmiddleware.keys.xml import dump, parse
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, PRINCIPAL_KEY
@@ -66,7 +66,7 @@ class RingAttacker:
         self.key_id = self._ring.manager.create_key(activate_now=True)
         (stored,) = (each for each in self._store.read().documents if str(self.key_id) in (each.name or ""))
         document = parse(stored.data)
-        wrap_secret(document, X509KeyWrapper.of([CertificateKey(certificate)]), APPLICATION)
+        wrap(document, X509KeyWrapper.of([CertificateKey(certificate)]), APPLICATION)
         if signed:
             own = Ed25519Signer(ed25519.Ed25519PrivateKey.generate())
             RingSigner(own, ring=APPLICATION).sign(document, self._ring.now())

@@ -11,6 +11,7 @@ from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document
 from dpmiddleware.keys.interfaces import KeyWrapper, StoredDocument
+from dpmiddleware.keys.wrapping import unwrap, wrap
 from dpmiddleware.protection.payload import associated_data, pack
 
 __all__ = ["bound", "new_document"]
@@ -27,7 +28,7 @@ def new_document(wrapper: KeyWrapper, *, ring: str = "shop") -> str:
         algorithm=Algorithm.AES_256_CBC_HMACSHA256,
         secret=Secret.random(),
     )
-    document.wrap_secret(element, wrapper, ring)
+    wrap(element, wrapper, ring)
     return document.dump(element).data.decode()
 
 
@@ -35,6 +36,6 @@ def bound(text: str, wrappers: Sequence[KeyWrapper], *purposes: str, ring: str =
     """The key in a stored document, unwrapped and made ready for ``purposes``."""
     loaded = document.load(StoredDocument(None, text.encode()))
     assert isinstance(loaded, document.KeyDocument)
-    suite, secret = document.secret_of(loaded, wrappers, ring)
+    suite, secret = unwrap(loaded, wrappers, ring)
     key_id = loaded.id.bytes_le
     return AuthenticatedEncryptor(secret, suite).bind(associated_data(key_id, purposes), pack(key_id))

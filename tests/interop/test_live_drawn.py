@@ -21,7 +21,7 @@ from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document
-from dpmiddleware.keys.reader import Reading
+from dpmiddleware.keys.reading import Reading
 from dpmiddleware.keys.rotation import RotationPolicy, plan, resolve
 from dpmiddleware.web.cookies import chunks
 from dpmiddleware.web.cookies import text as cookies

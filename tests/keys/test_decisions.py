@@ -24,8 +24,10 @@ from dpmiddleware.errors import (
 )
 from dpmiddleware.keys import document
 from dpmiddleware.keys.interfaces import StoredDocument
-from dpmiddleware.keys.manager import IncompleteReadingError, KeyManager
+from dpmiddleware.keys.loading import IncompleteReadingError
+from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.signature import Ed25519Signer, RingSigner, TrustedSigners
+from dpmiddleware.keys.wrapping import wrap
 from dpmiddleware.keys.xml import MAX_SIZE, parse
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from tests.fakes import (
@@ -481,5 +483,5 @@ def test_a_copy_that_can_be_unwrapped_is_used_in_place_of_one_that_cannot() -> N
 def _same_key_wrapped() -> bytes:
     """The usable key under the wrapper that nobody has here."""
     element = parse(USABLE.data)
-    document.wrap_secret(element, LOST, "shop")
+    wrap(element, LOST, "shop")
     return document.dump(element).data

@@ -15,6 +15,7 @@ from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document
 from dpmiddleware.keys.document import KeyDocument, RevocationDocument
 from dpmiddleware.keys.interfaces import Binding, StoredDocument
+from dpmiddleware.keys.wrapping import is_wrapped, unwrap, wrap
 from dpmiddleware.keys.xml import parse
 from tests.fakes import NOON, BoxWrapper, bad_document, key_document, revocation_document
 
@@ -54,7 +55,7 @@ def load_revocation(text: str) -> RevocationDocument:
 
 
 def suite_of(text: str) -> Suite:
-    return document.secret_of(load_key(text), [], "shop")[0]
+    return unwrap(load_key(text), [], "shop")[0]
 
 
 # --- written ----------------------------------------------------------------------------------------------------------
@@ -68,8 +69,8 @@ def test_a_new_key_is_read_as_what_it_was_made_for(algorithm: Algorithm) -> None
     assert isinstance(loaded, KeyDocument)
     assert (loaded.id, stored.name) == (ID, f"key-{ID}")
     assert loaded.expiration_date == Instant.of(NOON) + (NOON.replace(year=2027, month=1, day=21) - NOON)
-    assert document.secret_of(loaded, [], "shop") == (algorithm.value, secret)
-    assert not document.is_wrapped(loaded)
+    assert unwrap(loaded, [], "shop") == (algorithm.value, secret)
+    assert not is_wrapped(loaded)
 
 
 def test_dates_of_documents_keep_their_ticks() -> None:
@@ -150,7 +151,7 @@ def test_a_key_of_every_kind_opens_what_it_protected() -> None:
     """Not only its name is read: bytes go through it."""
     for _, kind, inner, _ in SUITES:
         written = f"{kind or 'AuthenticatedEncryptor'}DescriptorDeserializer"
-        suite, secret = document.secret_of(load_key(key_text(inner, kind=written)), [], "shop")
+        suite, secret = unwrap(load_key(key_text(inner, kind=written)), [], "shop")
         bound = AuthenticatedEncryptor(secret, suite).bind(b"label")
         assert bound.decrypt(bound.encrypt(b"text")) == b"text"
 
@@ -198,14 +199,14 @@ def test_a_descriptor_of_an_unknown_kind_is_named_and_escaped() -> None:
 )  # fmt: skip
 def test_a_master_key_that_is_none_is_malformed_and_not_shown(secret: str) -> None:
     with pytest.raises(MalformedDocumentError) as caught:
-        document.secret_of(load_key(key_text(secret=secret)), [], "shop")
+        unwrap(load_key(key_text(secret=secret)), [], "shop")
     assert "!!!!" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
 def test_a_master_key_may_have_white_space_and_comments_inside() -> None:
     secret = f"<masterKey>\n<!-- warned -->\n  <value>\n{KEY[:40]}\r\n{KEY[40:]}\t</value></masterKey>"
-    assert document.secret_of(load_key(key_text(secret=secret)), [], "shop")[1] == Secret(bytes(range(64)))
+    assert unwrap(load_key(key_text(secret=secret)), [], "shop")[1] == Secret(bytes(range(64)))
 
 
 @pytest.mark.parametrize("form", ["{}", "{{{}}}", "({})", "N", "upper", " {} ", "X"])
@@ -316,14 +317,14 @@ def test_a_wrapped_key_is_unwrapped_by_the_wrapper_of_its_kind() -> None:
     wrapper, secret = BoxWrapper(), Secret.random()
     loaded = document.load(key_document(wrapper=wrapper, secret=secret))
     assert isinstance(loaded, KeyDocument)
-    assert document.is_wrapped(loaded)
-    assert document.secret_of(loaded, [BoxWrapper("Other"), wrapper], "shop")[1] == secret
+    assert is_wrapped(loaded)
+    assert unwrap(loaded, [BoxWrapper("Other"), wrapper], "shop")[1] == secret
 
 
 def test_a_key_that_nobody_here_unwraps_says_by_what_it_was_wrapped() -> None:
     loaded = load_key(key_text(secret=wrapped("Contoso.Vault, Contoso")))
     with pytest.raises(KeyUnwrapError, match=r"Contoso\.Vault") as caught:
-        document.secret_of(loaded, [BoxWrapper()], "shop")
+        unwrap(loaded, [BoxWrapper()], "shop")
     assert "key_wrapper=" in caught.value.hint
 
 
@@ -333,28 +334,28 @@ def test_of_several_wrappers_of_one_kind_one_that_opens_is_enough() -> None:
     loaded = document.load(key_document(wrapper=good))
     assert isinstance(loaded, KeyDocument)
     broken.broken = True
-    assert document.secret_of(loaded, [broken, good], "shop")
+    assert unwrap(loaded, [broken, good], "shop")
     with pytest.raises(KeyUnwrapError):
-        document.secret_of(loaded, [broken, broken], "shop")
+        unwrap(loaded, [broken, broken], "shop")
 
 
 @pytest.mark.parametrize("child", ["", "<box/><box/>"])
 def test_an_encrypted_secret_has_one_child(child: str) -> None:
     with pytest.raises(MalformedDocumentError):
-        document.secret_of(load_key(key_text(secret=wrapped("tests.Box, tests", child))), [BoxWrapper()], "shop")
+        unwrap(load_key(key_text(secret=wrapped("tests.Box, tests", child))), [BoxWrapper()], "shop")
 
 
 def test_the_null_encryptor_of_net_hides_nothing() -> None:
     kind = f"{ASSEMBLY}.XmlEncryption.NullXmlDecryptor, {ASSEMBLY}"
     inner = f"<unencryptedKey><masterKey><value>{KEY}</value></masterKey></unencryptedKey>"
     loaded = load_key(key_text(secret=wrapped(kind, inner)))
-    assert not document.is_wrapped(loaded)
-    assert document.secret_of(loaded, [], "shop")[1] == Secret(bytes(range(64)))
+    assert not is_wrapped(loaded)
+    assert unwrap(loaded, [], "shop")[1] == Secret(bytes(range(64)))
 
 
 def test_a_name_that_only_sounds_like_the_null_encryptor_is_another_wrapping() -> None:
     """Otherwise a key in clear could pass for a wrapped one, or the other way round."""
-    assert document.is_wrapped(load_key(key_text(secret=wrapped("Contoso.NullXmlDecryptor, Contoso"))))
+    assert is_wrapped(load_key(key_text(secret=wrapped("Contoso.NullXmlDecryptor, Contoso"))))
 
 
 def test_a_wrapping_is_bound_to_its_ring_and_document() -> None:
@@ -370,7 +371,7 @@ def test_a_wrapping_is_bound_to_its_ring_and_document() -> None:
     stored = key_document(key_id=ID, wrapper=wrapper)
     later = stored.data.replace(b"2027-01-21", b"2099-01-21")
     for data, ring in ((stored.data, "shop"), (stored.data, "farm"), (later, "shop")):
-        document.secret_of(load_key(data.decode()), [wrapper], ring)
+        unwrap(load_key(data.decode()), [wrapper], ring)
     shop, farm, changed = seen
     assert (shop.ring, farm.ring, shop.key_id) == ("shop", "farm", ID)
     assert shop.digest == farm.digest != changed.digest
@@ -379,4 +380,4 @@ def test_a_wrapping_is_bound_to_its_ring_and_document() -> None:
 def test_what_is_wrapped_is_not_wrapped_again() -> None:
     wrapper = BoxWrapper()
     with pytest.raises(ConfigurationError, match="wrapped already"):
-        document.wrap_secret(parse(key_document(wrapper=wrapper).data), wrapper, "shop")
+        wrap(parse(key_document(wrapper=wrapper).data), wrapper, "shop")

@@ -9,9 +9,9 @@ from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.ring import UsageError, open_ring
 from dpmiddleware.errors import DocumentSignatureError, MalformedDocumentError
 from dpmiddleware.keys import document
-from dpmiddleware.keys.adoption import Adoption, sign, unsigned_documents
 from dpmiddleware.keys.document import KeyDocument, RevocationDocument
 from dpmiddleware.keys.manager import KeyManager
+from dpmiddleware.keys.sign_existing import ExistingDocuments, find_unsigned, sign
 
 __all__ = ["add_to"]
 
@@ -27,20 +27,20 @@ def add_to(verbs: Verbs) -> None:
 
 def _sign(arguments: argparse.Namespace, console: Console) -> int:
     manager = open_ring(arguments).manager
-    adoption = unsigned_documents(manager)
-    for aside in adoption.left_out:
+    found = find_unsigned(manager)
+    for aside in found.left_out:
         console.error(f"{aside.name} will not be signed: {aside.problem}")
-    if not adoption.unsigned:
-        line = f"nothing to sign; already signed: {adoption.signed}"
-        console.result({"signed": 0, "trusted": adoption.signed}, [line])
-        return 1 if adoption.left_out else 0
-    for line in console.escaped(_shown(adoption)):
+    if not found.unsigned:
+        line = f"nothing to sign; already signed: {found.signed}"
+        console.result({"signed": 0, "trusted": found.signed}, [line])
+        return 1 if found.left_out else 0
+    for line in console.escaped(_shown(found)):
         console.message(line)
-    question = f"sign and thereby trust {counted(len(adoption.unsigned), 'document')}"
+    question = f"sign and thereby trust {counted(len(found.unsigned), 'document')}"
     if not console.confirmed(question, yes=arguments.yes):
         return 1
-    signed = sign(manager, adoption)
-    newest = adoption.newest_creation
+    signed = sign(manager, found)
+    newest = found.newest_creation
     lines = [f"signed {counted(signed, 'document')}"]
     if newest is not None:
         lines += [
@@ -48,13 +48,13 @@ def _sign(arguments: argparse.Namespace, console: Console) -> int:
             f"`dpm keys revoke-all --before {newest.next()}`. Users have to sign in again.",
         ]
     revoke_before = None if newest is None else str(newest.next())
-    console.result({"signed": signed, "trusted": adoption.signed + signed, "revoke_before": revoke_before}, lines)
-    return 1 if adoption.left_out else 0
+    console.result({"signed": signed, "trusted": found.signed + signed, "revoke_before": revoke_before}, lines)
+    return 1 if found.left_out else 0
 
 
-def _shown(adoption: Adoption) -> list[str]:
+def _shown(found: ExistingDocuments) -> list[str]:
     """The documents that would be trusted, revocations first."""
-    ordered = sorted(adoption.unsigned, key=lambda one: isinstance(one, KeyDocument))
+    ordered = sorted(found.unsigned, key=lambda one: isinstance(one, KeyDocument))
     return table(("UNSIGNED", "CONTENT"), [(one.stored.name or one.stored.locator, _in_words(one)) for one in ordered])
 
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dpmiddleware import ConfigurationError, DataProtection
 from dpmiddleware.errors import RevokedKeyError, VersionConflict
-from dpmiddleware.keys.adoption import sign, unsigned_documents
+from dpmiddleware.keys.sign_existing import find_unsigned, sign
 from dpmiddleware.keys.signature import Ed25519Signer
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 
@@ -37,19 +37,19 @@ def signing(store: MemoryKeyRepository) -> DataProtection:
 
 def test_what_is_shown_is_everything_that_would_be_trusted(unsigned: DataProtection, signing: DataProtection) -> None:
     """Two keys and a revocation."""
-    adoption = unsigned_documents(signing.manager)
-    assert sorted(one.element.tag for one in adoption.unsigned) == ["key", "key", "revocation"]
-    assert (adoption.signed, adoption.left_out) == (0, ())
+    found = find_unsigned(signing.manager)
+    assert sorted(one.element.tag for one in found.unsigned) == ["key", "key", "revocation"]
+    assert (found.signed, found.left_out) == (0, ())
 
 
 def test_signed_it_is_the_same_ring(unsigned: DataProtection, signing: DataProtection) -> None:
     """Payloads open, the revocation holds, and a second look finds nothing to sign."""
     payload = unsigned.create_protector("p").protect("3 apples")
     revoked = next(key for key in unsigned.manager.read().keys if key.revocation)
-    assert sign(signing.manager, unsigned_documents(signing.manager)) == 3
+    assert sign(signing.manager, find_unsigned(signing.manager)) == 3
     assert signing.create_protector("p").unprotect(payload) == "3 apples"
     assert signing.current().find(revoked.id.bytes_le).revocation is not None  # type: ignore[union-attr]  # it is there
-    again = unsigned_documents(signing.manager)
+    again = find_unsigned(signing.manager)
     assert (again.unsigned, again.signed) == ((), 3)
 
 
@@ -57,11 +57,11 @@ def test_what_is_planted_while_the_list_is_read_is_not_signed(
     unsigned: DataProtection, signing: DataProtection, store: MemoryKeyRepository
 ) -> None:
     """The store has moved: nothing at all is signed."""
-    adoption = unsigned_documents(signing.manager)
+    found = find_unsigned(signing.manager)
     DataProtection("shop", repository=store).manager.create_key(activate_now=True)
     before = store.read()
     with pytest.raises(VersionConflict):
-        sign(signing.manager, adoption)
+        sign(signing.manager, found)
     assert store.read() == before
 
 
@@ -71,16 +71,16 @@ def test_a_document_with_somebody_elses_signature_is_never_signed_over(
     """It is shown among what is left out."""
     stranger = DataProtection("shop", repository=store, signer=Ed25519Signer(Ed25519PrivateKey.generate()))
     stranger.create_protector("p").protect("x")
-    adoption = unsigned_documents(signing.manager)
-    assert adoption.unsigned == ()
-    assert [aside.refused for aside in adoption.left_out] == [True]
-    assert sign(signing.manager, adoption) == 0
+    found = find_unsigned(signing.manager)
+    assert found.unsigned == ()
+    assert [aside.refused for aside in found.left_out] == [True]
+    assert sign(signing.manager, found) == 0
 
 
 def test_without_a_signer_nothing_can_be_adopted(unsigned: DataProtection) -> None:
     """The error says what to give."""
     with pytest.raises(ConfigurationError, match="nobody to sign with") as caught:
-        unsigned_documents(unsigned.manager)
+        find_unsigned(unsigned.manager)
     assert "--signer" in caught.value.hint
 
 
@@ -89,10 +89,10 @@ def test_a_revocation_of_all_at_the_recommended_date_reaches_what_was_adopted(
 ) -> None:
     """Whoever could write to the store before may know those keys."""
     payload = unsigned.create_protector("p").protect("x")
-    adoption = unsigned_documents(signing.manager)
-    sign(signing.manager, adoption)
-    assert adoption.newest_creation is not None
-    outcome = signing.manager.revoke_all(adoption.newest_creation + timedelta(microseconds=1), "adopted", future=True)
+    found = find_unsigned(signing.manager)
+    sign(signing.manager, found)
+    assert found.newest_creation is not None
+    outcome = signing.manager.revoke_all(found.newest_creation + timedelta(microseconds=1), "adopted", future=True)
     assert outcome.survivors == ()
     with pytest.raises(RevokedKeyError):
         signing.create_protector("p").unprotect(payload)
