@@ -60,7 +60,8 @@ def _revoke(arguments: argparse.Namespace, console: Console) -> int:
     lines = [f"revoked {wanted}; {_effect(dp)}" if changed else f"{wanted} is already revoked"]
     was_default = wanted == view.default
     if changed and was_default:
-        lines.append("it was the default key: the next member, or `dpm keys create --now`, creates a new one")
+        text = "it was the default key: the next member to refresh, or `dpm keys create --now`, creates a new one"
+        lines.append(text)
     console.result({"revoked": str(wanted), "already": not changed, "was_default": was_default}, lines)
     return 0
 
