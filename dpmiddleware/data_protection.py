@@ -1,6 +1,6 @@
-"""`DataProtection`, the object that an application holds: a ring, and protectors for it.
+"""`DataProtection`: the object that an application has, with a key ring and protectors for it.
 
-Constructing it checks what it is given and does no I/O with any store. The ring is loaded at the first use, or by
+Its constructor checks the arguments and does no I/O. The ring is loaded at its first use, or by
 `DataProtection.start`.
 """
 
@@ -30,9 +30,9 @@ from dpmiddleware.printable import printable
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.telemetry import emit
 
-__all__ = ["DataProtection"]
+__all__ = ["SETTINGS", "DataProtection"]
 
-_SETTINGS: Final = (
+SETTINGS: Final = (
     "application",
     "repository",
     "key_wrapper",
@@ -42,18 +42,25 @@ _SETTINGS: Final = (
     "algorithm",
     "auto_create_keys",
 )
-"""What `DataProtection.from_config` takes, and in capitals behind ``DPM_`` `DataProtection.from_env`."""
+"""The settings of `DataProtection.from_config`. `DataProtection.from_env` reads ``DPM_APPLICATION`` and so on."""
+
+_NAME_HINT: Final = 'set a name such as "shop", the same in the whole farm'
+_TRUTHS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 class DataProtection:
-    """A ring of keys under one application name.
+    """A key ring, used under one application name.
 
-    application: the name that all members of a farm share; ``None`` means none, as in .NET where no name was set.
-    repository: where keys are, as URL, path or object; left out: where the documentation of ASP.NET Core puts them.
-    key_wrapper: what keys are wrapped with at rest; of a list the first wraps, all unwrap.
-    signer, trusted_signers: who signs documents, and whose signatures count (paths of public keys or certificates).
-    ring: the ring's name, by default the application's; signatures and our own wrappings are bound to it.
-    auto_create_keys: ``False`` for a pure reader.
+    application: the name that all members of a farm share. ``None``: no name, as in .NET if none is set.
+    repository: where the keys are stored: a URL, a path, or an object. By default, where ASP.NET Core stores them.
+    key_wrapper: what encrypts the keys at rest. Of several, the first wraps, and all unwrap.
+    signer: signs the key documents that this process writes.
+    trusted_signers: public keys or certificates, or their paths. Only documents with one of their signatures are used.
+    ring: the name of the ring; by default the application name. Signatures and wrappings of this package contain it.
+    policy: when keys are created and how they are polled for.
+    algorithm: the algorithm of new keys.
+    auto_create_keys: ``False`` if this process only reads keys.
+    clock: where the time comes from.
 
     >>> dp = DataProtection("shop", repository="memory:")
     >>> carts = dp.create_protector("Shop.Cart", "v1")
@@ -80,43 +87,50 @@ class DataProtection:
         self.policy = policy or RotationPolicy()
         self.clock: Clock = clock or SystemClock()
         self.home: KeyHome | None = None
-        """Where keys were put because nobody said, once that has been decided."""
+        """The default place of the keys, once it has been chosen because ``repository`` was not given."""
         self._repository = None if repository is None else repository_from(repository)
-        self._wrappers, self._allow_plain = wrappers_from(key_wrapper)
-        self._wrapper_given = key_wrapper is not None
+        self._wrappers = None if key_wrapper is None else wrappers_from(key_wrapper)
         self._signer = signer_from(signer)
         self._trusted = trusted_signers.split() if isinstance(trusted_signers, str) else tuple(trusted_signers)
         if (self._signer or self._trusted) and not self.ring:
-            raise ConfigurationError("a signed ring needs a name", hint='ring="shop", the same for all who share it')
-        self._algorithm = _checked_algorithm(algorithm)
-        self._auto_create_keys = _checked_truth("auto_create_keys", auto_create_keys)
+            raise ConfigurationError(
+                "a ring with signed documents needs a name",
+                hint='pass ring="shop", the same name in all processes that share the ring',
+            )
+        if not isinstance(algorithm, Algorithm):
+            raise ConfigurationError(
+                f"{algorithm!r} is not an Algorithm", hint="pass, for example, Algorithm.AES_256_GCM"
+            )
+        if not isinstance(auto_create_keys, bool):  # the text "false" would be true
+            raise ConfigurationError(f"auto_create_keys={printable(repr(auto_create_keys))} is neither True nor False")
+        self._algorithm = algorithm
+        self._auto_create_keys = auto_create_keys
         self.provider = KeyRingProvider(self._open_manager, clock=self.clock, policy=self.policy)
         """Keeps the ring current."""
 
     # --- protectors -----------------------------------------------------------------------------------------
 
     def create_protector(self, *purposes: str) -> DataProtector:
-        """A protector for these purposes. No I/O."""
-        if not purposes or not all(isinstance(purpose, str) for purpose in purposes):
-            raise ConfigurationError("a protector needs purposes, as text", hint='create_protector("Shop.Cart", "v1")')
-        return DataProtector(self.provider, (self.application, *purposes) if self.application else purposes)
+        """Create a protector for these purposes. No I/O."""
+        application = (self.application,) if self.application else ()
+        return DataProtector(self.provider, application).create_protector(*purposes)
 
     def current(self) -> KeyRing:
-        """The ring; see `KeyRingProvider.current`."""
+        """Return the ring; see `KeyRingProvider.current`."""
         return self.provider.current()
 
     def now(self) -> datetime:
-        """The clock's time."""
+        """Return the time of the clock."""
         return self.clock.now()
 
     # --- the ring -------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to load the ring, and return at once."""
+        """Start to load the ring in the background, and return at once."""
         self.provider.start()
 
     def health(self) -> Health:
-        """How the ring is, from memory; begins to load it if nobody did."""
+        """Return the state of the ring, without I/O. Starts to load the ring if that has not been done."""
         return self.provider.health()
 
     def wait_is_due(self, key_id: bytes | None) -> bool:
@@ -129,43 +143,41 @@ class DataProtection:
 
     @property
     def manager(self) -> KeyManager:
-        """Reads and changes the ring: keys made, revoked."""
+        """Reads and changes the ring: creates and revokes keys."""
         return self.provider.manager
 
     @property
     def repository(self) -> KeyRepository:
-        """Where the keys are."""
+        """Where the keys are stored."""
         return self.manager.repository
 
     def _open_manager(self) -> KeyManager:
-        """Put the parts together, at first use: where keys live may depend on the machine, and signers on files."""
-        repository, auto_create_keys = self._repository, self._auto_create_keys
+        """Create the manager. Called at the first use, since this may look at the machine and read files."""
+        repository, wrappers, auto_create_keys = self._repository, self._wrappers, self._auto_create_keys
         if repository is None:
             self.home = find_key_home()
             repository = repository_from(self.home.repository)
+            wrappers = wrappers or wrappers_from(self.home.key_wrapper)
             auto_create_keys = auto_create_keys and self.home.auto_create_keys
-            if not self._wrapper_given:
-                self._wrappers, self._allow_plain = wrappers_from(self.home.key_wrapper)
         if repository.location == "memory:":
-            why = "" if self.home is None else self.home.why
-            hint = "keys are in memory only: a restart logs everybody out; give repository="
-            emit("keys_in_memory", "warning", hint, why=why)
-        verifier = self._verifier()
+            message = "keys are in memory only: a restart signs all users out; set repository="
+            emit("keys_in_memory", "warning", message, why=self.home.why if self.home else "")
+        key_wrappers, allow_plain = wrappers or wrappers_from(None)
         return KeyManager(
             repository,
             self.clock,
             ring=self.ring,
             policy=self.policy,
             algorithm=self._algorithm,
-            wrappers=self._wrappers,
-            allow_plain=self._allow_plain,
+            wrappers=key_wrappers,
+            allow_plain=allow_plain,
             signer=None if self._signer is None else RingSigner(self._signer, ring=self.ring),
-            verifier=verifier,
+            verifier=self._open_verifier(),
             auto_create_keys=auto_create_keys,
         )
 
-    def _verifier(self) -> TrustedSigners | None:
-        """Who is trusted: those named, and who signs here."""
+    def _open_verifier(self) -> TrustedSigners | None:
+        """Read the trusted public keys. This process trusts its own signer, too."""
         keys: list[PublicKey] = []
         for trusted in self._trusted:
             keys += load_public_keys(os.fspath(trusted)) if isinstance(trusted, str | PathLike) else [trusted]
@@ -177,16 +189,17 @@ class DataProtection:
 
     @classmethod
     def from_config(cls, settings: Mapping[str, Any], **parts: Any) -> Self:
-        """From a mapping of plain values, as a settings file has them. ``parts``: objects that no file can hold.
+        """Create from a mapping of plain values, such as a section of a settings file.
 
-        Names are those of the constructor; ``algorithm`` is a name of `Algorithm`. An unknown name is refused.
+        Names are those of the constructor; ``algorithm`` is the name of an `Algorithm`. Unknown names are refused.
+        ``parts``: further arguments of the constructor, for objects that a file cannot contain.
         """
         values = {name: value for name, value in settings.items() if value is not None or name == "application"}
-        if unknown := sorted(set(values) - set(_SETTINGS)):
-            hint = f"known: {', '.join(_SETTINGS)}"
+        if unknown := sorted(set(values) - set(SETTINGS)):
+            hint = f"use one of: {', '.join(SETTINGS)}"
             raise ConfigurationError(f"there is no setting {printable(unknown[0])!r}", hint=hint)
         if "application" not in values:
-            raise ConfigurationError("no application name", hint='application = "shop", the same in the whole farm')
+            raise ConfigurationError("there is no application name", hint=_NAME_HINT)
         algorithm = values.get("algorithm")
         if isinstance(algorithm, str):
             values["algorithm"] = _algorithm_called(algorithm)
@@ -194,21 +207,25 @@ class DataProtection:
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None, **parts: Any) -> Self:
-        """From ``DPM_APPLICATION``, ``DPM_REPOSITORY``, ``DPM_KEY_WRAPPER`` …; an empty variable counts as none.
+        """Create from the variables ``DPM_APPLICATION``, ``DPM_REPOSITORY``, ``DPM_KEY_WRAPPER``, …
 
-        Lists are separated by white space; ``DPM_AUTO_CREATE_KEYS`` is ``true`` or ``false``.
+        An empty variable is the same as none. Lists are separated by white space; ``DPM_AUTO_CREATE_KEYS`` is ``true``
+        or ``false``. ``parts``: as for `from_config`.
         """
         variables = os.environ if environment is None else environment
-        values: dict[str, Any] = {name: variables.get(f"DPM_{name.upper()}") or None for name in _SETTINGS}
+        values: dict[str, Any] = {name: variables.get(f"DPM_{name.upper()}") or None for name in SETTINGS}
         if values["application"] is None:
-            raise ConfigurationError("DPM_APPLICATION is not set", hint="the same name in the whole farm")
-        if values["auto_create_keys"] is not None:
-            values["auto_create_keys"] = _truth("DPM_AUTO_CREATE_KEYS", values["auto_create_keys"])
+            raise ConfigurationError("DPM_APPLICATION is not set", hint=_NAME_HINT)
+        create = values["auto_create_keys"]
+        if create is not None:
+            values["auto_create_keys"] = _TRUTHS.get(create.strip().lower())
+            if values["auto_create_keys"] is None:
+                raise ConfigurationError(f"DPM_AUTO_CREATE_KEYS={printable(create)!r} is neither true nor false")
         return cls.from_config(values, **parts)
 
     @classmethod
     def from_toml(cls, path: PathLike[str] | str, **parts: Any) -> Self:
-        """From the table ``[data_protection]`` of a TOML file."""
+        """Create from the table ``[data_protection]`` of a TOML file. ``parts``: as for `from_config`."""
         try:
             with Path(path).open("rb") as file:
                 settings = tomllib.load(file)
@@ -226,34 +243,15 @@ class DataProtection:
 def _checked_name(application: str | None) -> str | None:
     if application is not None and (not isinstance(application, str) or not application.strip()):
         raise ConfigurationError(
-            "an empty application name", hint='DataProtection("shop", …); None means none, and has to be said'
+            f"the application name {application!r} is empty, or not text",
+            hint='use a name such as "shop", or None for no name',
         )
     return application
-
-
-def _checked_algorithm(algorithm: Algorithm) -> Algorithm:
-    if not isinstance(algorithm, Algorithm):
-        raise ConfigurationError(f"{algorithm!r} is no Algorithm", hint="algorithm=Algorithm.AES_256_GCM")
-    return algorithm
-
-
-def _checked_truth(name: str, value: bool) -> bool:
-    """The text "false" of a settings file is true: nobody should find out when a reader has made a key."""
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{name}= is {printable(repr(value))}, neither True nor False")
-    return value
 
 
 def _algorithm_called(name: str) -> Algorithm:
     try:
         return Algorithm[name.upper()]
     except KeyError:
-        names = ", ".join(Algorithm.__members__)
-        raise ConfigurationError(f"there is no algorithm {printable(name)!r}", hint=f"known: {names}") from None
-
-
-def _truth(name: str, text: str) -> bool:
-    words: dict[str, bool] = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.strip().lower() not in words:
-        raise ConfigurationError(f"{name} is neither true nor false")
-    return words[text.strip().lower()]
+        hint = f"use one of: {', '.join(Algorithm.__members__)}"
+        raise ConfigurationError(f"there is no algorithm {printable(name)!r}", hint=hint) from None

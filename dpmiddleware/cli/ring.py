@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.data_protection import SETTINGS, DataProtection
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.document import may_be_revocation
@@ -21,7 +21,7 @@ from dpmiddleware.keys.rotation import resolve
 
 __all__ = ["RingView", "UsageError", "open_ring", "setting"]
 
-_SETTINGS: Final = ("application", "repository", "key_wrapper", "signer", "trusted_signers", "ring", "algorithm")
+_SETTINGS: Final = tuple(name for name in SETTINGS if name != "auto_create_keys")
 
 
 class UsageError(ConfigurationError):

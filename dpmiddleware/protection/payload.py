@@ -1,13 +1,12 @@
-"""What a payload looks like from outside, and what its purposes add to it. ::
+"""The layout of a payload, and the data that binds it to its key and purposes. ::
 
     payload := 09F0C9F0 ‖ key id (16, GUID byte order: uuid.UUID.bytes_le) ‖ body
-    body    := written by dpmiddleware.crypto.encryptors
+    body    := ciphertext and MAC                                               (dpmiddleware.crypto.encryptors)
     AAD     := 09F0C9F0 ‖ key id (16) ‖ BE32(number of purposes) ‖ (varint(length) ‖ UTF-8)*
-    varint  := 7 bits a byte, least significant first, high bit: more follow
-    text    := base64url of the payload, without padding                        (always begins "CfDJ8")
+    varint  := 7 bits per byte, least significant first; the high bit is set if more bytes follow
+    text    := base64url of the payload; always begins with "CfDJ8"             (dpmiddleware.protection.base64url)
 
-The last four bits of the magic are a version; only 0 exists. Text is read as ASP.NET Core 10 reads it: white space is
-skipped, padding may be there, ordinary base64 is taken where its characters show.
+The last four bits of the magic are a version. Only version 0 exists.
 """
 
 from __future__ import annotations
@@ -22,29 +21,29 @@ __all__ = ["HEAD_SIZE", "MAGIC", "associated_data", "from_utf8", "pack", "peek_k
 
 MAGIC: Final = b"\x09\xf0\xc9\xf0"
 HEAD_SIZE: Final = 20
-"""Bytes of magic and key id."""
+"""Bytes of the head: magic and key id."""
 
 
 def pack(key_id: bytes) -> bytes:
-    """The head of a payload under the key with these 16 raw id bytes."""
+    """Build the head of a payload. ``key_id``: 16 raw bytes."""
     return MAGIC + key_id
 
 
 def unpack(payload: bytes) -> bytes:
-    """The 16 raw id bytes of a payload's key. `MalformedPayloadError` where it is no payload."""
+    """Return the 16 raw bytes of the key id in a payload. `MalformedPayloadError` if the data is not a payload."""
     if not payload.startswith(MAGIC) or len(payload) < HEAD_SIZE:
         raise MalformedPayloadError("not a protected payload")
     return payload[4:HEAD_SIZE]
 
 
 def associated_data(key_id: bytes, purposes: Sequence[str]) -> bytes:
-    """The AAD of a payload under this key for these purposes (application name first, where there is one)."""
+    """Build the AAD of a payload. The first of ``purposes`` is the application name, if there is one."""
     parts = [MAGIC, key_id, len(purposes).to_bytes(4, "big")]
     for purpose in purposes:
         try:
             raw = purpose.encode("utf-8")
         except UnicodeEncodeError:
-            raise ConfigurationError("a purpose holds an unpaired surrogate") from None
+            raise ConfigurationError(f"the purpose {purpose!a} contains an unpaired surrogate") from None
         parts += [_varint(len(raw)), raw]
     return b"".join(parts)
 
@@ -59,9 +58,9 @@ def _varint(number: int) -> bytes:
 
 
 def peek_key_id(data: str | bytes) -> bytes | None:
-    """The 16 raw key id bytes that stand in clear at the start of a payload or its text; ``None`` if it is none.
+    """Return the 16 raw bytes of the key id in a payload or its text; ``None`` if the data is not a payload.
 
-    Looks at the first bytes only and decrypts nothing.
+    Reads only the head, which is not encrypted.
     """
     try:
         start = base64url.decode(data[:28]) if isinstance(data, str) else data[:HEAD_SIZE]
@@ -71,7 +70,7 @@ def peek_key_id(data: str | bytes) -> bytes | None:
 
 
 def to_utf8(text: str) -> bytes:
-    """Text as the bytes that are protected: strict UTF-8. `ConfigurationError` for an unpaired surrogate."""
+    """Convert text to bytes, to protect it: strict UTF-8. `ConfigurationError` for an unpaired surrogate."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
@@ -79,8 +78,8 @@ def to_utf8(text: str) -> bytes:
 
 
 def from_utf8(plain: bytes) -> str:
-    """Bytes that were protected as text. `MalformedPayloadError` where they are none."""
+    """Convert the bytes of protected text back. `MalformedPayloadError` if they are not UTF-8."""
     try:
         return plain.decode("utf-8")
     except UnicodeDecodeError:
-        raise MalformedPayloadError("the payload holds bytes, not text: unprotect it as bytes") from None
+        raise MalformedPayloadError("the payload contains bytes, not text: unprotect it as bytes") from None

@@ -1,4 +1,4 @@
-"""`DataProtector`: protect and unprotect for one chain of purposes. The middle of the cookie walk."""
+"""`DataProtector`: protects and unprotects data for one list of purposes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dpmiddleware.errors import (
 )
 from dpmiddleware.keys.key import Key
 from dpmiddleware.keys.ring import KeyRing
+from dpmiddleware.printable import printable
 from dpmiddleware.protection import base64url
 from dpmiddleware.protection.payload import (
     associated_data,
@@ -28,68 +29,71 @@ from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
 __all__ = ["DangerousResult", "DataProtector", "Rings"]
 
 _BOUND_KEYS: Final = 64
-"""How many keys a protector keeps ready: a ring has one or two in use, and old ones that still open something."""
+"""How many keys a protector keeps ready. A ring has one or two keys in use, and some old ones for old payloads."""
 
-_NOT_THERE: Final = "the payload's key is not in the ring"
+_UNKNOWN_KEY: Final = "the payload's key is not in the ring"
 
 _T = TypeVar("_T", str, bytes)
 
 
 class Rings(Protocol):
-    """What a protector asks of `dpmiddleware.keys.provider.KeyRingProvider`."""
+    """What a protector needs from `dpmiddleware.keys.provider.KeyRingProvider`."""
 
     def current(self) -> KeyRing:
-        """The ring; `KeyManagementError` where there is none."""
+        """Return the ring. `KeyManagementError` if there is none."""
         ...
 
     def find(self, key_id: bytes) -> Key | None:
-        """The key with these raw id bytes; ``None``: there is none. `KeyManagementError` as `current`."""
+        """Return the key with these raw id bytes, or ``None``. `KeyManagementError` if there is no ring."""
         ...
 
     def now(self) -> datetime:
-        """Wall-clock time, aware."""
+        """Return the wall-clock time, aware."""
         ...
 
 
 class DangerousResult(NamedTuple, Generic[_T]):
-    """What `DataProtector.dangerous_unprotect` found."""
+    """The result of `DataProtector.dangerous_unprotect`."""
 
     data: _T
     requires_migration: bool
-    """The key is not the one that protects now: protect the data again."""
+    """Whether the data should be protected again: its key is not the default key."""
     was_revoked: bool
-    """The key is revoked: whoever has it may have made this payload."""
+    """Whether the key is revoked. An attacker who has the key may have forged this payload."""
 
 
 class DataProtector:
-    """Protects data for one purpose. Text in, text out (base64url); bytes in, bytes out.
+    """Protects data for one list of purposes. Text in, text out (base64url); bytes in, bytes out.
 
-    Made by `dpmiddleware.data_protection.DataProtection.create_protector`. Two protectors open each other's payloads if
-    they have the same ring and the same purposes in the same order. Safe for threads; keeps no plaintext.
+    Create it with `dpmiddleware.data_protection.DataProtection.create_protector`. Two protectors open each other's
+    payloads if they have the same ring and the same purposes in the same order. Thread-safe; keeps no plaintext.
     """
 
     __slots__ = ("_bound", "_rings", "purposes")
 
     def __init__(self, rings: Rings, purposes: tuple[str, ...]) -> None:
-        associated_data(b"", purposes)  # refuses a purpose that cannot be encoded here, not at the first payload
+        associated_data(b"", purposes)  # so that an invalid purpose is refused here, not at the first payload
         self._rings = rings
         self.purposes = purposes
         self._bound: dict[AuthenticatedEncryptor, BoundEncryptor] = {}
 
     def create_protector(self, *purposes: str) -> DataProtector:
-        """A protector for a narrower purpose: these come after its own."""
+        """Create a protector for a narrower purpose: these purposes come after its own."""
         if not purposes or not all(isinstance(purpose, str) for purpose in purposes):
-            raise ConfigurationError("a protector needs purposes, as text", hint='create_protector("Shop.Cart", "v1")')
+            raise ConfigurationError(
+                f"the purposes {printable(repr(purposes))} are not one or more texts",
+                hint='say what the data is for: create_protector("Shop.Cart", "v1")',
+            )
         return DataProtector(self._rings, (*self.purposes, *purposes))
 
     def time_limited(self) -> TimeLimitedDataProtector:
-        """The same with an expiry inside each payload."""
+        """Create a protector with these purposes whose payloads have an expiry."""
         return TimeLimitedDataProtector(self, self._rings.now)
 
     def protect(self, data: _T) -> _T:
-        """Encrypt and authenticate ``data`` under the default key.
+        """Encrypt and authenticate ``data`` with the default key.
 
-        `KeyManagementError` where there is no ring or no key to protect with.
+        `KeyManagementError` if there is no ring, or no key to protect with.
         """
         encryptor = self._encryptor(self._rings.current().protecting_key())
         if isinstance(data, str):
@@ -97,17 +101,17 @@ class DataProtector:
         return encryptor.encrypt(data)
 
     def unprotect(self, data: _T) -> _T:
-        """What `protect` was given.
+        """Return the data that was protected.
 
-        `MalformedPayloadError`, `UnknownKeyError`, `UnusableKeyError`, `RevokedKeyError` or `TamperedPayloadError`,
-        all of them `UnprotectError`; `KeyManagementError` where there is no ring.
+        `UnprotectError` if the payload is refused; in particular `MalformedPayloadError`, `UnknownKeyError`,
+        `UnusableKeyError`, `RevokedKeyError` or `TamperedPayloadError`. `KeyManagementError` if there is no ring.
         """
         if isinstance(data, str):
             return from_utf8(self.unprotect(base64url.decode(data)))
         key_id = unpack(data)
         key = self._rings.find(key_id)
         if key is None:
-            raise UnknownKeyError(_NOT_THERE, key_id)
+            raise UnknownKeyError(_UNKNOWN_KEY, key_id)
         if key.revocation is not None:
             raise RevokedKeyError(f"key {key.id} has been revoked", key_id=str(key.id))
         try:
@@ -117,14 +121,14 @@ class DataProtector:
             raise
 
     def dangerous_unprotect(self, data: _T) -> DangerousResult[_T]:
-        """The same, under a revoked key as well, and says so. For data that cannot be lost, never for cookies."""
+        """Unprotect even if the key is revoked, and say so. Only for data that must not be lost; never for cookies."""
         if isinstance(data, str):
             found = self.dangerous_unprotect(base64url.decode(data))
             return DangerousResult(from_utf8(found.data), found.requires_migration, found.was_revoked)
         key_id = unpack(data)
         key = self._rings.find(key_id)
         if key is None:
-            raise UnknownKeyError(_NOT_THERE, key_id)
+            raise UnknownKeyError(_UNKNOWN_KEY, key_id)
         default = self._rings.current().default
         revoked = key.revocation is not None
         stale = revoked or default is None or key.id != default.id
@@ -135,7 +139,7 @@ class DataProtector:
             raise
 
     def _encryptor(self, key: Key) -> BoundEncryptor:
-        """The key, made ready for these purposes; kept for next time."""
+        """Return the key, prepared for these purposes. The result is kept."""
         encryptor = key.encryptor
         if encryptor is None:
             raise UnusableKeyError(f"key {key.id} cannot be used: {key.problem}", key_id=str(key.id))
@@ -145,7 +149,7 @@ class DataProtector:
         raw_id = key.id.bytes_le
         bound = encryptor.bind(associated_data(raw_id, self.purposes), pack(raw_id))
         if len(self._bound) >= _BOUND_KEYS:
-            oldest, *_ = self._bound  # in one step: other threads may be changing it
+            oldest, *_ = self._bound  # one step, because other threads may change the dictionary
             self._bound.pop(oldest, None)
         self._bound[encryptor] = bound
         return bound

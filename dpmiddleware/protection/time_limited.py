@@ -1,10 +1,10 @@
-"""Payloads that end: an expiry inside what is protected, byte for byte ASP.NET Core's. ::
+"""Payloads with an expiry, which is protected together with the data, byte for byte as in ASP.NET Core. ::
 
     protected := BE64(ticks of the expiration, UTC) ‖ data
-    purposes  := those given ‖ "Microsoft.AspNetCore.DataProtection.TimeLimitedDataProtector.v1"
+    purposes  := the given purposes ‖ "Microsoft.AspNetCore.DataProtection.TimeLimitedDataProtector.v1"
 
-A tick is 100 ns since the year 1; never to expire is the last tick of the year 9999. The expiry is looked at after the
-payload has been authenticated; at the very moment of its expiration a payload is still good.
+Ticks are units of 100 ns since the year 1. The last tick of the year 9999 means that the payload never expires. The
+expiry is compared after the payload has been authenticated. At the moment of its expiration a payload is still valid.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _T = TypeVar("_T", str, bytes)
 
 
 class TimeLimitedDataProtector:
-    """`DataProtector` with an expiry; made by ``protector.time_limited()``. ``now``: where the time comes from."""
+    """A `DataProtector` with an expiry. Create it with ``protector.time_limited()``."""
 
     __slots__ = ("_now", "_outer", "_protector")
 
@@ -39,16 +39,18 @@ class TimeLimitedDataProtector:
         self._now = now
 
     def create_protector(self, *purposes: str) -> TimeLimitedDataProtector:
-        """The same for a narrower purpose; the marker of time limits stays the last one."""
+        """Create a time-limited protector for a narrower purpose. The purpose for time limits remains the last one."""
         return TimeLimitedDataProtector(self._outer.create_protector(*purposes), self._now)
 
     def protect(self, data: _T, *, expires: datetime | None = None, lifetime: timedelta | None = None) -> _T:
-        """Protect ``data`` until ``expires`` (aware), or for ``lifetime`` from now; with neither, for ever.
+        """Protect ``data`` until ``expires`` (aware), or for ``lifetime`` from now. With neither it does not expire.
 
-        Text in, text out; bytes in, bytes out. `KeyManagementError` where there is no ring.
+        Text in, text out; bytes in, bytes out. `KeyManagementError` if there is no ring.
         """
         if expires is not None and lifetime is not None:
-            raise ConfigurationError("give expires= or lifetime=, not both")
+            raise ConfigurationError(
+                "expires= and lifetime= are given, but not both are possible", hint="pass one of them"
+            )
         if isinstance(data, str):
             return base64url.encode(self.protect(to_utf8(data), expires=expires, lifetime=lifetime))
         moment = self._now() + lifetime if lifetime is not None else expires
@@ -56,18 +58,18 @@ class TimeLimitedDataProtector:
         return self._protector.protect(ticks.to_bytes(8, "big") + data)
 
     def unprotect(self, data: _T) -> _T:
-        """What was protected, if it has not expired: `ExpiredPayloadError`, and errors as `DataProtector.unprotect`."""
+        """Return the protected data. `ExpiredPayloadError` if it has expired; else as `DataProtector.unprotect`."""
         return self.unprotect_with_expiry(data)[0]
 
     def unprotect_with_expiry(self, data: _T) -> tuple[_T, datetime | None]:
-        """The same, and when it will expire (UTC); ``None``: never."""
+        """Return the protected data and when it will expire (aware, UTC); ``None`` if never."""
         if isinstance(data, str):
             opened = self.unprotect_with_expiry(base64url.decode(data))
             return from_utf8(opened[0]), opened[1]
         plain = self._protector.unprotect(data)
         ticks = int.from_bytes(plain[:8], "big")
         if len(plain) < 8 or ticks > _NEVER:
-            raise MalformedPayloadError("not a payload with a time limit")
+            raise MalformedPayloadError("the payload has no valid time limit")
         expiration = Instant(ticks)
         if Instant.of(self._now()) > expiration:
             raise ExpiredPayloadError(f"the payload expired at {expiration}", expired_at=str(expiration))
