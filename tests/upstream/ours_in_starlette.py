@@ -10,8 +10,8 @@ from rings import new_ring  # type: ignore[import-not-found]  # beside this file
 
 from dpmiddleware.starlette import SessionMiddleware
 from dpmiddleware.web.cookies.text import CookieSettings
-from dpmiddleware.web.sessions.session import JSON, Session, StoredSession
-from dpmiddleware.web.sessions.stored import milliseconds
+from dpmiddleware.web.sessions.session import Session
+from dpmiddleware.web.sessions.stored import JSON, StoredSession, milliseconds
 
 RING = new_ring()
 

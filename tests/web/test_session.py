@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from dpmiddleware.errors import ConfigurationError, KeyManagementError, MalformedPayloadError, NoUsableKeyError
-from dpmiddleware.web.sessions.session import CSRF_KEYS, JSON, JsonFormat, Session, StoredSession
-from dpmiddleware.web.sessions.stored import milliseconds, pack, unpack
+from dpmiddleware.web.sessions.session import CSRF_KEYS, Session
+from dpmiddleware.web.sessions.stored import JSON, JsonFormat, StoredSession, milliseconds, pack, unpack
 
 MOMENT = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 NOW = milliseconds(MOMENT)

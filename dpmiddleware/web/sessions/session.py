@@ -1,6 +1,7 @@
-"""`Session`: a mapping that is read at first use and knows whether it was read, changed or emptied.
+"""`Session`: a mapping that is read at its first use, and that knows whether it was read, changed or emptied.
 
-Edits inside nested values count: once one was handed out, what would be written is compared with what was read.
+Changes inside nested values are noticed. Once a value that can be changed in place has been returned, the serialized
+session is compared with the one that was read.
 """
 
 from __future__ import annotations
@@ -13,96 +14,80 @@ from typing import Any, Final
 
 from dpmiddleware import telemetry
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
-from dpmiddleware.web.sessions.stored import (
-    ENDS,
-    ID,
-    JSON,
-    RESERVED,
-    SUBJECT,
-    JsonFormat,
-    StoredSession,
-    ValueFormat,
-    moment,
-)
+from dpmiddleware.web.sessions.stored import ENDS, ID, JSON, RESERVED, SUBJECT, StoredSession, ValueFormat, moment
 
-__all__ = [
-    "CSRF_KEYS",
-    "JSON",
-    "JsonFormat",
-    "Session",
-    "StoredSession",
-    "ValueFormat",
-]
+__all__ = ["CSRF_KEYS", "Session"]
 
 CSRF_KEYS: Final = ("csrf_token", "_csrf_token", "_csrftoken", "csrftoken", "_csrf")
-"""Where frameworks keep their CSRF token in a session: what an anonymous visitor had is not the signed-in user's."""
+"""Where frameworks keep CSRF tokens in a session. The token of an anonymous visitor must not survive a sign-in."""
 
-_FIXED: Final = frozenset((str, int, float, bool, bytes, type(None)))
+_IMMUTABLE: Final = frozenset((str, int, float, bool, bytes, type(None)))
 
 
 class Session(dict[str, Any]):
-    """A dictionary that is filled when it is first touched. Every method of `dict` does what it does there.
+    """A dictionary that is filled at its first use. All methods of `dict` do what they do there.
 
-    source: gives the stored session, or ``None`` for a new one; called once at most. After the response has started a
-    change is a `ConfigurationError`: it could not be kept.
+    A change after the response has started is a `ConfigurationError`, since it could not be stored.
+
+    source: returns the stored session, or ``None`` for a new one. Called at most once.
+    value_format: how the session becomes bytes.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_format", "_source")  # what every session has, touched or not
+    __slots__ = ("__dict__", "__weakref__", "_format", "_source")  # all that an unused session needs
 
     accessed: bool = False
     failure: KeyManagementError | None = None
     renewal_due: bool = False
-    """Whether it is to be written even if nothing has changed."""
+    """Whether the session is to be written even if it has not changed."""
     created_ms: int | None = None
-    """`created` in milliseconds since 1970 UTC; meaningful once the session has been read."""
+    """`created` in milliseconds since 1970 UTC; ``None`` before the session has been read."""
     _stored: StoredSession | None = None
     _id: str | None = None
     _subject: str | None = None
     _ends: int | None = None
     _owner: Callable[[], str | None] | None = None
-    _lent: bool = False  # perhaps somebody holds a value that can be edited in place
+    _exposed: bool = False  # whether a value has been returned that can be changed in place
     _edited: bool = False
     _forced: bool = False
     closed: bool = False
-    """The response starts: from now on a change raises."""
+    """Whether the response has started. From then on, a change raises."""
 
     def __init__(
         self, source: Callable[[], StoredSession | None] = lambda: None, value_format: ValueFormat = JSON
     ) -> None:
-        dict.setdefault(self, ID)  # C code (json) skips a dictionary that is empty, and asks this one for its items
+        dict.setdefault(self, ID)  # C code (json) skips an empty dictionary, without calling the methods of this class
         self._source: Callable[[], StoredSession | None] | None = source
         self._format = value_format
 
     @property
     def id(self) -> str:
-        """Names this session until it is renewed; 128 random bits."""
-        if self._source is not None:
-            self._fill(self._source)
+        """The id of the session: 128 random bits, until `renew` changes it."""
+        self.mark_accessed()
         if self._id is None:
             self._id = secrets.token_urlsafe(16)
         return self._id
 
     @property
     def subject(self) -> str | None:
-        """Who is signed in in this session, where sign-in is used; ``None``: nobody."""
+        """The subject of the user who is signed in, if sign-in is used; ``None`` for an anonymous user."""
         self.mark_accessed()
         return self._subject
 
     @property
     def stored(self) -> StoredSession | None:
-        """What the request brought along; ``None``: this session is new."""
+        """The session that the request contained; ``None`` if this session is new."""
         self.mark_accessed()
         return self._stored
 
     @property
     def created(self) -> datetime | None:
-        """When it began (aware): first written, or renewed by a sign-in; ``None``: with this request."""
+        """When the session was first written, or renewed by a sign-in (aware); ``None`` if not before this request."""
         self.mark_accessed()
         return None if self.created_ms is None else moment(self.created_ms)
 
     @property
     def modified(self) -> bool:
-        """Whether there is something to write. May be set to True, to write what did not change."""
+        """Whether the session has to be written. Set it to ``True`` to write an unchanged session."""
         return self.accessed and self.changed() is not None
 
     @modified.setter
@@ -111,99 +96,50 @@ class Session(dict[str, Any]):
         self._forced = value
 
     def bind(self, owner: Callable[[], str | None]) -> None:
-        """Show the user of this request, whose subject ``owner`` tells, no session of somebody else.
+        """Bind the session to the user of this request. ``owner`` returns their subject; ``None`` if anonymous.
 
-        Another subject's session counts as none. An anonymous one becomes the user's: it is renewed (see `renew`).
+        The session of another user is discarded. An anonymous session becomes the user's and is renewed (see `renew`).
         """
         self._owner = owner
         if self._source is None:
             self._claim(owner())
 
     def renew(self, subject: str | None = None) -> None:
-        """A new id, and no CSRF token from before: call it when somebody signs in.
+        """Change the id and drop CSRF tokens. Call it when a user signs in.
 
-        subject: who signs in. A session that belongs to somebody else is emptied; an anonymous one keeps the rest.
+        subject: the user. The session of another user is emptied; an anonymous session keeps its other values.
         """
         self._change()
         if subject is not None:
             if self._subject not in {None, subject}:
                 dict.clear(self)
             self._subject = subject
-        self._begin_anew()
+        self._start_over()
 
-    def _begin_anew(self) -> None:
+    def _start_over(self) -> None:
         for key in CSRF_KEYS:
             dict.pop(self, key, None)
         self._id = self.created_ms = None
         self._forced = True
 
     def empty(self) -> None:
-        """Forget everything, the subject too: call it when somebody signs out. The client's cookie ends."""
+        """Remove everything, including the subject. Call it when a user signs out. The cookie is deleted."""
         self._change()
         dict.clear(self)
         self._id = self._subject = self.created_ms = self._ends = None
 
     def mark_accessed(self) -> None:
-        """Read the session, if that has not happened yet; Starlette calls this at ``request.session``."""
-        if self._source is not None:
-            self._fill(self._source)
-
-    def mark_modified(self) -> None:
-        """The same as ``session.modified = True``."""
-        self.modified = True
-
-    def changed(self) -> bytes | None:
-        """What is to be stored in place of what was, in the value format; ``None`` where nothing has changed."""
-        if self._source is not None:
-            self._fill(self._source)
-        stored = self._stored
-        if stored is None:
-            return self.dumps() if self._forced or dict.__len__(self) else None
-        if not (self._edited or self._forced):
-            nested = self._lent and not _FIXED.issuperset(map(type, dict.values(self)))
-            if not nested:
-                return None
-        data = self.dumps()
-        return data if self._forced or data != stored.data else None
-
-    def dumps(self) -> bytes:
-        """The mapping in its value format, with id and subject: what is stored."""
-        kept, names = self.reserved(), dict.keys(self)
-        if RESERVED.isdisjoint(names):
-            kept.update(dict.items(self))
-        else:
-            kept.update((name, value) for name, value in dict.items(self) if name not in RESERVED)
-        return self._format.dumps(kept)
-
-    def reserved(self) -> dict[str, Any]:
-        """What is kept beside the application's values: id, subject, end."""
-        kept: dict[str, Any] = {ID: self.id}
-        if self._subject is not None:
-            kept[SUBJECT] = self._subject
-        if self._ends is not None:
-            kept[ENDS] = self._ends
-        return kept
-
-    def _change(self) -> None:
-        """Before every change."""
-        if self._source is not None:
-            self._fill(self._source)
-        self._edited = True
-        if self.closed:
-            raise ConfigurationError(
-                "the session was changed after the response had started, and cannot be written any more",
-                hint="change it before the first byte of the body is sent, and before a websocket is accepted",
-            )
-
-    def _fill(self, source: Callable[[], StoredSession | None]) -> None:
+        """Read the session if that has not been done. Starlette calls this at ``request.session``."""
+        if self._source is None:
+            return
         self.accessed = True
         if self.failure is not None:
             raise self.failure
         try:
-            loaded = source()
+            loaded = self._source()
             owner = None if self._owner is None else self._owner()
         except KeyManagementError as error:
-            self.failure = error  # an outage stays one for this request, even if the application catches the error
+            self.failure = error  # every later use in this request fails too, even if the application catches the error
             raise
         self._source = None
         dict.clear(self)
@@ -212,12 +148,56 @@ class Session(dict[str, Any]):
             self._stored = loaded
             self._id, self._subject = mapping.pop(ID, None), mapping.pop(SUBJECT, None)
             dict.update(self, mapping)
-            self._edited = not data  # it was another framework's: ours from the first look on
+            self._edited = not data  # another framework wrote it: it has to be written in our format
         if self._owner is not None:
             self._claim(owner)
 
+    def mark_modified(self) -> None:
+        """Do the same as ``session.modified = True``."""
+        self.modified = True
+
+    def changed(self) -> bytes | None:
+        """Return the data to store, in the value format; ``None`` if nothing has changed."""
+        self.mark_accessed()
+        stored = self._stored
+        if stored is None:
+            return self.dumps() if self._forced or dict.__len__(self) else None
+        nested = self._exposed and not _IMMUTABLE.issuperset(map(type, dict.values(self)))
+        if not (nested or self._edited or self._forced):
+            return None
+        data = self.dumps()
+        return data if self._forced or data != stored.data else None
+
+    def dumps(self) -> bytes:
+        """Serialize the session in its value format, with id and subject."""
+        kept, names = self.reserved(), dict.keys(self)
+        if RESERVED.isdisjoint(names):
+            kept.update(dict.items(self))
+        else:
+            kept.update((name, value) for name, value in dict.items(self) if name not in RESERVED)
+        return self._format.dumps(kept)
+
+    def reserved(self) -> dict[str, Any]:
+        """Return what is stored beside the values of the application: id, subject, end."""
+        kept: dict[str, Any] = {ID: self.id}
+        if self._subject is not None:
+            kept[SUBJECT] = self._subject
+        if self._ends is not None:
+            kept[ENDS] = self._ends
+        return kept
+
+    def _change(self) -> None:
+        """Called before every change."""
+        self.mark_accessed()
+        self._edited = True
+        if self.closed:
+            raise ConfigurationError(
+                "the session was changed after the response had started, so it cannot be stored",
+                hint="change it before the first byte of the body is sent, and before a websocket is accepted",
+            )
+
     def _claim(self, owner: str | None) -> None:
-        """The user of this request is ``owner``: discard what is somebody else's, take what is nobody's."""
+        """Discard the session of another user, and take over an anonymous one."""
         if self._subject is not None and self._subject != owner:
             telemetry.emit("session_discarded", "info", reason="another_subject")
             dict.clear(self)
@@ -226,16 +206,15 @@ class Session(dict[str, Any]):
         if owner is not None and self._subject is None:
             self._subject = owner
             if self._stored is not None:
-                self._begin_anew()
+                self._start_over()
 
     # --- every method of dict ---------------------------------------------------------------------------------
 
     def __getitem__(self, key: str, /) -> Any:
-        if self._source is not None:
-            self._fill(self._source)
+        self.mark_accessed()
         value = dict.__getitem__(self, key)
-        if type(value) not in _FIXED:
-            self._lent = True
+        if type(value) not in _IMMUTABLE:
+            self._exposed = True
         return value
 
     def __setitem__(self, key: str, value: Any, /) -> None:
@@ -244,30 +223,29 @@ class Session(dict[str, Any]):
 
     def get(self, key: str, default: Any = None, /) -> Any:
         """See `dict`."""
-        if self._source is not None:
-            self._fill(self._source)
+        self.mark_accessed()
         value = dict.get(self, key, default)
-        if type(value) not in _FIXED:
-            self._lent = True
+        if type(value) not in _IMMUTABLE:
+            self._exposed = True
         return value
 
 
-def _looking(name: str, *, lends: bool) -> Callable[..., Any]:
-    """The method of `dict` called ``name``, on a session that has been read. ``lends``: it hands all values out."""
+def _reading(name: str, *, exposes: bool) -> Callable[..., Any]:
+    """The method ``name`` of `dict`, on a session that has been read. ``exposes``: whether it returns all values."""
     method = getattr(dict, name)
 
     @wraps(method)
     def call(self: Session, *args: Any) -> Any:
         self.mark_accessed()
-        if lends:
-            self._lent = True
+        if exposes:
+            self._exposed = True
         return method(self, *args)
 
     return call
 
 
 def _changing(name: str) -> Callable[..., Any]:
-    """The method of `dict` called ``name``, which may change the session."""
+    """The method ``name`` of `dict`, which may change the session."""
     method = getattr(dict, name)
 
     @wraps(method)
@@ -282,8 +260,8 @@ for _name in (
     *("__contains__", "__eq__", "__ge__", "__gt__", "__iter__", "__le__", "__len__", "__lt__", "__ne__", "__repr__"),
     *("__reversed__", "keys"),
 ):
-    setattr(Session, _name, _looking(_name, lends=False))
+    setattr(Session, _name, _reading(_name, exposes=False))
 for _name in ("__or__", "__ror__", "copy", "items", "values"):
-    setattr(Session, _name, _looking(_name, lends=True))
+    setattr(Session, _name, _reading(_name, exposes=True))
 for _name in ("__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault", "update"):
     setattr(Session, _name, _changing(_name))
