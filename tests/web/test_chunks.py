@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpmiddleware.errors import CookieTooLargeError
-from dpmiddleware.web.cookies.chunks import MOST_CHUNKS, announced, chunk_names, delete, join, leftovers, split
+from dpmiddleware.web.cookies.chunks import MAX_CHUNKS, announced, chunk_names, delete, join, leftovers, split
 from dpmiddleware.web.cookies.text import Attributes, CookieSettings, attributes, find, render
 
 VECTORS: dict[str, list[dict[str, Any]]] = json.loads(
@@ -55,11 +55,11 @@ def header(cookies: list[tuple[str, str]]) -> bytes:
 
 @pytest.mark.parametrize("case", VECTORS["split"], ids=lambda case: f"{case['name']}-{len(case['value'])}")
 def test_values_are_split_as_aspnet_core_splits_them(case: dict[str, Any]) -> None:
-    """More chunks than `MOST_CHUNKS` are an error of ours; the cut is the same."""
+    """More chunks than `MAX_CHUNKS` are an error of ours; the cut is the same."""
     these, size = options(case["options"]), case["chunkSize"] or 4050
-    cookies = split(case["name"], case["value"], these, size, most=1000)
+    cookies = split(case["name"], case["value"], these, size, limit=1000)
     assert [render(name, value, these) for name, value in cookies] == case["set_cookie"]
-    if len(cookies) > MOST_CHUNKS + 1:
+    if len(cookies) > MAX_CHUNKS + 1:
         with pytest.raises(CookieTooLargeError):
             split(case["name"], case["value"], these, size)
 
@@ -160,9 +160,9 @@ def test_only_a_marker_in_reach_announces_chunks() -> None:
 @given(value=TEXT.filter(bool), chunk_size=st.integers(min_value=60, max_value=300))
 def test_every_value_comes_back_from_its_cookies(value: str, chunk_size: int) -> None:
     these = ("path=/", "httponly")
-    cookies = split("c", value, these, chunk_size, most=1000)
-    assert join("c", finder(header(cookies)), most=1000) == [value]
-    assert join("c", finder(header(cookies[::-1])), most=1000) == [value]
+    cookies = split("c", value, these, chunk_size, limit=1000)
+    assert join("c", finder(header(cookies)), limit=1000) == [value]
+    assert join("c", finder(header(cookies[::-1])), limit=1000) == [value]
     assert all(len(render(name, part, these)) <= chunk_size for name, part in cookies)
 
 
@@ -173,7 +173,7 @@ def test_with_a_chunk_missing_no_part_of_the_value_comes_out(value: str, gone: i
     assert join("c", finder(header(cookies))) == [cookies[0][1]]
 
 
-@given(before=st.integers(min_value=0, max_value=MOST_CHUNKS), after=st.integers(min_value=0, max_value=MOST_CHUNKS))
+@given(before=st.integers(min_value=0, max_value=MAX_CHUNKS), after=st.integers(min_value=0, max_value=MAX_CHUNKS))
 def test_what_is_left_over_and_what_is_kept_are_all_the_chunks(before: int, after: int) -> None:
     jar = [("c", f"chunks-{before}"), *((name, "x") for name in chunk_names("c", before))]
     assert leftovers("c", finder(header(jar)), kept=after) == chunk_names("c", before)[after:]

@@ -1,6 +1,6 @@
-"""Cookies as text and as protected values.
+"""Cookies, as text and as protected values.
 
-`text` finds cookies in a header and writes Set-Cookie; `chunks` splits and joins long values; `protected` opens and
-seals one cookie of ours; `application_cookies` does so for the cookies that an application sets itself; `policy`
-raises the attributes of every cookie to a minimum; `http_dates` writes dates.
+`text` finds cookies in a Cookie header and writes Set-Cookie; `chunks` splits and joins long values; `protected` opens
+and seals one cookie; `application_cookies` does this for the cookies that an application sets itself; `policy` applies
+minimum requirements to all cookies; `http_dates` reads and writes dates.
 """

@@ -1,12 +1,12 @@
-"""Long cookie values over several cookies, in ASP.NET Core's format (``ChunkingCookieManager``). ::
+"""Splits a long cookie value over several cookies, in the format of ASP.NET Core (``ChunkingCookieManager``). ::
 
-    name   = "chunks-" N            N decimal, 1 or more, no leading zeros when written
+    name   = "chunks-" N            N in decimal, 1 or more; written without leading zeros
     nameC1 = first D characters     D := chunk size - T - 3
     …                               T := characters of the whole Set-Cookie with an empty value
     nameCN = the rest
 
-A value is split only if T + its length reaches the chunk size. All cookies have the same attributes. An incomplete
-set is never joined in part: what comes out is the marker, which opens as nothing.
+A value is split only if T plus its length reaches the chunk size. All cookies have the same attributes. An incomplete
+set of chunks is not joined: the result is the value of the first cookie (the marker), which no protector opens.
 """
 
 from __future__ import annotations
@@ -19,92 +19,97 @@ from typing import Final
 from dpmiddleware.errors import CookieTooLargeError
 from dpmiddleware.web.cookies.text import Attributes, expired, render
 
-__all__ = ["MOST_CHUNKS", "announced", "chunk_names", "delete", "join", "leftovers", "split"]
+__all__ = ["MAX_CHUNKS", "announced", "chunk_names", "delete", "join", "leftovers", "split"]
 
-MOST_CHUNKS: Final = 20
-"""Chunks of one value, on reading as on writing. Browsers keep 50 cookies a site; no server takes so long a header."""
+MAX_CHUNKS: Final = 20
+"""Chunks of one value, when reading and when writing. Browsers keep 50 cookies per site, but servers accept fewer."""
 
 _MARKER: Final = re.compile(r"chunks-0*([0-9]{1,10})")
-_SUFFIX: Final = 3  # kept free for "C" and two digits, as ASP.NET Core does
+_SUFFIX: Final = 3  # reserved for "C" and two digits, as in ASP.NET Core
 
 Find = Callable[[str], list[str]]
-"""The values of all cookies of a name in the request, at least the first few."""
+"""Returns the values of the cookies with a name in the request, at least the first few."""
 
 
 def split(
-    name: str, value: str, attributes: Attributes, chunk_size: int | None, most: int = MOST_CHUNKS
+    name: str, value: str, attributes: Attributes, chunk_size: int | None, limit: int = MAX_CHUNKS
 ) -> list[tuple[str, str]]:
-    """The cookies (name, value) to set for a value, in ASP.NET Core's order; one where it fits.
+    """Split a value, if necessary. Returns the cookies to set (name, value), in the order of ASP.NET Core.
 
-    Sizes are in characters, before percent-encoding. `CookieTooLargeError` above ``most`` chunks.
+    name: the name of the cookie.
+    value: its value, not percent-encoded.
+    attributes: the attributes of each Set-Cookie.
+    chunk_size: the maximum size of a Set-Cookie in characters, before percent-encoding; ``None``: no limit.
+    limit: the maximum number of chunks. `CookieTooLargeError` if more would be needed.
     """
     template = len(render(name, "", attributes))
     if chunk_size is None or not value or chunk_size > template + len(value):
         return [(name, value)]
     room = chunk_size - template - _SUFFIX
     if chunk_size < template + 10:
-        raise CookieTooLargeError(f"no room for a value beside name and attributes in {chunk_size} characters")
+        raise CookieTooLargeError(f"name and attributes leave no room for a value in {chunk_size} characters")
     parts = [value[at : at + room] for at in range(0, len(value), room)]
-    if len(parts) > most:
+    if len(parts) > limit:
         raise CookieTooLargeError(
-            f"the cookie would take {len(parts)} chunks, {most} are allowed",
-            hint="keep less in it, or keep it on the server",
+            f"the cookie would take {len(parts)} chunks, but only {limit} are allowed",
+            hint="store less in the cookie, or store the data on the server",
         )
     return [(name, f"chunks-{len(parts)}"), *zip(chunk_names(name, len(parts)), parts, strict=True)]
 
 
-def join(name: str, find: Find, most: int = MOST_CHUNKS) -> list[str]:
-    """The values that a request holds under ``name``, chunked ones put together; the first of each comes first.
+def join(name: str, find: Find, limit: int = MAX_CHUNKS) -> list[str]:
+    """Return the values that a request has for ``name``, with chunks joined.
 
-    Where chunks stand there several times (set under two paths), each is tried with the ones beside it. A marker
-    whose set is incomplete, or that names more than ``most`` chunks, stays as it is.
+    If a chunk occurs several times (the cookie was set for two paths), its first values are joined with the first
+    values of the other chunks, its second values with the second ones, and so on. A marker is returned as it is if
+    chunks are missing or if it announces more than ``limit``.
     """
     found = find(name)
     if not found or (len(found) == 1 and not found[0].startswith("chunks-")):
         return found
     values: list[str] = []
     for value in found:
-        count = _count(value, most)
+        count = _count(value, limit)
         candidates = _joined([find(chunk) for chunk in chunk_names(name, count)]) if count else []
         values += [text for text in candidates or [value] if text not in values]
     return values
 
 
-def leftovers(name: str, find: Find, kept: int = 0, most: int = MOST_CHUNKS) -> list[str]:
-    """Names of the chunks that a request brought along beyond the first ``kept``, to be expired.
+def leftovers(name: str, find: Find, kept: int = 0, limit: int = MAX_CHUNKS) -> list[str]:
+    """Return the names of the chunks in a request after the first ``kept``, so that they can be deleted.
 
-    As far as the largest marker says and up to the first one missing: later ones cannot be joined anyway.
+    The list ends where the largest marker says, or at the first missing chunk: no later chunk can ever be joined.
     """
-    count = max((_count(value, most, cut=True) for value in find(name)), default=0)
+    count = max((_count(value, limit, cut=True) for value in find(name)), default=0)
     return list(takewhile(find, chunk_names(name, count)[kept:]))
 
 
 def delete(name: str, find: Find, attributes: Attributes) -> list[str]:
-    """The Set-Cookie lines that end a cookie and the chunks of it that the request brought along."""
+    """Return the Set-Cookie lines that delete a cookie and those of its chunks that the request contains."""
     return [render(each, "", expired(attributes)) for each in (name, *leftovers(name, find))]
 
 
 def announced(value: str) -> int:
-    """How many chunks a value announces; 0 where it is no marker, or one that `join` would not follow."""
-    return _count(value, MOST_CHUNKS)
+    """The number of chunks that a value announces; 0 if `join` would not treat it as a marker."""
+    return _count(value, MAX_CHUNKS)
 
 
 def chunk_names(name: str, count: int) -> list[str]:
-    """``nameC1`` … ``nameCcount``."""
+    """``nameC1`` to ``nameC{count}``."""
     return [f"{name}C{number}" for number in range(1, count + 1)]
 
 
-def _count(value: str, most: int, *, cut: bool = False) -> int:
-    """How many chunks a marker announces; 0 where it is none, or more than ``most`` (``cut``: then ``most``)."""
+def _count(value: str, limit: int, *, cut: bool = False) -> int:
+    """The number of chunks that a marker announces; 0 for other values. Above the limit: 0, or the limit if ``cut``."""
     match = _MARKER.fullmatch(value)
     count = int(match[1]) if match else 0
     if count > 2**31 - 1:
         return 0
-    return count if count <= most else most if cut else 0
+    return count if count <= limit else limit if cut else 0
 
 
 def _joined(chunks: list[list[str]]) -> list[str]:
-    """The whole values that chunks make, given the values of each: the first of all, the second of all …"""
+    """The values that chunks make, given the values of each chunk: the first of all, the second of all, and so on."""
     if not all(chunks):
         return []
     rounds = max(len(values) for values in chunks)

@@ -1,4 +1,4 @@
-"""Dates as HTTP writes them (RFC 9110, IMF-fixdate): ``Thu, 01 Jan 2026 00:00:00 GMT``; English whatever the locale."""
+"""Dates in HTTP (RFC 9110, IMF-fixdate): ``Thu, 01 Jan 2026 00:00:00 GMT``, in English for every locale."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def http_date(moment: datetime) -> str:
-    """An aware date as text, cut to whole seconds; ``ValueError`` where it has no time zone."""
+    """Write an aware date, truncated to seconds. ``ValueError`` if it has no time zone."""
     if moment.tzinfo is None:
-        raise ValueError("a datetime without a time zone names no instant")
+        raise ValueError(f"{moment.isoformat()} has no time zone")
     since = moment - _EPOCH
     return _of_second(since.days * 86_400 + since.seconds)
 
 
-@lru_cache(maxsize=64)  # as servers do with their Date header: many responses in one second say the same
+@lru_cache(maxsize=64)  # as in servers: many responses in one second contain the same date
 def _of_second(number: int) -> str:
     return _written(_EPOCH + timedelta(seconds=number))
 
@@ -31,9 +31,9 @@ def _written(utc: datetime) -> str:
     return f"{_DAYS[utc.weekday()]}, {iso[8:10]} {_MONTHS[utc.month - 1]} {iso[:4]} {iso[11:19]} GMT"
 
 
-@lru_cache(maxsize=1024)  # a ticket is read with each request of its user, and a date more than once with each
+@lru_cache(maxsize=1024)  # the same ticket comes with each request of its user
 def read_http_date(text: str | None) -> datetime | None:
-    """Exactly what `http_date` writes; ``None`` for anything else."""
+    """Read a date in exactly the form that `http_date` writes; ``None`` for other text."""
     if text is None or len(text) != 29 or not text.isascii():
         return None
     try:

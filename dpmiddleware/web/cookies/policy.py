@@ -1,6 +1,6 @@
-"""`CookiePolicy`: the least that every cookie of an application must keep to. ASP.NET Core's cookie policy.
+"""`CookiePolicy`: minimum requirements for all cookies of an application, as in ASP.NET Core.
 
-Raises, never lowers: an attribute that is stricter already stays. Applies to every Set-Cookie header, deletions too.
+An attribute that is stricter than the policy is kept. The policy applies to every Set-Cookie header, deletions too.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.web.caching import Headers
-from dpmiddleware.web.cookies.text import SameSite, SecurePolicy, SetCookie
+from dpmiddleware.web.cookies.text import SameSite, SecurePolicy, SetCookie, attribute_name
 
 __all__ = ["CookiePolicy"]
 
@@ -20,10 +20,11 @@ _ORDER: Final = ("expires", "max-age", "domain", "path", "secure", "samesite", "
 
 @dataclass(frozen=True, slots=True)
 class CookiePolicy:
-    """What holds for all cookies of an application.
+    """The requirements.
 
-    minimum_same_site: at least this; ``none`` only makes the attribute explicit; ``None``: no matter.
-    secure: ``always``, ``same_as_request`` (on HTTPS), or ``never``: as the application says. http_only: on all.
+    minimum_same_site: the least strict value permitted. ``none`` only adds a missing attribute; ``None`` adds nothing.
+    secure: ``always`` adds Secure, ``same_as_request`` adds it to responses over HTTPS, ``never`` adds nothing.
+    http_only: whether HttpOnly is added.
     """
 
     minimum_same_site: SameSite | None = None
@@ -32,12 +33,16 @@ class CookiePolicy:
 
     def __post_init__(self) -> None:
         if self.minimum_same_site not in {*_STRICTNESS, None}:
-            raise ConfigurationError("no such minimum_same_site", hint="strict, lax, none or None")
+            raise ConfigurationError(
+                f"minimum_same_site={self.minimum_same_site!r} is not known", hint="use strict, lax, none or None"
+            )
         if self.secure not in {"same_as_request", "always", "never"}:
-            raise ConfigurationError("no such secure policy", hint="same_as_request, always or never")
+            raise ConfigurationError(
+                f"secure={self.secure!r} is not known", hint="use same_as_request, always or never"
+            )
 
     def apply(self, headers: Headers, *, https: bool) -> Headers:
-        """The headers of a response with every Set-Cookie as the policy wants it."""
+        """Apply the policy to the Set-Cookie lines in the headers of a response."""
         return [
             (name, str(self._applied(SetCookie.parse(value), https=https)) if name.lower() == "set-cookie" else value)
             for name, value in headers
@@ -52,26 +57,22 @@ class CookiePolicy:
 
 
 def _strictness(cookie: SetCookie) -> int:
-    """Where the cookie's SameSite stands; below all where it has none, or none that is known."""
+    """The rank of the cookie's SameSite; -1 if it is missing or unknown."""
     value = (cookie.attribute("samesite") or "").lower()
     return _STRICTNESS.index(value) if value in _STRICTNESS else -1
 
 
 def _with(cookie: SetCookie, text: str) -> SetCookie:
-    """The cookie with this attribute, in ASP.NET Core's order as far as the others are."""
-    name = text.partition("=")[0]
+    """Add an attribute at its place in ASP.NET Core's order, or replace one of the same name."""
+    name = attribute_name(text)
     if cookie.attribute(name) is not None and "=" not in text:
         return cookie
-    kept = [other for other in cookie.attributes if _name(other) != name]
+    kept = [other for other in cookie.attributes if attribute_name(other) != name]
     later = (at for at, other in enumerate(kept) if _rank(other) > _rank(text))
     at = next(later, len(kept))
     return SetCookie(cookie.name, cookie.value, (*kept[:at], text, *kept[at:]))
 
 
-def _name(attribute: str) -> str:
-    return attribute.partition("=")[0].strip().lower()
-
-
 def _rank(attribute: str) -> int:
-    name = _name(attribute)
+    name = attribute_name(attribute)
     return _ORDER.index(name) if name in _ORDER else len(_ORDER)

@@ -1,6 +1,6 @@
-"""`ProtectedCookie`: seal and open one cookie. The cookie walk is `ProtectedCookie.open`. ::
+"""`ProtectedCookie`: seals and opens one cookie. ::
 
-cookie value := base64url of a payload, over several cookies where it is long (see chunks)
+cookie value := base64url of a payload, split over several cookies if it is long (dpmiddleware.web.cookies.chunks)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dpmiddleware.protection.payload import MAGIC, peek_key_id
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
 from dpmiddleware.web.cookies import chunks
-from dpmiddleware.web.cookies.text import MOST_OF_ONE_NAME, Attributes, CookieSettings, expired, find, render
+from dpmiddleware.web.cookies.text import MAX_PER_NAME, Attributes, CookieSettings, expired, find, render
 
 __all__ = ["Opened", "ProtectedCookie"]
 
@@ -31,23 +31,24 @@ _T = TypeVar("_T")
 
 _START: Final = base64url.encode(MAGIC)[:5].encode("ascii")
 _HEAD: Final = 27
-"""Characters in which magic and key id stand; the last one holds two bits of what follows."""
+"""Characters with magic and key id. The last one contains two bits of what follows."""
 
 
 class Opened(NamedTuple, Generic[_T]):
-    """What was found under a cookie's name."""
+    """What was found under the name of a cookie."""
 
     content: _T | None
-    """``None``: no cookie, none that opens, or two different ones that do."""
+    """The content; ``None`` if no cookie was found, if none opens, or if two with different contents open."""
     expire: bool
-    """Whether the client should drop its cookie: nothing opened, and no ring could ever open what is there."""
+    """Whether the client should delete its cookies: none opens, and no ring could ever open them."""
 
 
 class ProtectedCookie:
-    """One cookie whose value is protected.
+    """A cookie with a protected value. Errors of the key ring (`KeyManagementError`) are not handled here.
 
-    protector: for this cookie's purpose; a time-limited one puts the end of the cookie's life inside. ring: its name,
-    for the log. Does no I/O by itself; `KeyManagementError` passes through.
+    settings: name and attributes of the cookie.
+    protector: for the purpose of this cookie. A time-limited one adds an expiry to the value.
+    ring: the name of the ring, for the log.
     """
 
     def __init__(
@@ -60,37 +61,40 @@ class ProtectedCookie:
         self._first_chunk = f"{chunks.chunk_names(settings.name, 1)[0]}=".encode("ascii")
 
     def locate(self, header: bytes) -> bytes | None:
-        """The value that nearly every request has: one cookie of the name, in one piece, as `seal` writes it.
+        """Find the value in the usual case: one cookie of the name, not split, as `seal` writes it.
 
-        ``None`` where there is none, or where it may be otherwise: `key_ids` and `open` then look closer.
+        ``None`` in all other cases, which `key_ids` and `open` then examine.
         """
-        before, _, rest = header.partition(self._whole)  # half the cost of `find`, and `in` raises an error first
+        before, _, rest = header.partition(self._whole)  # half the cost of `find`
         value, _, after = rest.partition(b";")
         if value[: len(_START)] != _START or (before and before[-2:] != b"; ") or after.partition(self._whole)[1]:
             return None
         return value
 
     def open(self, header: bytes, read: Callable[[bytes], _T], located: bytes | None = None) -> Opened[_T]:
-        """Find the cookie in a Cookie header and open it; ``read`` makes of the plaintext what the caller wants.
+        """Find the cookie in a Cookie header and open it.
 
-        All cookies of the name are tried, and the bad ones count for nothing beside a good one. ``read`` may refuse
-        too (`UnprotectError`). Nowhere else is that error swallowed. located: what `locate` gave, if it was asked.
+        All cookies of the name are tried, and those that do not open are ignored if one opens.
+
+        header: the Cookie header.
+        read: converts the plaintext to the content; may refuse it with an `UnprotectError`.
+        located: the result of `locate`, if it was called.
         """
         value = located or self.locate(header)
         payload = None if value is None else base64url.decode_strict(value)
         if payload is None:
             return self._open_each(header, read)
         try:
-            return Opened(read(self._protector.unprotect(payload)), False)  # noqa: FBT003 (costs a tenth less)
+            return Opened(read(self._protector.unprotect(payload)), False)  # noqa: FBT003 (a keyword costs a tenth)
         except UnprotectError as refusal:
             return Opened(None, expire=self._is_final(refusal))
 
     def _open_each(self, header: bytes, read: Callable[[bytes], _T]) -> Opened[_T]:
         opened: dict[bytes, _T] = {}
-        verdicts: list[bool] = []  # of those refused: is it final? (the errors themselves would hold this frame)
-        for value in chunks.join(self.settings.name, partial(find, header))[:MOST_OF_ONE_NAME]:  # find, join
+        verdicts: list[bool] = []  # whether each refusal is final (the errors themselves would refer to this frame)
+        for value in chunks.join(self.settings.name, partial(find, header))[:MAX_PER_NAME]:
             try:
-                plain = self._protector.unprotect(base64url.decode(value))  # unprotect
+                plain = self._protector.unprotect(base64url.decode(value))
                 opened[plain] = read(plain)
             except UnprotectError as refusal:
                 verdicts.append(self._is_final(refusal))
@@ -100,48 +104,52 @@ class ProtectedCookie:
         return Opened(next(iter(opened.values()), None), expire=not opened and bool(verdicts) and all(verdicts))
 
     def _is_final(self, refusal: UnprotectError) -> bool:
-        """Count a refusal. Could no ring change it? Another slot, or the next refresh, may have an unknown key."""
+        """Count a refusal; ``False`` if another slot, or this one after a refresh, could open the payload."""
         telemetry.refused(refusal.code, key_id=refusal.key_id, ring=self._ring, where=self.settings.name)
         return not isinstance(refusal, UnknownKeyError | UnusableKeyError)
 
     def seal(self, data: bytes, header: bytes, attributes: Attributes, *, expires: datetime | None = None) -> list[str]:
-        """The Set-Cookie lines that give the client ``data``, the ones that end chunks left over from before first.
+        """Return the Set-Cookie lines for ``data``. Lines that delete old chunks come first.
 
-        header: the request's Cookie header. expires: the end inside the payload (time-limited cookies only).
-        `CookieTooLargeError` where it would not reach the client, or not come back.
+        `CookieTooLargeError` if the cookie is larger than browsers or ``max_total`` permit.
+
+        data: the plaintext.
+        header: the Cookie header of the request.
+        attributes: the attributes of each Set-Cookie.
+        expires: the expiry inside the payload, for time-limited protectors only.
         """
-        name, size, most = self.settings.name, self.settings.chunk_size, self.settings.max_total
+        name, size, limit = self.settings.name, self.settings.chunk_size, self.settings.max_total
         value = base64url.encode(self._protect(data, expires))
         chunked = header.find(b"chunks-") >= 0
-        line = "; ".join((f"{name}={value}", *attributes))  # as `render` would write it: base64url has no escapes
-        if not chunked and (size is None or len(line) < size) and len(name) + 1 + len(value) <= most:
+        line = "; ".join((f"{name}={value}", *attributes))  # as `render`, since base64url needs no escapes
+        if not chunked and (size is None or len(line) < size) and len(name) + 1 + len(value) <= limit:
             return [line]
         cookies = chunks.split(name, value, attributes, size)
         total = len("; ".join(f"{each}={value}" for each, value in cookies))
-        if total > most:
+        if total > limit:
             raise CookieTooLargeError(
-                f"cookie {name!r} would take {total} bytes of each request, {most} are allowed",
-                hint="keep less in it (an id in place of what it names), keep it on the server, or raise max_total",
+                f"cookie {name!r} would take {total} bytes of each request, but only {limit} are allowed",
+                hint="store less in it (an id instead of the data), keep it on the server, or raise max_total",
             )
         old = chunks.leftovers(name, partial(find, header), kept=len(cookies) - 1) if chunked else []
         ends = [render(chunk, "", expired(attributes)) for chunk in old]
         return [*ends, *(render(each, value, attributes) for each, value in cookies)]
 
     def delete(self, header: bytes, attributes: Attributes) -> list[str]:
-        """The Set-Cookie lines that end the cookie and the chunks of it that the request brought along."""
+        """Return the Set-Cookie lines that delete the cookie and those of its chunks that the request contains."""
         return chunks.delete(self.settings.name, partial(find, header), attributes)
 
     def key_ids(self, header: bytes, located: bytes | None = None) -> Sequence[bytes]:
-        """The key ids that the cookie's values may name in clear; nothing is parsed or decrypted.
+        """Return the key ids in the cookie's values. They are not encrypted, and nothing is verified.
 
-        For asking whether to wait, in each request: a name that ends like this one's may add an id too many.
-        located: what `locate` gave, if it was asked.
+        For a quick decision whether to wait for the ring. A cookie whose name ends like this one's may add an id.
+        ``located``: the result of `locate`, if it was called.
         """
         value = located or self.locate(header)
         if value is not None:
             return _peek(value[:_HEAD])
         found = [_peek(head) for head in _heads(header, self._whole)]
-        if () in found:  # perhaps a marker
+        if () in found:  # it may be a marker, and the key id is in the first chunk
             found += [_peek(head) for head in _heads(header, self._first_chunk)]
         return [key_id for key_ids in found for key_id in key_ids]
 
@@ -149,15 +157,17 @@ class ProtectedCookie:
         if isinstance(self._protector, TimeLimitedDataProtector):
             return self._protector.protect(data, expires=expires)
         if expires is not None:
-            raise ConfigurationError(f"cookie {self.settings.name!r} has no place for an expiry inside")
+            raise ConfigurationError(
+                f"cookie {self.settings.name!r} cannot have an expiry inside", hint="pass a time-limited protector"
+            )
         return self._protector.protect(data)
 
 
 def _heads(header: bytes, needle: bytes) -> list[bytes]:
-    """The first characters after each ``needle``, of the first few."""
+    """The first characters after each ``needle``, for at most `MAX_PER_NAME` of them."""
     heads: list[bytes] = []
     at = header.find(needle)
-    while at >= 0 and len(heads) < MOST_OF_ONE_NAME:
+    while at >= 0 and len(heads) < MAX_PER_NAME:
         start = at + len(needle)
         heads.append(header[start : start + _HEAD])
         at = header.find(needle, start)
@@ -166,6 +176,6 @@ def _heads(header: bytes, needle: bytes) -> list[bytes]:
 
 @lru_cache(64)
 def _peek(head: bytes) -> tuple[bytes, ...]:
-    """The key id, if any, in the first characters of a value. A ring has few keys: most requests have the same."""
+    """The key id in the first characters of a value, if there is one. Cached, because a ring has few keys."""
     key_id = peek_key_id(head.decode("latin-1") + "A")
     return () if key_id is None else (key_id,)

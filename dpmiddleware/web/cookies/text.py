@@ -1,13 +1,13 @@
-"""Cookies as text: find one in a Cookie header, read and render Set-Cookie, and the settings of a cookie of ours. ::
+"""Cookies as text: finds them in a Cookie header, reads and writes Set-Cookie, and has the settings of a cookie. ::
 
     Cookie     := part *( ";" part )
-    part       := OWS name "=" value OWS            (anything else in a part, a comma too, drops that part)
-    value      := 1*octet | DQUOTE *octet DQUOTE    (quotes stay in the value)
+    part       := OWS name "=" value OWS            (a part with anything else, even a comma, is ignored)
+    value      := 1*octet | DQUOTE *octet DQUOTE    (the quotes are part of the value)
     Set-Cookie := name "=" value *( "; " attribute )
-    attribute  := expires, max-age, domain, path, secure, samesite, httponly, others: in this order, lower case
+    attribute  := expires, max-age, domain, path, secure, samesite, httponly, others: in this order, in lower case
 
-Read and written as ASP.NET Core 10 does, with two exceptions: names are compared exactly (a browser may let
-``__host-x`` through where it would guard ``__Host-x``), and all cookies of a name are found, not only the last.
+Reading and writing follow ASP.NET Core 10, with two exceptions. Names are compared exactly, because a browser protects
+``__Host-x`` but may accept ``__host-x`` from anyone. All cookies with a name are found, not only the last one.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from dpmiddleware.printable import printable
 from dpmiddleware.web.cookies.http_dates import http_date
 
 __all__ = [
-    "MOST_OF_ONE_NAME",
+    "MAX_PER_NAME",
     "Attributes",
     "CookieSettings",
     "SameSite",
     "SecurePolicy",
     "SetCookie",
+    "attribute_name",
     "attributes",
     "expired",
     "find",
@@ -38,15 +39,15 @@ __all__ = [
     "with_expiry",
 ]
 
-MOST_OF_ONE_NAME: Final = 4
-"""How many cookies of one name are looked at: one a path is usual, more is somebody playing."""
+MAX_PER_NAME: Final = 4
+"""How many cookies of one name are considered. Several are normal (one per path), but not this many."""
 
 SecurePolicy = Literal["same_as_request", "always", "never"]
 SameSite = Literal["strict", "lax", "none"]
 Attributes = tuple[str, ...]
-"""The attributes of one Set-Cookie, each as it is written: ``("path=/", "httponly")``."""
+"""The attributes of one Set-Cookie, in their written form: ``("path=/", "httponly")``."""
 
-_HTTP_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 (a token of RFC 9110, nothing secret)
+_HTTP_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 (a token of RFC 9110, not a secret)
 _OWS: Final = r"(?:[ \t]|\r\n[ \t])*"
 _OCTET: Final = r"[!#-+\--:<-\[\]-~]"
 _PART: Final = re.compile(rf'{_OWS}({_HTTP_TOKEN})=({_OCTET}+|"{_OCTET}*"){_OWS}'.encode())
@@ -54,9 +55,9 @@ _OCTETS: Final = b"".join(re.findall(_OCTET.encode(), bytes(range(128))))
 _NAME: Final = re.compile(_HTTP_TOKEN)
 _ATTRIBUTE_VALUE: Final = re.compile(r"[ -:<-~]*")
 _ESCAPES: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
-_LONGEST_COOKIE: Final = 4096
-_MOST_PARTITIONED: Final = 10_240
-"""Bytes of names and values in one partition of a site: the limit of the CHIPS specification, seen in Chromium."""
+_MAX_COOKIE: Final = 4096
+_MAX_PARTITIONED: Final = 10_240
+"""Bytes of names and values in one partition of a site: the limit of the CHIPS specification, as in Chromium."""
 _SOME_DATE: Final = datetime(2000, 1, 1, tzinfo=timezone.utc)
 _EPOCH: Final = "expires=Thu, 01 Jan 1970 00:00:00 GMT"
 
@@ -64,16 +65,15 @@ _EPOCH: Final = "expires=Thu, 01 Jan 1970 00:00:00 GMT"
 # --- reading a Cookie header --------------------------------------------------------------------------------
 
 
-def find(header: bytes, name: str, most: int = MOST_OF_ONE_NAME) -> list[str]:
-    """The values of the cookies called exactly ``name`` (a token), in the header's order, the first ``most`` of them.
+def find(header: bytes, name: str, limit: int = MAX_PER_NAME) -> list[str]:
+    """Return the values of the cookies with exactly this name (a token), in the order of the header, at most ``limit``.
 
-    Equal to picking them out of `pairs`, at a fraction of the cost: nothing but the parts that may hold the name is
-    looked at, each once.
+    The result is the same as from `pairs`, at a fraction of the cost: only parts that may contain the name are read.
     """
     needle = name.encode("ascii") + b"="
     found: list[str] = []
     end = 0
-    while len(found) < most and (at := header.find(needle, end)) >= 0:
+    while len(found) < limit and (at := header.find(needle, end)) >= 0:
         start = header.rfind(b";", end, at) + 1
         end = header.find(b";", at)
         part = header[start:] if end < 0 else header[start:end]
@@ -86,18 +86,18 @@ def find(header: bytes, name: str, most: int = MOST_OF_ONE_NAME) -> list[str]:
 
 
 def _value(part: bytes, needle: bytes) -> bytes | None:
-    """The value in a well-formed ``part`` whose name and ``=`` are ``needle``; else ``None``."""
+    """The value of a well-formed ``part`` that begins with ``needle``, a name and ``=``; otherwise ``None``."""
     plain = part.strip(b" \t")
     if plain.startswith(needle):
         value = plain[len(needle) :]
-        if value and not value.translate(None, _OCTETS):  # as the expression would say, at a third of its cost
+        if value and not value.translate(None, _OCTETS):  # as the expression below, at a third of its cost
             return value
     match = _PART.fullmatch(part)
     return match[2] if match and match[1] == needle[:-1] else None
 
 
 def pairs(header: bytes) -> Iterator[tuple[str, str]]:
-    """Every well-formed cookie of a header as (name, value), in order, repeated names too."""
+    """Yield all well-formed cookies of a header as (name, value), in order. Names may be repeated."""
     for part in header.split(b";"):
         match = _PART.fullmatch(part)
         if match:
@@ -105,7 +105,7 @@ def pairs(header: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _unescaped(value: str) -> str:
-    """Percent-decoded as .NET does it: UTF-8, what is no escape or no UTF-8 stays as it stands, ``+`` is a plus."""
+    """Percent-decode UTF-8, as in .NET: what is not an escape or not UTF-8 is kept, and ``+`` remains a plus."""
     return _ESCAPES.sub(_unescape, value) if "%" in value else value
 
 
@@ -133,7 +133,7 @@ def attributes(
     http_only: bool = False,
     others: tuple[str, ...] = (),
 ) -> Attributes:
-    """Attributes in ASP.NET Core's order; what is ``None`` or false is left out. Dates are aware, cut to seconds."""
+    """Build attributes in ASP.NET Core's order, without those that are ``None`` or false. ``expires``: aware."""
     written = (
         expires is not None and f"expires={http_date(expires.astimezone(timezone.utc))}",
         max_age is not None and f"max-age={int(max_age.total_seconds())}",
@@ -147,25 +147,25 @@ def attributes(
 
 
 def with_expiry(these: Attributes, expires: datetime | str | None) -> Attributes:
-    """Attributes that were made without a date, with one in its place: aware, or as text; ``None``: as they are."""
+    """Add a date (aware, or as text) to attributes that have none. ``None``: return them unchanged."""
     if expires is None:
         return these
     return (f"expires={expires if isinstance(expires, str) else http_date(expires)}", *these)
 
 
 def expired(these: Attributes) -> Attributes:
-    """The same cookie's attributes with a date in 1970 and no max-age: what makes a browser drop it."""
-    return (_EPOCH, *(text for text in these if _attribute_name(text) not in {"expires", "max-age"}))
+    """Return the attributes with a date in 1970 and without max-age, so that a browser deletes the cookie."""
+    return (_EPOCH, *(text for text in these if attribute_name(text) not in {"expires", "max-age"}))
 
 
 def render(name: str, value: str, these: Attributes) -> str:
-    """The text of one Set-Cookie header; the value is percent-encoded but for letters, digits and ``-._~``."""
+    """Write a Set-Cookie header. All of the value except letters, digits and ``-._~`` is percent-encoded."""
     return "; ".join((f"{name}={quote(value, safe='')}", *these))
 
 
 @dataclass(frozen=True, slots=True)
 class SetCookie:
-    """One Set-Cookie header of an application: name and value as they stand, attributes in their own order and case."""
+    """A Set-Cookie header of an application: name, value and attributes exactly as they were written."""
 
     name: str
     value: str
@@ -173,7 +173,7 @@ class SetCookie:
 
     @classmethod
     def parse(cls, line: str) -> SetCookie:
-        """Read a header's text; a line without ``=`` has an empty name."""
+        """Read the text of a header. Without ``=``, the name is empty."""
         first, *rest = line.split(";")
         name, equals, value = first.partition("=")
         if not equals:
@@ -181,23 +181,24 @@ class SetCookie:
         return cls(name.strip(" \t"), value.strip(" \t"), tuple(text for text in map(str.strip, rest) if text))
 
     def attribute(self, name: str) -> str | None:
-        """The value of an attribute (name in lower case): the last one given, as browsers do; ``""`` for a flag."""
+        """The value of an attribute (name in lower case); ``""`` for a flag. The last one counts, as in browsers."""
         for text in reversed(self.attributes):
-            if _attribute_name(text) == name:
+            if attribute_name(text) == name:
                 return text.partition("=")[2].strip()
         return None
 
     def with_attribute(self, text: str) -> SetCookie:
-        """The same cookie with this attribute in place of those of its name."""
-        name = _attribute_name(text)
-        kept = (other for other in self.attributes if _attribute_name(other) != name)
+        """Return the cookie with this attribute instead of others of the same name."""
+        name = attribute_name(text)
+        kept = (other for other in self.attributes if attribute_name(other) != name)
         return SetCookie(self.name, self.value, (*kept, text))
 
     def __str__(self) -> str:
         return "; ".join((f"{self.name}={self.value}", *self.attributes))
 
 
-def _attribute_name(text: str) -> str:
+def attribute_name(text: str) -> str:
+    """The name of a written attribute, in lower case."""
     return text.partition("=")[0].strip().lower()
 
 
@@ -206,12 +207,15 @@ def _attribute_name(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CookieSettings:
-    """How a cookie of ours is named and written. Impossible combinations are a `ConfigurationError` at once.
+    """The name of a cookie, and how it is written. `ConfigurationError` for impossible combinations.
 
-    secure: ``same_as_request`` is right behind a proxy only where forwarded headers are honoured.
-    max_age: how long the browser keeps it; ``None``: until it is closed.
-    chunk_size: characters of a whole Set-Cookie header, above which a value is split; ``None``: never split.
-    max_total: bytes of a Cookie header that this cookie and its chunks may fill.
+    name: the name.
+    path, domain: where the browser sends the cookie.
+    secure: ``always``, ``never``, or ``same_as_request``, which needs forwarded headers if there is a proxy.
+    http_only, same_site, partitioned: as in Set-Cookie.
+    max_age: how long the browser keeps the cookie; ``None``: until the browser is closed.
+    chunk_size: characters of a Set-Cookie header above which its value is split; ``None``: it is never split.
+    max_total: bytes of a Cookie header that this cookie may use, with its chunks.
     """
 
     name: str
@@ -231,7 +235,7 @@ class CookieSettings:
                 raise ConfigurationError(f"cookie {printable(self.name, 80)!r}: {problem}", hint=hint)
 
     def attributes(self, *, https: bool, expires: datetime | None = None) -> Attributes:
-        """What stands behind the value in Set-Cookie. ``https``: whether the request came so. ``expires``: aware."""
+        """Build the attributes of a Set-Cookie. ``https``: whether the request used HTTPS. ``expires``: aware."""
         return attributes(
             expires=expires,
             max_age=self.max_age,
@@ -245,46 +249,51 @@ class CookieSettings:
 
 
 def _impossible(cookie: CookieSettings) -> Iterator[tuple[bool, str, str]]:
-    """(is it so, what is wrong, what to do) for each combination that a browser or a header would not take."""
-    yield not _NAME.fullmatch(cookie.name), "a name of other characters than an HTTP token's", "letters, digits, - . _"
-    yield (
-        cookie.secure not in {"same_as_request", "always", "never"},
-        "no such secure policy",
-        "same_as_request, always or never",
+    """(whether it is so, the problem, a hint) for each combination that a browser or a header does not permit."""
+    yield not _NAME.fullmatch(cookie.name), "the name is not a token of HTTP", "use letters, digits, - . _"
+    known: tuple[tuple[str, object, tuple[object, ...]], ...] = (
+        ("secure", cookie.secure, ("same_as_request", "always", "never")),
+        ("same_site", cookie.same_site, ("strict", "lax", "none", None)),
     )
-    yield cookie.same_site not in {"strict", "lax", "none", None}, "no such same_site", "strict, lax, none or None"
-    for word, value in (("path", cookie.path), ("domain", cookie.domain)):
-        yield value is not None and not _ATTRIBUTE_VALUE.fullmatch(value), f"a {word} that no header can hold", ""
-    yield bool(cookie.path) and not str(cookie.path).startswith("/"), "a path that does not start with /", ""
-
+    for word, value, values in known:
+        yield value not in values, f"{word}={value!r} is unknown", f"use one of {', '.join(map(repr, values))}"
+    for word, text in (("path", cookie.path), ("domain", cookie.domain)):
+        bad = text is not None and not _ATTRIBUTE_VALUE.fullmatch(text)
+        yield bad, f"a header cannot contain the {word} {text!r}", "use printable ASCII characters without ;"
+    yield (
+        bool(cookie.path) and not str(cookie.path).startswith("/"),
+        f"the path {cookie.path!r} does not start with /",
+        "use an absolute path",
+    )
     secure, prefix = cookie.secure == "always", cookie.name.lower()  # browsers compare prefixes without case
-    yield (
-        prefix.startswith(("__host-", "__secure-", "__http-")) and not secure,
-        "its prefix demands Secure",
-        "secure='always'",
-    )
-    yield prefix.startswith("__host-") and cookie.domain is not None, "__Host- allows no domain", "leave domain out"
-    yield prefix.startswith("__host-") and cookie.path != "/", "__Host- demands the path /", "path='/'"
-    yield (
-        prefix.startswith(("__http-", "__host-http-")) and not cookie.http_only,
-        "its prefix demands HttpOnly",
-        "http_only=True",
-    )
-    yield cookie.same_site == "none" and not secure, "SameSite=None demands Secure", "secure='always'"
-    yield cookie.partitioned and not secure, "Partitioned demands Secure", "secure='always'"
-    yield (
-        cookie.partitioned and cookie.max_total > _MOST_PARTITIONED,
-        f"of a site's partitioned cookies browsers keep {_MOST_PARTITIONED} bytes, and silently drop the oldest",
-        f"a max_total of {_MOST_PARTITIONED}, or less where the site has other partitioned cookies",
-    )
+    for needs_secure, what in (
+        (prefix.startswith(("__host-", "__secure-", "__http-")), "its prefix"),
+        (cookie.same_site == "none", "SameSite=None"),
+        (cookie.partitioned, "Partitioned"),
+    ):
+        yield needs_secure and not secure, f"{what} requires Secure", "set secure='always'"
+    needs_http_only = prefix.startswith(("__http-", "__host-http-"))
+    yield needs_http_only and not cookie.http_only, "its prefix requires HttpOnly", "set http_only=True"
+    is_host = prefix.startswith("__host-")
+    yield is_host and cookie.domain is not None, "__Host- does not permit a domain", "leave out domain"
+    yield is_host and cookie.path != "/", "__Host- requires the path /", "set path='/'"
+    yield from _impossible_sizes(cookie)
 
-    yield cookie.max_age is not None and cookie.max_age < timedelta(seconds=1), "a max_age under a second", ""
-    yield cookie.max_total < 1, "a max_total under one byte", ""
+
+def _impossible_sizes(cookie: CookieSettings) -> Iterator[tuple[bool, str, str]]:
+    yield (
+        cookie.partitioned and cookie.max_total > _MAX_PARTITIONED,
+        f"browsers keep {_MAX_PARTITIONED} bytes of a site's partitioned cookies, and silently drop the oldest",
+        f"set a max_total of at most {_MAX_PARTITIONED}, or less if the site has other partitioned cookies",
+    )
+    short = cookie.max_age is not None and cookie.max_age < timedelta(seconds=1)
+    yield short, f"max_age={cookie.max_age} is less than a second", "use None until the browser is closed"
+    yield cookie.max_total < 1, f"max_total={cookie.max_total} is less than one byte", "use a positive number"
     if cookie.chunk_size is not None:
         room = cookie.chunk_size - len(render(cookie.name, "", cookie.attributes(https=True, expires=_SOME_DATE)))
-        yield room < 10, "name and attributes leave no room for a value in a chunk", "a larger chunk_size"
+        yield room < 10, "name and attributes leave no room for a value in a chunk", "raise chunk_size"
         yield (
-            cookie.chunk_size > _LONGEST_COOKIE,
-            f"browsers drop cookies above {_LONGEST_COOKIE} bytes",
-            "chunk_size=4050",
+            cookie.chunk_size > _MAX_COOKIE,
+            f"browsers drop cookies of more than {_MAX_COOKIE} bytes",
+            "set chunk_size=4050",
         )
