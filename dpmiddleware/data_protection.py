@@ -25,7 +25,8 @@ from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.provider import KeyRingProvider
 from dpmiddleware.keys.ring import KeyRing
 from dpmiddleware.keys.rotation import RotationPolicy
-from dpmiddleware.keys.signature import PublicKey, RingSigner, Signer, TrustedSigners, load_public_keys
+from dpmiddleware.keys.signature import RingSigner, TrustedSigners
+from dpmiddleware.keys.signers import PublicKey, Signer, load_public_keys
 from dpmiddleware.printable import printable
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.telemetry import emit

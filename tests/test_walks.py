@@ -17,7 +17,8 @@ from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document, rotation
 from dpmiddleware.keys.key import Key, Revocation, apply_revocations
 from dpmiddleware.keys.ring import KeyRing
-from dpmiddleware.keys.signature import Ed25519Signer, TrustedSigners
+from dpmiddleware.keys.signature import TrustedSigners
+from dpmiddleware.keys.signers import Ed25519Signer
 from dpmiddleware.keys.wrapping import unwrap
 from dpmiddleware.protection import base64url
 from dpmiddleware.protection.payload import associated_data, pack, unpack
@@ -82,7 +83,9 @@ def test_the_key_walk_from_a_folder_to_the_key_that_protects(tmp_path: Path) -> 
     assert resolution.default.id == default
 
     # the ring, as nobody can change it
-    ring = KeyRing("shop", keys, resolution.default, version=snapshot.version, good_until=now + timedelta(days=1))
+    ring = KeyRing(
+        "shop", tuple(keys), resolution.default, version=snapshot.version, good_until=now + timedelta(days=1)
+    )
     assert ring.protecting_key().id == default
     assert ring.find(first.bytes_le) is not None
     assert ring.find(default.bytes_le) is resolution.default

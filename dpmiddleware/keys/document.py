@@ -11,8 +11,8 @@
       <reason>…</reason>
     </revocation>
 
-A master key at rest stands in ``<encryptedSecret decryptorType="…">`` in place of ``<masterKey>``. What we add (a
-signature) is a last child in our own namespace, which .NET passes over.
+A signature is the last child, in a namespace of this package; .NET ignores it. The master key in the descriptor may be
+wrapped (`dpmiddleware.keys.wrapping`).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class KeyDocument:
-    """A key as stored: its dates are read, its descriptor is not opened yet (it may be wrapped)."""
+    """A key in a store. Its dates are read; its descriptor is not, as the master key may be wrapped."""
 
     stored: StoredDocument
     element: ET.Element
@@ -60,7 +60,10 @@ class KeyDocument:
 
 @dataclass(frozen=True, slots=True)
 class RevocationDocument:
-    """A revocation as stored. ``key_id`` ``None``: every key created strictly before ``date``, which is there then."""
+    """A revocation in a store, of one key; or if ``key_id`` is ``None``, of every key created strictly before ``date``.
+
+    date: may be missing in the revocation of one key.
+    """
 
     stored: StoredDocument
     element: ET.Element
@@ -73,7 +76,7 @@ class RevocationDocument:
 
 
 def load(stored: StoredDocument) -> KeyDocument | RevocationDocument:
-    """Read a stored document. `MalformedDocumentError` where it is broken, or neither key nor revocation."""
+    """Read a stored document. `MalformedDocumentError` if it is broken, or is neither a key nor a revocation."""
     if stored.problem:
         raise MalformedDocumentError(stored.problem)
     element = xml.parse(stored.data)
@@ -90,18 +93,22 @@ def _load_key(stored: StoredDocument, element: ET.Element) -> KeyDocument:
 
 
 def _load_revocation(stored: StoredDocument, element: ET.Element) -> RevocationDocument:
-    """The date of a single key's revocation is not needed, so it may be unreadable, as in .NET."""
-    revoked = element.find("key")
-    name = "" if revoked is None else revoked.get("id", "")
-    said = element.find("reason")
-    reason = "" if said is None else "".join(said.itertext())
-    if name == "*":
-        return RevocationDocument(stored, element, None, _date(element, "revocationDate"), reason)
+    """The date is required only in a revocation of every key, as in .NET."""
+    name = _revoked_id(element)
+    found = element.find("reason")
+    reason = "" if found is None else "".join(found.itertext())
     try:
         date: Instant | None = _date(element, "revocationDate")
     except MalformedDocumentError:
+        if name == "*":
+            raise
         date = None
-    return RevocationDocument(stored, element, guid(name), date, reason)
+    return RevocationDocument(stored, element, None if name == "*" else guid(name), date, reason)
+
+
+def _revoked_id(revocation: ET.Element) -> str:
+    revoked = revocation.find("key")
+    return "" if revoked is None else revoked.get("id", "")
 
 
 def _date(element: ET.Element, name: str) -> Instant:
@@ -109,11 +116,11 @@ def _date(element: ET.Element, name: str) -> Instant:
     try:
         return Instant.parse("" if found is None else _text_of(found))
     except (ValueError, OverflowError):
-        raise MalformedDocumentError(f"a <{name}> that is missing or no date") from None
+        raise MalformedDocumentError(f"<{name}> is missing or is not a date") from None
 
 
 def _text_of(element: ET.Element) -> str:
-    """All the text in an element, as .NET reads it; mostly there is nothing else in it."""
+    """All the text in an element, as .NET reads it; usually there is nothing else in it."""
     return "".join(element.itertext()) if len(element) else element.text or ""
 
 
@@ -134,11 +141,11 @@ def guid(text: str) -> UUID:
     match = _GUID.fullmatch(text)
     if match and (match["open"] or "") + (match["close"] or "") in {"", "{}", "()"}:
         return UUID(text.strip("{}()"))
-    spelled = _GUID_X.fullmatch(text)
-    if spelled is None:
-        raise MalformedDocumentError("an id that is missing or no GUID")
+    hexadecimal = _GUID_X.fullmatch(text)
+    if hexadecimal is None:
+        raise MalformedDocumentError("the id is missing or is not a GUID")
     sizes = (8, 4, 4, *[2] * 8)
-    return UUID("".join(digits.rjust(size, "0") for digits, size in zip(spelled.groups(), sizes, strict=True)))
+    return UUID("".join(digits.rjust(size, "0") for digits, size in zip(hexadecimal.groups(), sizes, strict=True)))
 
 
 _SKIPPED: Final = re.compile(r"\A(?:\s|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^<>\[]*(?:\[.*?\])?\s*>)*", re.DOTALL)
@@ -146,12 +153,12 @@ _TAG: Final = re.compile(r"<([^\s/>]*)")
 
 
 def may_be_revocation(stored: StoredDocument) -> bool:
-    """Whether a document that cannot be loaded may have been a revocation: then nobody may go on without it."""
+    """Whether a document that cannot be loaded may be a revocation: the ring is not used without it."""
     return _may_be(stored, "revocation")
 
 
 def may_be_key(stored: StoredDocument) -> bool:
-    """Whether a document that cannot be loaded may have been a key: then none is made in its place."""
+    """Whether a document that cannot be loaded may be a key: no new key is created instead of it."""
     return _may_be(stored, "key")
 
 
@@ -168,11 +175,11 @@ def _may_be(stored: StoredDocument, kind: str) -> bool:
     return tag[1] == kind or (tag.end() == len(text) and kind.startswith(tag[1]))
 
 
-# --- dump ---------------------------------------------------------------------------------------------------
+# --- create and write --------------------------------------------------------------------------------------
 
 
 def dump(element: ET.Element) -> StoredDocument:
-    """An element as what a repository is given to store, under .NET's friendly name."""
+    """An element as a document to store, under the name that .NET gives it."""
     return StoredDocument(friendly_name(element), xml.dump(element))
 
 
@@ -180,8 +187,7 @@ def friendly_name(element: ET.Element) -> str:
     """The name that .NET stores a key or revocation under."""
     if element.tag == "key":
         return f"key-{element.get('id')}"
-    key = element.find("key")
-    key_id = "" if key is None else key.get("id", "")
+    key_id = _revoked_id(element)
     if key_id != "*":
         return f"revocation-{key_id}"
     stamp = str(_date(element, "revocationDate"))
@@ -191,7 +197,10 @@ def friendly_name(element: ET.Element) -> str:
 def new_key(
     key_id: UUID, *, creation: Instant, activation: Instant, expiration: Instant, algorithm: Algorithm, secret: Secret
 ) -> ET.Element:
-    """``<key>`` with its master key in clear; `wrap_secret` comes next."""
+    """``<key>`` with its master key unencrypted.
+
+    key_id, creation, activation, expiration: of the key. algorithm: what it is for. secret: the master key.
+    """
     element = ET.Element("key", {"id": str(key_id), "version": "1"})
     for name, date in (("creationDate", creation), ("activationDate", activation), ("expirationDate", expiration)):
         ET.SubElement(element, name).text = str(date)
@@ -202,8 +211,8 @@ def new_key(
 def new_revocation(key_id: UUID | None, *, date: Instant, reason: str) -> ET.Element:
     """``<revocation>`` of one key, or with ``None`` of every key created strictly before ``date``.
 
-    What XML cannot carry in ``reason`` is escaped, and it is cut at 2,000 characters: a revocation that nobody can read
-    would stop every ring.
+    Characters of ``reason`` that XML cannot contain are escaped, and it is cut at 2,000 characters: a revocation that
+    cannot be read would stop the whole ring.
     """
     element = ET.Element("revocation", {"version": "1"})
     ET.SubElement(element, "revocationDate").text = str(date)

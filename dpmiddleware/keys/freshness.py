@@ -51,7 +51,7 @@ class Step(enum.Enum):
 
     @property
     def refreshes(self) -> bool:
-        """Whether a refresh is begun."""
+        """Whether a refresh starts."""
         return self is not Step.USE and self is not Step.FAIL
 
 

@@ -1,4 +1,4 @@
-"""A key of the ring, and how revocations apply to it."""
+"""A key and a revocation in memory, and which keys a revocation applies to."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ __all__ = ["Key", "KeyState", "Revocation", "apply_revocations"]
 
 
 class KeyState(enum.Enum):
-    """What a key is good for at one moment; the first that applies, in this order."""
+    """What a key can be used for at one moment. The first state that applies counts, in this order."""
 
     REVOKED = "revoked"
-    """Nothing: payloads under it are refused."""
+    """Nothing: its payloads are refused."""
     UNUSABLE = "unusable"
     """Nothing: it could not be unwrapped or read."""
     EXPIRED = "expired"
     """Unprotects, no longer protects."""
     CREATED = "created"
-    """Not yet active: unprotects, does not protect yet."""
+    """Not active yet: unprotects, does not protect yet."""
     ACTIVE = "active"
-    """Unprotects, and protects if it is the default."""
+    """Unprotects, and protects if it is the default key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """Why a key is revoked. ``key_id`` ``None``: every key created strictly before ``date``."""
+    """Revokes the key ``key_id``, or if that is ``None``, every key created strictly before ``date``."""
 
     key_id: UUID | None
     date: Instant | None
@@ -39,15 +39,15 @@ class Revocation:
 
     @classmethod
     def of(cls, document: RevocationDocument) -> Revocation:
-        """What a stored revocation says, without the document."""
+        """The revocation in a document."""
         return cls(document.key_id, document.date, document.reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key. Where ``encryptor`` is ``None``, ``problem`` says why the key cannot be used.
+    """One key. If ``encryptor`` is ``None``, ``problem`` says why the key cannot be used.
 
-    A key may have both: this process opened it before, and its document no longer opens.
+    A key may have both: this process has unwrapped it before, and it can no longer be unwrapped.
     """
 
     id: UUID
@@ -61,16 +61,16 @@ class Key:
 
     @property
     def usable(self) -> bool:
-        """Whether its master key is at hand; also of a revoked key, whose payloads `dangerous_unprotect` then opens."""
+        """Whether its master key is available. Also for a revoked key: `dangerous_unprotect` opens its payloads."""
         return self.encryptor is not None
 
     @property
     def algorithm(self) -> str:
-        """The algorithm's name, or "" of an unusable key."""
+        """The name of the algorithm; "" if the key is not usable."""
         return "" if self.encryptor is None else self.encryptor.suite.name
 
     def state(self, now: Instant) -> KeyState:
-        """What the key is good for at ``now`` (clock skew is `rotation.resolve`'s business)."""
+        """What the key can be used for at ``now``. Clock skew is ignored here; see `rotation.resolve`."""
         if self.revocation is not None:
             return KeyState.REVOKED
         if self.encryptor is None:
@@ -81,7 +81,7 @@ class Key:
 
 
 def apply_revocations(keys: Iterable[Key], revocations: Sequence[Revocation]) -> tuple[Key, ...]:
-    """The keys, with their revocation where one applies. A key that is revoked already stays so."""
+    """The keys, each with the revocation that applies to it. A key that is revoked already keeps its revocation."""
     if not revocations:
         return tuple(keys)
     single = {revocation.key_id: revocation for revocation in revocations if revocation.key_id is not None}

@@ -24,13 +24,13 @@ class IncompleteReadingError(MalformedDocumentError):
     def __init__(self, reading: Reading) -> None:
         super().__init__(
             f"{reading.lost_revocation}, and it may be a revocation",
-            hint="`dpm keys list` names the document; repair it or take it away, then all goes on by itself",
+            hint="find the document with `dpm keys list`, and repair or remove it; the ring is then used again",
         )
         self.reading = reading
 
 
 def plan_for(reading: Reading, now: Instant, policy: RotationPolicy) -> Plan:
-    """What `rotation.plan` says of a reading. No key is created while the store has lost keys, or has unreadable ones.
+    """What `rotation.plan` decides for a reading. No key is created while the store has lost keys.
 
     `IncompleteReadingError` if a revocation may be missing, `ConfigurationError` if no document is accepted.
     """
@@ -38,14 +38,13 @@ def plan_for(reading: Reading, now: Instant, policy: RotationPolicy) -> Plan:
         raise IncompleteReadingError(reading)
     if reading.refused and not reading.keys:
         raise ConfigurationError(
-            f"{reading.location} holds {len(reading.refused)} documents and none is accepted here:"
-            f" {reading.refused[0].problem}",
-            hint="check trusted_signers=, ring= and key_wrapper=; no key is made into a ring of somebody else",
+            f"no document in {reading.location} is accepted; {reading.refused[0].name}: {reading.refused[0].problem}",
+            hint="check trusted_signers=, ring= and key_wrapper=; no key is added to a ring that may be another one",
         )
     unreadable = reading.unreadable
     alive = [key for key in reading.lost if now < key.expiration_date]
     if alive:
-        unreadable = f"the store has lost {len(alive)} keys that this process knows"
+        unreadable = f"the store has lost {len(alive)} keys that this process has read before"
     decided = plan(now, reading.keys, reading.revocations, policy, unreadable=unreadable)
     return Plan(decided.protect_with, None, unreadable) if alive and decided.make else decided
 
@@ -76,8 +75,8 @@ def _refuse_useless(reading: Reading, decided: Plan) -> None:
         return
     error = KeyUnwrapError if any(not key.usable for key in reading.keys) else NoUsableKeyError
     raise error(
-        f"no key of {reading.location} can be used, and none is made: {decided.blocked}",
-        hint="`dpm keys list` shows what is there and what is wrong with it",
+        f"no key in {reading.location} can be used, and none is created: {decided.blocked}",
+        hint="see what is wrong with the keys: `dpm keys list`",
     )
 
 

@@ -1,12 +1,12 @@
-"""What an operator does with a ring now and then: rotate, copy, prune, wrap anew, sign.
+"""The work of an operator on a ring: rotate, copy, prune, wrap again.
 
-Each works on a ring that is in use: it reads, decides, commits at the version that it read, and begins again if it was
-overtaken. Documents are copied byte for byte, so signatures and wrappings stay good.
+Each function works on a ring that is in use: it reads, decides, commits at the version that it read, and is retried if
+the store has changed in between. Documents are copied byte for byte, so signatures and wrappings stay valid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -28,9 +28,9 @@ __all__ = ["Copied", "Pruned", "Rewrapped", "Rotated", "copy", "prune", "rewrap"
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """made: the key that was due and has been made, if any. next_due: when the next will be due; ``None``: unknown.
+    """made: the key that was due and has been created, if any. next_due: when the next one is due; ``None``: unknown.
 
-    problem: why a key that is due could not be made; else "".
+    problem: why a key that is due could not be created; else "".
     """
 
     made: UUID | None
@@ -40,7 +40,7 @@ class Rotated:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """How many documents were copied, how many the target had, and which ones nobody could vouch for or read."""
+    """How many documents were copied, how many the target had, and which are not used in the source."""
 
     copied: int
     there: int
@@ -49,7 +49,7 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """removed: the keys taken out (or that would be). kept: expired keys that are kept, and why."""
+    """removed: the keys that were removed, or would be. kept: expired keys that are kept, with the reason."""
 
     removed: tuple[Key, ...]
     kept: tuple[tuple[Key, str], ...]
@@ -57,7 +57,10 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class Rewrapped:
-    """wrapped: keys wrapped anew. there: those that were so already. failed: those that nothing opens."""
+    """wrapped: keys that were wrapped again. there: keys that were wrapped so already. failed: keys not usable here.
+
+    left_out: documents that are not used.
+    """
 
     wrapped: tuple[UUID, ...]
     there: tuple[UUID, ...]
@@ -66,9 +69,9 @@ class Rewrapped:
 
 
 def rotate_if_due(manager: KeyManager) -> Rotated:
-    """Make the key that is due, if one is; for a CronJob. Errors as `KeyManager.load_ring`.
+    """Create the key that is due, if one is; for a scheduled job. Errors as `KeyManager.load_ring`.
 
-    A key that is due and could not be made is a ``problem`` here, although the ring goes on with what it has.
+    If a key is due and could not be created, the result has a ``problem``, although the ring is used without it.
     """
     before = {key.id for key in manager.read().keys}
     ring = manager.load_ring(create_keys=True)
@@ -78,10 +81,10 @@ def rotate_if_due(manager: KeyManager) -> Rotated:
 
 
 def copy(source: KeyManager, target: KeyManager) -> Copied:
-    """Bring every key and revocation of ``source`` into ``target``: nothing lost, nothing twice.
+    """Copy every key and revocation of ``source`` that ``target`` does not have.
 
-    Both may be in use: what is added to the source meanwhile is brought over as well. Documents that are set aside in
-    the source are not copied.
+    Both may be in use: what is added to the source in the meantime is copied too. Documents that are not used in the
+    source are not copied.
     """
     copied = 0
     while True:
@@ -93,39 +96,32 @@ def copy(source: KeyManager, target: KeyManager) -> Copied:
 
 
 def _copy_once(reading: Reading, target: KeyManager) -> int:
-    """Add what the target does not have, revocations first: no key may ever stand there without its revocation."""
+    """Add what the target does not have, revocations first: no key may be there without its revocation."""
     there = target.read()
     had = {_identity(item) for _, item in there.documents}
-    missing = [(stored, item) for stored, item in _once_each(reading.documents) if _identity(item) not in had]
-    missing.sort(key=lambda pair: isinstance(pair[1], Key))
+    missing: dict[UUID | Revocation, StoredDocument] = {}
+    for stored, item in reading.documents:
+        if _identity(item) not in had:
+            missing.setdefault(_identity(item), stored)
     if missing and there.signed and not reading.signed:
         raise ConfigurationError(
-            "the target is a signed ring, and what is to be copied is not signed: nothing was written",
-            hint="sign the source first: dpm keys sign",
+            "the target ring is signed, but the source is not: nothing was written",
+            hint="sign the source first, with `dpm keys sign`",
         )
     if missing:
-        add = there.with_free_names(_named(stored) for stored, _ in missing)
+        in_order = sorted(missing, key=lambda identity: isinstance(identity, UUID))
+        add = there.with_free_names(_named(missing[identity]) for identity in in_order)
         target.repository.commit(add=add, expected=there.version)
     return len(missing)
 
 
-def _once_each(
-    documents: Iterable[tuple[StoredDocument, Key | Revocation]],
-) -> Iterator[tuple[StoredDocument, Key | Revocation]]:
-    seen: set[object] = set()
-    for stored, item in documents:
-        if _identity(item) not in seen:
-            seen.add(_identity(item))
-            yield stored, item
-
-
-def _identity(item: Key | Revocation) -> object:
-    """What makes two documents the same one: a key's id; whom, when and why a revocation revokes."""
+def _identity(item: Key | Revocation) -> UUID | Revocation:
+    """Equal for two documents that say the same: the id of a key; key, date and reason of a revocation."""
     return item.id if isinstance(item, Key) else item
 
 
 def _named(stored: StoredDocument) -> StoredDocument:
-    """A document of a store that keeps no names, under the name that .NET would give it."""
+    """The document under its name, or if the store has no names, under the name that .NET gives it."""
     if stored.name is not None:
         return StoredDocument(stored.name, stored.data)
     return StoredDocument(document.friendly_name(xml.parse(stored.data)), stored.data)
@@ -134,14 +130,16 @@ def _named(stored: StoredDocument) -> StoredDocument:
 def prune(
     manager: KeyManager, *, older_than: timedelta, longest_lifetime: timedelta = timedelta(0), dry_run: bool = False
 ) -> Pruned:
-    """Take out keys that expired more than ``older_than`` ago and can open nothing that is still good.
+    """Remove keys that expired more than ``older_than`` ago and whose payloads are no longer valid.
 
-    longest_lifetime: how long the longest-lived payload is good; a key is kept as long after its expiration. The
-    default key is never taken out. A key that is taken out is revoked in the same step, so that an old copy of its
-    document, put back, opens nothing.
+    longest_lifetime: of any payload; a key is kept for that time after its expiration.
+    dry_run: whether to return only what would be removed.
+
+    The default key is never removed. A key is revoked in the same step in which it is removed, so that an old copy of
+    its document opens nothing if it is put back.
     """
     if older_than < timedelta(0) or longest_lifetime < timedelta(0):
-        raise ConfigurationError("a negative time span", hint="--older-than 180d")
+        raise ConfigurationError("the time span is negative", hint="use a positive one: --older-than 180d")
     return manager.retried(lambda: _prune_once(manager, max(older_than, longest_lifetime), dry_run=dry_run))
 
 
@@ -150,9 +148,9 @@ def _prune_once(manager: KeyManager, age: timedelta, *, dry_run: bool) -> Pruned
     resolution = resolve(now, reading.keys, manager.policy)
     needed = {key.id for key in (resolution.default, resolution.preferred, resolution.fallback) if key is not None}
     expired = [key for key in reading.keys if key.expiration_date <= now and key not in reading.lost]
-    kept = [(key, "it protects, or would") for key in expired if key.id in needed]
+    kept = [(key, "it is the default key or would replace it") for key in expired if key.id in needed]
     kept += [
-        (key, "its payloads may still be good")
+        (key, "its payloads may still be valid")
         for key in expired
         if key.id not in needed and now.since(key.expiration_date) < age and key.revocation is None
     ]
@@ -172,9 +170,11 @@ def _prune_once(manager: KeyManager, age: timedelta, *, dry_run: bool) -> Pruned
 
 
 def rewrap(manager: KeyManager, wrapper: KeyWrapper, *, progress: Callable[[UUID], None] = lambda _: None) -> Rewrapped:
-    """Wrap every key under ``wrapper``, in one commit a key; broken off, it goes on where it stopped.
+    """Wrap every key under ``wrapper``, with one commit per key; after an interruption, call it again.
 
-    Keys that ``wrapper`` opens already are left alone. Documents that are set aside stay as they are.
+    progress: called with the id of each key that was wrapped again.
+
+    Keys that ``wrapper`` opens already, and documents that are not used, stay as they are.
     """
     wrapped: list[UUID] = []
     there: list[UUID] = []
@@ -193,13 +193,13 @@ def rewrap(manager: KeyManager, wrapper: KeyWrapper, *, progress: Callable[[UUID
 
 
 def _rewrap_once(manager: KeyManager, wrapper: KeyWrapper, key_id: UUID) -> bool:
-    """Replace one key's document; ``False`` where there is nothing to do."""
+    """Replace the document of one key; ``False`` if there is nothing to do."""
     reading = manager.read()
     pairs = [(stored, item) for stored, item in reading.documents if isinstance(item, Key) and item.id == key_id]
     if not pairs:
         return False
     loaded = document.load(pairs[0][0])
-    assert isinstance(loaded, document.KeyDocument)  # noqa: S101 (the reader has seen a key in it)
+    assert isinstance(loaded, document.KeyDocument)  # noqa: S101 (the reader has found a key in it)
     if not replace_wrapping(loaded, wrapper, manager.wrappers, manager.ring_name):
         return False
     manager.commit([loaded.element], reading, [stored for stored, _ in pairs])

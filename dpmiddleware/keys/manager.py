@@ -1,13 +1,14 @@
-"""Changes to a ring: make, revoke; and the ring to use, with the key that is due made on the way.
+"""Reads a ring and changes it: create the key that is due, create and revoke keys.
 
-Every change reads, decides, and commits what it decided at the version that it read. If the store has moved it begins
-again: of many that find a key due, one makes it, and the others find it made.
+Every change reads, decides, and commits at the version that it read. If the store has changed in between, the change is
+retried: of many processes that find a key due, one creates it, and the others find it in the store.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -16,21 +17,10 @@ from uuid import UUID, uuid4
 from dpmiddleware.clock import Clock
 from dpmiddleware.crypto.encryptors import Algorithm
 from dpmiddleware.crypto.secret import Secret
-from dpmiddleware.errors import (
-    ConfigurationError,
-    DataProtectionError,
-    RepositoryError,
-    VersionConflict,
-)
+from dpmiddleware.errors import ConfigurationError, DataProtectionError, RepositoryError, VersionConflict
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document, wrapping
-from dpmiddleware.keys.interfaces import (
-    DocumentSigner,
-    DocumentVerifier,
-    KeyRepository,
-    KeyWrapper,
-    StoredDocument,
-)
+from dpmiddleware.keys.interfaces import DocumentSigner, DocumentVerifier, KeyRepository, KeyWrapper, StoredDocument
 from dpmiddleware.keys.key import Key, Revocation
 from dpmiddleware.keys.loading import plan_for, ring_of
 from dpmiddleware.keys.reader import KeyReader
@@ -42,13 +32,17 @@ from dpmiddleware.telemetry import emit
 __all__ = ["KeyManager", "RevokedAll"]
 
 _ATTEMPTS: Final = 20
-"""How often a change is begun again; each lost race means that somebody else got something done."""
+"""Of one change. Each lost race means that another process has made a change."""
+
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class RevokedAll:
-    """What `KeyManager.revoke_all` did. survivors: keys created at or after ``date``, which it does not reach."""
+    """What `KeyManager.revoke_all` did.
+
+    date: every key created before it is revoked. revoked: those keys. survivors: the other keys that are not revoked.
+    """
 
     date: Instant
     revoked: tuple[Key, ...]
@@ -57,11 +51,14 @@ class RevokedAll:
 
 
 class KeyManager:
-    """Reads and changes one ring. Everything here may do I/O; nothing here runs inside a warm request.
+    """Reads and changes one ring. Everything here may do I/O, and nothing here runs in a warm request.
 
-    ring: the ring's name, bound into wrappings and signatures. wrappers: the first wraps new keys, all unwrap; none:
-    keys are stored in clear. allow_plain: whether keys in clear are read although there are wrappers.
-    verifier: where given, only documents that it lets pass are used. signer: signs what is written.
+    ring: the ring's name, which wrappings and signatures are bound to.
+    policy, algorithm: of new keys.
+    wrappers: the first wraps new keys, all unwrap. Without any, keys are stored unencrypted.
+    allow_plain: whether unencrypted keys are read; by default, if there are no wrappers.
+    signer: signs what is written. verifier: if given, only documents that it accepts are used.
+    auto_create_keys: whether `load_ring` creates a key that is due.
     """
 
     def __init__(
@@ -90,17 +87,13 @@ class KeyManager:
         plain = not wrappers if allow_plain is None else allow_plain
         self._reader = KeyReader(repository, ring, self.wrappers, allow_plain=plain, verifier=verifier)
 
-    def forget_threads(self) -> None:
-        """In the child of a fork a lock may be held by nobody."""
-        self._reader.forget_threads()
-
     def now(self) -> Instant:
-        """The clock's time."""
+        """The time of the clock."""
         return Instant.of(self.clock.now())
 
     @property
     def revocations(self) -> tuple[Revocation, ...]:
-        """Those that this process has read so far, also in a walk that led to no ring."""
+        """All that this process has read so far, even if no ring could be made of a reading."""
         return self._reader.revocations
 
     def read(self) -> Reading:
@@ -133,7 +126,7 @@ class KeyManager:
             if failure is not None and decided.make is not None:
                 if decided.protect_with is None:
                     raise failure
-                decided = Plan(decided.protect_with, None, f"no key was made: {failure}")
+                decided = Plan(decided.protect_with, None, f"no key was created: {failure}")
         self._report(reading, decided, now, create_keys=create_keys)
         return ring_of(self.ring_name, reading, decided, now, self.policy)
 
@@ -144,26 +137,34 @@ class KeyManager:
     def _report(self, reading: Reading, decided: Plan, now: Instant, *, create_keys: bool) -> None:
         location = reading.location
         if decided.blocked:
-            emit("making_blocked", "error", "a key is due and is not made", problem=decided.blocked, location=location)
+            emit(
+                "making_blocked", "error", "a key is due but is not created", problem=decided.blocked, location=location
+            )
         elif decided.protect_with is None and not create_keys:
-            emit("no_default_key", "error", "no key to protect with, and keys are made elsewhere", location=location)
+            emit(
+                "no_default_key",
+                "error",
+                "there is no key to protect with; another process must create it",
+                location=location,
+            )
         elif decided.protect_with is not None and decided.protect_with.expiration_date <= now:
-            emit("no_default_key", "error", "an expired key goes on protecting", location=location)
+            emit("no_default_key", "error", "an expired key still protects", location=location)
         if reading.signed and self.verifier is None:
-            emit("signatures_ignored", "warning", "signed documents, and nobody is trusted here", location=location)
+            emit(
+                "signatures_ignored", "warning", "the documents are signed, but no signer is trusted", location=location
+            )
 
     # --- changes --------------------------------------------------------------------------------------------
 
     def create_key(self, *, activate_now: bool = False, lifetime: timedelta | None = None) -> UUID:
-        """Make a key, due or not; it takes over when every member has had the time to see it, or at once.
+        """Create a key, due or not, and return its id. Keys that cannot be read do not prevent this.
 
-        A key that cannot be read does not stand in the way here: the operator has decided.
+        activate_now: whether it protects at once, or as soon as every member of the farm must have read it.
         """
         return self.retried(lambda: self._create_once(activate_now=activate_now, lifetime=lifetime))
 
     def _create_once(self, *, activate_now: bool, lifetime: timedelta | None) -> UUID:
-        reading = self.read()
-        now = self.now()
+        reading, now = self.read(), self.now()
         decided = plan(now, reading.keys, reading.revocations, self.policy)
         has_default = decided.protect_with is not None and now < decided.protect_with.expiration_date
         activation = now + self.policy.propagation if has_default and not activate_now else now
@@ -171,7 +172,7 @@ class KeyManager:
         return self._commit_new_key(new, reading)
 
     def revoke(self, key_id: UUID, reason: str = "") -> bool:
-        """Revoke one key, known or not: everywhere within one poll. ``False``: it was revoked already."""
+        """Revoke one key, in the store or not, everywhere within one poll. ``False``: it was revoked already."""
         return self.retried(lambda: self._revoke_once(key_id, reason))
 
     def _revoke_once(self, key_id: UUID, reason: str) -> bool:
@@ -184,20 +185,19 @@ class KeyManager:
         return True
 
     def revoke_all(self, date: Instant | None = None, reason: str = "", *, future: bool = False) -> RevokedAll:
-        """Revoke every key created before ``date``, and make a new one in the same step, created at or after it.
+        """Revoke every key created before ``date``, and create a new key in the same step.
 
-        date: by default the later of now and one tick after the newest creation, so that nothing survives. A later
-        date than now has to be meant: ``future=True``.
+        date: by default now, or one tick after the newest creation date if that is later, so that no key survives.
+        future: whether ``date`` may be in the future.
         """
         return self.retried(lambda: self._revoke_all_once(date, reason, future=future))
 
     def _revoke_all_once(self, date: Instant | None, reason: str, *, future: bool) -> RevokedAll:
-        reading = self.read()
-        now = self.now()
+        reading, now = self.read(), self.now()
         if date is not None and now < date and not future:
             raise ConfigurationError(
-                f"{date} lies ahead: keys made until then would be revoked at birth",
-                hint="leave the date out to revoke every key there is, or say --future (future=True) to mean it",
+                f"{date} is in the future: keys created until then would be revoked from the start",
+                hint="omit the date to revoke every key that there is; add --future (future=True) if you intend this",
             )
         newest = max((key.creation_date for key in reading.keys), default=now)
         date = date or max(now, newest.next())
@@ -211,7 +211,7 @@ class KeyManager:
         return RevokedAll(date, revoked, survivors, new_id)
 
     def _new_key(self, new: NewKey) -> tuple[UUID, ET.Element]:
-        """A key that nobody has yet, wrapped."""
+        """A new key, wrapped, and its id."""
         key_id = uuid4()
         element = document.new_key(
             key_id,
@@ -224,12 +224,8 @@ class KeyManager:
         if self.wrappers:
             wrapping.wrap(element, self.wrappers[0], self.ring_name)
         elif self.repository.location != "memory:":
-            emit(
-                "keys_not_wrapped",
-                "warning",
-                "a key is stored in clear: give key_wrapper=",
-                location=self.repository.location,
-            )
+            message = "a key is stored unencrypted; configure key_wrapper="
+            emit("keys_not_wrapped", "warning", message, location=self.repository.location)
         return key_id, element
 
     def _commit_new_key(self, new: NewKey, reading: Reading) -> UUID:
@@ -239,11 +235,11 @@ class KeyManager:
         return key_id
 
     def commit(self, add: Sequence[ET.Element], reading: Reading, remove: Sequence[StoredDocument] = ()) -> None:
-        """Sign what is new and store it, if the store is still as it was read."""
+        """Sign ``add`` and store it, if the store has not changed since ``reading``; else `VersionConflict`."""
         if self.signer is None and (reading.signed or self.verifier is not None):
             raise ConfigurationError(
-                "this ring is signed, and there is no signer here: nothing was written",
-                hint="give signer=, or make keys where the signer is and say auto_create_keys=False here",
+                "the ring is signed, but no signer is configured: nothing was written",
+                hint="set signer=, or set auto_create_keys=False here and create keys in a process that has the signer",
             )
         for element in add:
             if self.signer is not None:
@@ -252,13 +248,11 @@ class KeyManager:
         self.repository.commit(add=named, remove=remove, expected=reading.version)
 
     def retried(self, change: Callable[[], _T]) -> _T:
-        """Run a change until it is not overtaken."""
+        """Run a change, again if another process has changed the store in between."""
         for _ in range(_ATTEMPTS):
-            try:
+            with suppress(VersionConflict):
                 return change()
-            except VersionConflict:
-                continue
         raise RepositoryError(
             f"{self.repository.location} changes faster than it can be read",
-            hint="see who writes to it; try again",
+            hint="find out what writes to it, and try again",
         )

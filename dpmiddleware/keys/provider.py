@@ -10,15 +10,14 @@ runs `KeyRingProvider.wait` in a worker thread.
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
 from dpmiddleware.clock import Clock
 from dpmiddleware.errors import DataProtectionError, KeyManagementError, RepositoryError
+from dpmiddleware.forks import after_fork
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.freshness import MISSED_POLLS, State, Step, decide
 from dpmiddleware.keys.health import Health, gauges_of, health_of
@@ -34,8 +33,6 @@ __all__ = ["KeyRingProvider"]
 _FIRST_LOAD_WAIT: Final = 30.0
 _WAIT: Final = 0.5
 _REMEMBERED_IDS: Final = 4096
-
-_providers: weakref.WeakSet[KeyRingProvider] = weakref.WeakSet()
 
 
 class KeyRingProvider:
@@ -53,7 +50,8 @@ class KeyRingProvider:
         policy: RotationPolicy | None = None,
         start: Callable[[Callable[[], None]], None] = in_thread,
     ) -> None:
-        self._lock = threading.Lock()
+        self._renew_lock()
+        after_fork(self._renew_lock)
         self._manager = manager
         self._clock = clock or self.manager.clock
         self._policy = policy or self.manager.policy
@@ -63,15 +61,10 @@ class KeyRingProvider:
         """Replaced only by the refresh in progress, or under the lock of `Refresh` when one begins."""
         self._absent: dict[bytes, None] = {}
         """Ids that the store did not have, so that forged ids cost it next to nothing."""
-        _providers.add(self)
         watch(self)
 
-    def after_fork(self) -> None:
-        """Drop locks and threads in the child; the ring stays."""
+    def _renew_lock(self) -> None:
         self._lock = threading.Lock()
-        self._refresh.forget_threads()
-        if isinstance(self._manager, KeyManager):
-            self._manager.forget_threads()
 
     @property
     def manager(self) -> KeyManager:
@@ -181,7 +174,7 @@ class KeyRingProvider:
         return key
 
     def _wait_for(self, run: Run | None, step: Step) -> None:
-        """Wait as ``step`` says for the refresh that was begun, else for the one in progress."""
+        """Wait, as ``step`` says, for the refresh that this request has started, or else for the one in progress."""
         run = run or self._refresh.running
         if run is None:
             return
@@ -234,7 +227,7 @@ class KeyRingProvider:
             emit("ring_stale", "error", "the ring is stale", seconds=round(age), location=location)
 
     def _location(self) -> str:
-        """Where the ring is, for messages; there may be no manager if its parts could not be opened."""
+        """The store, for messages; unknown if the manager could not be created."""
         return self._manager.repository.location if isinstance(self._manager, KeyManager) else "the key store"
 
 
@@ -246,12 +239,3 @@ def _as_key_management_error(error: Exception, location: str) -> KeyManagementEr
     wrapped.hint = error.hint if isinstance(error, DataProtectionError) else "see the log for what happened"
     wrapped.__cause__ = error
     return wrapped
-
-
-def _after_fork() -> None:
-    for provider in list(_providers):
-        provider.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -21,6 +21,7 @@ from dpmiddleware.errors import (
     MalformedDocumentError,
     UnsupportedAlgorithmError,
 )
+from dpmiddleware.forks import after_fork
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.document import KeyDocument, RevocationDocument, load, may_be_key, may_be_revocation
 from dpmiddleware.keys.interfaces import DocumentVerifier, KeyRepository, KeyWrapper, Snapshot, StoredDocument
@@ -56,11 +57,11 @@ class KeyReader:
         self._admitted: dict[bytes, tuple[_Item, bool]] = {}
         self._keys: dict[UUID, Key] = {}
         self._revocations: dict[Revocation, None] = {}
-        self._reported: set[str] = set()
-        self.forget_threads()
+        self._reported: set[tuple[str, ...]] = set()
+        self._renew_lock()
+        after_fork(self._renew_lock)
 
-    def forget_threads(self) -> None:
-        """Replace the lock: in the child of a fork, a thread of the parent may hold it."""
+    def _renew_lock(self) -> None:
         self._one_at_a_time = threading.Lock()
 
     @property
@@ -140,7 +141,7 @@ class KeyReader:
             return Revocation.of(document), signed
         wrapped = is_wrapped(document)
         if not wrapped and not self._allow_plain:
-            return SetAside(stored, "the key is not wrapped, although keys here are", Reason.NOT_WRAPPED)
+            return SetAside(stored, "the key is not wrapped, but only wrapped keys are accepted", Reason.NOT_WRAPPED)
         return self._unwrap(document, wrapped=wrapped), signed
 
     def _unwrap(self, document: KeyDocument, *, wrapped: bool) -> Key:
@@ -169,26 +170,23 @@ class KeyReader:
 
     def _report(self, aside: Sequence[SetAside], keys: Sequence[Key], lost: Sequence[Key]) -> None:
         """Report each problem once, and again if it was gone in between."""
-        found: list[tuple[str, str, dict[str, object]]] = [
-            (
-                "document_refused" if one.refused else "document_set_aside",
-                "",
-                {"document": one.name, "problem": one.problem},
-            )
-            for one in aside
-        ]
-        found += [
-            ("key_unusable", "", {"key_id": key.id, "problem": key.problem})
-            for key in keys
-            if key.problem and key.revocation is None
-        ]
-        if lost:
-            missing = ", ".join(str(key.id) for key in lost[:5]) + (" …" if len(lost) > 5 else "")
-            found.append(("ring_shrank", "the store has lost keys", {"missing": missing}))
-        for event, message, fields in found:
-            if f"{event} {fields}" not in self._reported:
-                emit(event, "error", message, **fields, location=self._repository.location)
-        self._reported = {f"{event} {fields}" for event, _, fields in found}
+        location, seen = self._repository.location, set[tuple[str, ...]]()
+
+        def is_new(*problem: str) -> bool:
+            seen.add(problem)
+            return problem not in self._reported
+
+        for one in aside:
+            if is_new(one.name, one.problem):
+                event = "document_refused" if one.refused else "document_set_aside"
+                emit(event, "error", document=one.name, problem=one.problem, location=location)
+        for key in keys:
+            if key.problem and key.revocation is None and is_new(str(key.id), key.problem):
+                emit("key_unusable", "error", key_id=key.id, problem=key.problem, location=location)
+        missing = ", ".join(str(key.id) for key in lost[:5]) + (" …" if len(lost) > 5 else "")
+        if missing and is_new(missing):
+            emit("ring_shrank", "error", "the store has lost keys", missing=missing, location=location)
+        self._reported = seen
 
 
 def _first(stored: Iterable[StoredDocument], test: Callable[[StoredDocument], bool]) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from dpmiddleware.forks import after_fork
+
 __all__ = ["Refresh", "Run", "in_thread", "on_event_loop"]
 
 _WAITERS: Final = 8
@@ -32,10 +34,11 @@ class Refresh:
     def __init__(self, job: Callable[[], bool], start: Callable[[Callable[[], None]], None]) -> None:
         self._job = job
         self.start = start
-        self.forget_threads()
+        self._reset()
+        after_fork(self._reset)
 
-    def forget_threads(self) -> None:
-        """After a fork the child has none of the parent's threads."""
+    def _reset(self) -> None:
+        """In the child of a fork, no thread of the parent runs."""
         self._lock = threading.Lock()
         self.running: Run | None = None
         self.waiting = 0

@@ -1,8 +1,9 @@
-"""All keys at one moment, as nobody can change them."""
+"""All keys of a ring at one moment, immutable."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from dpmiddleware.errors import NoUsableKeyError
 from dpmiddleware.instants import Instant
@@ -11,75 +12,54 @@ from dpmiddleware.keys.key import Key, Revocation, apply_revocations
 __all__ = ["KeyRing"]
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class KeyRing:
-    """The keys of a ring, found by the 16 raw id bytes of a payload (GUID byte order).
+    """The keys of a ring.
 
-    name: the ring's name, for messages. version: the store's version that it was read at. default: the key that
-    protects. good_until: when another key becomes due, so that the whole is looked at again. problem: why a key that is
-    due was not made, or why there is no default; "" where all is well. rotation_due: when the next key is to be made,
-    as things stand; ``None``: unknown.
+    name: the ring's name, for messages. default: the key that protects.
+    version: the version of the store that the ring was read at.
+    good_until: when to read the whole ring again, whether or not the version has changed.
+    problem: why a key that is due was not created, or why there is no default key; else "".
+    rotation_due: when the next key is due, as far as is known now; ``None``: unknown.
+    by_id: the keys by their 16 raw id bytes, as in a payload (GUID byte order).
     """
 
-    __slots__ = (
-        "by_id",
-        "default",
-        "good_until",
-        "keys",
-        "name",
-        "problem",
-        "rotation_due",
-        "version",
-    )
+    name: str
+    keys: tuple[Key, ...]
+    default: Key | None
+    version: str
+    good_until: Instant
+    problem: str = ""
+    rotation_due: Instant | None = None
+    by_id: dict[bytes, Key] = field(init=False)
 
-    def __init__(
-        self,
-        name: str,
-        keys: Sequence[Key],
-        default: Key | None,
-        *,
-        version: str,
-        good_until: Instant,
-        problem: str = "",
-        rotation_due: Instant | None = None,
-    ) -> None:
-        self.name = name
-        self.keys = tuple(keys)
-        self.default = default
-        self.version = version
-        self.good_until = good_until
-        self.problem = problem
-        self.rotation_due = rotation_due
-        self.by_id = {key.id.bytes_le: key for key in self.keys}
-        """What `find` looks into."""
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_id", {key.id.bytes_le: key for key in self.keys})
 
     def find(self, key_id: bytes) -> Key | None:
-        """The key with these 16 raw id bytes, in whatever state; ``None`` if this ring has none."""
+        """The key with these 16 raw id bytes, in any state; ``None`` if the ring does not have it."""
         return self.by_id.get(key_id)
 
     def protecting_key(self) -> Key:
-        """The default key. `NoUsableKeyError` where there is none."""
+        """The default key. `NoUsableKeyError` if there is none."""
         if self.default is None:
             why = f": {self.problem}" if self.problem else ""
             raise NoUsableKeyError(
                 f"the ring {self.name!r} has no key to protect with{why}",
-                hint="`dpm keys list` shows the keys; `dpm keys create` makes one",
+                hint="list the keys with `dpm keys list`; create one with `dpm keys create`",
             )
         return self.default
 
     def with_revocations(self, revocations: Sequence[Revocation]) -> KeyRing:
-        """The same ring with more of its keys revoked; a revoked default protects no longer."""
+        """The same ring with more of its keys revoked; a revoked key is not the default."""
         keys = apply_revocations(self.keys, revocations)
         if keys == self.keys:
             return self
         default = next((key for key in keys if self.default is not None and key.id == self.default.id), None)
-        return KeyRing(
-            self.name,
-            keys,
-            None if default is None or default.revocation is not None else default,
-            version=self.version,
-            good_until=self.good_until,
-            problem=self.problem or "its default key is revoked, and the store cannot be read whole",
-        )
+        if default is not None and default.revocation is not None:
+            default = None
+        problem = self.problem or "its default key is revoked, and the store cannot be read completely"
+        return replace(self, keys=keys, default=default, problem=problem, rotation_due=None)
 
     def __len__(self) -> int:
         return len(self.keys)

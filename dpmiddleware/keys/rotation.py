@@ -1,8 +1,8 @@
-"""Which key protects now, and whether one is to be made: pure functions of a moment and the keys.
+"""Which key protects now, and whether a new one is due: pure functions of a moment and the keys.
 
-`resolve` is ASP.NET Core's default key resolver, case for case. `plan` adds its look ahead for a successor, and our
-rule for making keys: a successor to a usable default is made when it is due; a key that would be the default at once
-is made only if nothing that may be a key is unreadable. Unreadable is never absent.
+`resolve` is ASP.NET Core's default key resolver, case for case. `plan` adds its search for a successor, and a rule of
+this package for new keys: the successor of a usable default key is created when it is due; a key that would be the
+default key at once is created only if every document that may be a key can be read. Unreadable is never absent.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.instants import Instant
@@ -17,18 +18,22 @@ from dpmiddleware.keys.key import Key, Revocation
 
 __all__ = ["NewKey", "Plan", "Resolution", "RotationPolicy", "plan", "resolve", "rotation_due"]
 
+_REVOKED_FROM_THE_START: Final = (
+    "a revocation of all keys has a date in the future: a new key would be revoked from the start"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RotationPolicy:
-    """How keys live, and how soon a change is seen.
+    """The lifetime of keys, and how fast a change takes effect.
 
-    lifetime: from making to expiration of a key; at least 7 days. Expired keys go on unprotecting.
-    propagation: how long before its first use a successor is made, so that every member of the farm has it by then.
-    refresh: at the latest after this time the whole ring is read again, changed or not.
-    clock_skew: how far the clocks of the farm may lie apart.
-    poll: how often the store's version is asked for; a revocation holds everywhere after this time.
-    max_stale: how old the last successful check may become before requests are answered 503, at least two polls;
-    ``None``: any age.
+    lifetime: from creation to expiration of a key; at least 7 days. Expired keys still unprotect.
+    propagation: how long before its first use a successor is created, so that every member of the farm has it by then.
+    refresh: after this time at most the whole ring is read again, changed or not.
+    clock_skew: the difference allowed between the clocks of the farm.
+    poll: how often the store is asked for its version; a revocation is in force everywhere after this time.
+    max_stale: age of the last successful check beyond which requests are answered 503; at least two polls, ``None``:
+    no limit.
     """
 
     lifetime: timedelta = timedelta(days=90)
@@ -40,23 +45,25 @@ class RotationPolicy:
 
     def __post_init__(self) -> None:
         if self.lifetime < timedelta(days=7):
-            raise ConfigurationError("a key lifetime under 7 days", hint="lifetime=timedelta(days=90) is the default")
+            raise ConfigurationError(
+                f"the key lifetime {self.lifetime} is shorter than 7 days", hint="use the default, timedelta(days=90)"
+            )
         if self.propagation + self.refresh >= self.lifetime:
-            raise ConfigurationError("propagation and refresh together are longer than a key lives")
+            raise ConfigurationError("propagation and refresh together are longer than the lifetime of a key")
         if min(self.propagation, self.clock_skew) < timedelta(0) or min(self.refresh, self.poll) <= timedelta(0):
-            raise ConfigurationError("a negative time span in the rotation policy")
+            raise ConfigurationError("the rotation policy has a negative time span, or an interval of zero")
         if self.max_stale is not None and self.max_stale < 2 * self.poll:
             raise ConfigurationError(
-                "max_stale under two polls: a ring would count as stale while its next check is under way",
-                hint="max_stale=timedelta(minutes=5), or leave it out",
+                f"max_stale={self.max_stale} is shorter than two polls: a ring would be too old during its next check",
+                hint="use max_stale=timedelta(minutes=5), or omit it",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """default: the key that protects. fallback: the best other one where there is no default.
+    """default: the key that protects. fallback: the best other key if there is no default key.
 
-    preferred: the key that was activated last; it is the default unless revoked, expired or unusable.
+    preferred: the key that was activated last; it is the default key unless it is revoked, expired or unusable.
     """
 
     default: Key | None
@@ -66,7 +73,7 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """The dates of a key that is to be made."""
+    """The dates of a key to create."""
 
     creation: Instant
     activation: Instant
@@ -75,11 +82,11 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do with the keys at hand.
+    """What to do with the keys that there are.
 
-    protect_with: the key to protect with, ``None`` where there is none.
-    make: the key to make, ``None`` where none is due or none may be made.
-    blocked: why a key that is due is not made; else "".
+    protect_with: the key to protect with; ``None`` if there is none.
+    make: the key to create; ``None`` if none is due or none may be created.
+    blocked: why a key that is due is not created; else "".
     """
 
     protect_with: Key | None
@@ -88,10 +95,10 @@ class Plan:
 
 
 def resolve(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Resolution:
-    """The default key at ``now``: the one activated last (ties: the smallest id), if it is good.
+    """The default key at ``now``: the key activated last (of several, the smallest id), if it can protect.
 
-    No older key takes its place. The fallback is the newest key that every member must know by now, else the oldest of
-    the young ones.
+    No older key replaces it. The fallback is the newest key that every member must have by now, else the oldest of the
+    newer keys.
     """
     preferred = _preferred(now, keys, policy)
     if preferred is not None and _is_good(preferred, now):
@@ -100,7 +107,7 @@ def resolve(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Resolu
 
 
 def _preferred(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Key | None:
-    """The key activated last, good or not."""
+    """The key activated last, whether it can protect or not."""
     latest = now + policy.clock_skew
     active = [key for key in keys if key.activation_date <= latest]
     newest = max((key.activation_date.ticks for key in active), default=0)
@@ -108,7 +115,7 @@ def _preferred(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Key
 
 
 def _default(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Key | None:
-    """The preferred key, if it is good then."""
+    """The preferred key, if it can protect then."""
     key = _preferred(now, keys, policy)
     return key if key is not None and _is_good(key, now) else None
 
@@ -118,7 +125,7 @@ def _is_good(key: Key, now: Instant) -> bool:
 
 
 def _fallback(known_since: Instant, keys: Sequence[Key], preferred: Key | None) -> Key | None:
-    """The best of the other keys; ``known_since``: when a key was made that every member must know by now."""
+    """The best of the other keys. Every member must have the keys created before ``known_since`` by now."""
     candidates = [key for key in keys if key.usable and not key.revocation]
     old = [key for key in candidates if key.creation_date <= known_since and key is not preferred]
     young = [key for key in candidates if key.creation_date > known_since]
@@ -135,7 +142,11 @@ def plan(
     *,
     unreadable: str = "",
 ) -> Plan:
-    """Which key protects, which is to be made. ``unreadable``: what in the store may be a key and cannot be read."""
+    """Which key protects, and which is to be created.
+
+    revocations: of the ring; a new key must not be revoked by them.
+    unreadable: which document may be a key and cannot be read; "" if there is none.
+    """
     resolution = resolve(now, keys, policy)
     if resolution.default is not None:
         return _with_default(now, resolution.default, keys, revocations, policy)
@@ -145,14 +156,14 @@ def plan(
         return Plan(spare, None, unreadable or f"key {broken[0].id} cannot be used: {broken[0].problem}")
     born = _birth(now, revocations, policy)
     if born is None:
-        return Plan(spare, None, "a revocation of all keys is dated ahead: a key made now would be revoked at birth")
+        return Plan(spare, None, _REVOKED_FROM_THE_START)
     return Plan(spare, _to_be_default(born, resolution.preferred, policy))
 
 
 def _with_default(
     now: Instant, default: Key, keys: Sequence[Key], revocations: Sequence[Revocation], policy: RotationPolicy
 ) -> Plan:
-    """Look for the key that takes over when the default expires; make one if there is none or it does not last."""
+    """Find the key that replaces the default key when that expires; if there is none that lasts, one is due."""
     horizon = now + policy.refresh + policy.propagation
     if default.expiration_date >= horizon:
         return Plan(default, None)
@@ -161,17 +172,17 @@ def _with_default(
         return Plan(default, None)
     heir = then.preferred
     if heir is not None and not heir.usable and not heir.revocation and horizon <= heir.expiration_date:
-        return Plan(default, None, f"key {heir.id} takes over soon and cannot be used: {heir.problem}")
+        return Plan(default, None, f"key {heir.id} is the next default key and cannot be used: {heir.problem}")
     born = _birth(now, revocations, policy)
     if born is None:
-        return Plan(default, None, "a revocation of all keys is dated ahead: a successor would be revoked at birth")
+        return Plan(default, None, _REVOKED_FROM_THE_START)
     return Plan(default, NewKey(born, default.expiration_date, now + policy.lifetime))
 
 
 def rotation_due(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> Instant | None:
-    """When the next key is to be made, as things stand; ``now`` where one is due, ``None`` where none can be said.
+    """When the next key is due, with the keys that there are; ``now`` if one is due already, ``None`` if unknown.
 
-    That is when the last key in the row has only ``refresh`` and ``propagation`` left to live.
+    A key is due when the last default key in the sequence expires within ``refresh`` and ``propagation``.
     """
     last = _default(now, keys, policy)
     if last is None:
@@ -182,22 +193,22 @@ def rotation_due(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> I
 
 
 def _spare(resolution: Resolution) -> Key | None:
-    """What protects while there is no default: the last default if it has merely expired, else the fallback."""
+    """The key that protects while there is no default key: the last one if it has only expired, else the fallback."""
     last = resolution.preferred
     return last if last is not None and last.usable and not last.revocation else resolution.fallback
 
 
 def _to_be_default(born: Instant, preferred: Key | None, policy: RotationPolicy) -> NewKey:
-    """A key that is preferred from now on: activated later than any that stands in its way within the clock skew."""
+    """A key that is preferred from now on: activated after the one preferred now, perhaps made by a faster clock."""
     activation = born if preferred is None or preferred.activation_date < born else preferred.activation_date.next()
     return NewKey(born, activation, born + policy.lifetime)
 
 
 def _birth(now: Instant, revocations: Sequence[Revocation], policy: RotationPolicy) -> Instant | None:
-    """When a key that is made now counts as created.
+    """The creation date of a key that is created now.
 
-    That is now, or the date of a revocation of all that a faster clock has dated a little ahead; ``None`` where that
-    lies further ahead than clocks may: then somebody meant it, and a key made now would be revoked at birth.
+    That is now, or the date of a revocation of all keys if that is in the future by the clock skew at most. ``None`` if
+    it is further in the future: the operator has chosen it, and a new key would be revoked from the start.
     """
     dates = [revocation.date for revocation in revocations if revocation.key_id is None and revocation.date is not None]
     born = max([now, *dates])

@@ -43,7 +43,7 @@ class ExistingDocuments:
 def find_unsigned(manager: KeyManager) -> ExistingDocuments:
     """Read the store, and sort its documents by their signatures. `ConfigurationError` without a signer."""
     if manager.signer is None or manager.verifier is None:
-        raise ConfigurationError("there is nobody to sign with", hint="--signer ed25519:///path/to/signer.pem")
+        raise ConfigurationError("no signer is configured", hint="use --signer ed25519:///path/to/signer.pem")
     snapshot = manager.repository.read()
     unsigned: list[KeyDocument | RevocationDocument] = []
     left_out: list[SetAside] = []
@@ -65,7 +65,7 @@ def find_unsigned(manager: KeyManager) -> ExistingDocuments:
 def sign(manager: KeyManager, found: ExistingDocuments) -> int:
     """Sign the unsigned documents, and return their number. `VersionConflict` if the store has changed since."""
     if manager.signer is None:
-        raise ConfigurationError("there is nobody to sign with", hint="--signer ed25519:///path/to/signer.pem")
+        raise ConfigurationError("no signer is configured", hint="use --signer ed25519:///path/to/signer.pem")
     if not found.unsigned:
         return 0
     signed: list[StoredDocument] = []

@@ -1,11 +1,11 @@
-"""Keys that sign documents, and their algorithms: a key's kind decides, nothing else is chosen.
+"""The keys that sign documents. The kind of a key decides its algorithm; there is nothing else to choose.
 
 ==============  =====================================================================================
 key             signature
 ==============  =====================================================================================
 Ed25519         RFC 8032, 64 bytes
 RSA ≥ 2048      RSASSA-PSS, SHA-256, MGF1 with SHA-256, salt of 32 bytes (RFC 8017)
-ECDSA P-256     SHA-256, DER sequence of r and s (X9.62; a service that gives r ‖ s wants it converted)
+ECDSA P-256     SHA-256, DER sequence of r and s (X9.62); convert the result of a service that returns r ‖ s
 ==============  =====================================================================================
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import Final, NoReturn, Protocol, TypeAlias
+from typing import Final, Generic, NoReturn, Protocol, TypeAlias, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -44,16 +44,14 @@ _PSS: Final = padding.PSS(padding.MGF1(hashes.SHA256()), salt_length=32)
 
 
 class Signer(Protocol):
-    """A private key that may lie anywhere: a file, a hardware module, a key service. Yours need these two members."""
+    """A private key, wherever it is: in a file, a hardware module or a key service."""
 
     @property
     def public_key(self) -> PublicKey:
-        """The public half. It decides the algorithm (see the module's text)."""
-        ...
+        """The public key. It decides the algorithm; see the table above."""
 
     def sign(self, data: bytes) -> bytes:
-        """The signature over ``data``: 64 bytes Ed25519, RSA-PSS as long as the modulus, or ECDSA in DER."""
-        ...
+        """The signature of ``data``."""
 
 
 def key_id_of(key: PublicKey) -> str:
@@ -63,7 +61,7 @@ def key_id_of(key: PublicKey) -> str:
 
 
 def verify_bytes(key: PublicKey, signature: bytes, data: bytes) -> None:
-    """Return if ``signature`` is ``key``'s over ``data``; else ``cryptography``'s ``InvalidSignature``."""
+    """Return if ``key`` has made ``signature`` of ``data``; else raise ``cryptography``'s ``InvalidSignature``."""
     if isinstance(key, ed25519.Ed25519PublicKey):
         key.verify(signature, data)
     elif isinstance(key, rsa.RSAPublicKey):
@@ -73,7 +71,7 @@ def verify_bytes(key: PublicKey, signature: bytes, data: bytes) -> None:
 
 
 def checked_key(key: object) -> PublicKey:
-    """``key`` if it is one that documents can be signed with; else `ConfigurationError`."""
+    """``key``, if documents can be signed with its kind; else `ConfigurationError`."""
     if isinstance(key, ed25519.Ed25519PublicKey):
         return key
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= _MIN_RSA_BITS:
@@ -94,8 +92,8 @@ def load_public_keys(path: str | Path) -> list[PublicKey]:
     for block in blocks or [data]:
         if b"PRIVATE KEY-----" in block:
             raise ConfigurationError(
-                f"trusted signer: {printable(path)} holds a private key",
-                hint="openssl pkey -in FILE -pubout; who only verifies has no use for the private one",
+                f"trusted signer: {printable(path)} contains a private key",
+                hint="use the public key, and keep the private one where documents are signed: openssl pkey -pubout",
             )
         keys.append(checked_key(_load_public_key(block, path)))
     return keys
@@ -112,30 +110,32 @@ def _load_public_key(block: bytes, path: str | Path) -> object:
         except ValueError:
             return x509.load_der_x509_certificate(block).public_key()
     except Exception:  # noqa: BLE001 (cryptography has no common base for keys it cannot read)
-        problem = f"trusted signer: {printable(path)} holds no public key or certificate that can be read"
-        raise ConfigurationError(problem, hint="PEM or DER, SubjectPublicKeyInfo or X.509") from None
+        problem = f"trusted signer: {printable(path)} does not contain a readable public key or certificate"
+        raise ConfigurationError(problem, hint="use PEM or DER, SubjectPublicKeyInfo or X.509") from None
 
 
-class _PrivateKeySigner:
-    """What signers with a private key in memory share: they are not pickled, and show no more than their id."""
+_Key = TypeVar("_Key", ed25519.Ed25519PrivateKey, rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey)
 
-    public_key: PublicKey
+
+class _PrivateKeySigner(Generic[_Key]):
+    """A signer with a private key in memory. It cannot be pickled, and shows only its id."""
+
     path: Path | None = None
-    """The file that the private key was read from; others should not be able to read it."""
+    """The file that the private key was read from. Other users should not be able to read it."""
+
+    def __init__(self, key: _Key) -> None:
+        self._key: _Key = key
+        self.public_key: PublicKey = key.public_key()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {key_id_of(self.public_key)[:16]}…>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a signer is not for pickling or copying")
+        raise TypeError("a signer cannot be pickled or copied")
 
 
-class Ed25519Signer(_PrivateKeySigner):
+class Ed25519Signer(_PrivateKeySigner[ed25519.Ed25519PrivateKey]):
     """Signs with an Ed25519 private key: the default."""
-
-    def __init__(self, key: ed25519.Ed25519PrivateKey) -> None:
-        self._key = key
-        self.public_key = key.public_key()
 
     @classmethod
     def from_url(cls, url: str) -> Ed25519Signer:
@@ -145,7 +145,9 @@ class Ed25519Signer(_PrivateKeySigner):
         password = read_password(reference, "signer's password") if reference is not None else None
         signer = load_signer(parts.file(), password)
         if not isinstance(signer, Ed25519Signer):
-            raise ConfigurationError("the signer is no Ed25519 key", hint="openssl genpkey -algorithm ed25519")
+            raise ConfigurationError(
+                "the key of the signer is not an Ed25519 key", hint="create one: openssl genpkey -algorithm ed25519"
+            )
         return signer
 
     def sign(self, data: bytes) -> bytes:
@@ -153,24 +155,16 @@ class Ed25519Signer(_PrivateKeySigner):
         return self._key.sign(data)
 
 
-class RsaPssSigner(_PrivateKeySigner):
+class RsaPssSigner(_PrivateKeySigner[rsa.RSAPrivateKey]):
     """Signs with an RSA private key of 2048 bits or more (RSA-PSS, SHA-256)."""
-
-    def __init__(self, key: rsa.RSAPrivateKey) -> None:
-        self._key = key
-        self.public_key = key.public_key()
 
     def sign(self, data: bytes) -> bytes:
         """As long as the modulus."""
         return self._key.sign(data, _PSS, hashes.SHA256())
 
 
-class EcdsaSigner(_PrivateKeySigner):
+class EcdsaSigner(_PrivateKeySigner[ec.EllipticCurvePrivateKey]):
     """Signs with an ECDSA P-256 private key (SHA-256)."""
-
-    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
-        self._key = key
-        self.public_key = key.public_key()
 
     def sign(self, data: bytes) -> bytes:
         """A DER sequence of r and s."""
@@ -183,8 +177,10 @@ def load_signer(path: str | Path, password: bytes | None = None) -> Ed25519Signe
     try:
         key = serialization.load_pem_private_key(data, password)
     except Exception:  # noqa: BLE001 (cryptography has no common base for keys it cannot read)
-        problem = f"signer: {printable(path)} holds no private key that can be read"
-        raise ConfigurationError(problem, hint="PEM; with ?password=env:NAME or a file where encrypted") from None
+        problem = f"signer: {printable(path)} does not contain a readable private key"
+        raise ConfigurationError(
+            problem, hint="use PEM; if the key is encrypted, add ?password=env:NAME or a file"
+        ) from None
     checked_key(key.public_key())
     signer: Ed25519Signer | RsaPssSigner | EcdsaSigner
     if isinstance(key, rsa.RSAPrivateKey):

@@ -51,14 +51,14 @@ def unwrap(document: KeyDocument, wrappers: Sequence[KeyWrapper], ring: str) -> 
         return suite, read_secret(place)
     kind = plain_type_name(place.get("decryptorType", ""))
     if len(place) != 1:
-        raise MalformedDocumentError("an <encryptedSecret> with more or less than one child")
+        raise MalformedDocumentError("<encryptedSecret> does not have exactly one child")
     if kind == _NULL_ENCRYPTOR and len(place[0]) == 1:
         return suite, read_secret(place[0][0])
     matching = [wrapper for wrapper in wrappers if kind in wrapper.decryptor_types]
     if not matching:
         raise KeyUnwrapError(
-            f"nothing configured here opens {printable(kind.partition(',')[0], 100)!r}",
-            hint="give key_wrapper= what this key was wrapped with, as well",
+            f"no configured key wrapper unwraps {printable(kind.partition(',')[0], 100)!r}",
+            hint="add the wrapper that this key was wrapped with to key_wrapper=",
         )
     return suite, _first_opened(place[0], matching, _binding(document.element, ring))
 
@@ -67,7 +67,7 @@ def wrap(element: ET.Element, wrapper: KeyWrapper, ring: str) -> None:
     """Replace the ``<masterKey>`` of a ``<key>`` by ``<encryptedSecret>``. `ConfigurationError` if it is wrapped."""
     _, inner, place = _descriptors(element)
     if place.tag != "masterKey":
-        raise ConfigurationError("this key is wrapped already")
+        raise ConfigurationError("the key is wrapped already")
     decryptor_type, encrypted = wrapper.wrap(place, _binding(element, ring))
     wrapped = ET.Element(ENCRYPTED_SECRET, {"decryptorType": decryptor_type})
     wrapped.append(encrypted)
@@ -75,9 +75,11 @@ def wrap(element: ET.Element, wrapper: KeyWrapper, ring: str) -> None:
 
 
 def replace_wrapping(document: KeyDocument, wrapper: KeyWrapper, old: Sequence[KeyWrapper], ring: str) -> bool:
-    """Wrap the master key under ``wrapper`` instead of ``old``; ``False`` if it is wrapped under it already.
+    """Wrap the master key under ``wrapper``; ``False`` if it is wrapped under it already.
 
-    If a service wraps with versions of its key, the wrapping is renewed where the service has a newer version.
+    old: wrappers that open the present wrapping. ring: the ring's name.
+
+    If the key of the wrapper's service has a newer version, the wrapping is renewed with it.
     """
     _, inner, place = _descriptors(document.element)
     if _opens(wrapper, document, ring):
@@ -115,10 +117,10 @@ def _descriptors(element: ET.Element) -> tuple[ET.Element, ET.Element, ET.Elemen
     """The outer descriptor, the inner one, and the one ``<masterKey>`` or ``<encryptedSecret>`` in that."""
     outer = element.find("descriptor")
     if outer is None or len(outer) != 1:
-        raise MalformedDocumentError("a <descriptor> with more or less than one child")
+        raise MalformedDocumentError("<descriptor> does not have exactly one child")
     found = [child for child in outer[0] if child.tag in _PLACES]
     if len(found) != 1:
-        raise MalformedDocumentError("more or less than one master key")
+        raise MalformedDocumentError("the descriptor does not have exactly one master key")
     return outer, outer[0], found[0]
 
 

@@ -1,13 +1,14 @@
-"""Key documents as XML: strict, bounded parsing; compact writing; the canonical form that is signed.
+"""Key documents as XML: strict and bounded parsing, compact writing, and the canonical form that is signed.
 
-Parsing takes no DTD (so no entities), no processing instruction, at most 64 KB, 32 levels and 64 attributes and
-namespace declarations of an element. Comments are dropped, the text around them is joined. Whatever is wrong with a
-document is one `MalformedDocumentError`.
+A document must not have a DTD (so it has no entities) or a processing instruction, and at most 64 KB, 32 levels, and 64
+attributes and namespace declarations per element. Comments are dropped, and the text around them is joined. Everything
+that is wrong with a document is a `MalformedDocumentError`.
 
-Writing gives what ASP.NET Core writes without indentation: a namespace is declared where it begins, an attribute's
-prefix is ``p`` and its depth.
+The output is that of ASP.NET Core without indentation: a namespace is declared where it begins, and the prefix of an
+attribute is ``p`` and its depth.
 
-Canonical form (ours; white space around text, prefixes, the order of attributes and comments count for nothing)::
+The canonical form is defined by this package. White space around text, prefixes, the order of attributes, and comments
+do not change it::
 
     element   := 01 ‖ text(expanded name) ‖ BE32(number of attributes) ‖ attribute*
                  ‖ text(own text, stripped) ‖ element* ‖ 02
@@ -15,7 +16,7 @@ Canonical form (ours; white space around text, prefixes, the order of attributes
     text(s)   := BE32(length in bytes) ‖ UTF-8
 
 An expanded name is ``{namespace}local`` or ``local``. Text between and after child elements must be blank.
-(ElementTree's own C14N is not used: quadratic in depth, and white space changes it.)
+ElementTree's C14N is not used: it is quadratic in depth, and white space changes it.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 NAMESPACE: Final = "urn:dpmiddleware:2026:keys"
-"""Of what this package adds to a document; .NET passes over it."""
+"""Of the elements that this package adds to a document; .NET ignores them."""
 SIGNATURE: Final = f"{{{NAMESPACE}}}signature"
 _DOTNET: Final = "http://schemas.asp.net/2015/03/dataProtection"
 _XML: Final = "http://www.w3.org/XML/1998/namespace"
@@ -52,7 +53,7 @@ ENCRYPTED_SECRET: Final = f"{{{_DOTNET}}}encryptedSecret"
 REQUIRES_ENCRYPTION: Final = f"{{{_DOTNET}}}requiresEncryption"
 
 MAX_SIZE: Final = 64 * 1024
-"""Bytes of one document."""
+"""Of one document, in bytes."""
 TOO_LARGE: Final = f"larger than {MAX_SIZE // 1024} KB"
 MAX_DEPTH: Final = 32
 MAX_ATTRIBUTES: Final = 64
@@ -61,7 +62,7 @@ _NEITHER_TAG_NOR_COMMENT: Final = re.compile(rb"<(?:\?|!(?!--))")
 
 
 class _BoundedBuilder(ET.TreeBuilder):
-    """A tree builder that gives up at the first thing that a key document never has."""
+    """A tree builder that raises an error at the first thing that a key document must not have."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +74,7 @@ class _BoundedBuilder(ET.TreeBuilder):
         if self._depth > MAX_DEPTH:
             raise MalformedDocumentError(f"more than {MAX_DEPTH} levels deep")
         if len(attrs) + self._declarations > MAX_ATTRIBUTES:
-            raise MalformedDocumentError(f"an element with more than {MAX_ATTRIBUTES} attributes")
+            raise MalformedDocumentError(f"an element has more than {MAX_ATTRIBUTES} attributes")
         self._declarations = 0
         return super().start(tag, attrs)
 
@@ -85,31 +86,35 @@ class _BoundedBuilder(ET.TreeBuilder):
         self._declarations += 1
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> NoReturn:
-        raise MalformedDocumentError("a document type declaration")
+        raise MalformedDocumentError("has a document type declaration")
 
     def pi(self, target: str, text: str | None = None, /) -> NoReturn:
-        raise MalformedDocumentError("a processing instruction")
+        raise MalformedDocumentError("has a processing instruction")
 
 
 def parse(data: bytes) -> ET.Element:
-    """The root element of a document. `MalformedDocumentError` says in a few words what is wrong with it."""
+    """The root element of a document, or `MalformedDocumentError`."""
     if len(data) > MAX_SIZE:
         raise MalformedDocumentError(TOO_LARGE)
     parser = ET.XMLParser(target=None if _is_plainly_bounded(data) else _BoundedBuilder())
     try:
         parser.feed(data)
         root: ET.Element = parser.close()
-    except (ET.ParseError, ValueError, LookupError) as error:  # ValueError, LookupError: encodings that expat lacks
+    except (
+        ET.ParseError,
+        ValueError,
+        LookupError,
+    ) as error:  # ValueError, LookupError: encodings that expat does not have
         raise MalformedDocumentError("not well-formed XML") from error
     return root
 
 
 def _is_plainly_bounded(data: bytes) -> bool:
-    """Whether counting characters shows what the builder would find out: a key document passes, ten times as fast.
+    """Whether a count of characters shows that a document is bounded; ten times as fast as the builder.
 
-    A level takes two "<" (the innermost one), an attribute or declaration one "=". NUL bytes would be UTF-16.
+    A level takes two "<" (the innermost one), an attribute or declaration one "=". NUL bytes mean UTF-16.
     """
-    start = _DECLARATION.match(data).end()  # type: ignore[union-attr]  # matches always, if only the empty text
+    start = _DECLARATION.match(data).end()  # type: ignore[union-attr]  # always matches, at least the empty text
     return (
         data.count(b"<", start) < 2 * MAX_DEPTH
         and data.count(b"=", start) <= MAX_ATTRIBUTES
@@ -119,14 +124,17 @@ def _is_plainly_bounded(data: bytes) -> bool:
 
 
 def dump(root: ET.Element) -> bytes:
-    """``root`` as compact UTF-8 without declaration; the same bytes for the same tree."""
+    """``root`` as compact UTF-8 without declaration. The same tree gives the same bytes."""
     out: list[str] = []
     _write(root, "", 1, out)
     return "".join(out).encode("utf-8")
 
 
 def _write(element: ET.Element, default: str, depth: int, out: list[str]) -> None:
-    """Append the text of ``element``; ``default``: the default namespace around it. Recurses MAX_DEPTH times."""
+    """Append the text of ``element`` to ``out``. Recurses at most MAX_DEPTH times.
+
+    default: the default namespace of the parent. depth: of the element, 1 for the root.
+    """
     if element.tag is ET.Comment:  # type: ignore[comparison-overlap]  # ElementTree marks a comment by its tag
         out.append(f"<!--{element.text}-->")
         return
@@ -155,7 +163,7 @@ def _write(element: ET.Element, default: str, depth: int, out: list[str]) -> Non
 
 
 def _escaped(text: str | None) -> str:
-    """A carriage return is written as a reference: a parser makes a line feed of a plain one."""
+    """Escaped text. A carriage return becomes a reference, as a parser turns a plain one into a line feed."""
     return escape(text or "", {"\r": "&#xD;"})
 
 
@@ -172,15 +180,15 @@ def split_name(expanded: str) -> tuple[str, str]:
 
 
 def canonical(root: ET.Element, leave_out: frozenset[str] = frozenset()) -> bytes:
-    """The canonical form of ``root``, without the elements (expanded names) in ``leave_out``, wherever they stand.
+    """The canonical form of ``root``, without the elements with the expanded names in ``leave_out``, at any depth.
 
-    `MalformedDocumentError` where text stands between elements.
+    `MalformedDocumentError` if there is text between elements.
     """
     return b"".join(_canonical_parts(root, leave_out))
 
 
 def _canonical_parts(root: ET.Element, leave_out: frozenset[str]) -> Iterator[bytes]:
-    """Iterative, so that depth costs no stack."""
+    """Iterative, so that depth needs no stack."""
     open_elements: list[Iterator[ET.Element]] = []
     yield from _opening(root)
     open_elements.append(iter(root))
@@ -191,7 +199,7 @@ def _canonical_parts(root: ET.Element, leave_out: frozenset[str]) -> Iterator[by
             yield b"\x02"
             continue
         if (child.tail or "").strip():
-            raise MalformedDocumentError("text between elements")
+            raise MalformedDocumentError("has text between elements")
         if isinstance(child.tag, str) and child.tag not in leave_out:
             yield from _opening(child)
             open_elements.append(iter(child))

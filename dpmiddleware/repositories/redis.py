@@ -20,7 +20,6 @@ from dpmiddleware.errors import ConfigurationError, MissingExtraError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
 from dpmiddleware.printable import printable, without_password
-from dpmiddleware.repositories.documents import stored_document
 from dpmiddleware.repositories.failures import conflict, failed
 from dpmiddleware.repositories.markup import bare
 from dpmiddleware.secret_sources import password_text
@@ -125,7 +124,7 @@ class RedisKeyRepository:
             tuple(
                 StoredDocument(None, b"", str(place), TOO_LARGE)
                 if isinstance(element, int)
-                else stored_document(None, _bytes(element), str(place))
+                else StoredDocument(None, _bytes(element), str(place))
                 for place, element in enumerate(elements)
             ),
             _bytes(version).decode("ascii"),

@@ -24,7 +24,8 @@ from dpmiddleware.at_rest.cryptoapi import SimpleKeyBlob, sign_blob
 from dpmiddleware.at_rest.key_blob import KeyBlobKeyWrapper, signature_path
 from dpmiddleware.at_rest.x509 import CertificateKey, X509KeyWrapper
 from dpmiddleware.crypto.secret import Secret
-from dpmiddleware.keys.signature import Ed25519Signer, RingSigner
+from dpmiddleware.keys.signature import RingSigner
+from dpmiddleware.keys.signers import Ed25519Signer
 from dpmiddleware.keys.wrapping import wrap
 from dpmiddleware.keys.xml import dump, parse
 from dpmiddleware.repositories.memory import MemoryKeyRepository

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from dpmiddleware import DataProtection
 from dpmiddleware.at_rest.x509 import X509KeyWrapper
-from dpmiddleware.keys.signature import Ed25519Signer
+from dpmiddleware.keys.signers import Ed25519Signer
 
 from ..demo.process import ServerFailedError
 from .archive import APPLICATION

@@ -20,7 +20,8 @@ from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.document import may_be_key
 from dpmiddleware.keys.interfaces import KeyWrapper, StoredDocument
 from dpmiddleware.keys.manager import KeyManager
-from dpmiddleware.keys.signature import Ed25519Signer, RingSigner, TrustedSigners
+from dpmiddleware.keys.signature import RingSigner, TrustedSigners
+from dpmiddleware.keys.signers import Ed25519Signer
 from dpmiddleware.keys.xml import dump, parse
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from tests.at_rest.test_key_blob import pem, public_pem, rsa_key
@@ -213,8 +214,8 @@ def test_what_an_intruder_plants_never_reaches_the_private_key(counting: Counted
     assert [f"key-{found.id}" for found in ring.keys] == [good.name]
     assert key.calls == 1
     problems = sorted(aside.problem for aside in reader.read().refused)
-    assert [problem.partition(" ")[0] for problem in problems] == ["signed", "signed", "the"]
-    assert "signed for the ring staging, this is shop" in problems
+    assert [problem.partition(" ")[2].split()[0] for problem in problems] == ["document", "document", "signer"]
+    assert "the document was signed for the ring staging, not for shop" in problems
 
 
 def test_a_revocation_of_all_for_another_ring_is_refused(counting: Counted) -> None:

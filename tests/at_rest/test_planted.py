@@ -19,7 +19,8 @@ from dpmiddleware.at_rest.x509 import CertificateKey, X509KeyWrapper, load_certi
 from dpmiddleware.cli import main
 from dpmiddleware.errors import RevokedKeyError
 from dpmiddleware.keys.interfaces import StoredDocument
-from dpmiddleware.keys.signature import Ed25519Signer, RingSigner, is_signed
+from dpmiddleware.keys.signature import RingSigner, is_signed
+from dpmiddleware.keys.signers import Ed25519Signer
 from dpmiddleware.keys.xml import dump, parse
 from tests.cli.test_cli import Terminal
 from tests.fakes import DAY, StoppedClock, bad_document, id_of, key_document, revocation_document

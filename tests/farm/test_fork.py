@@ -225,6 +225,7 @@ def test_a_fork_while_a_thread_is_inside_a_ticket_store_gives_a_child_whose_stor
 
 
 def test_what_is_to_run_after_a_fork_keeps_no_object_alive() -> None:
+    gc.collect()
     store = MemoryTicketStore()
     gone = weakref.ref(store)
     before = len(forks._methods)

@@ -210,7 +210,7 @@ def our_verdict(documents: list[str], now: str) -> tuple[Verdict, Reading]:
 
 def decided_otherwise(ours: Verdict, theirs: Verdict, reading: Reading, now: Instant) -> bool:
     """The differences that docs/compatibility.md lists."""
-    empty = {str(key.id) for key in reading.keys if "empty or no base64" in key.problem}
+    empty = {str(key.id) for key in reading.keys if "empty or is not base64" in key.problem}
     if empty and ours == Verdict(theirs.keys, {**theirs.usable, **dict.fromkeys(empty, False)}, theirs.opened):
         return True  # an empty master key: usable there, and every payload fails
     resolution = resolve(now, reading.keys, POLICY)

@@ -16,7 +16,7 @@ from dpmiddleware.keys.rotation import RotationPolicy
 from tests.fakes import DAY, NOON
 
 POLICY: Final = RotationPolicy(poll=timedelta(seconds=10), max_stale=timedelta(seconds=60))
-RING: Final = KeyRing("shop", [], None, version="1", good_until=Instant.of(NOON) + DAY)
+RING: Final = KeyRing("shop", (), None, version="1", good_until=Instant.of(NOON) + DAY)
 DOWN: Final = RepositoryError("the store does not answer")
 
 EMPTY: Final = State()

@@ -23,7 +23,7 @@ from dpmiddleware.keys.interfaces import Binding, KeyRepository, StoredDocument
 from dpmiddleware.keys.key import Key
 from dpmiddleware.keys.maintenance import copy, prune, rewrap, rotate_if_due
 from dpmiddleware.keys.manager import KeyManager
-from dpmiddleware.keys.signature import Ed25519Signer
+from dpmiddleware.keys.signers import Ed25519Signer
 from dpmiddleware.repositories.files import FileKeyRepository
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from tests.fakes import (

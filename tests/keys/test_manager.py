@@ -273,7 +273,7 @@ def test_revoke_all_before_a_date_names_who_survives(clock: StoppedClock) -> Non
 def test_a_date_ahead_has_to_be_meant(clock: StoppedClock) -> None:
     store = ring_of(key_document())
     keys = manager(store, clock)
-    with pytest.raises(ConfigurationError, match="lies ahead") as caught:
+    with pytest.raises(ConfigurationError, match="is in the future") as caught:
         keys.revoke_all(now(clock) + TICK)
     assert "--future" in caught.value.hint
     assert store.commits == 0

@@ -146,7 +146,7 @@ def test_a_revocation_of_all_dated_ahead_holds_up_a_successor() -> None:
     ahead = Revocation(None, NOW + DAY, "")
     blocked = planned(key(1, expires=DAY), revocations=[ahead])
     assert blocked.make is None
-    assert "at birth" in blocked.blocked
+    assert "from the start" in blocked.blocked
     past = Revocation(None, NOW, "")
     assert planned(key(1, expires=DAY), revocations=[past]).make is not None
 
@@ -203,7 +203,7 @@ def test_a_key_that_would_be_revoked_at_birth_is_not_made() -> None:
     """One key an interval at most, not one a refresh until the date has come."""
     blocked = planned(revocations=[Revocation(None, NOW + DAY, "")])
     assert blocked.make is None
-    assert "dated ahead" in blocked.blocked
+    assert "date in the future" in blocked.blocked
 
 
 # --- when -------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from dpmiddleware import ConfigurationError, DataProtection
 from dpmiddleware.errors import RevokedKeyError, VersionConflict
 from dpmiddleware.keys.sign_existing import find_unsigned, sign
-from dpmiddleware.keys.signature import Ed25519Signer
+from dpmiddleware.keys.signers import Ed25519Signer
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 
 
@@ -79,7 +79,7 @@ def test_a_document_with_somebody_elses_signature_is_never_signed_over(
 
 def test_without_a_signer_nothing_can_be_adopted(unsigned: DataProtection) -> None:
     """The error says what to give."""
-    with pytest.raises(ConfigurationError, match="nobody to sign with") as caught:
+    with pytest.raises(ConfigurationError, match="no signer is configured") as caught:
         find_unsigned(unsigned.manager)
     assert "--signer" in caught.value.hint
 
