@@ -12,7 +12,7 @@ import pytest
 
 from dpmiddleware.errors import ConfigurationError, KeyManagementError, MalformedPayloadError, NoUsableKeyError
 from dpmiddleware.web.sessions.session import CSRF_KEYS, Session
-from dpmiddleware.web.sessions.stored import JSON, JsonFormat, StoredSession, milliseconds, pack, unpack
+from dpmiddleware.web.sessions.stored import JSON, JsonFormat, StoredSession, milliseconds, moment, pack, unpack
 
 MOMENT = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 NOW = milliseconds(MOMENT)
@@ -323,7 +323,7 @@ def test_the_plaintext_has_a_version_two_times_and_the_mapping() -> None:
 def test_times_are_milliseconds_since_1970() -> None:
     one_ms = datetime(1970, 1, 1, 0, 0, 0, 1000, tzinfo=timezone.utc)
     stored = StoredSession(milliseconds(one_ms), milliseconds(MOMENT), b"{}", {})
-    assert (stored.created_ms, stored.created, stored.renewed) == (1, one_ms, MOMENT)
+    assert (stored.created_ms, moment(stored.created_ms), moment(stored.renewed_ms)) == (1, one_ms, MOMENT)
 
 
 @pytest.mark.parametrize(

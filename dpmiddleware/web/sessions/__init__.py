@@ -1,5 +1,5 @@
-"""Sessions kept in a protected cookie.
+"""Sessions in a protected cookie.
 
-`session` is the mapping that an application sees; `stored` its bytes; `cookie` when it is read, written and ended;
-`migration` reads the sessions that other frameworks signed.
+`session` is the mapping that an application uses; `stored` its form as bytes; `cookie` reads, renews and ends it;
+`migration` reads and writes the signed sessions of other frameworks.
 """

@@ -1,16 +1,16 @@
-"""Reads the signed session cookies that Flask, Starlette and Django wrote: nobody is logged out by adopting ours.
+"""Reads the signed session cookies of Flask, Starlette and Django, so that a migration does not sign users out.
 
-    Flask      itsdangerous: base64url(tagged JSON, "." and zlib where shorter) . time . HMAC-SHA1, salt cookie-session
+    Flask      itsdangerous: base64url(tagged JSON, "." and zlib if shorter) . time . HMAC-SHA1, salt cookie-session
     Starlette  itsdangerous: base64(JSON) . time . HMAC-SHA1, salt itsdangerous.Signer
-    Django     base64url(JSON, "." and zlib where shorter) : base62 time : HMAC-SHA256, signed_cookies backend
+    Django     base64url(JSON, "." and zlib if shorter) : base62 time : HMAC-SHA256, signed_cookies backend
 
-What is signed under an old secret counts until a fixed day, at most the old maximum age ahead: by then every cookie
-that is still in use has been written anew. The old time stamp is checked, and `OldSession.ends` says when the old
-session would have ended; the new one must end then too. JSON only: a pickled session is refused unread.
-If the old secret may have leaked, do not migrate: whoever has it signs what they like.
+Old cookies are accepted until a fixed date, which is at most the old maximum age from now. By then, each cookie that is
+still in use has been written in the new format. The old time stamp is checked, and the new session ends when the old
+one would have ended (`OldSession.ends`). Only JSON is read: a pickled session is refused.
 
-``writes_old`` is the way back: sessions are written in the old format while some members of the farm cannot read the
-new one yet.
+If the old secret may have leaked, do not migrate: an attacker who has it can sign any session.
+
+With ``writes_old``, sessions are written in the old format, as long as some members of the farm cannot read the new one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import json
 import string
 import zlib
 from abc import ABC, abstractmethod
-from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, b64encode, urlsafe_b64decode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -31,6 +31,7 @@ from itsdangerous import BadData, BadSignature, TimestampSigner, URLSafeTimedSer
 
 from dpmiddleware import telemetry
 from dpmiddleware.errors import ConfigurationError, MissingExtraError
+from dpmiddleware.protection import base64url
 
 __all__ = ["DjangoSessions", "FlaskSessions", "OldSession", "SignedSessions", "StarletteSessions"]
 
@@ -42,7 +43,7 @@ _BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 @dataclass(frozen=True, slots=True)
 class OldSession:
-    """A session that an old cookie held. issued: when it was signed; ends: when it would have ended (both aware)."""
+    """The session in an old cookie. ``issued``: when it was signed. ``ends``: when it would have ended. Both aware."""
 
     data: dict[str, Any]
     issued: datetime
@@ -50,15 +51,18 @@ class OldSession:
 
 
 class _RefusedError(Exception):
-    """An old cookie that does not count; says why, to the counter only."""
+    """An old cookie is refused. The message is the reason for the counter."""
 
 
 class SignedSessions(ABC):
-    """Session cookies of one framework under its old secret.
+    """Session cookies of one framework, signed with its old secret. `ConfigurationError` for dangerous settings.
 
-    secret_key, fallbacks: as they stood in the framework's settings; their order does not matter.
-    until: aware; from then on old cookies are refused. max_age: how long the framework let a session cookie live.
-    writes_old: write the old format, not ours. `ConfigurationError` for what cannot be or would be dangerous.
+    secret_key: the secret in the framework's settings.
+    until: when old cookies are no longer accepted; aware.
+    max_age: the framework's maximum age of a session cookie.
+    fallbacks: the fallback secrets in the framework's settings, in any order.
+    writes_old: whether sessions are written in the old format.
+    now: the current time, for tests.
     """
 
     framework: ClassVar[str]
@@ -80,7 +84,7 @@ class SignedSessions(ABC):
         self.writes_old = writes_old
 
     def loads(self, value: str, now: datetime) -> OldSession | None:
-        """The session in an old cookie's value, or ``None``. Counts ``session_migrated``, ``migration_refused``."""
+        """Read the value of an old cookie; ``None`` if it is refused. Counts ``session_migrated``, ``migration_refused``."""
         try:
             session = self._loads(value, now)
         except _RefusedError as reason:
@@ -103,11 +107,11 @@ class SignedSessions(ABC):
 
     @abstractmethod
     def dumps(self, data: Mapping[str, Any], now: datetime) -> str:
-        """A cookie value that the framework reads, signed under the current secret at ``now``."""
+        """Write a cookie value that the framework reads, signed with the current secret at ``now``."""
 
     @abstractmethod
     def _unsign(self, value: str) -> tuple[Any, datetime]:
-        """What was signed and when; `_RefusedError` where the signature is not of these secrets or the rest no JSON."""
+        """Return the signed data and when it was signed. `_RefusedError` if the signature or the JSON is wrong."""
 
 
 class FlaskSessions(SignedSessions):
@@ -126,7 +130,7 @@ class FlaskSessions(SignedSessions):
         return data, issued
 
     def dumps(self, data: Mapping[str, Any], now: datetime) -> str:
-        """Tagged JSON, signed as Flask signs."""
+        """Write tagged JSON with Flask's signature."""
         return str(self._serializer(now).dumps(dict(data)))
 
     def _serializer(self, now: datetime | None) -> URLSafeTimedSerializer:
@@ -157,7 +161,7 @@ class StarletteSessions(SignedSessions):
         return _json(lambda: b64decode(signed, validate=True)), issued
 
     def dumps(self, data: Mapping[str, Any], now: datetime) -> str:
-        """base64 of JSON, signed as Starlette signs."""
+        """Write base64 of JSON with Starlette's signature."""
         return _SignerAt(self._secrets, now=now).sign(b64encode(json.dumps(dict(data)).encode())).decode()
 
 
@@ -172,26 +176,27 @@ class DjangoSessions(SignedSessions):
         if not any(hmac.compare_digest(signature, self._signature(signed, secret)) for secret in self._secrets):
             raise _RefusedError("signature")
         payload, _, stamp = signed.rpartition(":")
-        packed = payload.startswith(".")
-        text = payload[packed:]
-        data = _json(lambda: _inflate(_unbase64(text)) if packed else _unbase64(text))
+        compressed = payload.startswith(".")
+        text = payload[compressed:]
+        data = _json(lambda: _inflate(_unbase64(text)) if compressed else _unbase64(text))
         return data, datetime.fromtimestamp(_base62(stamp), timezone.utc)
 
     def dumps(self, data: Mapping[str, Any], now: datetime) -> str:
-        """base64url of JSON, compressed where that is shorter, signed as Django signs."""
+        """Write base64url of JSON, compressed if that is shorter, with Django's signature."""
         plain = json.dumps(dict(data), separators=(",", ":")).encode("latin-1")
-        packed = zlib.compress(plain)
-        text = _base64(plain) if len(packed) >= len(plain) - 1 else "." + _base64(packed)
+        compressed = zlib.compress(plain)
+        shorter = len(compressed) < len(plain) - 1
+        text = "." + base64url.encode(compressed) if shorter else base64url.encode(plain)
         signed = f"{text}:{_to_base62(int(now.timestamp()))}"
         return f"{signed}:{self._signature(signed, self._secrets[-1])}"
 
     def _signature(self, signed: str, secret: bytes) -> str:
         key = hashlib.sha256(self._salt.encode() + b"signer" + secret).digest()
-        return _base64(hmac.digest(key, signed.encode(), "sha256"))
+        return base64url.encode(hmac.digest(key, signed.encode(), "sha256"))
 
 
 class _SignerAt(TimestampSigner):
-    """Signs at a moment that is given."""
+    """Signs with a given time."""
 
     def __init__(self, *arguments: Any, now: datetime | None, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -202,44 +207,46 @@ class _SignerAt(TimestampSigner):
 
 
 def _checked_secrets(secret_key: str | bytes, fallbacks: Sequence[str | bytes]) -> list[bytes]:
-    """All secrets, the current one last, as itsdangerous wants them."""
+    """Return all secrets, with the current one last, as itsdangerous expects."""
     if isinstance(fallbacks, str | bytes):
         raise ConfigurationError(
-            "the fallbacks of the old secret are one text, which would be taken for a list of its letters",
+            "fallbacks= is a text, not a list of texts",
             hint="write a list: fallbacks=[…]",
         )
     secrets = [_bytes(secret) for secret in (*fallbacks, secret_key)]
     if len(set(secrets)) < len(secrets):
-        raise ConfigurationError("an old secret is given twice", hint="fallbacks hold only what came before the key")
+        raise ConfigurationError("an old secret is given twice", hint="pass only earlier secrets in fallbacks=")
     if any(len(secret) < _SHORTEST_SECRET for secret in secrets):
         raise ConfigurationError(
-            f"an old secret has fewer than {_SHORTEST_SECRET} bytes: it can be guessed, and sessions forged with it",
-            hint="do not migrate sessions from it; users sign in once more",
+            f"an old secret has fewer than {_SHORTEST_SECRET} bytes, so an attacker can guess it and forge sessions",
+            hint="do not migrate these sessions; let users sign in again",
         )
     return secrets
 
 
 def _bytes(secret: str | bytes) -> bytes:
     if not isinstance(secret, str | bytes):
-        raise ConfigurationError("an old secret is neither text nor bytes", hint="pass the framework's SECRET_KEY")
+        raise ConfigurationError(
+            f"an old secret is a {type(secret).__name__}, not text or bytes", hint="pass the framework's SECRET_KEY"
+        )
     return secret.encode() if isinstance(secret, str) else secret
 
 
 def _checked_until(until: datetime, max_age: timedelta, now: datetime) -> datetime:
     if max_age <= timedelta():
-        raise ConfigurationError("the old maximum age is not a span of time", hint="give it as the old setting said")
+        raise ConfigurationError(f"max_age={max_age} is not positive", hint="pass the maximum age of the old setting")
     if until.tzinfo is None:
-        raise ConfigurationError("the end of the migration has no time zone", hint="datetime(…, tzinfo=timezone.utc)")
+        raise ConfigurationError(f"until={until} has no time zone", hint="pass datetime(…, tzinfo=timezone.utc)")
     if until - now > max_age:
         raise ConfigurationError(
-            f"the migration would last longer than an old cookie lives ({max_age})",
-            hint="set until to the day of the change plus the old maximum age; then nobody needs it any more",
+            f"until={until} is later than the end of the last old cookie ({max_age} from now)",
+            hint="set until= to the day of the change plus the old maximum age",
         )
     return until
 
 
 def _json(plain: Callable[[], bytes]) -> Any:
-    """The JSON in bytes that still have to be decoded."""
+    """Read JSON from the bytes that ``plain`` returns. `_RefusedError` if it fails."""
     try:
         return json.loads(plain().decode("utf-8"), parse_constant=_not_json)
     except (ValueError, RecursionError, zlib.error):
@@ -254,12 +261,8 @@ def _inflate(data: bytes) -> bytes:
     inflating = zlib.decompressobj()
     plain = inflating.decompress(data, _MAX_PLAIN)
     if inflating.unconsumed_tail:
-        raise ValueError("more than a megabyte")
+        raise ValueError("more than 1 MiB")
     return plain
-
-
-def _base64(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _unbase64(text: str) -> bytes:
@@ -267,7 +270,7 @@ def _unbase64(text: str) -> bytes:
 
 
 def _base62(text: str) -> int:
-    """Django's base 62; a signed text, so that anything odd in it came from a holder of the secret."""
+    """Read Django's base 62. The text was signed, so only an owner of the secret can have written it wrongly."""
     if not text or len(text) > 6 or not text.isalnum():
         raise _RefusedError("malformed")
     number = 0

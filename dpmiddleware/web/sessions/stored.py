@@ -1,11 +1,12 @@
-"""A session as it lies in its cookie, and the formats of its values. ::
+"""The plaintext of a session's cookie, and the formats of its values. ::
 
     plaintext := 01 ‖ created ‖ renewed ‖ mapping      created, renewed: BE64, milliseconds since 1970 UTC
-    mapping   := of the value format (JSON), with the session's id as "_dpm_id"; where somebody signed in,
-                 the subject as "_dpm_subject"; where it was another framework's before, when that one
-                 would have ended as "_dpm_ends" (milliseconds since 1970 UTC)
+    mapping   := in the value format (JSON by default), with these values in addition to the application's:
+                 "_dpm_id"       the id of the session
+                 "_dpm_subject"  the subject, if a user has signed in
+                 "_dpm_ends"     if another framework began the session: when it would have ended (as above)
 
-Times are integers from reading to writing: a session that is only read makes no ``datetime`` of them.
+Times remain integers from reading to writing. A ``datetime`` is created only if the application asks for one.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ ID: Final = "_dpm_id"
 SUBJECT: Final = "_dpm_subject"
 ENDS: Final = "_dpm_ends"
 RESERVED: Final = frozenset((ID, SUBJECT, ENDS))
-"""Names in the mapping that are not the application's."""
+"""Names in the mapping that the application cannot use."""
 
 _VERSION: Final = 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -52,34 +53,34 @@ _decode: Final = json.JSONDecoder().raw_decode
 
 
 class ValueFormat(Protocol):
-    """How a session's mapping becomes bytes."""
+    """How the mapping of a session becomes bytes."""
 
     @property
     def name(self) -> str:
-        """Part of the purpose: a session in one format is never read as another."""
+        """Part of the purpose, so that a session in one format is never read in another."""
         ...
 
     def dumps(self, mapping: Mapping[str, Any]) -> bytes:
-        """The mapping as bytes, the same for equal mappings; ``TypeError`` for a value that the format cannot hold."""
+        """Serialize. Equal mappings give the same bytes. ``TypeError`` for a value that the format does not support."""
         ...
 
     def loads(self, data: bytes) -> dict[str, Any]:
-        """The mapping; ``ValueError`` where it is none."""
+        """Read what `dumps` wrote. ``ValueError`` for other data."""
         ...
 
 
 class JsonFormat:
-    """Text, numbers, booleans, ``None``, lists and dictionaries. A tuple comes back as a list."""
+    """JSON: text, numbers, booleans, ``None``, lists and dictionaries. A tuple becomes a list."""
 
     name = "json"
     _encode = staticmethod(json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode)
 
     def dumps(self, mapping: Mapping[str, Any]) -> bytes:
-        """Compact JSON, UTF-8."""
+        """Serialize to compact JSON in UTF-8."""
         return self._encode(mapping).encode("utf-8", "surrogatepass")
 
     def loads(self, data: bytes) -> dict[str, Any]:
-        """The JSON object that `dumps` wrote."""
+        """Read a JSON object."""
         return json_object(data.decode("utf-8", "surrogatepass"))
 
 
@@ -87,7 +88,7 @@ JSON: Final = JsonFormat()
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """The JSON object that ``text`` is, with nothing around it, white space neither; ``ValueError`` for all else."""
+    """Read a JSON object. ``ValueError`` for other text, even for white space around the object."""
     mapping, end = _decode(text)
     if end != len(text) or not isinstance(mapping, dict):
         raise ValueError("not a JSON object")
@@ -95,22 +96,24 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def milliseconds(when: datetime) -> int:
-    """An aware ``datetime`` in milliseconds since 1970 UTC."""
+    """Convert an aware ``datetime`` to milliseconds since 1970 UTC."""
     return (when - _EPOCH) // _MILLISECOND
 
 
 def moment(when: int) -> datetime:
-    """Milliseconds since 1970 UTC as an aware ``datetime``."""
+    """Convert milliseconds since 1970 UTC to an aware ``datetime``."""
     return _EPOCH + when * _MILLISECOND
 
 
 class StoredSession(NamedTuple):
-    """A session as a request brought it along.
+    """A session that a request contained. Times are in milliseconds since 1970 UTC.
 
-    created_ms, renewed_ms: when it began and when it was last written, milliseconds since 1970 UTC. data: its mapping
-    in the value format, id included; empty where another framework wrote it. mapping: the same, taken apart.
-    ends: when it does, whatever the cookie's own limits; milliseconds since 1970 UTC. renew: write it again, though
-    nothing may have changed, so that it goes on living.
+    created_ms: when it began.
+    renewed_ms: when it was last written.
+    data: its mapping in the value format, with the reserved names; empty if another framework wrote it.
+    mapping: the deserialized mapping.
+    ends: when it ends, in addition to the limits of the cookie; ``None``: only those limits apply.
+    renew: whether it has to be written again so that it does not expire, even if nothing has changed.
     """
 
     created_ms: int
@@ -120,35 +123,25 @@ class StoredSession(NamedTuple):
     ends: int | None = None
     renew: bool = False
 
-    @property
-    def created(self) -> datetime:
-        """When it began; aware."""
-        return moment(self.created_ms)
-
-    @property
-    def renewed(self) -> datetime:
-        """When it was last written; aware."""
-        return moment(self.renewed_ms)
-
 
 def pack(created_ms: int, renewed_ms: int, data: bytes) -> bytes:
-    """The plaintext of a session (see the module)."""
+    """Build the plaintext of a session (layout: see the module)."""
     return _HEAD.pack(_VERSION, created_ms, renewed_ms) + data
 
 
 def unpack(plain: bytes) -> tuple[int, int, bytes]:
-    """(created, renewed, data) of a plaintext; `MalformedPayloadError` where it is not of this version."""
+    """Return (created, renewed, data) of a plaintext. `MalformedPayloadError` if its layout is different."""
     if len(plain) < _HEAD.size:
-        raise MalformedPayloadError("not a session")
+        raise MalformedPayloadError("the payload is too short for a session")
     version, created, renewed = _HEAD.unpack_from(plain)
     if version != _VERSION or created > _LAST or renewed > _LAST:
-        raise MalformedPayloadError("not a session of this version, or from outside of time")
+        raise MalformedPayloadError("the session has an unknown version or an impossible time")
     return created, renewed, plain[_DATA]
 
 
 def end_in(mapping: dict[str, Any]) -> int | None:
-    """Take out of a mapping when the session ends; `MalformedPayloadError` where it says nonsense."""
+    """Remove the end of the session from a mapping, and return it. `MalformedPayloadError` if it is not a time."""
     ends = mapping.pop(ENDS, None)
     if ends is not None and not (isinstance(ends, int) and 0 <= ends <= _LAST):
-        raise MalformedPayloadError("a session that ends outside of time")
+        raise MalformedPayloadError("the session ends at an impossible time")
     return ends
