@@ -10,7 +10,7 @@ one would have ended (`OldSession.ends`). Only JSON is read: a pickled session i
 
 If the old secret may have leaked, do not migrate: an attacker who has it can sign any session.
 
-With ``writes_old``, sessions are written in the old format, as long as some members of the farm cannot read the new one.
+With ``writes_old``, sessions are written in the old format, for members of the farm that cannot read the new one yet.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class SignedSessions(ABC):
         self.writes_old = writes_old
 
     def loads(self, value: str, now: datetime) -> OldSession | None:
-        """Read the value of an old cookie; ``None`` if it is refused. Counts ``session_migrated``, ``migration_refused``."""
+        """Read an old cookie; ``None`` if it is refused. Counts ``session_migrated`` and ``migration_refused``."""
         try:
             session = self._loads(value, now)
         except _RefusedError as reason:
