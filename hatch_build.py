@@ -1,8 +1,8 @@
-"""Builds the compiled core into wheels and editable installs; where that cannot be done, they are pure Python.
+"""Builds the compiled core into wheels and editable installs. If that fails, they are pure Python.
 
-What it takes is a C compiler, Python's headers, and OpenSSL 3 with its headers (Debian: ``gcc libssl-dev``; ``CC``,
-``CFLAGS`` and ``LDFLAGS`` count as usual). ``DPM_PURE_PYTHON=1`` builds without it. Why the core is missing is a
-warning of the build, never an error; ``dpm --version`` says what an installed package has.
+The build needs a C compiler, Python's headers, and OpenSSL 3 with its headers (Debian: ``gcc libssl-dev``). ``CC``,
+``CFLAGS`` and ``LDFLAGS`` have their usual effect. ``DPM_PURE_PYTHON=1`` builds without the core. The reason for a
+missing core is a warning of the build, never an error. ``dpm --version`` says what an installed package contains.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ MODULES = {
     "dpmiddleware.protection._base64url": [],
     "dpmiddleware.web.sign_in._ticket": [],
 }
-"""Each extension, and the libraries that it is linked with. Its source stands where the module will."""
+"""Each extension module, and the libraries that it is linked with. Its source is next to the module."""
 ABI = "cp311-abi3"
-"""The stable ABI of Python 3.11: the same file serves every later version."""
+"""The stable ABI of Python 3.11: the same file works with every later version."""
 
 
 class CompiledCore(BuildHookInterface[Any]):
-    """Puts the core beside its source, where an editable install finds it, and into the wheel."""
+    """Writes the core next to its source, for editable installs, and into the wheel."""
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Called before the files are collected."""
+        """Hatchling calls this before it collects the files."""
         missing = why_not() or compile_core(Path(self.root))
         if missing:
             self.app.display_warning(f"built without the compiled core: {missing}")
@@ -49,23 +49,23 @@ class CompiledCore(BuildHookInterface[Any]):
 
 
 def file_of(module: str, suffix: str) -> str:
-    """A module's path from the root of the project."""
+    """The path of a module, from the root of the project."""
     return module.replace(".", "/") + suffix
 
 
 def why_not() -> str:
-    """Why nothing is compiled, before trying; empty: try."""
+    """Why compiling is not attempted; empty if it is."""
     if os.environ.get("DPM_PURE_PYTHON", "0") not in {"", "0"}:
         return "DPM_PURE_PYTHON is set"
     if sys.platform == "win32":
-        return "not on Windows, where OpenSSL has no usual place"
+        return "it is not supported on Windows, where OpenSSL has no standard location"
     if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return "this Python has no stable ABI"
+        return "this Python does not have a stable ABI"
     return ""
 
 
 def compile_core(root: Path) -> str:
-    """Put all of it beside its sources, each in one step (processes may be using the old one); why not, or empty."""
+    """Compile all modules next to their sources. Returns why it failed, or an empty text."""
     extensions = [
         Extension(module, [str(root / file_of(module, ".c"))], libraries=libraries, py_limited_api=True)
         for module, libraries in MODULES.items()
@@ -78,6 +78,6 @@ def compile_core(root: Path) -> str:
             command.run()
         except (BaseError, CCompilerError, OSError) as error:
             return str(error)
-        for module in MODULES:
+        for module in MODULES:  # replaced atomically, because a process may be using the old file
             Path(command.get_ext_fullpath(module)).replace(root / file_of(module, ".abi3.so"))
     return ""

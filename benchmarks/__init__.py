@@ -1,1 +1,1 @@
-"""How fast the package is beside its peers: ``make bench``. Ratios, measured in turns within one run; never seconds."""
+"""Compares the speed of the package with its peers: ``make bench``. Results are ratios, measured in turns."""

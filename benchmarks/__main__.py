@@ -1,6 +1,6 @@
-"""``python -m benchmarks [name …]``: run the cases whose names contain one of the words, and print a table.
+"""``python -m benchmarks [WORD …]``: runs the cases whose names contain one of the words, and prints a table.
 
-Exit status 0; with ``--strict`` 1 if a promise was not kept in this run.
+The exit status is 0; with ``--strict`` it is 1 if a goal was missed in this run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dpmiddleware.compiled import describe
 
 
 def all_cases() -> Iterator[Case]:
-    """Every case there is."""
+    """All cases."""
     yield from payloads.cases()
     yield from middleware.cases()
     yield from frameworks.cases()
@@ -29,12 +29,12 @@ def main(argv: list[str]) -> int:
     words = [word for word in argv if not word.startswith("--")]
     print(f"{platform.python_implementation()} {platform.python_version()}; {describe()}")
     print(f"{'case':34} {'peer':24} {'ratio':>6} {'10-90 %':>13} {'goal':>5}  {'µs':>7} {'peer µs':>8}")
-    kept = True
+    reached = True
     for case in all_cases():
         if words and not any(word in case.name for word in words):
             continue
         result = compare(case)
-        kept &= result.holds
+        reached &= result.holds
         spread = f"{result.low:.2f}-{result.high:.2f}"
         mark = " " if result.holds else "!"
         print(
@@ -46,8 +46,8 @@ def main(argv: list[str]) -> int:
         if not words or any(word in part.__name__ for word in words):
             text, held = part.report()
             print(text, flush=True)
-            kept &= held
-    return 1 if strict and not kept else 0
+            reached &= held
+    return 1 if strict and not reached else 0
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""What sessions and sign-in add to a request in Flask, Django and Starlette: ours (encrypted) against the framework's
-own, which only signs.
+"""The cost of sessions and sign-ins in Flask, Django and Starlette: ours (encrypted) against the framework's (signed).
 
-Each request is a whole one of its framework: Flask's WSGI application, Django's middleware and cookies, Starlette
-behind uvicorn's protocol with a connection that leads nowhere. What all of them do without any session is taken off.
-The framework's own sign-in is a user's name in its signed session, renewed by writing it.
+Each request is a complete request of its framework: Flask's WSGI application, Django's middleware and cookies,
+Starlette with uvicorn's protocol on a connection without a peer. The time of a request without a session is subtracted.
+The framework's sign-in is the name of a user in its signed session, which is renewed by writing it.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from benchmarks.harness import Case
-from benchmarks.payloads import SESSION
+from benchmarks.payloads import SECRET, SESSION
 from dpmiddleware import DataProtection
 from dpmiddleware.flask import ProtectedSessions
 from dpmiddleware.starlette import CookieAuthenticationMiddleware, SessionMiddleware, sign_in
@@ -39,10 +38,9 @@ from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Principal
 
 __all__ = ["cases"]
 
-SECRET = "a secret key that nobody dares to change"
 Touch = Callable[[Any], object]
 Request = Callable[[], list[str]]
-"""One request; gives the Set-Cookie lines of its response."""
+"""One request. Returns the Set-Cookie lines of its response."""
 
 
 def _read(session: Any) -> object:
@@ -58,14 +56,14 @@ def _fill(session: Any) -> None:
 
 
 def cases() -> Iterator[Case]:
-    """All of them."""
+    """All cases."""
     yield from _flask_cases()
     yield from _django_cases()
     yield from _starlette_cases()
 
 
 def _compared(name: str, ours: Request, theirs: Request, idle: Request, *, goal: float = 1.0) -> Case:
-    """Both have to write a cookie, or both not."""
+    """A case in which either both sides write a cookie, or neither does."""
     assert bool(ours()) is bool(theirs()) is name.endswith(("written", "renewed"))
     framework = name.partition(" ")[0].replace("uvicorn", "Starlette")
     return Case(f"{name}, added", ours, theirs, goal, f"{framework}, signing", idle)
@@ -94,7 +92,7 @@ def _environ(cookie: str) -> dict[str, Any]:
 
 
 class _NoSessions(SessionInterface):
-    """What Flask asks of sessions, done by nobody."""
+    """Flask's interface for sessions, without an effect."""
 
     def open_session(self, app: flask.Flask, request: flask.Request) -> Any:
         return SecureCookieSession()
@@ -178,7 +176,7 @@ def _django_cases() -> Iterator[Case]:
     sealed = _cookie_of(request(SessionMiddleware, _fill)())
     idle = request(None, lambda _: None, sealed)
     ours = {touch: request(SessionMiddleware, touch, sealed) for touch in (_read, _write)}
-    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"  # read when a middleware is made
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"  # read when a middleware is created
     signed = _cookie_of(request(DjangoSessions, _fill)())
     for name, touch in (("read", _read), ("written", _write)):
         theirs = request(DjangoSessions, touch, signed)
@@ -189,7 +187,7 @@ def _django_cases() -> Iterator[Case]:
 
 
 class _Nowhere(asyncio.Transport):
-    """The other end of a connection: keeps what was written last."""
+    """A connection without a peer. Keeps what was written last."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -235,7 +233,7 @@ def _on_session(touch: Touch) -> Touch:
 
 
 class _UserInSession(AuthenticationBackend):
-    """Sign-in as one writes it over Starlette's own session."""
+    """A sign-in on top of Starlette's own session."""
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
         name = conn.session.get("user")

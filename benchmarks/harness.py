@@ -1,7 +1,7 @@
-"""Compare two callables fairly on a noisy machine.
+"""Compares two callables on a noisy machine.
 
-Each round times one batch of each, in turns; what counts is the median over the rounds of the ratio within a round, so
-that a neighbour who slows the machine down slows both. Times in microseconds are printed for scale only.
+Each round times one batch of each, in turns. The result is the median, over all rounds, of the ratio within a round:
+other load on the machine slows both. Times in microseconds are printed for scale only.
 """
 
 from __future__ import annotations
@@ -20,9 +20,13 @@ BATCH_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """ours against theirs. ``goal``: the ratio (ours / theirs) that is promised; less is faster.
+    """Two callables to compare.
 
-    ``idle``: what both do anyway (an application without a session); its time is taken off both.
+    name: the name of the case.
+    ours, theirs: the callables.
+    goal: the highest acceptable ratio of their times, ours / theirs.
+    peer: what ``theirs`` is.
+    idle: what both do in any case (an application without a session). Its time is subtracted from both.
     """
 
     name: str
@@ -35,7 +39,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The median ratio, its 10th and 90th percentile, and microseconds a call for scale."""
+    """The median ratio, its 10th and 90th percentile, and microseconds per call for scale."""
 
     case: Case
     ratio: float
@@ -46,7 +50,7 @@ class Result:
 
     @property
     def holds(self) -> bool:
-        """Whether the promise was kept in this run."""
+        """Whether the goal was reached in this run."""
         return self.ratio <= self.case.goal
 
 
@@ -79,7 +83,7 @@ def compare(case: Case, rounds: int = ROUNDS) -> Result:
 
 
 def _batch_size(call: Callable[[], object]) -> int:
-    """How many calls take about `BATCH_SECONDS`."""
+    """The number of calls that take about `BATCH_SECONDS`."""
     size = 1
     while (spent := _time(call, size) * size) < BATCH_SECONDS / 2:
         size = max(2 * size, int(size * BATCH_SECONDS / 2 / max(spent, 1e-7)))
@@ -87,7 +91,7 @@ def _batch_size(call: Callable[[], object]) -> int:
 
 
 def _time(call: Callable[[], object], size: int) -> float:
-    """Seconds a call, over one batch."""
+    """Seconds per call, over one batch."""
     began = time.perf_counter()
     for _ in range(size):
         call()

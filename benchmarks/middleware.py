@@ -1,7 +1,7 @@
-"""What a session costs a request: ours (encrypted) against Starlette's own (signed), on a bare ASGI application.
+"""The cost of a session in a bare ASGI application: ours (encrypted) against Starlette's own (signed).
 
-The applications are stepped by hand, without a server and without an event loop's turns; they ask for the session as
-one does, at ``request.session``. What both do without any session is taken off both.
+The coroutines are stepped directly, without a server and an event loop. The application uses ``request.session``. The
+time of a request without a session is subtracted from both.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from starlette.middleware.sessions import SessionMiddleware as StarletteSessions
 from starlette.requests import Request
 
 from benchmarks.harness import Case
-from benchmarks.payloads import SESSION
+from benchmarks.payloads import SECRET, SESSION
 from dpmiddleware import DataProtection
 from dpmiddleware.asgi import ASGIApp, Message, Receive, Scope, Send, SessionMiddleware
 
 __all__ = ["cases"]
-
-SECRET = "a secret key that nobody dares to change"
 
 
 def _application(touch: Callable[[Request], object]) -> ASGIApp:
@@ -35,7 +33,7 @@ def _application(touch: Callable[[Request], object]) -> ASGIApp:
 
 
 def _stepped(app: ASGIApp, cookie: str) -> Callable[[], object]:
-    """One request, run to its end by hand."""
+    """One request, from start to end without an event loop."""
     raw = [(b"host", b"shop.example"), (b"accept", b"*/*"), (b"cookie", f"a=1; theme=dark; {cookie}; z=9".encode())]
 
     async def receive() -> Message:
@@ -66,7 +64,7 @@ def _write(request: Request) -> None:
 
 
 def cases() -> Iterator[Case]:
-    """Untouched, read, written."""
+    """A session that is not used, read, or written."""
     protection = DataProtection("bench", repository="memory:")
     signed = TimestampSigner(SECRET).sign(base64.b64encode(json.dumps(SESSION).encode())).decode()
     sealed = _our_cookie(protection)
@@ -78,7 +76,7 @@ def cases() -> Iterator[Case]:
 
 
 def _our_cookie(protection: DataProtection) -> str:
-    """The value that our middleware gives a client for `SESSION`."""
+    """The value of the cookie that our middleware sets for `SESSION`."""
     lines: list[str] = []
 
     async def keep(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Payloads: against Fernet, against signing with itsdangerous, with many keys, with an unknown key."""
+"""Payloads: against Fernet, against signing with itsdangerous, with many keys, and with an unknown key."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from dpmiddleware.repositories.memory import MemoryKeyRepository
 
 __all__ = ["cases", "ring_of"]
 
+SECRET = "a secret key for benchmarks"
 SESSION = {
     "user": "b7e23ec2-9af2-4c0b-8d5e-1f6a3c7d9e04",
     "csrf": "9f2b6c1d8e4a70355b1c9d2e8f7a6b403c5d1e9f",
@@ -32,13 +33,13 @@ SESSION = {
     "locale": "de-AT",
     "issued": 1795363200,
 }
-"""A session of about 256 bytes of JSON, with the tokens that sessions have (they do not compress)."""
+"""A session of about 256 bytes of JSON, with typical tokens, which do not compress."""
 MONTH = 31 * 86_400
-"""Seconds; what Flask gives as max_age."""
+"""Seconds: the default max_age of Flask."""
 
 
 def ring_of(count: int, now: Instant) -> MemoryKeyRepository:
-    """A store with ``count`` keys; the last one is the default, the others have expired one after the other."""
+    """A store with ``count`` keys. The last one is the default key, the others have expired one after the other."""
     stored = []
     for number in range(count):
         begin = now - timedelta(days=count - number)
@@ -72,8 +73,8 @@ def _text_cases(size: int) -> Iterator[Case]:
 
 def _serializer_cases() -> Iterator[Case]:
     ours = ProtectedSerializer(DataProtection("bench", repository="memory:"), "session")
-    options = {"key_derivation": "hmac", "digest_method": hashlib.sha1}  # as Flask's sessions
-    theirs = URLSafeTimedSerializer("a secret key that nobody dares to change", "session", signer_kwargs=options)
+    options = {"key_derivation": "hmac", "digest_method": hashlib.sha1}  # as in Flask's sessions
+    theirs = URLSafeTimedSerializer(SECRET, "session", signer_kwargs=options)
     sealed, signed = ours.dumps(SESSION), theirs.dumps(SESSION)
     yield Case(
         "session dict out", lambda: ours.dumps(SESSION), lambda: theirs.dumps(SESSION), 0.75, "itsdangerous, signing"
@@ -119,12 +120,12 @@ def _ring_cases() -> Iterator[Case]:
 
 
 def _in_python(*purposes: str) -> DataProtector:
-    """A protector that does not use the compiled core: what a refusal should cost next to nothing of."""
+    """A protector that does not use the compiled core. A refusal must cost much less than one of its operations."""
     before = os.environ.get("DPM_PURE_PYTHON")
     os.environ["DPM_PURE_PYTHON"] = "1"
     try:
         protector = DataProtection("bench", repository="memory:").create_protector(*purposes)
-        protector.protect(b"binds the key")
+        protector.protect(b"prepares the key")
     finally:
         if before is None:
             del os.environ["DPM_PURE_PYTHON"]
@@ -134,7 +135,7 @@ def _in_python(*purposes: str) -> DataProtector:
 
 
 def cases() -> Iterator[Case]:
-    """All of them."""
+    """All cases."""
     yield from _text_cases(256)
     yield from _serializer_cases()
     yield from _ring_cases()

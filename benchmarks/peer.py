@@ -1,6 +1,6 @@
-"""Raw bytes against ASP.NET Core itself, where the peer program is present (see tests/interop/aspnet_peer).
+"""Payloads as bytes against ASP.NET Core itself, if the peer program is present (see tests/interop/aspnet_peer).
 
-Both take the best of several batches, in turns, after .NET has compiled its hot code.
+The result is the best of several batches of each, in turns, after .NET has compiled its hot code.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GOAL = 1.15
 
 
 def report() -> tuple[str, bool]:
-    """A line for people, and whether the promise held; ``True`` where there is no peer to be asked."""
+    """A line for people, and whether the goal was reached; ``True`` if there is no peer."""
     program = find_peer()
     if program is None:
         return "raw CBC against ASP.NET Core: not run, the peer is not present", True
@@ -43,7 +43,7 @@ def report() -> tuple[str, bool]:
 
 
 def _dotnet(program: str) -> dict[str, float]:
-    """Nanoseconds an operation in a process of its own; the first pass over the sizes warms it up."""
+    """Nanoseconds per operation, in a new process. The first pass over the sizes is a warm-up."""
     spec = {"store": {"kind": "memory", "documents": []}, "app": "bench"}
     environment = {**os.environ, "DOTNET_TC_CallCountingDelayMs": "0"}
     run = subprocess.run(

@@ -1,4 +1,4 @@
-"""A ring of 10,000 keys in files: how long a cold start takes, and what a key costs in memory."""
+"""A ring of 10,000 keys in files: the time of a cold start, and the memory per key."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ROUNDS = 5
 
 
 def report() -> tuple[str, bool]:
-    """Lines for people, and whether the promises held.
+    """Lines for people, and whether the goals were reached.
 
-    The machine that the promise was made on parses these documents in 0.7 s; the promise is scaled by what parsing
-    takes here. Both are done in turns; of the ratios the median counts.
+    The goal is a cold start of 2 s on a machine that parses these documents in 0.7 s. It is scaled by the time that
+    parsing takes here. Both are measured in turns, and the median of the ratios counts.
     """
     now = Instant.of(DataProtection("bench", repository="memory:").now())
     with tempfile.TemporaryDirectory() as name:
@@ -34,12 +34,12 @@ def report() -> tuple[str, bool]:
         turns = [(_seconds(_parse, folder), _seconds(_load, folder)) for _ in range(ROUNDS)]
         memory = _memory(folder) / KEYS
     parsing, cold = sorted(turns, key=lambda turn: turn[1] / turn[0])[ROUNDS // 2]
-    promised = 2.0 / 0.7 * parsing
+    goal = 2.0 / 0.7 * parsing
     text = (
-        f"{KEYS:,} keys in files: cold start {cold:.2f} s, goal {promised:.2f} (parsing alone {parsing:.2f})\n"
-        f"memory a key: {memory:,.0f} bytes, goal 3,072"
+        f"{KEYS:,} keys in files: cold start {cold:.2f} s, goal {goal:.2f} (parsing alone {parsing:.2f})\n"
+        f"memory per key: {memory:,.0f} bytes, goal 3,072"
     )
-    return text, cold <= promised and memory <= 3072
+    return text, cold <= goal and memory <= 3072
 
 
 def _parse(folder: Path) -> None:
@@ -59,7 +59,7 @@ def _seconds(work: Callable[[Path], None], folder: Path) -> float:
 
 
 def _memory(folder: Path) -> int:
-    """Bytes of a ring that has been loaded."""
+    """Bytes that a loaded ring takes."""
     gc.collect()
     tracemalloc.start()
     protection = DataProtection("bench", repository=folder)
