@@ -34,6 +34,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "telemetry",
+        "crypto.public_keys",
         "crypto.secret",
         "keys.xml",
         "protection.base64url",

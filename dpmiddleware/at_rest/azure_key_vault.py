@@ -8,12 +8,12 @@
       <value>base64 of AES-128-CBC(content key, PKCS#7, BOM ‖ XML declaration ‖ <masterKey> as UTF-8)</value>
     </encryptedKey>
 
-The content key has 16 bytes when written; 24 and 32 are read. Of ``kid`` only the version is taken, and only where
-host and name are the configured ones: any other is unreadable, and no connection is made. Nothing in this format
-authenticates, by .NET's design: who can write to the store can plant a key. That is what
-`dpmiddleware.keys.signature` is for.
+A new content key has 16 bytes; 24 and 32 are read, too. Only the version of ``kid`` is used, and only if host and name
+are the configured ones: any other key is unreadable, and no connection is made. Nothing in this format is
+authenticated, by .NET's design: an attacker who can write to the store can add a key. Sign the documents to prevent
+this (`dpmiddleware.keys.signature`).
 
-Needs keys/get (the version to wrap with) and keys/unwrapKey. A call ends after about five seconds; getting a token
+Needs keys/get (for the version to wrap with) and keys/unwrapKey. A call ends after about five seconds; getting a token
 for it may take longer.
 """
 
@@ -23,20 +23,20 @@ import importlib.util
 import os
 import re
 import xml.etree.ElementTree as ET
-from base64 import b64encode
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from dpmiddleware.at_rest.elements import children, decode, opened
+from dpmiddleware.at_rest.elements import children, decode, dump_as_document, master_key_in, new_element
+from dpmiddleware.crypto.secret import Unpicklable
 from dpmiddleware.dotnet_types import type_in
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MissingExtraError
+from dpmiddleware.forks import after_fork
 from dpmiddleware.keys.interfaces import Binding
-from dpmiddleware.keys.xml import dump
 from dpmiddleware.printable import printable
 from dpmiddleware.urls import ConfigurationURL
 
@@ -52,19 +52,22 @@ _BUILD: Final = ", Version=1.0.0.0, Culture=neutral, PublicKeyToken=92742159e12e
 
 _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
 _NAME: Final = re.compile(r"[0-9A-Za-z-]{1,127}")
-_DECLARATION: Final = b'\xef\xbb\xbf<?xml version="1.0" encoding="utf-8"?>'
 _TIMES: Final = {"connection_timeout": 2, "read_timeout": 3, "retry_total": 1}
 _MOST_VERSIONS: Final = 32
-_SERVICE_HINT: Final = "running processes keep the keys that they have; check the vault, the network, the permissions"
+_SERVICE_HINT: Final = "check the vault, the network and the permissions; running processes keep their keys"
 
 
-class AzureKeyVaultKeyWrapper:
+class AzureKeyVaultKeyWrapper(Unpicklable):
     """Has a key in a vault wrap and unwrap keys.
 
-    vault: its name, or its host where that is not under ``vault.azure.net``. key: the key's name, an RSA key.
-    credential: any token credential; by default ``azure.identity.DefaultAzureCredential``. options: handed to the
-    SDK's client.
+    vault: its name, or its host if that is not under ``vault.azure.net``.
+    key: the name of an RSA key.
+    credential: any token credential; by default ``azure.identity.DefaultAzureCredential``.
+    options: for the SDK's client.
     """
+
+    decryptor_types = frozenset(form for name in (_TYPE, _OLD_TYPE) for form in (name, name.partition(",")[0]))
+    """The Azure package's ``AzureKeyVaultXmlDecryptor``, and that of its predecessor."""
 
     def __init__(
         self,
@@ -76,7 +79,10 @@ class AzureKeyVaultKeyWrapper:
     ) -> None:
         host = vault.lower() if "." in vault or ":" in vault else f"{vault.lower()}.vault.azure.net"
         if not _HOST.fullmatch(host) or not _NAME.fullmatch(key):
-            raise ConfigurationError("azurekv: names no vault and key", hint="azurekv://vault/key, without a version")
+            raise ConfigurationError(
+                f"azurekv: {printable(f'{vault}/{key}')} is not a vault and a key",
+                hint="write azurekv://vault/key, without a version",
+            )
         for library in ("azure.keyvault.keys", *(() if credential else ("azure.identity",))):
             if not _is_installed(library):
                 raise MissingExtraError("azure", "keys wrapped by Azure Key Vault")
@@ -84,56 +90,50 @@ class AzureKeyVaultKeyWrapper:
         self._credential = credential
         self._options = {**_TIMES, **(options or {})}
         self._clients: dict[str, CryptographyClient] = {}
-        self._process = os.getpid()
+        after_fork(self._leave_connections)
+
+    def _leave_connections(self) -> None:
+        """In a forked child, use new clients; the connections of the others belong to the parent."""
+        self._clients = {}
 
     @classmethod
     def from_url(cls, url: str) -> AzureKeyVaultKeyWrapper:
-        """``azurekv://vault/key`` or ``azurekv://vault.vault.azure.cn/key``."""
+        """Open ``azurekv://vault/key`` or ``azurekv://vault.vault.azure.cn/key``."""
         parts = ConfigurationURL.parse(url)
         return cls(parts.host, parts.path.removeprefix("/"))
 
-    @property
-    def decryptor_types(self) -> frozenset[str]:
-        """The Azure package's ``AzureKeyVaultXmlDecryptor``, and that of the package before it."""
-        return frozenset(form for name in (_TYPE, _OLD_TYPE) for form in (name, name.partition(",")[0]))
-
     def wrap(self, secret: ET.Element, binding: Binding) -> tuple[str, ET.Element]:
-        """Wrap under the key's newest version. `KeyUnwrapError` where the vault is of no help."""
+        """Wrap with the key's newest version. `KeyUnwrapError` if the vault does not."""
         content_key, iv = os.urandom(16), os.urandom(16)
         kid, wrapped = self._wrap_key(content_key)
-        element = ET.Element("encryptedKey")
-        element.append(ET.Comment(" This key is wrapped by Azure Key Vault. "))
-        texts = {"kid": kid, "key": _text(wrapped), "iv": _text(iv)}
-        texts["value"] = _text(_encrypt(content_key, iv, _DECLARATION + dump(secret)))
-        for name, text in texts.items():
-            ET.SubElement(element, name).text = text
+        value = _encrypt(content_key, iv, dump_as_document(secret))
+        comment = " This key is wrapped by Azure Key Vault. "
+        element = new_element("encryptedKey", comment=comment, kid=kid, key=wrapped, iv=iv, value=value)
         return _TYPE + _BUILD, element
 
     def unwrap(self, encrypted: ET.Element, binding: Binding) -> ET.Element:
-        """Have the vault unwrap the content key. `KeyUnwrapError`, the same for all that is wrong with the content."""
+        """Have the vault unwrap the content key. `KeyUnwrapError`, the same for all failures of the content."""
         kid, key, iv, value = children(encrypted, "kid", "key", "iv", "value")
         version = self._version(kid.text or "")
         wrapped, raw_iv, content = decode(key), decode(iv), decode(value)
         plaintext = _decrypt(self._unwrap_key(version, wrapped), raw_iv, content)
         try:
-            return opened(plaintext or b"")
+            return master_key_in(plaintext or b"")
         except KeyUnwrapError:
-            raise KeyUnwrapError(
-                f"{self}: the key does not decrypt", hint="the document was changed or is damaged"
-            ) from None
+            raise KeyUnwrapError(f"{self}: the key does not decrypt", hint="check who changed the document") from None
 
     def _version(self, kid: str) -> str:
-        """The version in a ``kid`` of the configured key; nothing else of it is used."""
+        """Return the version in a ``kid`` of the configured key; nothing else of it is used."""
         key_id, _, version = kid.strip().rpartition("/")
         if key_id.lower() != self._id.lower() or not _NAME.fullmatch(version):
             raise KeyUnwrapError(
-                f"wrapped by {printable(kid)}, which is not {self._id}",
-                hint="give key_wrapper= that vault and key as well, if they are yours",
+                f"the key is wrapped by {printable(kid)}, which is not {self._id}",
+                hint="add that vault and key to key_wrapper=, if they are yours",
             )
         return version
 
     def _wrap_key(self, content_key: bytes) -> tuple[str, bytes]:
-        """The full id of the key's version that was used, and the wrapped content key."""
+        """Return the full id of the key's version that was used, and the wrapped content key."""
         from azure.core.exceptions import AzureError
         from azure.keyvault.keys.crypto import KeyWrapAlgorithm
 
@@ -143,7 +143,7 @@ class AzureKeyVaultKeyWrapper:
             raise self._failure(error) from None
         kid = result.key_id or ""
         if not kid.startswith(f"{self._id}/"):
-            raise KeyUnwrapError(f"{self} does not tell its version", hint="the permission keys/get is needed to wrap")
+            raise KeyUnwrapError(f"{self} did not return its version", hint="allow keys/get, which wrapping needs")
         return kid, result.encrypted_key
 
     def _unwrap_key(self, version: str, wrapped: bytes) -> bytes:
@@ -151,8 +151,6 @@ class AzureKeyVaultKeyWrapper:
         from azure.keyvault.keys.crypto import KeyWrapAlgorithm
 
         try:
-            if self._process != os.getpid():  # connections cannot be shared after a fork
-                self._process, self._clients = os.getpid(), {}
             client = self._clients.get(version) or self._new_client(f"{self._id}/{version}")
             key = client.unwrap_key(KeyWrapAlgorithm.rsa_oaep, wrapped).key
         except (AzureError, ValueError) as error:
@@ -177,9 +175,6 @@ class AzureKeyVaultKeyWrapper:
     def __repr__(self) -> str:
         return f"<AzureKeyVaultKeyWrapper {self._id}>"
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a key wrapper is not for pickling or copying")
-
 
 def _is_installed(library: str) -> bool:
     try:
@@ -188,17 +183,13 @@ def _is_installed(library: str) -> bool:
         return False
 
 
-def _text(data: bytes) -> str:
-    return b64encode(data).decode("ascii")
-
-
 def _encrypt(content_key: bytes, iv: bytes, plaintext: bytes) -> bytes:
     padder, encryptor = PKCS7(128).padder(), Cipher(AES(content_key), CBC(iv)).encryptor()
     return encryptor.update(padder.update(plaintext) + padder.finalize()) + encryptor.finalize()
 
 
 def _decrypt(content_key: bytes, iv: bytes, content: bytes) -> bytes | None:
-    """``None`` for whatever is wrong: sizes, padding."""
+    """``None`` for wrong sizes or padding."""
     try:
         decryptor, unpadder = Cipher(AES(content_key), CBC(iv)).decryptor(), PKCS7(128).unpadder()
         return unpadder.update(decryptor.update(content) + decryptor.finalize()) + unpadder.finalize()

@@ -1,7 +1,7 @@
-"""Is what keys are wrapped with fit for production? Asked by ``dpm check``, never in a request.
+"""Whether a key wrapper is fit for production, for ``dpm check``; never used in a request.
 
-A wrapper is tried out on a key of no value, so a certificate without its private key, a disabled KMS key and a token
-that may not encrypt are found before the next key is due.
+A wrapper wraps and unwraps a key without value, so a certificate without its private key, a disabled KMS key and a
+token that may not encrypt are found before the next key is due.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from dpmiddleware.at_rest.rsa_keys import MIN_RSA_BITS
 from dpmiddleware.at_rest.x509 import X509KeyWrapper
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding, KeyWrapper
@@ -25,12 +25,10 @@ from dpmiddleware.windows import is_windows
 
 __all__ = ["Weakness", "weak_files", "weaknesses"]
 
-_MIN_RSA_BITS: Final = 2048
-
 
 @dataclass(frozen=True, slots=True)
 class Weakness:
-    """One finding. code: for machines. text: what is so. hint: what to do."""
+    """One finding. code: for machines. text: the problem. hint: what to do."""
 
     code: str
     text: str
@@ -38,9 +36,12 @@ class Weakness:
 
 
 def weaknesses(wrapper: KeyWrapper, *, ring: str, now: datetime, wraps: bool = True) -> Iterator[Weakness]:
-    """What is wrong with ``wrapper``. ``wraps``: whether this process makes keys with it; else it need not encrypt.
+    """Yield what is wrong with a wrapper. Reads its files and, if ``wraps``, calls its service twice.
 
-    Reads its files and, where it wraps, asks its service twice.
+    wrapper: the wrapper.
+    ring: the ring's name, which some wrappers bind.
+    now: the time, for certificates.
+    wraps: whether this process creates keys with it; otherwise it need not be able to encrypt.
     """
     if isinstance(wrapper, X509KeyWrapper):
         yield from _of_certificates(wrapper, now, wraps=wraps)
@@ -50,17 +51,17 @@ def weaknesses(wrapper: KeyWrapper, *, ring: str, now: datetime, wraps: bool = T
 
 
 def weak_files(paths: Iterable[str | Path]) -> Iterator[Weakness]:
-    """Files of secrets and private keys that others than their owner and group can read. Not asked on Windows."""
+    """Yield files of secrets that users other than owner and group can read or write; on Windows, none."""
     for path in paths:
         try:
             mode = Path(path).stat().st_mode
         except OSError:
-            continue  # that it is not there is said by who needs it
+            continue  # whatever needs a missing file reports it
         if not is_windows() and mode & (stat.S_IROTH | stat.S_IWOTH):
             yield Weakness(
                 "secret_readable_by_others",
                 f"{printable(path)} holds a secret and has mode {stat.S_IMODE(mode):04o}",
-                f"chmod o= {printable(path)}, and think about making a new one",
+                f"run chmod o= {printable(path)}, and consider a new secret",
             )
 
 
@@ -76,13 +77,13 @@ def _of_certificates(wrapper: X509KeyWrapper, now: datetime, *, wraps: bool) -> 
         if wraps and number == 0 and certificate.not_valid_after_utc < now:
             text = f"the certificate {subject} that wraps new keys expired {certificate.not_valid_after_utc:%Y-%m-%d}"
             yield Weakness("certificate_expired", text, "wrap with a new one: dpm keys rewrap; keep the old to unwrap")
-        if isinstance(public, rsa.RSAPublicKey) and public.key_size < _MIN_RSA_BITS:
+        if isinstance(public, rsa.RSAPublicKey) and public.key_size < MIN_RSA_BITS:
             text = f"the certificate {subject} has an RSA key of {public.key_size} bits"
-            yield Weakness("certificate_weak", text, "wrap with one of 2048 bits or more: dpm keys rewrap")
+            yield Weakness("certificate_weak", text, f"wrap with one of {MIN_RSA_BITS} bits or more: dpm keys rewrap")
 
 
 def _tried_out(wrapper: KeyWrapper, ring: str) -> Iterator[Weakness]:
-    """Wrap and unwrap a key that nobody will use."""
+    """Wrap and unwrap a key that is never used."""
     element = ET.Element("masterKey")
     ET.SubElement(element, "value").text = "dHJpZWQgb3V0"
     binding = Binding(ring, UUID(int=0), bytes(32))

@@ -5,23 +5,22 @@
       <value>base64 of CryptProtectData(BOM ‖ XML declaration ‖ <masterKey> as UTF-8)</value>
     </encryptedKey>
 
-The optional entropy is the UTF-8 text ``DPAPI-Protected Secret``, there is no description and never a prompt. Windows
-keeps the keys: for the user (who roams with his profile) or for the machine (every program on it opens them). On
-another system such a key is unreadable, and nothing can be wrapped.
+The optional entropy is the UTF-8 text ``DPAPI-Protected Secret``; there is no description and no prompt. Windows keeps
+the encryption keys, either of the user, whose profile may roam, or of the machine, where every program can decrypt. On
+other systems such a key is unreadable, and nothing can be wrapped.
 """
 
 from __future__ import annotations
 
 import ctypes
 import xml.etree.ElementTree as ET
-from base64 import b64encode
-from typing import Any, ClassVar, Final, NoReturn
+from typing import Any, ClassVar, Final
 
-from dpmiddleware.at_rest.elements import children, decode, opened
+from dpmiddleware.at_rest.elements import children, decode, dump_as_document, master_key_in, new_element
+from dpmiddleware.crypto.secret import Unpicklable
 from dpmiddleware.dotnet_types import BUILD, DATA_PROTECTION, type_in
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
-from dpmiddleware.keys.xml import dump
 from dpmiddleware.printable import printable
 from dpmiddleware.urls import ConfigurationURL
 from dpmiddleware.windows import is_windows, last_error, library
@@ -30,16 +29,18 @@ __all__ = ["DpapiKeyWrapper"]
 
 _TYPE: Final = type_in(DATA_PROTECTION, "XmlEncryption.DpapiXmlDecryptor")
 _ENTROPY: Final = b"DPAPI-Protected Secret"
-_DECLARATION: Final = b'\xef\xbb\xbf<?xml version="1.0" encoding="utf-8"?>'
 _UI_FORBIDDEN: Final = 0x1
 _LOCAL_MACHINE: Final = 0x4
 
 
-class DpapiKeyWrapper:
+class DpapiKeyWrapper(Unpicklable):
     """Has Windows encrypt and decrypt keys.
 
-    machine: for every program on this machine, in place of this user's programs on any. Either is opened.
+    machine: wrap for every program on this machine, not for this user's programs on any machine. Both are unwrapped.
     """
+
+    decryptor_types = frozenset({_TYPE})
+    """.NET's ``DpapiXmlDecryptor``."""
 
     def __init__(self, *, machine: bool = False) -> None:
         self._flags = _UI_FORBIDDEN | (_LOCAL_MACHINE if machine else 0)
@@ -47,42 +48,34 @@ class DpapiKeyWrapper:
 
     @classmethod
     def from_url(cls, url: str) -> DpapiKeyWrapper:
-        """``dpapi:`` (this user) or ``dpapi:machine``."""
+        """Open ``dpapi:`` (this user) or ``dpapi:machine``."""
         parts = ConfigurationURL.parse(url)
         if parts.host or parts.path not in {"", "user", "machine"}:
-            raise ConfigurationError(f"dpapi: {printable(parts.path)} is unknown", hint="dpapi: or dpapi:machine")
+            raise ConfigurationError(
+                f"dpapi: the scope {printable(parts.path)} is unknown", hint="write dpapi: or dpapi:machine"
+            )
         return cls(machine=parts.path == "machine")
 
-    @property
-    def decryptor_types(self) -> frozenset[str]:
-        """.NET's ``DpapiXmlDecryptor``."""
-        return frozenset({_TYPE})
-
     def wrap(self, secret: ET.Element, binding: Binding) -> tuple[str, ET.Element]:
-        """Have Windows encrypt. `ConfigurationError` on another system, `KeyUnwrapError` where Windows refuses."""
+        """Have Windows encrypt. `ConfigurationError` on another system, `KeyUnwrapError` if Windows refuses."""
         if not is_windows():
-            raise ConfigurationError("DPAPI is there on Windows only", hint="use x509:, secret: or a key service")
-        blob = _crypt("CryptProtectData", _DECLARATION + dump(secret), self._entropy, self._flags)
-        element = ET.Element("encryptedKey")
-        element.append(ET.Comment(" This key is encrypted with Windows DPAPI. "))
-        ET.SubElement(element, "value").text = b64encode(blob).decode("ascii")
-        return _TYPE + BUILD, element
+            raise ConfigurationError("only Windows has DPAPI", hint="use x509:, secret: or a key service")
+        blob = _crypt("CryptProtectData", dump_as_document(secret), self._entropy, self._flags)
+        comment = " This key is encrypted with Windows DPAPI. "
+        return _TYPE + BUILD, new_element("encryptedKey", comment=comment, value=blob)
 
     def unwrap(self, encrypted: ET.Element, binding: Binding) -> ET.Element:
         """Have Windows decrypt. `KeyUnwrapError`."""
         blob = decode(*children(encrypted, "value"))
         if not is_windows():
             raise KeyUnwrapError(
-                "wrapped with DPAPI, which is there on Windows only",
-                hint="rewrap the keys where they were made, with something that both systems have: dpm keys rewrap",
+                "the key is wrapped with DPAPI, which only Windows has",
+                hint="rewrap the keys where they were created, with a wrapper for both systems: dpm keys rewrap",
             )
-        return opened(_crypt("CryptUnprotectData", blob, self._entropy, _UI_FORBIDDEN))
+        return master_key_in(_crypt("CryptUnprotectData", blob, self._entropy, _UI_FORBIDDEN))
 
     def __repr__(self) -> str:
         return f"<DpapiKeyWrapper of this {'machine' if self._flags & _LOCAL_MACHINE else 'user'}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a key wrapper is not for pickling or copying")
 
 
 class _Blob(ctypes.Structure):
@@ -92,13 +85,13 @@ class _Blob(ctypes.Structure):
 
 
 def _blob(data: bytes) -> tuple[_Blob, Any]:
-    """A blob and the buffer that has to live as long as it does."""
+    """Return a blob and its buffer, which has to live as long as the blob."""
     buffer = ctypes.create_string_buffer(data, len(data))
     return _Blob(len(data), ctypes.cast(buffer, ctypes.c_void_p)), buffer
 
 
 def _crypt(function: str, data: bytes, entropy: bytes, flags: int) -> bytes:
-    """CryptProtectData or CryptUnprotectData; what it gave is wiped before it is freed."""
+    """Call CryptProtectData or CryptUnprotectData; its result is wiped before it is freed."""
     crypt32, kernel32 = library("crypt32"), library("kernel32")
     kernel32.LocalFree.argtypes = [ctypes.c_void_p]
     source, _source_buffer = _blob(data)
@@ -109,7 +102,7 @@ def _crypt(function: str, data: bytes, entropy: bytes, flags: int) -> bytes:
     if not call(ctypes.byref(source), None, ctypes.byref(salt), None, None, flags, ctypes.byref(result)):
         raise KeyUnwrapError(
             f"DPAPI refused: Windows error {last_error()}",
-            hint="another user's or machine's key, or the document was changed; is the user's profile loaded?",
+            hint="check that user and machine are those that wrapped the key, and that the user's profile is loaded",
         )
     try:
         return ctypes.string_at(result.data, result.size)

@@ -9,12 +9,14 @@
     POST /v1/{mount}/decrypt/{key}   ciphertext → plaintext
     POST /v1/{mount}/rewrap/{key}    ciphertext → ciphertext under the key's newest version
 
-Host, mount and key come from the configuration; a document gives the ciphertext and no more. The binding stands before
-the key, inside what the server authenticates, and not in ``associated_data``: rewrapping on the server takes none
-(OpenBao 2.7 refuses such a ciphertext), and a key should not have to come here to get a new version. The transit key
-must be a symmetric one (``aes256-gcm96``, ``chacha20-poly1305``). Ours; .NET cannot use a key that is wrapped so.
+Host, mount and key come from the configuration; only the ciphertext comes from a document. The binding precedes the key
+in the plaintext, which the server authenticates. It is not sent as ``associated_data``, because a server cannot rewrap
+such a ciphertext (OpenBao 2.7 refuses it), and a key should not have to be decrypted here to get a new version. The
+transit key has to be symmetric (``aes256-gcm96``, ``chacha20-poly1305``). The format is ours; .NET cannot use a key
+that is wrapped so.
 
-The token is read anew for each call: an agent may renew its file. Redirects are not followed, proxies not used.
+The token is read again for each call, because an agent may renew its file. Redirects are not followed, and proxies are
+not used.
 """
 
 from __future__ import annotations
@@ -28,14 +30,15 @@ import ssl
 import xml.etree.ElementTree as ET
 from base64 import b64decode, b64encode
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 from urllib.parse import urlsplit
 
-from dpmiddleware.at_rest.elements import binding_bytes, children, new_element, opened
+from dpmiddleware.at_rest.elements import binding_bytes, children, master_key_in, new_element
+from dpmiddleware.crypto.secret import Unpicklable
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
-from dpmiddleware.printable import printable
+from dpmiddleware.printable import printable, without_password
 from dpmiddleware.secret_sources import read_secret
 from dpmiddleware.urls import ConfigurationURL
 
@@ -48,20 +51,26 @@ _LARGEST_ANSWER: Final = 1024 * 1024
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _CIPHERTEXT: Final = re.compile(r"[a-z]+:v[0-9]{1,9}:[A-Za-z0-9+/=]+")
 _HINTS: Final = {
-    403: "the token is expired, or its policy does not allow encrypt, decrypt (and rewrap) with this key",
-    404: "is the transit engine mounted there?",
-    429: "this is a standby node: name the active one",
-    503: "the server is sealed or in maintenance",
+    403: "check the token: it may have expired, or its policy has to allow encrypt, decrypt and rewrap with this key",
+    404: "check that the transit engine is mounted there",
+    429: "name the active node; this is a standby node",
+    503: "unseal the server, or wait for the end of its maintenance",
 }
 
 
-class OpenBaoKeyWrapper:
+class OpenBaoKeyWrapper(Unpicklable):
     """Has a server encrypt and decrypt keys.
 
-    endpoint: ``https://host:port``; plain ``http`` for loopback only. mount, key: of the transit engine. token:
-    ``env:NAME`` or a file; by default the variables ``BAO_TOKEN``, ``VAULT_TOKEN``. ca: a file of certificates to
-    trust in place of the system's. timeout: seconds, for each step of a call.
+    endpoint: ``https://host:port``; plain ``http`` only for loopback addresses.
+    key: the name of the transit key.
+    mount: where the transit engine is mounted.
+    token: ``env:NAME`` or the path of a file; by default the variable ``BAO_TOKEN`` or ``VAULT_TOKEN``.
+    ca: a file of certificates to trust instead of the system's.
+    timeout: seconds, for each step of a call.
     """
+
+    decryptor_types = frozenset({DECRYPTOR_TYPE})
+    """`DECRYPTOR_TYPE`."""
 
     def __init__(
         self,
@@ -75,36 +84,37 @@ class OpenBaoKeyWrapper:
     ) -> None:
         self._https, self._host, self._port = _endpoint(endpoint)
         if not all(_NAME.fullmatch(part) for part in (key, *mount.split("/"))):
-            raise ConfigurationError("openbao: mount or key is no name", hint="openbao://host/transit/key")
+            raise ConfigurationError(
+                f"openbao: {printable(f'{mount}/{key}')} is not a mount and a key",
+                hint="write openbao://host/transit/key",
+            )
         self._mount, self._key = mount, key
         self._token = token
         self.private_files = () if token is None or token.startswith("env:") else (Path(token),)
-        """Files that others should not be able to read."""
+        """Files that other users should not be able to read."""
         self._ca = ca
         self._timeout = timeout
         self._context: ssl.SSLContext | None = None
 
     @classmethod
     def from_url(cls, url: str) -> OpenBaoKeyWrapper:
-        """``openbao://host[:8200]/transit/key[?password=env:TOKEN][&trust=/ca.pem][&endpoint=http://127.0.0.1:8200]``.
+        """Open ``openbao://host[:8200]/transit/key[?password=env:TOKEN][&trust=/ca.pem]``.
 
-        password: where the token is. endpoint: in place of the host, where it is not ``https``.
+        password: where the token is. trust: the file of certificates. A further option, ``endpoint=http://…``, replaces
+        the host if the server does not use ``https``.
         """
         parts = ConfigurationURL.parse(url, "password", "trust", "endpoint")
         mount, _, key = parts.path.strip("/").rpartition("/")
         endpoint = parts.options.get("endpoint", f"https://{parts.host}")
         if "endpoint" in parts.options and parts.host:
-            raise ConfigurationError("openbao: a host and an endpoint", hint="openbao:///transit/key?endpoint=…")
+            raise ConfigurationError(
+                "openbao: both a host and an endpoint are given", hint="write openbao:///transit/key?endpoint=…"
+            )
         token, ca = parts.options.get("password"), parts.options.get("trust")
         return cls(endpoint, key=key, mount=mount, token=token, ca=ca)
 
-    @property
-    def decryptor_types(self) -> frozenset[str]:
-        """`DECRYPTOR_TYPE`."""
-        return frozenset({DECRYPTOR_TYPE})
-
     def wrap(self, secret: ET.Element, binding: Binding) -> tuple[str, ET.Element]:
-        """Have the server encrypt. `KeyUnwrapError` where it does not, `ConfigurationError` without a token."""
+        """Have the server encrypt. `KeyUnwrapError` if it does not, `ConfigurationError` without a token."""
         plaintext = binding_bytes(DECRYPTOR_TYPE, binding) + dump(secret)
         ciphertext = self._call("encrypt", "ciphertext", plaintext=b64encode(plaintext).decode("ascii"))
         return DECRYPTOR_TYPE, new_element("transitKey", value=ciphertext)
@@ -119,26 +129,26 @@ class OpenBaoKeyWrapper:
         try:
             plaintext = b64decode(text, validate=True)
         except ValueError:
-            raise self._no_answer() from None
+            raise self._unexpected_answer() from None
         expected = binding_bytes(DECRYPTOR_TYPE, binding)
         if not plaintext.startswith(expected):
             raise KeyUnwrapError(
-                "the wrapping belongs to another key, ring or state of this document",
-                hint="the document was changed, or a wrapping was moved here from another one",
+                "the wrapping belongs to another key, another ring or an earlier state of the document",
+                hint="check who changed the document, or moved a wrapping into it",
             )
-        return opened(plaintext[len(expected) :])
+        return master_key_in(plaintext[len(expected) :])
 
     def rewrap(self, encrypted: ET.Element) -> ET.Element | None:
-        """The same under the newest version of the server's key, or ``None`` where it is; nothing comes here in clear.
+        """Have the server encrypt with the newest version of its key; ``None`` if the wrapping has it already.
 
-        `KeyUnwrapError`, `ConfigurationError` without a token.
+        The key does not leave the server. `KeyUnwrapError`, `ConfigurationError` without a token.
         """
         old = _ciphertext(encrypted)
         new = self._call("rewrap", "ciphertext", ciphertext=old)
         return None if new.split(":")[:2] == old.split(":")[:2] else new_element("transitKey", value=new)
 
     def _call(self, operation: str, wanted: str, **body: str) -> str:
-        """One request; the text ``wanted`` of its answer's data."""
+        """Send one request; return the text ``wanted`` of the answer's data."""
         headers = {"X-Vault-Token": self._read_token(), "X-Vault-Request": "true", "Content-Type": "application/json"}
         connection = self._connection()
         try:
@@ -149,14 +159,14 @@ class OpenBaoKeyWrapper:
         except (OSError, http.client.HTTPException) as error:
             raise KeyUnwrapError(
                 f"{self} cannot be reached: {printable(type(error).__name__)}",
-                hint="running processes keep the keys that they have; check the server, the network, its certificate",
+                hint="check the server, the network and the certificate; running processes keep their keys",
             ) from None
         finally:
             connection.close()
         if status != http.client.OK:
             raise KeyUnwrapError(
                 f"{self} refused to {operation}: status {status}",
-                hint=_HINTS.get(status, "was the document changed, or is it another server's or key's?"),
+                hint=_HINTS.get(status, "check who changed the document; or it belongs to another server or key"),
             )
         return self._answer(data, wanted)
 
@@ -166,11 +176,13 @@ class OpenBaoKeyWrapper:
         except (ValueError, LookupError, TypeError):
             found = None
         if not isinstance(found, str):
-            raise self._no_answer()
+            raise self._unexpected_answer()
         return found
 
-    def _no_answer(self) -> KeyUnwrapError:
-        return KeyUnwrapError(f"{self} gave no answer of a transit engine", hint="is it OpenBao, and the mount right?")
+    def _unexpected_answer(self) -> KeyUnwrapError:
+        return KeyUnwrapError(
+            f"{self} did not answer like a transit engine", hint="check that the server is OpenBao, and the mount"
+        )
 
     def _connection(self) -> http.client.HTTPConnection:
         if not self._https:
@@ -179,7 +191,9 @@ class OpenBaoKeyWrapper:
             try:
                 self._context = ssl.create_default_context(cafile=self._ca)
             except OSError:
-                raise ConfigurationError(f"openbao: no certificates in {printable(self._ca)}") from None
+                raise ConfigurationError(
+                    f"openbao: {printable(self._ca)} does not contain certificates", hint="give a PEM file"
+                ) from None
         return http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._context)
 
     def _read_token(self) -> str:
@@ -188,26 +202,27 @@ class OpenBaoKeyWrapper:
             reference = "env:BAO_TOKEN" if os.environ.get("BAO_TOKEN") else "env:VAULT_TOKEN"
         token = read_secret(reference, "OpenBao token").decode("ascii", "replace").strip()
         if not re.fullmatch("[!-~]+", token):
-            raise ConfigurationError("the OpenBao token is no token", hint="one word of visible ASCII characters")
+            raise ConfigurationError(
+                "the OpenBao token is not one word of visible ASCII characters", hint="check the variable or file"
+            )
         return token
 
     def __repr__(self) -> str:
         return f"<OpenBaoKeyWrapper {self._host}:{self._port}/{self._mount}/{self._key}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a key wrapper is not for pickling or copying")
 
 
 def _ciphertext(encrypted: ET.Element) -> str:
     (value,) = children(encrypted, "value")
     text = (value.text or "").strip()
     if len(value) or not _CIPHERTEXT.fullmatch(text):
-        raise KeyUnwrapError("the wrapping cannot be read: no ciphertext of a transit engine", hint="it was changed")
+        raise KeyUnwrapError(
+            "the wrapping cannot be read: not a ciphertext of a transit engine", hint="check who changed the document"
+        )
     return text
 
 
 def _endpoint(endpoint: str) -> tuple[bool, str, int]:
-    """Whether it is HTTPS, host, port. `ConfigurationError` for anything that is more or less than that."""
+    """Return whether it is HTTPS, host and port. `ConfigurationError` if there is more, or less."""
     try:
         parts = urlsplit(endpoint)
         host, port = parts.hostname or "", parts.port
@@ -222,7 +237,8 @@ def _endpoint(endpoint: str) -> tuple[bool, str, int]:
         or not (plain or parts.scheme == "https")
     ):
         raise ConfigurationError(
-            "openbao: no endpoint", hint="https://host:8200, or http:// on loopback; openbao://host/transit/key"
+            f"openbao: {without_password(endpoint)} is not an endpoint",
+            hint="write https://host:8200, or http:// for a loopback address",
         )
     return not plain, host, port or _PORT
 

@@ -1,7 +1,7 @@
-"""Keys sealed under a secret that the application is given: an environment variable or a file.
+"""Keys encrypted with a secret that the application is given, in an environment variable or a file.
 
-Docker and Kubernetes secrets, systemd credentials and plain variables all end in one of the two. Ours; .NET cannot use
-a key that is wrapped so. ::
+Docker and Kubernetes secrets and systemd credentials are such files or variables. The format is ours; .NET cannot use a
+key that is wrapped so. ::
 
     decryptorType = "dpmiddleware.SecretKey.v1"
     <sealedKey kdf="hkdf-sha256"> or <sealedKey kdf="scrypt-32768-8-3">, with <value>base64 of sealed</value>
@@ -13,10 +13,10 @@ a key that is wrapped so. ::
 
     binding: `dpmiddleware.at_rest.elements`
 
-A secret is text in hexadecimal or base64 (also base64url) that decodes to 32 bytes or more, or as many raw bytes that
-are no UTF-8: ``openssl rand -base64 32`` makes one. Anything else is a passphrase of at least 12 bytes, and stretched.
-The cost of stretching is fixed, and its salt is the ring's: one computation a secret and process, whatever documents
-say. ``scrypt-32768-8-3`` is the one name that is read, so a document cannot ask for more, nor for less.
+A secret is text in hexadecimal or base64 (also base64url) that decodes to 32 bytes or more, or 32 or more raw bytes
+that are not UTF-8; ``openssl rand -base64 32`` creates one. Anything else is a passphrase of at least 12 bytes, which
+is stretched. The cost of stretching is fixed, and its salt depends only on the ring, so a process stretches each secret
+once. Only ``scrypt-32768-8-3`` is accepted, so a document cannot choose another cost.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -39,12 +39,12 @@ from dpmiddleware.at_rest.elements import (
     binding_bytes,
     children,
     decode,
+    decrypt,
+    encrypt,
+    master_key_in,
     new_element,
-    open_sealed,
-    opened,
-    seal,
 )
-from dpmiddleware.crypto.secret import Secret
+from dpmiddleware.crypto.secret import Secret, Unpicklable
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
@@ -69,76 +69,74 @@ class _Source(NamedTuple):
     secret: Secret
 
 
-class SecretKeyWrapper:
-    """Seals keys under the first secret, opens those under any of them. Secrets are read at the first use.
+class SecretKeyWrapper(Unpicklable):
+    """Wraps keys with the first secret, and unwraps those of any of them. Secrets are read on first use.
 
     references: ``env:NAME`` or the path of a file; the first wraps, the others are old ones.
     """
 
+    decryptor_types = frozenset({DECRYPTOR_TYPE})
+    """`DECRYPTOR_TYPE`."""
+
     def __init__(self, *references: str) -> None:
         self._load: Callable[[], list[bytes]] = lambda: [read_secret(reference, "secret") for reference in references]
         self.private_files = tuple(Path(name) for name in references if not name.startswith("env:"))
-        """Files that others should not be able to read."""
+        """Files that other users should not be able to read."""
         self._shown = ", ".join(printable(reference) for reference in references)
         self._sources: tuple[_Source, ...] = ()
         self._stretched: dict[tuple[int, str], Secret] = {}
 
     @classmethod
     def of(cls, *secrets: Secret) -> SecretKeyWrapper:
-        """From secrets at hand, read by the same rules: text in hexadecimal or base64, raw bytes, passphrases."""
+        """Use secrets that are already loaded: text in hexadecimal or base64, raw bytes, or passphrases."""
         wrapper = cls()
         wrapper._load = lambda: [secret.reveal() for secret in secrets]
         return wrapper
 
     @classmethod
     def from_url(cls, url: str) -> SecretKeyWrapper:
-        """``secret:env:NAME`` or ``secret:///run/secrets/name``."""
+        """Open ``secret:env:NAME`` or ``secret:///run/secrets/name``."""
         if url.startswith("secret:env:"):
             return cls(url.removeprefix("secret:"))
         return cls(str(ConfigurationURL.parse(url).file()))
 
-    @property
-    def decryptor_types(self) -> frozenset[str]:
-        """`DECRYPTOR_TYPE`."""
-        return frozenset({DECRYPTOR_TYPE})
-
     def wrap(self, secret: ET.Element, binding: Binding) -> tuple[str, ET.Element]:
-        """Seal under the first secret. `ConfigurationError` where it cannot be read, or is too short."""
+        """Encrypt with the first secret. `ConfigurationError` if it cannot be read, or is too short."""
         kdf = self._loaded()[0].kdf
         salt = os.urandom(_SALT_SIZE)
         key = _derive(self._input(0, binding.ring), salt)
-        value = salt + seal(key, dump(secret), binding_bytes(DECRYPTOR_TYPE, binding))
+        value = salt + encrypt(key, dump(secret), binding_bytes(DECRYPTOR_TYPE, binding))
         return DECRYPTOR_TYPE, new_element("sealedKey", attributes={"kdf": kdf}, value=value)
 
     def unwrap(self, encrypted: ET.Element, binding: Binding) -> ET.Element:
-        """Try the secrets of the kind that the document names. `KeyUnwrapError`, the same whatever is wrong."""
+        """Decrypt with a secret of the kind that the document names. `KeyUnwrapError`, the same for all failures."""
         try:
             sources = self._loaded()
         except ConfigurationError as error:
-            raise KeyUnwrapError(f"no secret to unwrap with: {error}", hint=error.hint) from None
+            raise KeyUnwrapError(f"there is no secret to unwrap with: {error}", hint=error.hint) from None
         kdf = attribute(encrypted, "kdf", _HKDF, _SCRYPT)
-        sealed = decode(*children(encrypted, "value"))
+        value = decode(*children(encrypted, "value"))
         for index, source in enumerate(sources):
             if source.kdf == kdf:
-                key = _derive(self._input(index, binding.ring), sealed[:_SALT_SIZE])
-                plaintext = open_sealed(key, sealed[_SALT_SIZE:], binding_bytes(DECRYPTOR_TYPE, binding))
+                key = _derive(self._input(index, binding.ring), value[:_SALT_SIZE])
+                plaintext = decrypt(key, value[_SALT_SIZE:], binding_bytes(DECRYPTOR_TYPE, binding))
                 if plaintext is not None:
-                    return opened(plaintext)
+                    return master_key_in(plaintext)
         raise KeyUnwrapError(
-            "no configured secret opens the key",
-            hint="was the secret changed? give the old one as well; else the document was changed or moved here",
+            "no configured secret decrypts the key",
+            hint="add the old secret to key_wrapper= if it was replaced; otherwise check who changed the document",
         )
 
     def _loaded(self) -> tuple[_Source, ...]:
         if not self._sources:
             found = tuple(_read_as(value) for value in self._load())
             if not found:
-                raise ConfigurationError("no secret to wrap keys with was given")
+                raise ConfigurationError("no secret is configured to wrap keys with")
             self._sources = found
         return self._sources
 
     def _input(self, index: int, ring: str) -> bytes:
-        """What keys are derived from; a passphrase is stretched once a ring, and a process has one ring."""
+        """Return what keys are derived from. A passphrase is stretched once per ring; most processes have one ring."""
         source = self._loaded()[index]
         if source.kdf == _HKDF:
             return source.secret.reveal()
@@ -154,16 +152,13 @@ class SecretKeyWrapper:
     def __repr__(self) -> str:
         return f"<SecretKeyWrapper {self._shown}>"
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a key wrapper is not for pickling or copying")
-
 
 def _derive(material: bytes, salt: bytes) -> bytes:
     return HKDF(hashes.SHA256(), 32, salt, DECRYPTOR_TYPE.encode()).derive(material)
 
 
 def _read_as(value: bytes) -> _Source:
-    """What kind of secret ``value`` is; `ConfigurationError` where it is too short to be one."""
+    """Decide which kind of secret ``value`` is. `ConfigurationError` if it is too short."""
     try:
         text = value.decode().strip()
     except UnicodeDecodeError:
@@ -175,13 +170,13 @@ def _read_as(value: bytes) -> _Source:
         return _Source(_HKDF, Secret(decoded))
     if len(value) < _SHORTEST_PASSPHRASE:
         raise ConfigurationError(
-            f"the secret is shorter than {_SHORTEST_PASSPHRASE} bytes", hint="make one with: openssl rand -base64 32"
+            f"the secret is shorter than {_SHORTEST_PASSPHRASE} bytes", hint="create one with: openssl rand -base64 32"
         )
     return _Source(_SCRYPT, Secret(value))
 
 
 def _decoded(text: str) -> bytes | None:
-    """The bytes of hexadecimal, base64 or base64url text; ``None`` for other text."""
+    """Decode hexadecimal, base64 or base64url text; ``None`` for other text."""
     if re.fullmatch("(?:[0-9A-Fa-f]{2})+", text):
         return bytes.fromhex(text)
     standard = text.replace("-", "+").replace("_", "/").rstrip("=")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dpmiddleware.at_rest.key_blob import create_key_blob, signature_path, verify_key_blob
+from dpmiddleware.at_rest.key_blob_files import create_key_blob, signature_path, verify_key_blob
 from dpmiddleware.cli.output import Console
 from dpmiddleware.cli.parsers import Verbs
 

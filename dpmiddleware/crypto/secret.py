@@ -6,13 +6,22 @@ import hmac
 import os
 from typing import Final, NoReturn
 
-__all__ = ["MASTER_KEY_SIZE", "Secret"]
+__all__ = ["MASTER_KEY_SIZE", "Secret", "Unpicklable"]
 
 MASTER_KEY_SIZE: Final = 64
 """Bytes of a new master key (512 bits), as in ASP.NET Core. Keys of any other length are read."""
 
 
-class Secret:
+class Unpicklable:
+    """Base of objects that hold a secret: pickling or copying them raises ``TypeError``."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} cannot be pickled or copied")
+
+
+class Secret(Unpicklable):
     """Key bytes.
 
     ``repr`` and ``str`` show only the length, comparison takes constant time, and pickling raises ``TypeError``. The
@@ -47,6 +56,3 @@ class Secret:
 
     def __repr__(self) -> str:
         return f"<Secret of {len(self._value)} bytes>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a Secret cannot be pickled or copied")

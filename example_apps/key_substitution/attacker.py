@@ -20,9 +20,11 @@ from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
 from dpmiddleware import DataProtection
+from dpmiddleware.at_rest.certificates import CertificateKey
 from dpmiddleware.at_rest.cryptoapi import SimpleKeyBlob, sign_blob
-from dpmiddleware.at_rest.key_blob import KeyBlobKeyWrapper, signature_path
-from dpmiddleware.at_rest.x509 import CertificateKey, X509KeyWrapper
+from dpmiddleware.at_rest.key_blob import KeyBlobKeyWrapper
+from dpmiddleware.at_rest.key_blob_files import signature_path
+from dpmiddleware.at_rest.x509 import X509KeyWrapper
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.keys.signature import RingSigner
 from dpmiddleware.keys.signers import Ed25519Signer

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from dpmiddleware import DataProtection
-from dpmiddleware.at_rest.key_blob import KeyBlobKeyWrapper, create_key_blob
+from dpmiddleware.at_rest.key_blob import KeyBlobKeyWrapper
+from dpmiddleware.at_rest.key_blob_files import create_key_blob
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.protection.protector import DataProtector
 

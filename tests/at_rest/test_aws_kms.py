@@ -109,7 +109,7 @@ def test_a_key_that_is_not_there_is_an_error(kms: Any, moto_server: Server) -> N
         ("DisabledException", "enable-key"),
         ("KMSInvalidStateException", "cancel-key-deletion"),
         ("AccessDeniedException", "policy"),
-        ("IncorrectKeyException", "that one as well"),
+        ("IncorrectKeyException", "the KMS key that wrapped this one"),
         ("InvalidCiphertextException", "changed"),
         ("ThrottlingException", "check the service"),
     ],

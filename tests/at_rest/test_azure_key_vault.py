@@ -185,7 +185,7 @@ def test_a_foreign_key_id_is_unreadable_and_no_connection_is_made(
     assert element is not None
     element.text = kid.format(h=vault.host, v=vault.keys["shop"][-1][0])
     vault.asked.clear()
-    with pytest.raises(KeyUnwrapError, match=r"^wrapped by .*, which is not https://"):
+    with pytest.raises(KeyUnwrapError, match=r"^the key is wrapped by .*, which is not https://"):
         wrapper.unwrap(encrypted, BINDING)
     assert vault.asked == []
 

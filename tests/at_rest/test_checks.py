@@ -16,11 +16,12 @@ from cryptography.x509.oid import NameOID
 
 from dpmiddleware import DataProtection
 from dpmiddleware.at_rest.aws_kms import AwsKmsKeyWrapper
+from dpmiddleware.at_rest.certificates import CertificateKey
 from dpmiddleware.at_rest.checks import weak_files, weaknesses
 from dpmiddleware.at_rest.key_blob import KeyBlobKeyWrapper
 from dpmiddleware.at_rest.openbao import OpenBaoKeyWrapper
 from dpmiddleware.at_rest.secret_key import SecretKeyWrapper
-from dpmiddleware.at_rest.x509 import CertificateKey, X509KeyWrapper
+from dpmiddleware.at_rest.x509 import X509KeyWrapper
 from dpmiddleware.cli.check import findings_of
 from dpmiddleware.cli.ring import RingView
 from dpmiddleware.keys.interfaces import KeyWrapper

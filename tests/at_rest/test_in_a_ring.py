@@ -12,9 +12,11 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
-from dpmiddleware.at_rest.key_blob import KeyBlobKeyWrapper, create_key_blob
+from dpmiddleware.at_rest.certificates import CertificateKey, load_certificates
+from dpmiddleware.at_rest.key_blob import KeyBlobKeyWrapper
+from dpmiddleware.at_rest.key_blob_files import create_key_blob
 from dpmiddleware.at_rest.secret_key import SecretKeyWrapper
-from dpmiddleware.at_rest.x509 import CertificateKey, X509KeyWrapper, load_certificates
+from dpmiddleware.at_rest.x509 import X509KeyWrapper
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.document import may_be_key

@@ -31,7 +31,8 @@ from dpmiddleware.at_rest.cryptoapi import (
     sign_blob,
     signed_by,
 )
-from dpmiddleware.at_rest.key_blob import KeyBlobKeyWrapper, create_key_blob, signature_path, verify_key_blob
+from dpmiddleware.at_rest.key_blob import KeyBlobKeyWrapper
+from dpmiddleware.at_rest.key_blob_files import create_key_blob, signature_path, verify_key_blob
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding, KeyWrapper
@@ -416,7 +417,7 @@ def test_keys_are_read_as_blobs_of_cryptoapi_too(disk: Path) -> None:
 @pytest.mark.parametrize(
     ("query", "problem"),
     [
-        pytest.param("trust={0}/signer.pub", "no exchange key", id="no exchange key"),
+        pytest.param("trust={0}/signer.pub", "not name an exchange key", id="no exchange key"),
         pytest.param("exchange={0}/x&trust={0}/signer.pub&padding=pss", "padding pss", id="another padding"),
         pytest.param("exchange={0}/x&allow_unsigned=1", "option allow_unsigned", id="unsigned by URL"),
     ],

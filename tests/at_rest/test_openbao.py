@@ -182,7 +182,7 @@ def test_the_usual_variables_hold_the_token(transit: Transit, monkeypatch: pytes
 @pytest.mark.parametrize("token", [" ", "two words", "line\r\nX-Injected: 1", "schlüssel"])
 def test_a_token_that_is_none_is_never_sent(transit: Transit, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_TOKEN", token)
-    with pytest.raises(ConfigurationError, match="no token"):
+    with pytest.raises(ConfigurationError, match="not one word of visible ASCII"):
         wrapped(transit.wrapper("shop"))
 
 
@@ -231,11 +231,11 @@ def double() -> Iterator[ThreadingHTTPServer]:
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        pytest.param((200, {}, b"<html>"), "no answer of a transit engine", id="a page"),
-        pytest.param((200, {}, b"[]"), "no answer", id="another JSON"),
-        pytest.param((200, {}, b'{"data": {"ciphertext": 1}}'), "no answer", id="a number"),
-        pytest.param((200, {}, b'{"data": {"plaintext": "!"}}'), "no answer", id="not base64"),
-        pytest.param((200, {}, b"x" * 5_000_000), "no answer", id="a huge answer"),
+        pytest.param((200, {}, b"<html>"), "did not answer like a transit engine", id="a page"),
+        pytest.param((200, {}, b"[]"), "did not answer like", id="another JSON"),
+        pytest.param((200, {}, b'{"data": {"ciphertext": 1}}'), "did not answer like", id="a number"),
+        pytest.param((200, {}, b'{"data": {"plaintext": "!"}}'), "did not answer like", id="not base64"),
+        pytest.param((200, {}, b"x" * 5_000_000), "did not answer like", id="a huge answer"),
         pytest.param((307, {"Location": "http://127.0.0.1:1/"}, b""), "status 307", id="a redirect"),
         pytest.param((503, {}, b'{"sealed": true}'), "status 503", id="sealed"),
     ],
@@ -304,7 +304,7 @@ def test_a_document_gives_a_ciphertext_and_no_more(double: ThreadingHTTPServer, 
     wrapper = Transit(f"http://127.0.0.1:{double.server_port}").wrapper("shop")
     encrypted = ET.Element("transitKey")
     ET.SubElement(encrypted, "value").text = value
-    with pytest.raises(KeyUnwrapError, match="no ciphertext"):
+    with pytest.raises(KeyUnwrapError, match="not a ciphertext"):
         wrapper.unwrap(encrypted, BINDING)
     assert Handler.asked == []
 

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dpmiddleware import DataProtection
-from dpmiddleware.at_rest.x509 import CertificateKey, X509KeyWrapper, load_certificates
+from dpmiddleware.at_rest.certificates import CertificateKey, load_certificates
+from dpmiddleware.at_rest.x509 import X509KeyWrapper
 from dpmiddleware.cli import main
 from dpmiddleware.errors import RevokedKeyError
 from dpmiddleware.keys.interfaces import StoredDocument

@@ -16,8 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
+from dpmiddleware.at_rest.certificates import CertificateKey, load_certificates
 from dpmiddleware.at_rest.elements import new_element
-from dpmiddleware.at_rest.x509 import CertificateKey, X509KeyWrapper, _decrypt, load_certificates
+from dpmiddleware.at_rest.x509 import X509KeyWrapper
+from dpmiddleware.at_rest.xml_encryption import _decrypt
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import KeyWrapper
 from dpmiddleware.keys.xml import ENCRYPTED_SECRET, dump, parse
@@ -368,7 +370,7 @@ def test_only_rsa_certificates_wrap() -> None:
     wrapper = X509KeyWrapper.of([CertificateKey(_certificate(ec.generate_private_key(ec.SECP256R1()))[0])])
     with pytest.raises(ConfigurationError, match="CN=test has no RSA key") as caught:
         wrapper.wrap(master_key(), BINDING)
-    assert "RSA certificates only" in caught.value.hint
+    assert "RSA certificate" in caught.value.hint
 
 
 def test_halves_that_do_not_belong_together_are_refused() -> None:

@@ -1,0 +1,20 @@
+"""Public keys in the forms that files have."""
+
+from __future__ import annotations
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+__all__ = ["public_key_in"]
+
+
+def public_key_in(data: bytes) -> object:
+    """Load the key of a public key or certificate, PEM or DER. Raises various errors of ``cryptography``."""
+    if b"-----BEGIN CERTIFICATE" in data:
+        return x509.load_pem_x509_certificate(data).public_key()
+    if b"-----BEGIN " in data:
+        return serialization.load_pem_public_key(data)
+    try:
+        return serialization.load_der_public_key(data)
+    except ValueError:
+        return x509.load_der_x509_certificate(data).public_key()
