@@ -123,7 +123,8 @@ def _is_sql_dialect(scheme: str) -> bool:
 
 def _check(given: object, members: tuple[str, ...], what: str, interface: str) -> None:
     """Refuse an object that lacks a member: the mistake shows at the start, not at the first refresh."""
-    missing = [member for member in members if not hasattr(type(given), member)]
+    looked_at = type(given) if isinstance(given, type) else given  # a class is not the object that it makes
+    missing = [member for member in members if not hasattr(looked_at, member)]
     if missing:
         raise ConfigurationError(
             f"a {type(given).__name__} is not a {what}: it has no {', '.join(missing)}",

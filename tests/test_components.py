@@ -151,6 +151,20 @@ def test_an_object_that_lacks_something_is_told_what() -> None:
     assert "KeyRepository" in said
 
 
+def test_an_attribute_of_the_object_is_as_good_as_one_of_its_class() -> None:
+    class Own:
+        def __init__(self) -> None:
+            self.location = "own"
+
+        def read(self) -> None: ...
+        def version(self) -> None: ...
+        def commit(self) -> None: ...
+
+    given: Any = Own()
+    assert repository_from(given) is given
+    assert "it has no read" in refused(repository_from, Own)
+
+
 # --- signers ----------------------------------------------------------------------------------------------------------
 
 

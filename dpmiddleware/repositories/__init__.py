@@ -10,7 +10,7 @@ azure_blob.py, s3.py  an object in Azure Blob Storage or S3; one_document.py: wh
 windows_registry.py   values of a Windows registry key
 documents.py          rules for documents that all stores follow: names, order, size
 markup.py             documents as XML text, cut out of and put into one larger text
-failures.py           the errors that all stores raise
+base.py               the base class: location, and errors in the same words
 bounded.py            a call with a time limit
 ====================  ============================================================================
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from dpmiddleware.errors import ConfigurationError, MissingExtraError
 from dpmiddleware.forks import after_fork
 from dpmiddleware.printable import without_password
+from dpmiddleware.repositories.base import check_one_given
 from dpmiddleware.repositories.markup import MAX_REPOSITORY_SIZE
 from dpmiddleware.repositories.one_document import (
     ABSENT,
@@ -57,10 +58,7 @@ class AzureBlobKeyRepository(OneDocumentRepository):
     """
 
     def __init__(self, url: str | None = None, *, client: BlobClient | None = None, credential: Any = None) -> None:
-        if (url is None) == (client is None):
-            raise ConfigurationError(
-                "a key ring in Azure Blob Storage needs either a URL or a client", hint="give one of url= and client="
-            )
+        check_one_given("Azure Blob Storage", url, client)
         try:
             from azure.core import exceptions
         except ImportError:

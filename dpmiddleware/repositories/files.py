@@ -36,8 +36,8 @@ from uuid import uuid4
 from dpmiddleware.errors import ConfigurationError, RepositoryError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.printable import printable
+from dpmiddleware.repositories.base import Repository
 from dpmiddleware.repositories.documents import is_revocation, safe_name, stored_document
-from dpmiddleware.repositories.failures import conflict, failed, moving, name_taken
 from dpmiddleware.repositories.folder import (
     Entry,
     MovedError,
@@ -76,7 +76,7 @@ _HINTS: Final = {
 }
 
 
-class FileKeyRepository:
+class FileKeyRepository(Repository):
     """A `KeyRepository` in a folder. The first commit creates it (mode 0700); an existing folder keeps its mode."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -84,7 +84,9 @@ class FileKeyRepository:
             raise ConfigurationError(
                 "the path of the folder for keys is empty or holds a NUL", hint="name a folder, or memory:"
             )
-        self._folder = Path(os.path.abspath(folder))  # noqa: PTH100 (resolve() would ask the disk)
+        self.folder = Path(os.path.abspath(folder))  # noqa: PTH100 (resolve() would ask the disk)
+        """Its absolute path."""
+        super().__init__(printable(self.folder, 500))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -98,19 +100,6 @@ class FileKeyRepository:
         if host and not is_windows():
             raise ConfigurationError(f"{printable(url)} names a host", hint="use three slashes: file:///var/lib/keys")
         return cls(url2pathname(f"//{host}{parts.path}" if host else parts.path))
-
-    def __repr__(self) -> str:
-        return f"FileKeyRepository({str(self._folder)!r})"
-
-    @property
-    def location(self) -> str:
-        """The folder's absolute path."""
-        return printable(self._folder, 500)
-
-    @property
-    def folder(self) -> Path:
-        """The folder."""
-        return self._folder
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -127,7 +116,7 @@ class FileKeyRepository:
                     if marks == self._marks():
                         return Snapshot(documents, digest(marks))
                 if time.monotonic() >= deadline:
-                    raise moving(self.location)
+                    raise self._moving()
                 time.sleep(0.005)
 
     def version(self) -> str:
@@ -136,27 +125,27 @@ class FileKeyRepository:
             return digest(self._marks())
 
     def _marks(self) -> list[str]:
-        return [entry.mark for entry in list_documents(self._folder)]
+        return [entry.mark for entry in list_documents(self.folder)]
 
     def _read_each(self) -> tuple[list[str], tuple[StoredDocument, ...]]:
         """Each file's mark, taken before it is opened, and its document. Entries are not kept: there may be 10,000."""
         marks: list[str] = []
         documents: list[StoredDocument] = []
-        for entry in list_documents(self._folder):
+        for entry in list_documents(self.folder):
             marks.append(entry.mark)
             documents.append(self._load(entry))
         return marks, tuple(documents)
 
     def _load(self, entry: Entry) -> StoredDocument:
         name = entry.name.removesuffix(".xml")
-        if problem := obstacle(self._folder, entry):
+        if problem := obstacle(self.folder, entry):
             return StoredDocument(name, b"", entry.name, problem)
         try:
             return stored_document(name, read_document(entry), entry.name)
         except OSError as error:
             hint = "allow this user to read every document; one that is left out may be a revocation"
             doing = f"read {printable(entry.name)} in"
-            raise failed(self.location, doing, error.strerror or error, hint) from error
+            raise self._failed(doing, error.strerror or error, hint) from error
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -165,15 +154,15 @@ class FileKeyRepository:
     ) -> None:
         """See `KeyRepository`, and the module's docstring. A name that .NET would not accept becomes a random one."""
         if self.version() != expected:
-            raise conflict(self.location)
+            raise self._conflict()
         if not add and not remove:
             return
         named = [(f"{safe_name(document)}.xml", document) for document in add]
         with self._translated("write to"):
-            make_folder(self._folder)
-            with folder_lock(self._folder):
+            make_folder(self.folder)
+            with folder_lock(self.folder):
                 if digest(self._marks()) != expected:
-                    raise conflict(self.location)
+                    raise self._conflict()
                 self._sweep()
                 self._apply(named, {self._file_name(document) for document in remove})
 
@@ -181,21 +170,21 @@ class FileKeyRepository:
         """Take the five steps. ``named``: documents to write, by file name; ``removed``: files to delete or replace."""
         names = [name for name, _ in named]
         for name, document in named:
-            if names.count(name) > 1 or (name not in removed and os.path.lexists(self._folder / name)):
-                raise name_taken(self.location, document.name or name)
+            if names.count(name) > 1 or (name not in removed and os.path.lexists(self.folder / name)):
+                raise self._name_taken(document.name or name)
         temporary = self._publish_new(named, removed)
         try:
             for name, path in temporary.items():
-                patiently(path.replace, self._folder / name)
+                patiently(path.replace, self.folder / name)
         except OSError:
             _unlink(temporary.values())
             raise
-        sync_folder(self._folder)
+        sync_folder(self.folder)
         gone = removed.difference(names)
         for name in sorted(gone, key=is_revocation):
-            patiently((self._folder / name).unlink, missing_ok=True)
+            patiently((self.folder / name).unlink, missing_ok=True)
         if gone:
-            sync_folder(self._folder)
+            sync_folder(self.folder)
 
     def _publish_new(self, named: list[tuple[str, StoredDocument]], removed: set[str]) -> dict[str, Path]:
         """Take steps 1 and 2, or undo them. Return what replaces a file: its name → its temporary file."""
@@ -203,16 +192,16 @@ class FileKeyRepository:
         temporary: dict[str, Path] = {}
         try:
             for name, document in named:
-                temporary[name] = self._folder / f"{_TEMPORARY_PREFIX}{uuid4().hex}.tmp"
+                temporary[name] = self.folder / f"{_TEMPORARY_PREFIX}{uuid4().hex}.tmp"
                 made.append(temporary[name])
                 write_private(temporary[name], document.data)
             for name in sorted(set(temporary) - removed, key=is_revocation, reverse=True):
-                publish(temporary.pop(name), self._folder / name)
-                made.append(self._folder / name)
+                publish(temporary.pop(name), self.folder / name)
+                made.append(self.folder / name)
         except BaseException as error:
             _unlink(made)
             if isinstance(error, FileExistsError):  # .NET, which does not take the lock, was faster
-                raise name_taken(self.location, Path(error.filename2 or error.filename).stem) from error
+                raise self._name_taken(Path(error.filename2 or error.filename).stem) from error
             raise
         return temporary
 
@@ -227,7 +216,7 @@ class FileKeyRepository:
 
     def _sweep(self) -> None:
         """Delete what a killed commit left; the lock is held, so no other commit needs it."""
-        _unlink(self._folder.glob(f"{_TEMPORARY_PREFIX}*.tmp"))
+        _unlink(self.folder.glob(f"{_TEMPORARY_PREFIX}*.tmp"))
 
     # --- health -------------------------------------------------------------------------------------------------
 
@@ -240,7 +229,7 @@ class FileKeyRepository:
             return []
         with self._translated("read"):
             try:
-                status = self._folder.stat()
+                status = self.folder.stat()
             except FileNotFoundError:
                 return []
             found: list[str] = []
@@ -253,7 +242,7 @@ class FileKeyRepository:
                 )
             open_to_all = stat.S_IXOTH & status.st_mode
             readable = [
-                e for e in list_documents(self._folder) if e.target is not None and e.target.st_mode & stat.S_IROTH
+                e for e in list_documents(self.folder) if e.target is not None and e.target.st_mode & stat.S_IROTH
             ]
             if open_to_all and readable:
                 found.append(f"{len(readable)} documents in {self.location} can be read by every user: chmod 600")
@@ -268,7 +257,7 @@ class FileKeyRepository:
             hint = _HINTS.get(error.errno or 0, "check that the folder exists and its disk is healthy")
             if doing == "read" and error.errno in {errno.EACCES, errno.EPERM}:
                 hint = "allow this user to list the folder and read its files"
-            raise failed(self.location, doing, error.strerror or error, hint) from error
+            raise self._failed(doing, error.strerror or error, hint) from error
 
 
 def _unlink(paths: Iterable[Path]) -> None:

@@ -13,7 +13,7 @@ from uuid import uuid4
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.forks import after_fork
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
-from dpmiddleware.repositories.failures import conflict, name_taken
+from dpmiddleware.repositories.base import Repository
 
 __all__ = ["MemoryKeyRepository"]
 
@@ -27,12 +27,11 @@ def _renew_lock() -> None:
     _lock = threading.Lock()
 
 
-class MemoryKeyRepository:
+class MemoryKeyRepository(Repository):
     """A `KeyRepository` that keeps its documents in this object. A forked child has its own copy."""
 
-    location = "memory:"
-
     def __init__(self, documents: Sequence[StoredDocument] = ()) -> None:
+        super().__init__("memory:")
         self._identity = uuid4().hex[:8]
         self._commits = 0
         self._documents: tuple[StoredDocument, ...] = ()
@@ -61,7 +60,7 @@ class MemoryKeyRepository:
         """See `KeyRepository`. `VersionConflict` after another commit, `RepositoryError` for a name that is taken."""
         with _lock:
             if self._version() != expected:
-                raise conflict(self.location)
+                raise self._conflict()
             self._place(add, frozenset(document.locator for document in remove))
             self._commits += 1
 
@@ -74,7 +73,7 @@ class MemoryKeyRepository:
         for document in add:
             if document.name is not None:
                 if document.name in names:
-                    raise name_taken(self.location, document.name)
+                    raise self._name_taken(document.name)
                 names.add(document.name)
             kept.append(StoredDocument(document.name, document.data, uuid4().hex, document.problem))
         self._documents = tuple(kept)

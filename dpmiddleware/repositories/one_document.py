@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 
 from dpmiddleware.errors import ConfigurationError, MalformedDocumentError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
+from dpmiddleware.repositories.base import Repository
 from dpmiddleware.repositories.bounded import Call, within
-from dpmiddleware.repositories.failures import conflict, failed
 from dpmiddleware.repositories.markup import MAX_REPOSITORY_SIZE, edit, split
 
 __all__ = ["ABSENT", "CONTENT_TYPE", "SECONDS_TO_CONNECT", "SECONDS_TO_READ", "OneDocumentRepository", "TooLargeError"]
@@ -31,22 +31,14 @@ class TooLargeError(Exception):
     """An object larger than `MAX_REPOSITORY_SIZE`."""
 
 
-class OneDocumentRepository(ABC):
+class OneDocumentRepository(Repository, ABC):
     """What the repositories in object stores share. ``errors``: what the subclass's client raises."""
 
     errors: tuple[type[BaseException], ...]
 
     def __init__(self, location: str) -> None:
-        self._location = location
+        super().__init__(location)
         self._seconds = _SECONDS
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._location!r})"
-
-    @property
-    def location(self) -> str:
-        """The URL of the object, without credentials."""
-        return self._location
 
     @abstractmethod
     def hint_for(self, error: BaseException) -> str:
@@ -88,7 +80,7 @@ class OneDocumentRepository(ABC):
         """See `KeyRepository`. Two requests; names are not stored. `MalformedDocumentError` for invalid XML."""
         data, etag = self._run("read", self.get)
         if etag != expected:
-            raise conflict(self._location)
+            raise self._conflict()
         if not add and not remove:
             return
         try:
@@ -97,11 +89,11 @@ class OneDocumentRepository(ABC):
             raise self._unreadable(error) from error
         edited = edit(data, add, remove)
         if not self._run("write to", lambda: self.put(edited, expected)):
-            raise conflict(self._location)
+            raise self._conflict()
 
     def _unreadable(self, error: MalformedDocumentError) -> Exception:
         hint = "restore an earlier version of the object, or delete it; nothing overwrites it"
-        return failed(self._location, "read", error, hint)
+        return self._failed("read", error, hint)
 
     def _run(self, doing: str, action: Callable[[], _T]) -> _T:
         try:
@@ -109,9 +101,9 @@ class OneDocumentRepository(ABC):
             return within(self._seconds, Call(), action)
         except self.errors as error:
             reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            raise failed(self._location, doing, reason, self.hint_for(error)) from error
+            raise self._failed(doing, reason, self.hint_for(error)) from error
         except TooLargeError:
             reason = f"larger than {MAX_REPOSITORY_SIZE // 2**20} MB"
-            raise failed(self._location, doing, reason, "check the object's name; this is not a key ring") from None
+            raise self._failed(doing, reason, "check the object's name; this is not a key ring") from None
         except ConfigurationError as error:  # the password's variable or file is missing
-            raise failed(self._location, doing, error, error.hint) from error
+            raise self._failed(doing, error, error.hint) from error

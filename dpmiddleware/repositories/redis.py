@@ -20,7 +20,7 @@ from dpmiddleware.errors import ConfigurationError, MissingExtraError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
 from dpmiddleware.printable import printable, without_password
-from dpmiddleware.repositories.failures import conflict, failed
+from dpmiddleware.repositories.base import Repository, check_one_given
 from dpmiddleware.repositories.markup import bare
 from dpmiddleware.secret_sources import password_text
 from dpmiddleware.urls import take_options
@@ -74,7 +74,7 @@ _HINTS: Final = (
 )
 
 
-class RedisKeyRepository:
+class RedisKeyRepository(Repository):
     """A `KeyRepository` in a Redis list.
 
     Give either ``url`` or ``client``.
@@ -85,10 +85,7 @@ class RedisKeyRepository:
     """
 
     def __init__(self, url: str | None = None, *, client: Any = None, key: str = DEFAULT_KEY) -> None:
-        if (url is None) == (client is None):
-            raise ConfigurationError(
-                "a key ring in Redis needs either a URL or a client", hint="give one of url= and client="
-            )
+        check_one_given("Redis", url, client)
         if ".asyncio" in type(client).__module__:
             raise ConfigurationError(
                 "a key ring cannot use an asyncio client of Redis", hint="give a redis.Redis, not a redis.asyncio.Redis"
@@ -97,25 +94,17 @@ class RedisKeyRepository:
         if url is not None:
             plain, own = take_options(url, "key", "password")
             self._key = own.get("key", key)
-            self._location = without_password(url)
+            super().__init__(without_password(url))
             self._client = _client(plain, own.get("password"))
         else:
             self._client = client
-            self._location = f"{_address(client)} list {printable(key)}"
+            super().__init__(f"{_address(client)} list {printable(key)}")
         self._errors = _errors_of(self._client)
 
     @classmethod
     def from_url(cls, url: str) -> Self:
         """Open ``redis://[user:password@]host[:port]/database[?key=…&password=env:NAME]``."""
         return cls(url)
-
-    def __repr__(self) -> str:
-        return f"RedisKeyRepository({self._location!r})"
-
-    @property
-    def location(self) -> str:
-        """The URL without password; for a given client, its address and the list."""
-        return self._location
 
     def read(self) -> Snapshot:
         """Return all elements and the version. One round trip."""
@@ -141,16 +130,16 @@ class RedisKeyRepository:
         places = [document.locator for document in remove]
         added = [bare(document.data) for document in add]
         if not self._run("write to", _COMMIT, expected, uuid4().hex, len(places), *places, *added):
-            raise conflict(self.location)
+            raise self._conflict()
 
     def _run(self, doing: str, script: str, *arguments: str | bytes | int) -> Any:
         try:
             return self._client.eval(script, 1, self._key, *arguments)
         except self._errors as error:
             hint = next((hint for word, hint in _HINTS if word in str(error)), _HINT)
-            raise failed(self.location, doing, error, hint) from error
+            raise self._failed(doing, error, hint) from error
         except ConfigurationError as error:  # the password's variable or file is missing
-            raise failed(self.location, doing, error, error.hint) from error
+            raise self._failed(doing, error, error.hint) from error
 
 
 class _Credentials:

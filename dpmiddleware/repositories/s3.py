@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 from dpmiddleware.errors import ConfigurationError, MissingExtraError
 from dpmiddleware.forks import after_fork
 from dpmiddleware.printable import printable, without_password
+from dpmiddleware.repositories.base import check_one_given
 from dpmiddleware.repositories.markup import MAX_REPOSITORY_SIZE
 from dpmiddleware.repositories.one_document import (
     ABSENT,
@@ -66,10 +67,7 @@ class S3KeyRepository(OneDocumentRepository):
             bucket, key, self._options = parts.host, parts.path.removeprefix("/"), parts.options
             if "@" in bucket:
                 raise ConfigurationError(f"{without_password(url)} contains a user", hint="write s3://bucket/key")
-        if (url is None) == (client is None):
-            raise ConfigurationError(
-                "a key ring in S3 needs either a URL or a client", hint="give url=, or client= with bucket= and key="
-            )
+        check_one_given("S3", url, client)
         if not bucket or not key:
             raise ConfigurationError(
                 f"{without_password(url or 's3:')} does not name an object", hint="write s3://bucket/key"

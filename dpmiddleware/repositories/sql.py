@@ -31,9 +31,9 @@ from dpmiddleware.forks import after_fork
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.keys.xml import MAX_SIZE
 from dpmiddleware.printable import without_password
+from dpmiddleware.repositories.base import Repository, check_one_given
 from dpmiddleware.repositories.bounded import Call, within
 from dpmiddleware.repositories.documents import stored_document
-from dpmiddleware.repositories.failures import conflict, failed, name_taken
 from dpmiddleware.repositories.markup import bare
 from dpmiddleware.repositories.sql_engine import TABLE, engine_of, is_collision, key_table, reason, says_no_table
 
@@ -69,7 +69,7 @@ _HINT: Final = "check that the database runs, that this host reaches it, and the
 _T = TypeVar("_T")
 
 
-class SqlKeyRepository:
+class SqlKeyRepository(Repository):
     """A `KeyRepository` in a table of any database that SQLAlchemy supports.
 
     Give either ``url`` or ``engine``.
@@ -80,10 +80,7 @@ class SqlKeyRepository:
     """
 
     def __init__(self, url: str | None = None, *, engine: Engine | None = None, create_table: bool = True) -> None:
-        if (url is None) == (engine is None):
-            raise ConfigurationError(
-                "a key ring in SQL needs either a URL or an engine", hint="give one of url= and engine="
-            )
+        check_one_given("a database", url, engine)
         try:
             import sqlalchemy
         except ImportError:
@@ -94,7 +91,7 @@ class SqlKeyRepository:
             raise ConfigurationError(
                 "a key ring cannot use an asyncio engine", hint="give an engine of create_engine()"
             )
-        self._location = without_password(url or self._engine.url.render_as_string())
+        super().__init__(without_password(url or self._engine.url.render_as_string()))
         self._create_table = create_table
         self._seconds = _SECONDS
         self._version = _VERSIONS.get(self._engine.dialect.name)
@@ -109,14 +106,6 @@ class SqlKeyRepository:
     def from_url(cls, url: str) -> Self:
         """Open any SQLAlchemy URL, such as ``postgresql+psycopg://user@host/database?password=env:NAME``."""
         return cls(url)
-
-    def __repr__(self) -> str:
-        return f"SqlKeyRepository({self._location!r})"
-
-    @property
-    def location(self) -> str:
-        """The URL without password."""
-        return self._location
 
     def read(self) -> Snapshot:
         """Return all rows and the version. One statement."""
@@ -138,7 +127,7 @@ class SqlKeyRepository:
 
         def change(connection: Connection) -> bool:
             if self._read(connection).version != expected:
-                raise conflict(self._location)
+                raise self._conflict()
             self._change(connection, added, removed)
             return True
 
@@ -150,14 +139,14 @@ class SqlKeyRepository:
                 # The winner has usually changed the version already. If not, random pauses keep the next tries apart.
                 time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 (not a secret)
                 if self.version() != expected:
-                    raise conflict(self._location) from None
+                    raise self._conflict() from None
                 continue
             if expected != _EMPTY:
-                raise conflict(self._location)
+                raise self._conflict()
             if not added:
                 return
             self._make_table()
-        raise failed(self._location, "write to", f"{_TRIES} tries collided with other writers", "try again")
+        raise self._failed("write to", f"{_TRIES} tries collided with other writers", "try again")
 
     # --- inside a connection --------------------------------------------------------------------------------------
 
@@ -183,7 +172,7 @@ class SqlKeyRepository:
         found = sql.select(table.c.FriendlyName).where(table.c.FriendlyName.in_(names))
         taken = [*(connection.scalars(found).all() if names else ()), *(n for n in names if names.count(n) > 1)]
         if taken:
-            raise name_taken(self._location, str(taken[0]))
+            raise self._name_taken(str(taken[0]))
         for row in added:
             connection.execute(sql.insert(table).values(**row))
 
@@ -199,7 +188,7 @@ class SqlKeyRepository:
             if not self._is_absent():  # another process created it at the same moment
                 return
             statement = " ".join(str(create.compile(dialect=self._engine.dialect)).split())
-            raise failed(self._location, _CREATING, error, f"have the table created: {statement};") from None
+            raise self._failed(_CREATING, error, f"have the table created: {statement};") from None
 
     # --- around a connection --------------------------------------------------------------------------------------
 
@@ -223,11 +212,11 @@ class SqlKeyRepository:
             connected = call.connection is not None and not error.connection_invalidated
             if connected and doing != _CREATING and (says_no_table(error.orig) or self._is_absent()):
                 return absent
-            raise failed(self._location, doing, reason(error.orig), _HINT) from None
+            raise self._failed(doing, reason(error.orig), _HINT) from None
         except (errors.SQLAlchemyError, OSError) as error:
-            raise failed(self._location, doing, reason(error), _HINT) from None
+            raise self._failed(doing, reason(error), _HINT) from None
         except ConfigurationError as error:  # the password's variable or file is missing
-            raise failed(self._location, doing, error, error.hint) from None
+            raise self._failed(doing, error, error.hint) from None
 
     def _connected(self, call: Call, action: Callable[[Connection], _T], transaction: bool) -> _T:
         retried = False

@@ -23,8 +23,8 @@ from typing import Any, Final, NamedTuple, Self
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.printable import printable
+from dpmiddleware.repositories.base import Repository
 from dpmiddleware.repositories.documents import is_revocation, safe_name, stored_document
-from dpmiddleware.repositories.failures import conflict, failed, moving, name_taken
 from dpmiddleware.urls import ConfigurationURL
 from dpmiddleware.windows import is_windows, last_error, library, registry
 
@@ -48,7 +48,7 @@ class _Value(NamedTuple):
     content: object
 
 
-class RegistryKeyRepository:
+class RegistryKeyRepository(Repository):
     """A `KeyRepository` in one registry key, which the first commit creates with inherited permissions.
 
     hive: ``HKLM`` or ``HKCU``. path: below it, with backslashes or slashes. `ConfigurationError` on another system.
@@ -61,6 +61,7 @@ class RegistryKeyRepository:
             raise ConfigurationError(f"{printable(f'{hive}/{path}')} is not a registry key", hint=_URL_HINT)
         if not is_windows():
             raise ConfigurationError("only Windows has a registry", hint="name a folder or another store")
+        super().__init__(printable(f"{name}\\{cleaned}", 500))
         self._hive, self._path = name, cleaned
         mutex = hashlib.sha256(f"{name}\\{cleaned}".lower().encode()).hexdigest()[:32]
         self._mutex = f"Global\\dpmiddleware-{mutex}"
@@ -70,14 +71,6 @@ class RegistryKeyRepository:
         """Open ``registry://HKLM/Software/Shop/Keys``; HKCU likewise."""
         parts = ConfigurationURL.parse(url)
         return cls(parts.host, parts.path)
-
-    @property
-    def location(self) -> str:
-        """Hive and path."""
-        return printable(f"{self._hive}\\{self._path}", 500)
-
-    def __repr__(self) -> str:
-        return f"RegistryKeyRepository({self._hive!r}, {self._path!r})"
 
     def read(self) -> Snapshot:
         """Return all documents. A value that is not text, or is too large, has a ``problem``. `RepositoryError`."""
@@ -92,19 +85,25 @@ class RegistryKeyRepository:
         self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
     ) -> None:
         """See `KeyRepository`. Holds the mutex meanwhile. `VersionConflict`, `RepositoryError`."""
-        added = {safe_name(document): _text_of(document, self.location) for document in add}
+        added = {safe_name(document): self._text_of(document) for document in add}
         removed = {document.locator for document in remove}
         with self._locked():
             values = self._values()
             if _digest(values) != expected:
-                raise conflict(self.location)
+                raise self._conflict()
             there = {value.name.lower() for value in values} - {name.lower() for name in removed}
             for name in added:
                 if name.lower() in there:
-                    raise name_taken(self.location, name)
+                    raise self._name_taken(name)
             if len({name.lower() for name in added}) != len(add):
-                raise name_taken(self.location, "one that is added twice")
+                raise self._name_taken("one that is added twice")
             self._write(added, removed)
+
+    def _text_of(self, document: StoredDocument) -> str:
+        try:
+            return document.data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise self._failed("write to", "a document is not UTF-8", "rewrite it: dpm keys rewrap") from None
 
     def _write(self, added: dict[str, str], removed: set[str]) -> None:
         """Add revocations before keys, and remove them after keys."""
@@ -130,7 +129,7 @@ class RegistryKeyRepository:
                 if again == values:
                     return values
                 if time.monotonic() > deadline:
-                    raise moving(self.location)
+                    raise self._moving()
                 values = again
 
     def _enumerate(self) -> list[_Value]:
@@ -162,7 +161,7 @@ class RegistryKeyRepository:
         try:
             yield
         except OSError as error:
-            raise failed(self.location, doing, error.strerror or type(error).__name__, _HINT) from None
+            raise self._failed(doing, error.strerror or type(error).__name__, _HINT) from None
 
     @contextmanager
     def _locked(self) -> Generator[None]:
@@ -176,12 +175,10 @@ class RegistryKeyRepository:
         if not handle:
             code = last_error()
             reason = "another user holds the lock" if code == _ACCESS_DENIED else f"no lock (Windows error {code})"
-            raise failed(self.location, "write to", reason, "let one user create the keys, and the others only read")
+            raise self._failed("write to", reason, "let one user create the keys, and the others only read")
         try:
             if kernel32.WaitForSingleObject(handle, int(_SECONDS * 1000)) not in {0, 0x80}:  # WAIT_OBJECT_0, abandoned
-                raise failed(
-                    self.location, "write to", "another process holds the lock", "find the process, or try again"
-                )
+                raise self._failed("write to", "another process holds the lock", "find the process, or try again")
             try:
                 yield
             finally:
@@ -207,14 +204,9 @@ def _document(value: _Value) -> StoredDocument:
     name = value.name or None
     if not isinstance(value.content, str) or value.type != registry().REG_SZ:
         return StoredDocument(name, b"", value.name, "not a text value (REG_SZ)")
+    if not value.content:  # such as a key's default value: neither a key nor a revocation
+        return StoredDocument(name, b"", value.name)
     try:
         return stored_document(name, value.content.encode("utf-8"), value.name)
     except UnicodeEncodeError:
         return StoredDocument(name, b"", value.name, "not Unicode text")
-
-
-def _text_of(document: StoredDocument, location: str) -> str:
-    try:
-        return document.data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise failed(location, "write to", "a document is not UTF-8", "rewrite it: dpm keys rewrap") from None
