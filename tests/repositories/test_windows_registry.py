@@ -90,6 +90,14 @@ def test_a_value_that_is_no_text_is_set_aside(key: Key) -> None:
 
 
 @windows
+def test_an_empty_value_is_read_as_an_empty_document(key: Key) -> None:
+    """With a problem it could be a revocation that was not read, and would stop the ring."""
+    key.append("", b"")
+    (found,) = key.open().read().documents
+    assert (found.name, found.data, found.problem) == (None, b"", "")
+
+
+@windows
 def test_names_are_compared_as_the_registry_does(key: Key) -> None:
     repository = key.open()
     commit(repository, document(name="key-ABC"))
