@@ -29,7 +29,7 @@ _XSD = re.compile(
 _UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?Z")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Instant:
     """A point in time in the years 1 to 9999. ``ticks``: units of 100 ns since 0001-01-01T00:00:00 UTC.
 
@@ -82,18 +82,6 @@ class Instant:
     def next(self) -> Instant:
         """One tick later: the first instant that a revocation of all keys before this one does not cover."""
         return Instant(min(self.ticks + 1, _LAST_TICK))
-
-    def __lt__(self, other: Instant) -> bool:
-        return self.ticks < other.ticks
-
-    def __le__(self, other: Instant) -> bool:
-        return self.ticks <= other.ticks
-
-    def __gt__(self, other: Instant) -> bool:
-        return self.ticks > other.ticks
-
-    def __ge__(self, other: Instant) -> bool:
-        return self.ticks >= other.ticks
 
     def __str__(self) -> str:
         seconds, fraction = divmod(self.ticks, TICKS_PER_SECOND)

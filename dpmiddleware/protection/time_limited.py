@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from dpmiddleware.errors import ConfigurationError, ExpiredPayloadError, MalformedPayloadError
-from dpmiddleware.instants import Instant
+from dpmiddleware.instants import Instant, ticks_of
 from dpmiddleware.protection import base64url
 from dpmiddleware.protection.payload import from_utf8, to_utf8
 from dpmiddleware.purposes import TIME_LIMITED
@@ -70,7 +70,6 @@ class TimeLimitedDataProtector:
         ticks = int.from_bytes(plain[:8], "big")
         if len(plain) < 8 or ticks > _NEVER:
             raise MalformedPayloadError("the payload has no valid time limit")
-        expiration = Instant(ticks)
-        if Instant.of(self._now()) > expiration:
-            raise ExpiredPayloadError(f"the payload expired at {expiration}", expired_at=str(expiration))
-        return plain[8:], None if ticks == _NEVER else expiration.to_datetime()
+        if ticks_of(self._now()) > ticks:
+            raise ExpiredPayloadError(f"the payload expired at {Instant(ticks)}", expired_at=str(Instant(ticks)))
+        return plain[8:], None if ticks == _NEVER else Instant(ticks).to_datetime()

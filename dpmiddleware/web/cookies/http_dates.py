@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from functools import lru_cache
 from typing import Final
 
 __all__ = ["http_date", "read_http_date"]
 
-_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -23,12 +23,7 @@ def http_date(moment: datetime) -> str:
 
 @lru_cache(maxsize=64)  # as in servers: many responses in one second contain the same date
 def _of_second(number: int) -> str:
-    return _written(_EPOCH + timedelta(seconds=number))
-
-
-def _written(utc: datetime) -> str:
-    iso = utc.isoformat()
-    return f"{_DAYS[utc.weekday()]}, {iso[8:10]} {_MONTHS[utc.month - 1]} {iso[:4]} {iso[11:19]} GMT"
+    return format_datetime(_EPOCH + timedelta(seconds=number), usegmt=True)
 
 
 @lru_cache(maxsize=1024)  # the same ticket comes with each request of its user
@@ -41,4 +36,4 @@ def read_http_date(text: str | None) -> datetime | None:
         moment = datetime(*day, int(text[17:19]), int(text[20:22]), int(text[23:25]), tzinfo=timezone.utc)
     except ValueError:
         return None
-    return moment if _written(moment) == text else None
+    return moment if format_datetime(moment, usegmt=True) == text else None
