@@ -20,6 +20,7 @@ from django.core.signals import setting_changed
 
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.forks import after_fork
 
 __all__ = ["DataProtectionConfig", "get_data_protection", "report_findings"]
 
@@ -29,6 +30,12 @@ _SIGNER: Final = "dpmiddleware.django.signing.ProtectedSigner"
 
 _lock = threading.Lock()
 _made: dict[int, tuple[object, DataProtection]] = {}
+
+
+@after_fork
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
 
 
 class DataProtectionConfig(AppConfig):

@@ -14,12 +14,13 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import Final, Generic, NoReturn, Protocol, TypeAlias, TypeVar
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
+from dpmiddleware.crypto.public_keys import public_key_in
+from dpmiddleware.crypto.secret import Unpicklable
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable
 from dpmiddleware.secret_sources import read_file, read_password
@@ -101,14 +102,7 @@ def load_public_keys(path: str | Path) -> list[PublicKey]:
 
 def _load_public_key(block: bytes, path: str | Path) -> object:
     try:
-        if block.startswith(b"-----BEGIN CERTIFICATE"):
-            return x509.load_pem_x509_certificate(block).public_key()
-        if block.startswith(b"-----"):
-            return serialization.load_pem_public_key(block)
-        try:
-            return serialization.load_der_public_key(block)
-        except ValueError:
-            return x509.load_der_x509_certificate(block).public_key()
+        return public_key_in(block)
     except Exception:  # noqa: BLE001 (cryptography has no common base for keys it cannot read)
         problem = f"trusted signer: {printable(path)} does not contain a readable public key or certificate"
         raise ConfigurationError(problem, hint="use PEM or DER, SubjectPublicKeyInfo or X.509") from None
@@ -117,8 +111,8 @@ def _load_public_key(block: bytes, path: str | Path) -> object:
 _Key = TypeVar("_Key", ed25519.Ed25519PrivateKey, rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey)
 
 
-class _PrivateKeySigner(Generic[_Key]):
-    """A signer with a private key in memory. It cannot be pickled, and shows only its id."""
+class _PrivateKeySigner(Unpicklable, Generic[_Key]):
+    """A signer with a private key in memory. It shows only its id."""
 
     path: Path | None = None
     """The file that the private key was read from. Other users should not be able to read it."""
@@ -129,9 +123,6 @@ class _PrivateKeySigner(Generic[_Key]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {key_id_of(self.public_key)[:16]}…>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a signer cannot be pickled or copied")
 
 
 class Ed25519Signer(_PrivateKeySigner[ed25519.Ed25519PrivateKey]):

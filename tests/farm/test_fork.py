@@ -8,7 +8,8 @@ import signal
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -18,9 +19,11 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import UnknownKeyError
 from dpmiddleware.protection import base64url
 from dpmiddleware.protection.payload import pack
+from dpmiddleware.repositories import memory
+from dpmiddleware.repositories.memory import MemoryKeyRepository
 from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore
 from tests.fakes import StoppedClock, WatchedRepository, data_protection, key_document, put, ring_of, until
-from tests.repositories.contract import in_a_fork
+from tests.repositories.contract import commit, document, in_a_fork
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are forked here")
 SECONDS = 30
@@ -51,6 +54,24 @@ def answers(action: Callable[[], str], children: int) -> list[str]:
         with os.fdopen(reading, encoding="utf-8") as pipe:
             found.append(pipe.read())
     return found
+
+
+@contextmanager
+def held_by_another_thread(lock: threading.Lock) -> Generator[None]:
+    """What is done inside is done while another thread of this process is inside ``lock``."""
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            held.set()
+            done.wait(SECONDS)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(SECONDS)
+    yield
+    done.set()
+    thread.join(SECONDS)
 
 
 @pytest.fixture
@@ -178,16 +199,6 @@ def test_a_fork_while_the_parts_are_put_together_gives_a_working_child(
 def test_a_fork_while_events_are_counted_gives_a_child_that_counts(dp: DataProtection) -> None:
     protector = dp.create_protector("p")
     protector.protect("text")
-    held, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with telemetry._lock:
-            held.set()
-            done.wait(SECONDS)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert held.wait(SECONDS)
 
     def work() -> None:
         with pytest.raises(UnknownKeyError) as caught:
@@ -195,33 +206,34 @@ def test_a_fork_while_events_are_counted_gives_a_child_that_counts(dp: DataProte
         telemetry.refused(caught.value.code, key_id=caught.value.key_id, ring="shop", where="sid")
         assert telemetry.counts()["unprotect_refused", "unknown_key"] >= 1
 
-    in_child(work)
-    done.set()
-    thread.join(SECONDS)
+    with held_by_another_thread(telemetry._lock):
+        in_child(work)
 
 
 def test_a_fork_while_a_thread_is_inside_a_ticket_store_gives_a_child_whose_store_answers() -> None:
-    store, held, done = MemoryTicketStore(), threading.Event(), threading.Event()
+    store = MemoryTicketStore()
     store.put("a", b"one", None)
-
-    def holding() -> None:
-        with store._lock:
-            held.set()
-            done.wait(SECONDS)
-
-    thread = threading.Thread(target=holding)
-    thread.start()
-    assert held.wait(SECONDS)
 
     def work() -> None:
         assert store.get("a") == b"one"
         assert store.replace("a", b"two", None)
         assert store.get("a") == b"two"
 
-    in_child(work)
-    done.set()
-    thread.join(SECONDS)
+    with held_by_another_thread(store._lock):
+        in_child(work)
     assert store.get("a") == b"one"
+
+
+def test_a_fork_while_a_thread_is_inside_a_store_in_memory_gives_a_child_whose_store_answers() -> None:
+    store = MemoryKeyRepository()
+
+    def work() -> None:
+        commit(store, document())
+        assert len(store.read().documents) == 1
+
+    with held_by_another_thread(memory._lock):
+        in_child(work)
+    assert store.read().documents == ()
 
 
 def test_what_is_to_run_after_a_fork_keeps_no_object_alive() -> None:

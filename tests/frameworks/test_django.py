@@ -26,7 +26,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 
 from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.django import get_data_protection
+from dpmiddleware.django import apps, get_data_protection
 from dpmiddleware.django import signing as ours
 from dpmiddleware.django.authentication import PrincipalUser
 from dpmiddleware.django.sessions import DjangoFormat, SessionMiddleware, SessionStore, session_cookie
@@ -34,6 +34,7 @@ from dpmiddleware.errors import ConfigurationError, CookieTooLargeError
 from dpmiddleware.web.sessions.migration import DjangoSessions
 from dpmiddleware.web.sign_in.claims import Principal
 from tests.clients import DownRepository, StoppedClock, set_cookies
+from tests.farm.test_fork import held_by_another_thread, in_child
 
 SECRET = "the secret of the project until now"
 
@@ -345,6 +346,15 @@ def test_story_17_sessions_that_django_signed_are_taken_over(client: Client) -> 
 
 
 # --- accounts, the admin, messages --------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked here")
+def test_a_child_forked_while_the_ring_is_put_together_has_its_ring() -> None:
+    with (
+        override_settings(DATA_PROTECTION={"application": "shop", "repository": "memory:"}),
+        held_by_another_thread(apps._lock),
+    ):
+        in_child(lambda: get_data_protection().current())
 
 
 def test_accounts_log_in_and_out(client: Client) -> None:
