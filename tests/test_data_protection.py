@@ -1,4 +1,4 @@
-"""`DataProtection`: what it takes, what it refuses, where it gets its settings; and that making one does no I/O."""
+"""`DataProtection`: its arguments and settings, and that creating one does no I/O."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _audit(event: str, arguments: tuple[object, ...]) -> None:
 
 @contextmanager
 def audited() -> Iterator[list[str]]:
-    """What Python opens, connects to, lists or starts meanwhile. An audit hook stays for ever, so there is one."""
+    """What Python opens, connects to, lists or starts. Audit hooks cannot be removed, so there is only one."""
     if not getattr(audited, "hooked", False):
         sys.addaudithook(_audit)
         audited.hooked = True  # type: ignore[attr-defined]  # a mark on the function itself
@@ -100,7 +100,7 @@ def test_a_request_on_a_warm_ring_touches_nothing(tmp_path: Path) -> None:
 
 
 def test_story_36_the_store_that_is_configured_is_the_one_that_is_used(tmp_path: Path) -> None:
-    """Story 36: the key is where it was to be, and nowhere else."""
+    """Story 36: the key is where it is expected, and nowhere else."""
     dp = DataProtection("shop", repository=tmp_path / "keys")
     dp.create_protector("p").protect("text")
     (key,) = dp.current().keys
@@ -122,7 +122,7 @@ def test_importing_the_package_does_no_io_of_its_own_and_no_extra() -> None:
 
 
 def test_a_key_that_cannot_be_stored_is_not_made_in_memory_instead() -> None:
-    """Read-only, or full: the operator's error, again and again, and never a key that nobody else has."""
+    """Read-only, or full: always an error for the operator, and never a key that no other process has."""
     store, clock = WatchedRepository(), StoppedClock()
     store.commit_failure = RepositoryError(
         "cannot write to redis://store.example/0: read-only", hint="a writer makes it"
@@ -247,7 +247,7 @@ def test_a_policy_is_that_of_the_ring() -> None:
 
 
 def test_keys_in_memory_are_worth_a_warning_at_first_use_and_none_before(caplog: pytest.LogCaptureFixture) -> None:
-    """Story 11: never silent; and story 26: no warning to somebody who never uses it."""
+    """Story 11: never silent. Story 26: no warning if it is never used."""
     dp = DataProtection("shop", repository="memory:")
     dp.create_protector("p")
     assert not events(caplog, "keys_in_memory")
@@ -369,7 +369,7 @@ def test_a_toml_file_that_says_nonsense_is_refused_and_named(tmp_path: Path, tex
         DataProtection.from_toml(file)
 
 
-# --- nobody said ------------------------------------------------------------------------------------------------------
+# --- defaults ---------------------------------------------------------------------------------------------------------
 
 
 def test_where_nobody_said_keys_go_to_the_user_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,7 +148,7 @@ def test_the_commands_of_a_page_print_what_it_shows(page: Path, tmp_path: Path) 
 
 
 def help_of(verb: tuple[str, ...]) -> str:
-    """The help text of a verb, as wide as it stands in the documents."""
+    """The help text of a verb, in the width of the documents."""
     printed = io.StringIO()
     with redirect_stdout(printed), mock.patch.dict(os.environ, {"COLUMNS": "100", "NO_COLOR": "1"}):
         assert main([*verb, "--help"]) == 0

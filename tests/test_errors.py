@@ -1,4 +1,4 @@
-"""The tree of errors, sorted by who must act; its codes are for machines, and stay."""
+"""The tree of errors, by who has to act. Its codes are for programs and do not change."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_codes_are_those_that_were_published() -> None:
 
 @pytest.mark.parametrize("name", [name for name in CODES if name != "DataProtectionError"])
 def test_an_error_has_one_branch(name: str) -> None:
-    """Who catches one family does not catch another: an outage is never a refused payload."""
+    """Catching one branch does not catch another: an outage is never a refused payload."""
     assert sum(issubclass(getattr(errors, name), branch) for branch in BRANCHES) == 1
 
 

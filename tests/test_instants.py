@@ -97,7 +97,7 @@ def test_no_text_is_another_error(text: str) -> None:
 
 @pytest.fixture
 def tokyo() -> Iterator[None]:
-    """This machine stands in Tokyo."""
+    """The time zone of this machine is Tokyo."""
     before = os.environ.get("TZ")
     os.environ["TZ"] = "Asia/Tokyo"
     time.tzset()
@@ -130,7 +130,7 @@ def test_outside_the_years_1_to_9999_there_is_nothing() -> None:
 
 
 def test_at_the_ends_of_time_arithmetic_stops() -> None:
-    """A key that expires at the end of time is odd, and no reason to fail: revoking all still has to work."""
+    """A key that expires in the year 9999 must not cause a failure: revoking all keys still has to work."""
     assert Instant(LAST).next() == Instant(LAST) + timedelta(days=90) == Instant(LAST)
     assert Instant(5) - timedelta(days=1) == Instant(0)
 

@@ -1,8 +1,7 @@
-"""Imports inside the package go one way, up the ladder; lazy ones count, those under TYPE_CHECKING are free.
+"""Imports inside the package go one way: a module imports modules of lower rungs. Imports for type checking are free.
 
-A module may import what stands on a lower rung. On one rung modules may import each other as long as no circle comes
-of it (a rung that is cut finer needs no new number). A module that the table does not name is a piece of whoever
-imports it: what it imports counts as theirs.
+Modules of one rung may import each other, but not in a cycle. Imports inside functions count, too. A module that is not
+in the table belongs to the modules that import it, and its imports count as theirs.
 """
 
 from __future__ import annotations

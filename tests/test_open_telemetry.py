@@ -1,4 +1,4 @@
-"""What OpenTelemetry is told, read back through its SDK in a process of its own (instruments are made only once)."""
+"""Counters and gauges, read with OpenTelemetry's SDK in another process (instruments are created only once)."""
 
 from __future__ import annotations
 

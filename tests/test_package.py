@@ -101,7 +101,7 @@ def test_the_compiled_core_is_in_the_wheel_for_every_python_from_3_11_on(
     ],
 )
 def test_where_the_core_cannot_be_built_the_wheel_is_pure_python(variables: dict[str, str], tmp_path: Path) -> None:
-    """Also where an earlier build lies beside the source."""
+    """Even if an earlier build is next to the source."""
     wheel = built(tmp_path, variables)
     assert wheel.name.endswith("-py3-none-any.whl")
     assert not [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]

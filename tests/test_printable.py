@@ -1,4 +1,4 @@
-"""Text from a store, a client or a URL, before anybody sees it."""
+"""Text from a store, a client or a URL, made safe to show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of purposes: part of the public format, so every line of it is written down here a second time."""
+"""The table of purposes is part of the public format, so every line of it is repeated here."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ TABLE: dict[tuple[str, ...], tuple[str, ...]] = {
 
 
 def test_no_line_of_the_table_was_edited() -> None:
-    """Whatever is changed here can no longer open what was protected before."""
+    """After a change here, payloads from before would not open."""
     assert all(ours == written for ours, written in TABLE.items())
     assert len(TABLE) == len(purposes.__all__)
 
 
 def test_no_chain_is_the_start_of_another() -> None:
-    """A value of one kind is no value of another kind, whatever names are chosen."""
+    """A value of one kind is never a value of another kind, for any names."""
     for one, other in combinations(TABLE, 2):
         assert one[: len(other)] != other
         assert other[: len(one)] != one
@@ -37,7 +37,7 @@ def test_no_chain_is_the_start_of_another() -> None:
 
 
 def test_a_name_is_a_purpose_of_its_own_and_changes_nothing_else() -> None:
-    """No name can climb into another chain: it stands alone in its place."""
+    """A name is always exactly one purpose, so it cannot imitate other purposes."""
     for name in ("", "a/b", "json", "é", "x" * 5000):
         assert purposes.cookie(name) == ("dpmiddleware.Cookie.v1", name)
         assert purposes.session("json", name)[:2] == ("dpmiddleware.Session.v1", "json")

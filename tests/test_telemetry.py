@@ -38,7 +38,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The clock that lines are spaced by; its one number is the time."""
+    """The clock for the intervals between lines. Its only element is the time."""
     now = [100.0]
     monkeypatch.setattr(telemetry, "time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
@@ -134,7 +134,7 @@ def test_every_event_that_is_emitted_is_in_the_table_with_its_fields() -> None:
 
 
 def test_every_event_of_the_table_is_emitted() -> None:
-    """The three that are missing here have a function of their own, or two names for one call."""
+    """The three others have a function of their own, or share a call."""
     elsewhere = {"unprotect_refused", "document_refused", "document_set_aside"}
     assert set(documented()) - set(emitted()) == elsewhere
 

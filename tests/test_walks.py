@@ -58,7 +58,7 @@ def test_the_key_walk_from_a_folder_to_the_key_that_protects(tmp_path: Path) -> 
     loaded = [document.load(stored) for stored in snapshot.documents]
     assert {type(each).__name__ for each in loaded} == {"KeyDocument", "RevocationDocument"}
 
-    # verify: what nobody trusted signed goes no further
+    # verify: a document without a trusted signature is not used
     trusted = TrustedSigners([signer.public_key], ring="shop")
     verified = [each for each in loaded if _verifies(trusted, each)]
     assert {each.stored.name for each in loaded} - {each.stored.name for each in verified} == {planted.stem}
@@ -147,7 +147,7 @@ def test_the_cookie_walk_from_a_header_to_what_the_application_sees() -> None:
     assert bound.decrypt(payload) == apples
     assert protector.purposes == ("shop", "dpmiddleware.Cookie.v1", "basket")
 
-    # and in one go: what opens is taken, what does not counts for nothing beside it
+    # and in one call: the value that opens is used, the one that does not is ignored
     opened = basket.open(header, bytes.decode)
     assert opened.content == apples.decode()
     assert not opened.expire

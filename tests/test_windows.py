@@ -1,7 +1,7 @@
 """Runs what is Windows' own, and the core, under a Python for Windows: through Wine, where one is present.
 
-On Windows itself there is nothing to do here: ``pytest`` runs these files directly. The packages for it (wheels of
-Windows, pytest among them) lie in ``.servers/windows-packages``, or where ``DPM_WINDOWS_PACKAGES`` says.
+On Windows itself there is nothing to do here: ``pytest`` runs these files directly. The packages for it (wheels for
+Windows, with pytest) are in ``.servers/windows-packages``, or in the folder in ``DPM_WINDOWS_PACKAGES``.
 """
 
 from __future__ import annotations

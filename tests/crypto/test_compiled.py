@@ -41,12 +41,12 @@ def core(compiled_core: ModuleType) -> Iterator[ModuleType]:
 
 
 def name_of_type(value: object) -> str:
-    """For the names of cases."""
+    """A short name, for the ids of test cases."""
     return f"{type(value).__name__} {len(value)}" if isinstance(value, (bytes, str)) else type(value).__name__
 
 
 class RefusedError(Exception):
-    """What these tests have the core say."""
+    """The error that the core raises in these tests."""
 
 
 def refuse() -> NoReturn:
@@ -71,7 +71,7 @@ def bare(
     head: bytes = b"",
     urandom: Callable[[int], bytes] = os.urandom,
 ) -> Any:
-    """One of the extension's objects, without anything of ours around it."""
+    """An object of the extension, without the code around it."""
     return core.CbcHmac(cipher, digest, key, b"fixed", head, urandom, refuse)
 
 
@@ -107,7 +107,7 @@ def test_the_same_randomness_gives_the_same_bytes(suite: CbcHmac, plaintext: byt
 
 @given(suite=suites, size=st.integers(0, 50), data=st.data())
 def test_a_changed_payload_meets_the_same_answer(suite: CbcHmac, size: int, data: st.DataObject) -> None:
-    """Cut, lengthened, a byte changed (in the head, too, which nobody looks at)."""
+    """Truncated, extended, and with a changed byte (in the head, too, which is not checked)."""
     one, other = pair(suite)
     payload = bytearray(one.encrypt(bytes(size)))
     place = data.draw(st.integers(0, len(payload) - 1))
@@ -143,7 +143,7 @@ def test_a_refusal_that_raises_nothing_still_opens_nothing(core: ModuleType) -> 
 
 @pytest.mark.parametrize("size", [4000, 4096, 4097, 16_384, 16_385, 1_000_000])
 def test_threads_share_one_bound_key_at_every_size(core: ModuleType, size: int) -> None:
-    """Above 16 KiB several are inside at once."""
+    """Above 16 KiB, several threads run at the same time."""
     bound = bare(core)
     texts = [bytes([number]) * size for number in range(16)]
     with ThreadPoolExecutor(8) as pool:
@@ -258,7 +258,7 @@ def test_what_a_bound_key_was_given_is_let_go_with_it(core: ModuleType) -> None:
 
 
 def resident() -> int:
-    """Bytes of memory that this process has now; its peak would say nothing after other tests. 0: not known here."""
+    """The memory of this process in bytes. Its peak would depend on earlier tests. 0: not available here."""
     try:
         pages = Path("/proc/self/statm").read_text("ascii").split()[1]
     except OSError:
@@ -267,7 +267,7 @@ def resident() -> int:
 
 
 def test_no_call_leaves_memory_behind(core: ModuleType) -> None:
-    """Good ones, refused ones, keys bound and let go: as many blocks of Python's afterwards, and as large a process."""
+    """Valid and refused payloads, keys created and freed: neither Python's blocks nor the process grow."""
 
     def work(times: int) -> tuple[int, int]:
         bound = bare(core)
@@ -290,7 +290,7 @@ def test_no_call_leaves_memory_behind(core: ModuleType) -> None:
 
 
 class TestDescribe:
-    """Which way is in use, in words."""
+    """`compiled.describe` names the implementation in use."""
 
     def test_the_core_names_its_openssl(self) -> None:
         assert compiled.describe().startswith("compiled core, OpenSSL ")

@@ -33,7 +33,7 @@ def test_a_prepared_state_gives_the_same_as_deriving_in_one_go(first: bytes, res
 
 @pytest.mark.parametrize("size", [1, 63, 64, 65, 127, 128, 129, 192])
 def test_the_length_of_the_output_is_part_of_the_input(size: int) -> None:
-    """A shorter output is no prefix of a longer one: cutting a subkey in two calls would give other keys."""
+    """A shorter output is not a prefix of a longer one: two calls, one per subkey, would give different keys."""
     assert derive(b"k", b"l", b"c", size) != derive(b"k", b"l", b"c", size + 1)[:size]
     assert len(derive(b"k", b"l", b"c", size)) == size
 

@@ -41,7 +41,7 @@ def bound(algorithm: Algorithm, label: bytes = b"label", secret: Secret = KEY) -
 
 
 def digest_size(algorithm: Algorithm) -> int:
-    """How long the MAC or tag at the end is."""
+    """The length of the MAC or tag."""
     suite = algorithm.value
     return {"sha256": 32, "sha512": 64}[suite.digest] if isinstance(suite, CbcHmac) else 16
 
@@ -89,7 +89,7 @@ def test_another_label_or_another_key_opens_nothing(algorithm: Algorithm) -> Non
 
 @pytest.mark.parametrize("algorithm", ALL)
 def test_no_algorithm_opens_what_another_made_under_the_same_key(algorithm: Algorithm) -> None:
-    """The context header sets the subkeys apart, also where the bodies look alike."""
+    """The context header separates the subkeys, even if the bodies have the same layout."""
     payload = bound(algorithm).encrypt(b"text of more than one block of the cipher")
     for other in set(Algorithm) - {algorithm}:
         with pytest.raises(TamperedPayloadError):
@@ -163,7 +163,7 @@ def test_the_mac_is_compared_in_constant_time_and_whole(algorithm: Algorithm, mo
 def test_bad_padding_behind_a_good_mac_looks_like_every_other_refusal(
     algorithm: Algorithm, padding: bytes, cut: int
 ) -> None:
-    """Only who has the key can make one; still there is one error, with one text, for every cause."""
+    """Only an owner of the key can create one. Even so, all causes have the same error and message."""
     suite = algorithm.value
     assert isinstance(suite, CbcHmac)
     context = context_header(suite) + bytes(16)
@@ -180,7 +180,7 @@ def test_bad_padding_behind_a_good_mac_looks_like_every_other_refusal(
 
 
 def test_an_error_of_the_library_does_not_hang_on_to_a_refusal() -> None:
-    """`InvalidTag` tells nothing, but one error for all causes is one error."""
+    """`InvalidTag` reveals nothing, but all causes must have the same error."""
     payload = bytearray(bound(Algorithm.AES_256_GCM).encrypt(b"text"))
     payload[-1] ^= 1
     with pytest.raises(TamperedPayloadError) as caught:

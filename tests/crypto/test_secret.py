@@ -1,4 +1,4 @@
-"""Key bytes do not print, pickle, copy or compare loosely."""
+"""Key bytes cannot be printed, pickled or copied by accident."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BYTES = b"canary-of-the-master-key-0123456"
 
 
 def shown(text: str) -> bool:
-    """Whether a text gives the bytes away, in any of the forms in which bytes are written down."""
+    """Whether a text contains the bytes, in any of the usual forms."""
     forms = (BYTES.decode(), BYTES.hex(), base64.b64encode(BYTES).decode().rstrip("="), repr(BYTES)[2:-1])
     return any(form.lower() in text.lower() for form in forms)
 

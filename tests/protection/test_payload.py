@@ -98,7 +98,7 @@ def test_story_21_lengths_are_of_bytes_not_of_characters() -> None:
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=300), min_size=1, max_size=4))
 def test_different_purposes_have_different_data(purposes: list[str]) -> None:
-    """Nothing runs into its neighbour: not by joining, not by an empty one more, not by order."""
+    """Joining purposes, adding an empty one, or changing their order gives different data."""
     data = associated_data(ID, purposes)
     others = [["".join(purposes)], [*purposes, ""], ["", *purposes], purposes[:-1]]
     assert all(associated_data(ID, other) != data for other in others if other != purposes)
@@ -192,7 +192,7 @@ def test_all_ways_read_the_same(compiled_core: object, text: str) -> None:
 
 @given(st.binary(max_size=60), st.data())
 def test_a_value_has_one_text_without_padding_and_white_space(data: bytes, draw: st.DataObject) -> None:
-    """Whoever keeps refused texts in a list can compare them: no second spelling without unusual characters."""
+    """A list of refused texts can be compared: without unusual characters, a payload has only one text."""
     text = base64url.encode(data)
     if not text:
         return
@@ -255,7 +255,7 @@ def test_text_that_cannot_be_encoded_is_the_callers_mistake() -> None:
 
 @pytest.mark.parametrize("plain", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80"], ids=bytes.hex)
 def test_bytes_that_are_no_text_are_malformed_and_not_shown(plain: bytes) -> None:
-    """Overlong forms and surrogates are no UTF-8; the error does not repeat what was decrypted."""
+    """Overlong forms and surrogates are not UTF-8. The error does not show what was decrypted."""
     with pytest.raises(MalformedPayloadError) as caught:
         from_utf8(plain)
     assert caught.value.__cause__ is None

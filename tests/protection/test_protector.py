@@ -1,4 +1,4 @@
-"""`DataProtector`: text and bytes, purposes, the states of keys, and the dangerous way in."""
+"""`DataProtector`: text and bytes, purposes, the states of keys, and `dangerous_unprotect`."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_story_9_what_a_payload_opens_under_is_only_the_name(tmp_path: object, m
 
 
 def test_every_key_of_the_ring_opens_its_payloads_whatever_its_dates() -> None:
-    """Expiry and activation say what is protected with, never what is opened."""
+    """Expiry and activation decide which key protects, never which payloads open."""
     clock, repository = StoppedClock(), MemoryKeyRepository()
     token = data_protection(repository, clock).create_protector("p").protect("text")
     for days in (0, 91, 3650):
@@ -254,7 +254,7 @@ def test_dangerous_unprotect_opens_under_a_revoked_key_and_says_so() -> None:
 
 
 def test_dangerous_unprotect_of_a_tampered_payload_is_still_refused() -> None:
-    """Revoked is the only thing that it looks past."""
+    """A revocation is the only thing that it ignores."""
     document = key_document()
     repository = ring_of(document)
     token = data_protection(repository).create_protector("p").protect(b"text")
@@ -265,7 +265,7 @@ def test_dangerous_unprotect_of_a_tampered_payload_is_still_refused() -> None:
 
 
 def test_a_forged_payload_of_a_revoked_key_says_revoked_before_anything_is_tried() -> None:
-    """As ASP.NET Core: the answer on the key comes before the one on the bytes."""
+    """As in ASP.NET Core: the key is checked before the bytes."""
     document = key_document()
     repository = ring_of(document, revocation_document(id_of(document)))
     protector = data_protection(repository).create_protector("p")
@@ -312,7 +312,7 @@ def test_a_protector_keeps_few_keys_ready_and_opens_all() -> None:
 
 
 def test_many_threads_may_open_payloads_of_more_keys_than_are_kept_ready() -> None:
-    """Each makes room for its own while the others do."""
+    """Each thread removes old keys while the others do the same."""
     dp = data_protection(ring_of(*(key_document(created=-(n + 1) * DAY) for n in range(160))))
     protector, ring = dp.create_protector("p"), dp.current()
     payloads, errors = [], []

@@ -1,4 +1,4 @@
-"""`ProtectedSerializer` beside itsdangerous: where one takes it, the other may stand."""
+"""`ProtectedSerializer` can replace a serializer of itsdangerous."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_files_are_written_and_read(serializer: ProtectedSerializer) -> None:
 
 
 def test_unsafe_loading_shows_nothing_of_what_is_not_authentic(serializer: ProtectedSerializer) -> None:
-    """Itsdangerous would give the value all the same; here it is encrypted, and stays so."""
+    """Itsdangerous would return the value anyway. Here it is encrypted, and is not decrypted."""
     assert serializer.loads_unsafe(serializer.dumps([1])) == (True, [1])
     assert serializer.loads_unsafe("garbage") == (False, None)
     assert serializer.loads_unsafe(serializer.dumps([1], salt="x")) == (False, None)
@@ -163,7 +163,7 @@ def test_unsafe_loading_counts_an_expired_value_as_not_authentic(
 
 
 def test_what_opens_and_is_no_value_is_a_bad_payload() -> None:
-    """As with itsdangerous, that is no bad signature: somebody with the ring wrote another format."""
+    """As in itsdangerous, this is not a bad signature: an owner of the ring used another format."""
     dp = data_protection(MemoryKeyRepository())
     for inner in (b"\0" * 8 + b"no json", b"\0" * 8 + b"\xff", b"short", b"\xff" * 20):
         token = dp.create_protector(*serializer_purposes("itsdangerous")).protect(inner)
@@ -201,7 +201,7 @@ def test_a_value_that_cannot_be_written_is_the_callers_error(serializer: Protect
 
 
 def test_an_outage_is_no_bad_signature() -> None:
-    """Who catches `BadSignature` logs a user out; a store that is down must not."""
+    """Applications sign a user out on `BadSignature`. An outage of the store must not do that."""
     repository = WatchedRepository()
     good = ProtectedSerializer(data_protection(repository)).dumps("v")
     repository.go_down()

@@ -1,4 +1,4 @@
-"""Story 19: any single bit flipped, any length cut off: refused, under every algorithm, with one error a region."""
+"""Story 19: any single bit flipped, any length cut off: refused, under every algorithm, with one error per region."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_anything_behind_the_end_is_refused(protector: DataProtector, more: byte
 
 
 def test_every_character_of_the_text_counts(protector: DataProtector) -> None:
-    """Base64 has bits that say nothing: a change of those is refused too, so that a value has one text."""
+    """Base64 has unused bits. A change of these is refused too, so that a value has only one text."""
     text = protector.protect(PLAINTEXT.decode())
     for at, character in enumerate(text):
         with pytest.raises(UnprotectError):
@@ -93,7 +93,7 @@ def test_every_text_that_is_cut_off_is_refused(protector: DataProtector) -> None
 
 
 def test_all_refusals_of_a_body_are_alike(protector: DataProtector) -> None:
-    """No padding oracle: whatever was wrong, the error says one thing, and has no cause that would say more."""
+    """No padding oracle: all failures have the same error, without a cause that would reveal more."""
     payload = protector.protect(PLAINTEXT)
     flipped = [bytes([*payload[:at], payload[at] ^ 1, *payload[at + 1 :]]) for at in range(20, len(payload))]
     wrong = [*flipped, *(payload[:size] for size in range(20, len(payload))), payload + b"\0"]
@@ -127,7 +127,7 @@ def test_an_encrypted_payload_says_nothing_of_its_text() -> None:
 
 
 def test_a_payload_of_another_ring_is_unknown_not_tampered() -> None:
-    """The answer that lets a shell leave the cookie alone: another slot may read it."""
+    """With this error a shell keeps the cookie, because another slot may be able to read it."""
     here, there = (data_protection(MemoryKeyRepository()).create_protector("p") for _ in range(2))
     with pytest.raises(UnknownKeyError) as caught:
         here.unprotect(there.protect("text"))

@@ -1,4 +1,4 @@
-"""Payloads that end: to the tick, and under a purpose of their own."""
+"""Payloads with an expiry: exact to the tick, and with a purpose of their own."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_plain_and_limited_protectors_refuse_each_others_payloads(
 
 
 def test_the_marker_of_time_limits_comes_last(plain: DataProtector, limited: TimeLimitedDataProtector) -> None:
-    """Of a chain made before or after: the same purposes, the same payloads."""
+    """Narrower purposes can be added before or after `time_limited`, with the same result."""
     narrow = limited.create_protector("v2")
     assert narrow._protector.purposes == ("shop", "Shop.Reset", "v2", TIME_LIMITED)
     assert plain.create_protector("v2").time_limited().unprotect(narrow.protect("ada")) == "ada"
@@ -108,7 +108,7 @@ def test_the_marker_of_time_limits_comes_last(plain: DataProtector, limited: Tim
 
 @pytest.mark.parametrize("inner", [b"", b"1234567", b"\x2b\xca\x28\x75\xf4\x37\x40\x00data", b"\xff" * 8])
 def test_a_payload_whose_inside_is_no_expiry_is_malformed(plain: DataProtector, inner: bytes) -> None:
-    """Only who has the ring can make one: under seven bytes, or a moment behind the end of time."""
+    """Only an owner of the ring can create one: fewer than eight bytes, or an impossible time."""
     forged = plain.create_protector(TIME_LIMITED).protect(inner)
     with pytest.raises(MalformedPayloadError):
         plain.time_limited().unprotect(forged)

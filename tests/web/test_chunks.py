@@ -27,7 +27,7 @@ EXACT_NAMES = {"c=chunks-2; CC1=a; cC2=b": "chunks-2"}
 
 
 def options(given: dict[str, Any]) -> Attributes:
-    """CookieOptions of a vector as our attributes, impossible combinations included."""
+    """The CookieOptions of a vector as attributes, even for impossible combinations."""
     same_site = given.get("sameSite", "Unspecified").lower()
     return attributes(
         expires=datetime.fromisoformat(given["expires"]) if given.get("expires") else None,
@@ -55,7 +55,7 @@ def header(cookies: list[tuple[str, str]]) -> bytes:
 
 @pytest.mark.parametrize("case", VECTORS["split"], ids=lambda case: f"{case['name']}-{len(case['value'])}")
 def test_values_are_split_as_aspnet_core_splits_them(case: dict[str, Any]) -> None:
-    """More chunks than `MAX_CHUNKS` are an error of ours; the cut is the same."""
+    """More than `MAX_CHUNKS` chunks are an error only here. The split is the same."""
     these, size = options(case["options"]), case["chunkSize"] or 4050
     cookies = split(case["name"], case["value"], these, size, limit=1000)
     assert [render(name, value, these) for name, value in cookies] == case["set_cookie"]
@@ -68,7 +68,7 @@ def test_values_are_split_as_aspnet_core_splits_them(case: dict[str, Any]) -> No
     "case", [case for case in VECTORS["join"] if not case["strict"]], ids=lambda case: case["request"]
 )
 def test_chunks_are_joined_as_aspnet_core_joins_them(case: dict[str, Any]) -> None:
-    """Not its strict manner, which raises on an incomplete set: what comes out then opens as nothing here."""
+    """Not its strict mode, which raises for an incomplete set. Here the result is a value that does not open."""
     expected = EXACT_NAMES.get(case["request"], case["value"])
     assert join(case["name"], finder(case["request"])) == ([] if expected is None else [expected])
 

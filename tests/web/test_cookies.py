@@ -1,4 +1,4 @@
-"""Cookies as text: the header parser against ASP.NET Core's, the search against the parser, settings that cannot be."""
+"""Cookies as text: the header parser against ASP.NET Core's, the search against the parser, and impossible settings."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def test_no_more_than_four_cookies_of_a_name_are_looked_at() -> None:
 
 
 def test_a_name_in_another_case_is_another_name() -> None:
-    """Browsers guard the prefix ``__Host-``, and some let ``__host-`` through."""
+    """Browsers protect the prefix ``__Host-``, but some do not protect ``__host-``."""
     assert find(b"__host-sid=planted; __Host-sid=real", "__Host-sid") == ["real"]
 
 
 def test_a_hundred_kilobytes_of_the_name_are_read_once() -> None:
-    """Each part is looked at once, however often it holds the name: not a quadratic search."""
+    """Each part is read once, no matter how often it contains the name: the search is not quadratic."""
     assert find(b"sid=" * 25_000, "sid") == ["sid=" * 24_999]
     assert find(b"x" + b"sid=" * 25_000, "sid") == []
 

@@ -1,4 +1,4 @@
-"""HTTP's dates: one form, the same as the standard library's, read back exactly and nothing else read."""
+"""Dates in HTTP: one form, which is also the only one that is read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_date_is_what_the_standard_library_makes_of_it_cut_to_seconds(moment: 
 
 
 def test_a_second_ends_where_the_next_one_begins() -> None:
-    """Dates are kept by their second; a microsecond belongs to the second that it is in."""
+    """Dates are truncated to seconds."""
     last, first = (
         datetime(2026, 1, 1, 0, 0, 0, 999_999, timezone.utc),
         datetime(2026, 1, 1, 0, 0, 1, 0, timezone.utc),

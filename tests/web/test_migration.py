@@ -1,4 +1,4 @@
-"""Old sessions: cookies made by the real Flask, Starlette and Django are read; what is not theirs is not."""
+"""Old sessions: cookies from the real Flask, Starlette and Django are read, and others are refused."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ Write = Callable[..., str]
 Read = Callable[[str], dict[str, Any]]
 
 
-# --- what counts --------------------------------------------------------------------------------------------
+# --- accepted -----------------------------------------------------------------------------------------------
 
 
 @every_framework
@@ -185,7 +185,7 @@ def test_what_is_left_is_counted(kind: Kind, written_by: Write, read_by: Read) -
     assert after[name] == before.get(name, 0) + 1
 
 
-# --- what does not ------------------------------------------------------------------------------------------
+# --- refused ------------------------------------------------------------------------------------------------
 
 
 @every_framework
@@ -243,7 +243,7 @@ def test_story_26_garbage_is_no_session(kind: Kind, written_by: Write, read_by: 
 
 
 class Canary:
-    """Says that it was unpickled."""
+    """Records that it was unpickled."""
 
     sang = False
 
@@ -311,7 +311,7 @@ def test_a_session_that_swells_is_refused() -> None:
     assert DjangoSessions(SECRET, until=soon()).loads(_signed_for_django(bomb, packed=True), soon(0)) is None
 
 
-# --- said at start ------------------------------------------------------------------------------------------
+# --- checked at start ---------------------------------------------------------------------------------------
 
 
 @every_framework
@@ -346,5 +346,5 @@ def test_until_has_to_be_said() -> None:
 
 
 def test_a_migration_whose_end_is_past_still_starts() -> None:
-    """A configuration must not begin to fail on the day that it asked for."""
+    """A configuration must not begin to fail on the date in it."""
     assert FlaskSessions(SECRET, until=soon(-1)).loads(by_flask(ADA), soon(0)) is None

@@ -1,4 +1,4 @@
-"""The cookie walk: what opens, what is refused, what the client is told to drop."""
+"""A protected cookie: what opens, what is refused, and which cookies the client has to delete."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_story_26_a_bad_cookie_is_no_cookie_and_counted_by_reason(
     refusals: Callable[[], dict[str, int]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Only a verdict that no ring can change makes the client drop its cookie."""
+    """The client deletes its cookie only after a refusal that no ring can change."""
     value = make(dp, sealed(dp, b"good"))
     with caplog.at_level(logging.DEBUG, "dpmiddleware"):
         assert cookie_of(dp).open(f"sid={value}".encode(), same) == Opened(None, expire=expire)

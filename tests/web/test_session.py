@@ -1,4 +1,4 @@
-"""The mapping that an application holds: read at first use, all changes seen, closed when the response starts."""
+"""The mapping for an application: read at its first use, all changes noticed, closed when the response starts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOW = milliseconds(MOMENT)
 
 
 def stored(mapping: dict[str, Any], **reserved: str) -> Session:
-    """A session as a request brings it along."""
+    """A session that a request contains."""
     whole = {"_dpm_id": "id-1", **reserved, **mapping}
     return Session(lambda: StoredSession(NOW, NOW, JSON.dumps(whole), JSON.loads(JSON.dumps(whole))))
 
@@ -66,7 +66,7 @@ def test_every_way_of_reading_reads_and_changes_nothing(use: Callable[[Session],
     ids=["dict", "json", "unpacking", "copy", "union"],
 )
 def test_copies_of_a_session_not_yet_read_hold_what_is_in_it(copied: Callable[[Session], object]) -> None:
-    """Also those that C code makes."""
+    """Even changes by C code."""
     assert copied(stored({"a": {"b": 1}})) == {"a": {"b": 1}}
     assert copied(Session()) == {}
 
@@ -119,7 +119,7 @@ def test_whoever_was_handed_a_nested_value_may_edit_it(lend: Callable[[Session],
 
 
 class CountingFormat(JsonFormat):
-    """JSON that counts how often it writes."""
+    """JSON that counts how often it serializes."""
 
     def __init__(self) -> None:
         self.written = 0
@@ -289,7 +289,7 @@ def test_a_change_after_the_response_has_started_raises(change: Callable[[Sessio
 
 
 def test_an_outage_stays_one_for_the_whole_request() -> None:
-    """An application that catches the error does not go on with an empty session."""
+    """An application that catches the error does not continue with an empty session."""
     calls: list[int] = []
 
     def source() -> StoredSession | None:

@@ -1,4 +1,4 @@
-"""Sessions that another framework's cookie still holds: read once, ours from then on, and back where it must be."""
+"""Sessions in another framework's cookie: read once, written in our format, or back in the old one if configured."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_after_until_an_old_session_is_none(browser: Browser, clock: StoppedCloc
 def test_an_old_cookie_counts_only_where_none_of_ours_stands_beside_it(
     browser: Browser, dp: DataProtection, clock: StoppedClock
 ) -> None:
-    """Else an old cookie that somebody kept would come back, for instance after signing out."""
+    """Otherwise an old cookie that someone kept would return, for example after a sign-out."""
     old = browser.jar.cookies["session"]
     browser(lambda session: session.update(n=2))
     ours = browser.jar.cookies["session"]
@@ -138,7 +138,7 @@ def test_story_25_while_the_old_format_is_written_members_of_both_kinds_read_the
     assert old is not None
     assert (old.data["user"], old.data["n"]) == ("ada", 2)
     assert going_back.holds() == {"user": "ada", "n": 2}
-    assert browser.holds() == {"user": "ada", "n": 2}, "a member that writes the new format goes on from there"
+    assert browser.holds() == {"user": "ada", "n": 2}, "a member that writes the new format continues from there"
     going_back(lambda session: session.update(n=3))
     assert going_back.holds() == {"user": "ada", "n": 3}, "and a new cookie is read where the old one is written"
 
