@@ -18,7 +18,7 @@ from dpmiddleware import Algorithm, DataProtection, ProtectedSerializer, Unprote
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document
-from dpmiddleware.protection.payload import associated_data, pack
+from dpmiddleware.protection.payload import associated_data, head_of
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 
@@ -97,7 +97,7 @@ def _ring_cases() -> Iterator[Case]:
     oldest_key = many_dp.current().keys[0]
     assert oldest_key.encryptor is not None
     raw_id = oldest_key.id.bytes_le
-    oldest = oldest_key.encryptor.bind(associated_data(raw_id, many.purposes), pack(raw_id)).encrypt(b"x" * 256)
+    oldest = oldest_key.encryptor.bind(associated_data(raw_id, many.purposes), head_of(raw_id)).encrypt(b"x" * 256)
     yield Case(
         "oldest of 10,000 keys",
         lambda: many.unprotect(oldest),

@@ -21,7 +21,7 @@ from dpmiddleware.keys.signature import TrustedSigners
 from dpmiddleware.keys.signers import Ed25519Signer
 from dpmiddleware.keys.wrapping import unwrap
 from dpmiddleware.protection import base64url
-from dpmiddleware.protection.payload import associated_data, pack, unpack
+from dpmiddleware.protection.payload import associated_data, head_of, key_id_of
 from dpmiddleware.purposes import cookie
 from dpmiddleware.repositories.files import FileKeyRepository
 from dpmiddleware.repositories.memory import MemoryKeyRepository
@@ -136,14 +136,14 @@ def test_the_cookie_walk_from_a_header_to_what_the_application_sees() -> None:
 
     # unprotect: text to bytes, and the key that the payload names
     payload = base64url.decode(value)
-    key = shop.current().find(unpack(payload))
+    key = shop.current().find(key_id_of(payload))
     assert key is not None
     assert key.revocation is None
     assert key.encryptor is not None
 
     # decrypt: for this key and these purposes
     raw_id = key.id.bytes_le
-    bound = key.encryptor.bind(associated_data(raw_id, protector.purposes), pack(raw_id))
+    bound = key.encryptor.bind(associated_data(raw_id, protector.purposes), head_of(raw_id))
     assert bound.decrypt(payload) == apples
     assert protector.purposes == ("shop", "dpmiddleware.Cookie.v1", "basket")
 

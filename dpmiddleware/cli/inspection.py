@@ -17,7 +17,7 @@ from dpmiddleware.crypto.encryptors import CbcHmac, Suite
 from dpmiddleware.errors import MalformedPayloadError
 from dpmiddleware.keys.key import KeyState
 from dpmiddleware.protection import base64url
-from dpmiddleware.protection.payload import HEAD_SIZE, unpack
+from dpmiddleware.protection.payload import HEAD_SIZE, key_id_of
 
 __all__ = ["add_to", "plaintext_sizes"]
 
@@ -42,7 +42,7 @@ def _inspect(arguments: argparse.Namespace, console: Console) -> int:
         return 1
     try:
         payload = base64url.decode(text)
-        key_id = UUID(bytes_le=unpack(payload))
+        key_id = UUID(bytes_le=key_id_of(payload))
     except MalformedPayloadError as error:
         console.error(f"{error} ({len(text)} characters)", "pass only the value; a payload begins with CfDJ8")
         return 1

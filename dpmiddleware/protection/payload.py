@@ -17,19 +17,31 @@ from typing import Final
 from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
 from dpmiddleware.protection import base64url
 
-__all__ = ["HEAD_SIZE", "MAGIC", "associated_data", "from_utf8", "pack", "peek_key_id", "to_utf8", "unpack"]
+__all__ = [
+    "HEAD_SIZE",
+    "MAGIC",
+    "associated_data",
+    "from_utf8",
+    "head_of",
+    "key_id_of",
+    "peek_key_id",
+    "to_utf8",
+    "varint",
+]
 
 MAGIC: Final = b"\x09\xf0\xc9\xf0"
 HEAD_SIZE: Final = 20
 """Bytes of the head: magic and key id."""
 
+_ONE_BYTE: Final = [bytes([number]) for number in range(0x80)]
 
-def pack(key_id: bytes) -> bytes:
+
+def head_of(key_id: bytes) -> bytes:
     """Build the head of a payload. ``key_id``: 16 raw bytes."""
     return MAGIC + key_id
 
 
-def unpack(payload: bytes) -> bytes:
+def key_id_of(payload: bytes) -> bytes:
     """Return the 16 raw bytes of the key id in a payload. `MalformedPayloadError` if the data is not a payload."""
     if not payload.startswith(MAGIC) or len(payload) < HEAD_SIZE:
         raise MalformedPayloadError("not a protected payload")
@@ -44,17 +56,19 @@ def associated_data(key_id: bytes, purposes: Sequence[str]) -> bytes:
             raw = purpose.encode("utf-8")
         except UnicodeEncodeError:
             raise ConfigurationError(f"the purpose {purpose!a} contains an unpaired surrogate") from None
-        parts += [_varint(len(raw)), raw]
+        parts += [varint(len(raw)), raw]
     return b"".join(parts)
 
 
-def _varint(number: int) -> bytes:
-    out = bytearray()
+def varint(number: int) -> bytes:
+    """Encode a length as in the layout above; .NET's ``Write7BitEncodedInt``."""
+    if number < 0x80:
+        return _ONE_BYTE[number]
+    groups = bytearray()
     while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
+        groups.append(number & 0x7F | 0x80)
         number >>= 7
-    out.append(number)
-    return bytes(out)
+    return bytes([*groups, number])
 
 
 def peek_key_id(data: str | bytes) -> bytes | None:
@@ -64,7 +78,7 @@ def peek_key_id(data: str | bytes) -> bytes | None:
     """
     try:
         start = base64url.decode(data[:28]) if isinstance(data, str) else data[:HEAD_SIZE]
-        return unpack(start)
+        return key_id_of(start)
     except MalformedPayloadError:
         return None
 

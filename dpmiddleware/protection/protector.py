@@ -20,9 +20,9 @@ from dpmiddleware.protection import base64url
 from dpmiddleware.protection.payload import (
     associated_data,
     from_utf8,
-    pack,
+    head_of,
+    key_id_of,
     to_utf8,
-    unpack,
 )
 from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
 
@@ -108,7 +108,7 @@ class DataProtector:
         """
         if isinstance(data, str):
             return from_utf8(self.unprotect(base64url.decode(data)))
-        key_id = unpack(data)
+        key_id = key_id_of(data)
         key = self._rings.find(key_id)
         if key is None:
             raise UnknownKeyError(_UNKNOWN_KEY, key_id)
@@ -125,7 +125,7 @@ class DataProtector:
         if isinstance(data, str):
             found = self.dangerous_unprotect(base64url.decode(data))
             return DangerousResult(from_utf8(found.data), found.requires_migration, found.was_revoked)
-        key_id = unpack(data)
+        key_id = key_id_of(data)
         key = self._rings.find(key_id)
         if key is None:
             raise UnknownKeyError(_UNKNOWN_KEY, key_id)
@@ -147,7 +147,7 @@ class DataProtector:
         if bound is not None:
             return bound
         raw_id = key.id.bytes_le
-        bound = encryptor.bind(associated_data(raw_id, self.purposes), pack(raw_id))
+        bound = encryptor.bind(associated_data(raw_id, self.purposes), head_of(raw_id))
         if len(self._bound) >= _BOUND_KEYS:
             oldest, *_ = self._bound  # one step, because other threads may change the dictionary
             self._bound.pop(oldest, None)

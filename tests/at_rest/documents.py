@@ -12,7 +12,7 @@ from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document
 from dpmiddleware.keys.interfaces import KeyWrapper, StoredDocument
 from dpmiddleware.keys.wrapping import unwrap, wrap
-from dpmiddleware.protection.payload import associated_data, pack
+from dpmiddleware.protection.payload import associated_data, head_of
 
 __all__ = ["bound", "new_document"]
 
@@ -38,4 +38,4 @@ def bound(text: str, wrappers: Sequence[KeyWrapper], *purposes: str, ring: str =
     assert isinstance(loaded, document.KeyDocument)
     suite, secret = unwrap(loaded, wrappers, ring)
     key_id = loaded.id.bytes_le
-    return AuthenticatedEncryptor(secret, suite).bind(associated_data(key_id, purposes), pack(key_id))
+    return AuthenticatedEncryptor(secret, suite).bind(associated_data(key_id, purposes), head_of(key_id))

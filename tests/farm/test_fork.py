@@ -18,7 +18,7 @@ from dpmiddleware import forks, telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import UnknownKeyError
 from dpmiddleware.protection import base64url
-from dpmiddleware.protection.payload import pack
+from dpmiddleware.protection.payload import head_of
 from dpmiddleware.repositories import memory
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore
@@ -202,7 +202,7 @@ def test_a_fork_while_events_are_counted_gives_a_child_that_counts(dp: DataProte
 
     def work() -> None:
         with pytest.raises(UnknownKeyError) as caught:
-            protector.unprotect(pack(bytes(16)) + bytes(80))
+            protector.unprotect(head_of(bytes(16)) + bytes(80))
         telemetry.refused(caught.value.code, key_id=caught.value.key_id, ring="shop", where="sid")
         assert telemetry.counts()["unprotect_refused", "unknown_key"] >= 1
 

@@ -12,7 +12,7 @@ import pytest
 from dpmiddleware.asgi import CookieProtectionMiddleware, Message, Receive, Scope, Send
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.protection import base64url
-from dpmiddleware.protection.payload import pack
+from dpmiddleware.protection.payload import head_of
 from tests.fakes import WatchedRepository, key_document, ring_of
 
 SECONDS = 60
@@ -58,7 +58,7 @@ def store() -> Iterator[WatchedRepository]:
 
 
 def forged() -> str:
-    return "sid=" + base64url.encode(pack(os.urandom(16)) + os.urandom(80))
+    return "sid=" + base64url.encode(head_of(os.urandom(16)) + os.urandom(80))
 
 
 def test_a_flood_of_forged_cookies_on_a_store_that_hangs_delays_no_other_request(store: WatchedRepository) -> None:

@@ -13,7 +13,7 @@ from dpmiddleware.crypto.derivation import derive
 from dpmiddleware.crypto.encryptors import AuthenticatedEncryptor, CbcHmac, Gcm, Suite, context_header
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.protection import base64url
-from dpmiddleware.protection.payload import associated_data, pack, peek_key_id, unpack
+from dpmiddleware.protection.payload import associated_data, head_of, key_id_of, peek_key_id
 from tests.interop.vectors import load
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -82,7 +82,7 @@ def test_a_body_is_what_the_original_writes_from_these_random_bytes(
 
 def test_a_payload_of_asp_net_core_10_0_5_has_every_known_part() -> None:
     payload = base64url.decode(PAYLOAD["payload"])
-    key_id = unpack(payload)
+    key_id = key_id_of(payload)
     aad = associated_data(key_id, PAYLOAD["purposes_full"])
     suite = suite_of({"alg": PAYLOAD["alg"], "mac": PAYLOAD["mac"]})
     secret = Secret(base64.b64decode(PAYLOAD["master_key_b64"]))
@@ -109,6 +109,6 @@ def test_a_whole_payload_is_what_these_random_bytes_give(case: dict[str, Any], m
     plaintext, payload = bytes.fromhex(case["plaintext"]), bytes.fromhex(case["payload"])
     iv = PAYLOADS["nonce"] if isinstance(suite, Gcm) else PAYLOADS["iv"][: 16 if suite.cipher == "3DES" else 32]
     fix_random(monkeypatch, bytes.fromhex(PAYLOADS["km"] + iv))
-    bound = encryptor.bind(associated_data(key_id, case["purposes"]), pack(key_id))
+    bound = encryptor.bind(associated_data(key_id, case["purposes"]), head_of(key_id))
     assert bound.decrypt(payload) == plaintext
     assert bound.encrypt(plaintext) == payload

@@ -23,7 +23,7 @@ from dpmiddleware.errors import (
 )
 from dpmiddleware.keys.refresh import in_thread
 from dpmiddleware.keys.rotation import RotationPolicy
-from dpmiddleware.protection.payload import pack
+from dpmiddleware.protection.payload import head_of
 from dpmiddleware.protection.protector import DataProtector
 from tests.fakes import (
     DAY,
@@ -64,7 +64,7 @@ def dp(store: WatchedRepository, clock: StoppedClock) -> DataProtection:
 
 def forged() -> bytes:
     """A payload under a key id that nobody has."""
-    return pack(os.urandom(16)) + os.urandom(80)
+    return head_of(os.urandom(16)) + os.urandom(80)
 
 
 def made_elsewhere(protector: DataProtector, store: WatchedRepository, clock: StoppedClock) -> bytes:

@@ -19,10 +19,10 @@ from dpmiddleware.protection.payload import (
     MAGIC,
     associated_data,
     from_utf8,
-    pack,
+    head_of,
+    key_id_of,
     peek_key_id,
     to_utf8,
-    unpack,
 )
 
 ID = UUID("0c819c80-6619-4019-9536-53f8aaffee57").bytes_le
@@ -69,16 +69,16 @@ def refused(text: str) -> bool:
 
 
 def test_the_key_id_stands_in_clear_in_the_order_of_net_guids() -> None:
-    assert pack(ID).hex() == "09f0c9f0809c810c19661940953653f8aaffee57"
-    assert unpack(pack(ID) + b"body") == ID
-    assert peek_key_id(pack(ID)) == ID
+    assert head_of(ID).hex() == "09f0c9f0809c810c19661940953653f8aaffee57"
+    assert key_id_of(head_of(ID) + b"body") == ID
+    assert peek_key_id(head_of(ID)) == ID
 
 
 @pytest.mark.parametrize("data", [b"", MAGIC, MAGIC + ID[:15], b"\0" * 40, b"\x09\xf0\xc9\xf1" + ID], ids=bytes.hex)
 def test_what_is_no_payload_is_malformed(data: bytes) -> None:
     assert peek_key_id(data) is None
     with pytest.raises(MalformedPayloadError):
-        unpack(data)
+        key_id_of(data)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_what_is_no_payload_is_malformed(data: bytes) -> None:
 def test_story_21_lengths_of_purposes_take_as_many_bytes_as_they_need(size: int, prefix: str) -> None:
     """Story 21: purposes of 127, 128, 300 bytes; ports that write the length as one byte cannot say 128."""
     data = associated_data(ID, ["p" * size])
-    assert data == pack(ID) + bytes.fromhex("00000001" + prefix) + b"p" * size
+    assert data == head_of(ID) + bytes.fromhex("00000001" + prefix) + b"p" * size
 
 
 def test_story_21_lengths_are_of_bytes_not_of_characters() -> None:
@@ -120,7 +120,7 @@ def test_text_of_any_bytes_is_base64url_without_padding_and_comes_back(codec: st
 
 
 def test_every_payload_begins_with_the_same_five_characters() -> None:
-    assert base64url.encode(pack(ID) + b"body").startswith("CfDJ8")
+    assert base64url.encode(head_of(ID) + b"body").startswith("CfDJ8")
 
 
 UNUSUAL = [
@@ -236,7 +236,7 @@ def test_a_text_of_100_kb_is_refused_or_read_and_nothing_else(codec: str) -> Non
 
 @given(st.binary(min_size=20, max_size=60))
 def test_the_key_id_is_read_from_the_first_characters_alone(body: bytes) -> None:
-    text = base64url.encode(pack(ID) + body)
+    text = base64url.encode(head_of(ID) + body)
     assert peek_key_id(text) == peek_key_id(text + "garbage!" * 10) == ID
 
 

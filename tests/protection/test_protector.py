@@ -23,7 +23,7 @@ from dpmiddleware.errors import (
     UnusableKeyError,
 )
 from dpmiddleware.protection import base64url
-from dpmiddleware.protection.payload import associated_data, pack
+from dpmiddleware.protection.payload import associated_data, head_of
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from tests.fakes import (
@@ -306,7 +306,7 @@ def test_a_protector_keeps_few_keys_ready_and_opens_all() -> None:
     for key in ring.keys:
         assert key.encryptor is not None
         raw = key.id.bytes_le
-        payloads.append(key.encryptor.bind(associated_data(raw, protector.purposes), pack(raw)).encrypt(b"text"))
+        payloads.append(key.encryptor.bind(associated_data(raw, protector.purposes), head_of(raw)).encrypt(b"text"))
     assert [protector.unprotect(payload) for payload in payloads * 2] == [b"text"] * 200
     assert len(protector._bound) <= 64
 
@@ -319,7 +319,7 @@ def test_many_threads_may_open_payloads_of_more_keys_than_are_kept_ready() -> No
     for key in ring.keys:
         assert key.encryptor is not None
         raw = key.id.bytes_le
-        payloads.append(key.encryptor.bind(associated_data(raw, protector.purposes), pack(raw)).encrypt(b"text"))
+        payloads.append(key.encryptor.bind(associated_data(raw, protector.purposes), head_of(raw)).encrypt(b"text"))
 
     def work(seed: int) -> None:
         order = random.Random(seed)

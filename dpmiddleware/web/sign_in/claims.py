@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-__all__ = ["LOCAL_AUTHORITY", "Claim", "ClaimTypes", "ClaimValueTypes", "Identity", "Principal", "setters", "varint"]
+from dpmiddleware.protection.payload import varint
+
+__all__ = ["LOCAL_AUTHORITY", "Claim", "ClaimTypes", "ClaimValueTypes", "Identity", "Principal", "setters"]
 
 LOCAL_AUTHORITY: Final = "LOCAL AUTHORITY"
 """The issuer of a claim that names none."""
@@ -114,7 +116,6 @@ class ClaimValueTypes:
     X500_NAME: Final = "urn:oasis:names:tc:xacml:1.0:data-type:x500Name"
 
 
-_ONE_GROUP: Final = tuple(bytes([number]) for number in range(0x80))
 _WHO: Final = ("sub", ClaimTypes.NAME_IDENTIFIER, ClaimTypes.UPN)
 
 
@@ -282,17 +283,6 @@ class Principal:
                     if claim.type == kind and claim.value:
                         return _digest([claim])
         return _digest(sorted((c for i in known for c in i.claims), key=_fields)) if known else None
-
-
-def varint(number: int) -> bytes:
-    """``number`` in groups of seven bits, lowest first, top bit set where more follow: .NET's text lengths."""
-    if number < 0x80:
-        return _ONE_GROUP[number]
-    groups = bytearray()
-    while number > 0x7F:
-        groups.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*groups, number])
 
 
 def setters(cls: type[Any]) -> list[Callable[[Any, Any], None]]:

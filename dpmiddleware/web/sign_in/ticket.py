@@ -25,6 +25,7 @@ from typing import Final
 
 from dpmiddleware import compiled
 from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
+from dpmiddleware.protection.payload import varint
 from dpmiddleware.web.sign_in.claims import (
     LOCAL_AUTHORITY,
     Claim,
@@ -33,7 +34,6 @@ from dpmiddleware.web.sign_in.claims import (
     Identity,
     Principal,
     setters,
-    varint,
 )
 from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 
