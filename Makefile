@@ -47,7 +47,7 @@ test-sanitized: $(VENV)/.test
 
 test-windows: $(VENV)/.test $(if $(ON_WINDOWS),,windows-packages)
 	$(BIN)/python -m pytest tests/test_windows.py tests/repositories/test_windows_registry.py \
-	    tests/repositories/test_windows_files.py tests/at_rest/test_dpapi.py tests/hosting/test_windows_account.py $(PYTEST_ARGS)
+	    tests/repositories/test_windows_files.py tests/at_rest/test_dpapi.py tests/default_location/test_windows_account.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

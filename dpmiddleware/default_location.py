@@ -1,21 +1,21 @@
-"""Where keys live when nobody said: what the documentation of ASP.NET Core promises, and no folder that nobody named.
+"""Where keys are stored if no repository is configured, as the documentation of ASP.NET Core defines it.
 
 The first of these that applies (`find_key_home`):
 
-1. ``ReadOnlyDataProtectionKeyDirectory`` (also after ``DOTNET_`` or ``ASPNETCORE_``): that folder, for reading only.
+1. ``ReadOnlyDataProtectionKeyDirectory`` (also with the prefix ``DOTNET_`` or ``ASPNETCORE_``): that folder, read-only.
 2. Azure App Service (``WEBSITE_INSTANCE_ID`` and ``HOME`` not empty): ``$HOME/ASP.NET/DataProtection-Keys``, not
-   encrypted at rest. The folder is the slot's own: two slots have two rings, and a swap logs everybody out.
-3. The user profile: ``$LOCALAPPDATA/ASP.NET/DataProtection-Keys``, else ``.aspnet/DataProtection-Keys`` in the home
-   folder (``HOME``, else the account's entry in passwd). Not encrypted at rest; but on Windows, where the folder is
-   the known one of the account and the environment comes second, wrapped with DPAPI: for the user where that works,
-   else for the machine.
-4. IIS without a user profile: the registry key that it made for the account, wrapped with DPAPI for the machine.
-5. Memory: every restart forgets the keys.
+   encrypted at rest. The folder belongs to the slot: two slots have two rings, and a swap signs everyone out.
+3. The user profile: ``$LOCALAPPDATA/ASP.NET/DataProtection-Keys``, otherwise ``.aspnet/DataProtection-Keys`` in the
+   home folder (``HOME``, otherwise the account's entry in passwd). Not encrypted at rest. On Windows, the known folder
+   of the account comes before the environment, and keys are wrapped with DPAPI: for the user if that works, otherwise
+   for the machine.
+4. IIS without a user profile: the registry key that it created for the account, wrapped with DPAPI for the machine.
+5. Memory: every restart loses the keys.
 
-ASP.NET Core falls back to a folder relative to the working folder where the home is missing, relative or cannot be
-made; here those end in memory. Its application name from the content root is not copied: ours is always given.
-Nothing here is looked at before the ring is first needed. Source: ``DefaultKeyStorageDirectories``, ``ContainerUtils``,
-``XmlKeyManager`` of ASP.NET Core, and vectors recorded from it.
+If the home folder is missing, relative or cannot be created, ASP.NET Core uses a folder relative to the working folder;
+here, keys are then in memory. Its application name, taken from the content root, is not copied: ours is always given.
+The environment is not examined before the ring is first needed. Source: ``DefaultKeyStorageDirectories``,
+``ContainerUtils`` and ``XmlKeyManager`` of ASP.NET Core, and vectors recorded from it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _HOME_FOLDER: Final = (".aspnet", "DataProtection-Keys")
 
 
 class HomeKind(enum.Enum):
-    """What kind of place it is."""
+    """The kind of place."""
 
     READ_ONLY_FOLDER = "read-only folder"
     APP_SERVICE = "App Service slot"
@@ -53,10 +53,14 @@ class HomeKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class KeyHome:
-    """Where keys live, and why there.
+    """Where keys are stored, and why.
 
-    repository: a folder, or ``memory:``, as `DataProtection` takes it. key_wrapper: likewise; ``None``: keys are not
-    encrypted at rest. why: for people, without a full stop. lost_with_container: in a container, on no volume.
+    kind: the kind of place.
+    repository: a folder or URL, for `DataProtection`.
+    why: for people, without a full stop.
+    key_wrapper: for `DataProtection`; ``None``: keys are not encrypted at rest.
+    auto_create_keys: whether keys may be created there.
+    lost_with_container: whether it is in a container, and not on a volume.
     """
 
     kind: HomeKind
@@ -68,7 +72,7 @@ class KeyHome:
 
 
 def account_home() -> str:
-    """The home folder in the account's passwd entry; empty where there is none."""
+    """Return the home folder in the account's passwd entry; empty if there is none."""
     try:
         import pwd  # not on Windows
 
@@ -85,9 +89,15 @@ def find_key_home(
     windows: WindowsAccount | None = None,
     proc: Path = _PROC,
 ) -> KeyHome:
-    """The place for keys in this environment; makes the folder of the user profile if it is not there.
+    """Return where keys are stored in this environment; create the folder in the user profile if it is missing.
 
-    Never raises: a folder that was named and cannot be used is an error of the repository at its first use.
+    Never raises. A folder that cannot be used is an error of the repository on first use.
+
+    environment: the variables; by default this process's.
+    platform: as ``sys.platform``.
+    home_lookup: finds the home folder if no variable names it.
+    windows: the account on Windows.
+    proc: where ``/proc`` is.
     """
     env = os.environ if environment is None else environment
     home = _read_only_folder(env) or _app_service(env, platform)
@@ -98,20 +108,20 @@ def find_key_home(
         home.repository, env, platform=platform, proc=proc
     ):
         return home
-    why = f"{home.why}; in a container and on no volume: the keys are lost with the container"
+    why = f"{home.why}; in a container but not on a volume: the keys are lost with the container"
     return KeyHome(home.kind, home.repository, why, home.key_wrapper, home.auto_create_keys, lost_with_container=True)
 
 
 def _read_only_folder(env: Mapping[str, str]) -> KeyHome | None:
     for name in _READ_ONLY_NAMES:
         if folder := env.get(name, ""):
-            why = f"{name} names this folder; keys are read there and none is made"
+            why = f"{name} names this folder; keys are read there, and none is created"
             return KeyHome(HomeKind.READ_ONLY_FOLDER, folder, why, auto_create_keys=False)
     return None
 
 
 def _app_service(env: Mapping[str, str], platform: str) -> KeyHome | None:
-    """Not probed: keys of a site whose disk is away must not move into memory."""
+    """The folder is not probed: while the disk of a site is away, its keys must not move into memory."""
     home = env.get("HOME", "")
     if not env.get("WEBSITE_INSTANCE_ID") or not home or not _is_absolute(home, platform):
         return None
@@ -123,7 +133,7 @@ def _app_service(env: Mapping[str, str], platform: str) -> KeyHome | None:
 
 
 def _on_windows(env: Mapping[str, str], home_lookup: Callable[[], str], account: WindowsAccount) -> KeyHome:
-    """The account's profile, else the registry key that IIS made for it, else memory."""
+    """The account's profile; otherwise the registry key that IIS created for it; otherwise memory."""
     known = account.local_app_data()
     home = _user_profile_or_memory({**env, "LOCALAPPDATA": known} if known else env, "win32", home_lookup)
     if home.kind is HomeKind.USER_PROFILE:
@@ -131,7 +141,7 @@ def _on_windows(env: Mapping[str, str], home_lookup: Callable[[], str], account:
         return replace(home, key_wrapper=wrapper, why=f"{home.why}, wrapped with DPAPI for {whose}")
     if url := account.iis_keys():
         reason = home.why.partition(";")[0]
-        why = f"{reason}; IIS made a registry key for the account, wrapped with DPAPI for the machine"
+        why = f"{reason}; IIS created a registry key for the account; wrapped with DPAPI for the machine"
         return KeyHome(HomeKind.IIS, url, why, "dpapi:machine")
     return home
 
@@ -142,16 +152,16 @@ def _user_profile_or_memory(env: Mapping[str, str], platform: str, home_lookup: 
         try:
             Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            folder, reason = "", f"{printable(folder)} cannot be made ({error.strerror})"
+            folder, reason = "", f"{printable(folder)} cannot be created ({error.strerror})"
     if not folder:
-        return KeyHome(HomeKind.MEMORY, "memory:", f"no usable user profile: {reason}; a restart forgets the keys")
+        return KeyHome(HomeKind.MEMORY, "memory:", f"no usable user profile: {reason}; a restart loses the keys")
     at_rest = "" if platform == "win32" else ", not encrypted at rest"
     why = f"no repository is configured: the user profile ({reason}){at_rest}"
     return KeyHome(HomeKind.USER_PROFILE, folder, why)
 
 
 def _profile_folder(env: Mapping[str, str], platform: str, home_lookup: Callable[[], str]) -> tuple[str, str]:
-    """The folder and what named it; or an empty text and what is wrong. Empty and relative paths name no folder."""
+    """Return the folder and what named it; or "" and what is wrong. Empty and relative paths are ignored."""
     local = env.get("LOCALAPPDATA", "")
     if local and _is_absolute(local, platform):
         return _join(platform, local, _SLOT_FOLDER), "LOCALAPPDATA"
@@ -164,7 +174,7 @@ def _profile_folder(env: Mapping[str, str], platform: str, home_lookup: Callable
     if not _is_absolute(home, platform):
         return "", f"{name} is {printable(home)}, not an absolute path"
     if not Path(home).is_dir():
-        return "", f"{name} is {printable(home)}, which is no folder"
+        return "", f"{name} is {printable(home)}, which is not a folder"
     below = ("AppData", "Local", *_SLOT_FOLDER) if platform == "win32" else _HOME_FOLDER
     return _join(platform, home, below), name
 
@@ -180,7 +190,7 @@ def _join(platform: str, folder: str, below: tuple[str, ...]) -> str:
 def is_lost_with_container(
     folder: str, environment: Mapping[str, str] | None = None, *, platform: str = sys.platform, proc: Path = _PROC
 ) -> bool:
-    """Whether this process runs in a container and ``folder`` lies on none of its volumes.
+    """Whether this process runs in a container and ``folder`` is not on one of its volumes.
 
     As ASP.NET Core decides: ``DOTNET_RUNNING_IN_CONTAINER`` is ``1`` or ``true``, or the first process is in
     a control group of Docker under OpenRC. A volume is a mount point, other than ``/``, at the folder or above it.
@@ -201,7 +211,7 @@ def _in_container(env: Mapping[str, str], platform: str, proc: Path) -> bool:
 
 
 def _mount_points(proc: Path) -> frozenset[str]:
-    """The second field of each line of the mount table, without ``/``; white space in it is escaped in octal."""
+    """The second field of each line of the mount table, except ``/``; white space in it is escaped in octal."""
     fields = (line.split() for line in _lines(proc / "self" / "mounts") if not line.lstrip().startswith("#"))
     points = (re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), field[1]) for field in fields if len(field) > 1)
     return frozenset(point.rstrip("/") for point in points if point.startswith("/") and point != "/")

@@ -1,10 +1,10 @@
-r"""What Windows says about the account that this process runs as.
+r"""The Windows account that this process runs as.
 
-IIS makes a registry key for the account of each application pool, which no other pool can read::
+IIS creates a registry key for the account of each application pool, which other pools cannot read::
 
     HKLM\SOFTWARE\Microsoft\ASP.NET\4.0.30319.0\AutoGenKeys\{SID}\DataProtection
 
-Keys live there where the pool has no user profile. On another system nothing of all this is there.
+It contains the keys of a pool without a user profile. On other systems, all methods here find nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dpmiddleware.windows import is_windows, library, registry
 __all__ = ["IIS_KEYS", "WindowsAccount"]
 
 IIS_KEYS: Final = "SOFTWARE\\Microsoft\\ASP.NET\\4.0.30319.0\\AutoGenKeys"
-"""Below HKLM; one key an account."""
+"""Below HKLM; one key per account."""
 _LOCAL_APP_DATA: Final = 0x1C
 _TOKEN_QUERY: Final = 0x8
 _TOKEN_USER: Final = 1
@@ -31,10 +31,10 @@ _MAX_PATH: Final = 260
 
 
 class WindowsAccount:
-    """The account of this process. Nothing is asked before a method is called; nothing raises."""
+    """The account of this process. Windows is not called before a method is; no method raises."""
 
     def local_app_data(self) -> str:
-        """The known folder LocalApplicationData; empty where the account has no profile."""
+        """Return the known folder LocalApplicationData; empty if the account has no profile."""
         if not is_windows():
             return ""
         path = ctypes.create_unicode_buffer(_MAX_PATH)
@@ -42,7 +42,7 @@ class WindowsAccount:
         return path.value if found == 0 else ""
 
     def has_user_dpapi(self) -> bool:
-        """Whether DPAPI encrypts for the account, tried out; without a loaded profile it does for the machine only."""
+        """Try whether DPAPI encrypts for the account; without a loaded profile, it does so only for the machine."""
         try:
             DpapiKeyWrapper().wrap(ET.Element("probe"), Binding("", UUID(int=0), bytes(32)))
         except DataProtectionError:
@@ -50,7 +50,7 @@ class WindowsAccount:
         return True
 
     def iis_keys(self) -> str:
-        """The URL of the registry key that IIS made for the account's data protection; empty where it made none."""
+        """Return the URL of the registry key that IIS created for the account; empty if there is none."""
         sid = self.sid()
         if not sid:
             return ""
@@ -63,7 +63,7 @@ class WindowsAccount:
         return f"registry://HKLM/{path}\\DataProtection".replace("\\", "/")
 
     def sid(self) -> str:
-        """The account's security identifier, ``S-1-5-…``; empty where it cannot be had."""
+        """Return the account's security identifier, ``S-1-5-…``; empty if it is not available."""
         if not is_windows():
             return ""
         advapi32, kernel32 = library("advapi32"), library("kernel32")

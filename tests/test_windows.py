@@ -19,7 +19,7 @@ from tests.interop.peer import Peer
 from tests.windows import CHECKOUT, WindowsPython, find_windows_python
 
 SUITES = {
-    "DPAPI and where keys live": ["tests/at_rest/test_dpapi.py", "tests/hosting/test_windows_account.py"],
+    "DPAPI and where keys live": ["tests/at_rest/test_dpapi.py", "tests/default_location/test_windows_account.py"],
     "the registry and folders": [
         "tests/repositories/test_windows_registry.py",
         "tests/repositories/test_windows_files.py",
@@ -39,7 +39,7 @@ CASES = [pytest.param(files, id=name) for name, files in SUITES.items()]
 CASES += [pytest.param(files, id=name, marks=pytest.mark.soak) for name, files in LONG_SUITES.items()]
 ABSENT = "no packages for a Python on Windows in .servers/windows-packages: make windows-packages"
 RING_SCRIPT = CHECKOUT / "tests" / "at_rest" / "windows_ring.py"
-HOME_SCRIPT = CHECKOUT / "tests" / "hosting" / "windows_home.py"
+HOME_SCRIPT = CHECKOUT / "tests" / "default_location" / "windows_home.py"
 pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="they run directly"), pytest.mark.timeout(600)]
 
 

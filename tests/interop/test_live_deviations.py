@@ -13,7 +13,7 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, RevokedKeyError
 from dpmiddleware.repositories.files import FileKeyRepository
 from dpmiddleware.web.cookies.text import find
-from tests.hosting.test_key_home import DECIDED_OTHERWISE
+from tests.default_location.test_default_location import DECIDED_OTHERWISE
 from tests.interop.peer import CHECKOUT, Peer, PeerError
 
 TEXT = (CHECKOUT / "docs" / "compatibility.md").read_text("utf-8")

@@ -83,10 +83,10 @@ WHY = [
     pytest.param({"HOME": "{home}"}, "user profile (HOME)", id="HOME"),
     pytest.param({"HOME": "/gone", "LOCALAPPDATA": "{home}"}, "user profile (LOCALAPPDATA)", id="LOCALAPPDATA"),
     pytest.param({}, "user profile (the account's entry)", id="passwd"),
-    pytest.param({"HOME": "/gone"}, "HOME is /gone, which is no folder", id="HOME is gone"),
+    pytest.param({"HOME": "/gone"}, "HOME is /gone, which is not a folder", id="HOME is gone"),
     pytest.param({"HOME": "rel"}, "HOME is rel, not an absolute path", id="HOME is relative"),
-    pytest.param({"HOME": "/\x1b[2J"}, "HOME is /\\x1b[2J, which is no folder", id="HOME is for a terminal"),
-    pytest.param({"HOME": "/proc"}, "/proc/.aspnet/DataProtection-Keys cannot be made", id="HOME takes no folder"),
+    pytest.param({"HOME": "/\x1b[2J"}, "HOME is /\\x1b[2J, which is not a folder", id="HOME is for a terminal"),
+    pytest.param({"HOME": "/proc"}, "/proc/.aspnet/DataProtection-Keys cannot be created", id="HOME takes no folder"),
 ]
 
 
@@ -169,10 +169,10 @@ class OnWindows:
 
 PROFILE = OnWindows(HomeKind.USER_PROFILE, ADA + KEYS, "dpapi:", "for the user")
 PROFILE_OF_MACHINE = OnWindows(HomeKind.USER_PROFILE, ADA + KEYS, "dpapi:machine", "for the machine")
-REGISTRY = OnWindows(HomeKind.IIS, IIS, "dpapi:machine", "IIS made a registry key")
-MEMORY = OnWindows(HomeKind.MEMORY, "memory:", None, "a restart forgets the keys")
+REGISTRY = OnWindows(HomeKind.IIS, IIS, "dpapi:machine", "IIS created a registry key")
+MEMORY = OnWindows(HomeKind.MEMORY, "memory:", None, "a restart loses the keys")
 SITE = OnWindows(HomeKind.APP_SERVICE, "C:\\home" + KEYS, None, "not encrypted at rest")
-READ_ONLY = OnWindows(HomeKind.READ_ONLY_FOLDER, "C:\\keys", None, "none is made")
+READ_ONLY = OnWindows(HomeKind.READ_ONLY_FOLDER, "C:\\keys", None, "none is created")
 OF_SITE = {"WEBSITE_INSTANCE_ID": "i", "HOME": "C:\\home"}
 OF_READER = {"ReadOnlyDataProtectionKeyDirectory": "C:\\keys"}
 ON_WINDOWS = [
