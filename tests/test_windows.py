@@ -1,4 +1,4 @@
-"""Runs what is Windows' own, and the core, under a Python for Windows: through Wine, where one is present.
+"""Runs the tests of what is specific to Windows, and of the core, under a Python for Windows, through Wine if present.
 
 On Windows itself there is nothing to do here: ``pytest`` runs these files directly. The packages for it (wheels for
 Windows, with pytest) are in ``.servers/windows-packages``, or in the folder in ``DPM_WINDOWS_PACKAGES``.
@@ -45,13 +45,13 @@ pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="they run direc
 
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry of this run's own."""
+    """A registry for this run."""
     return tmp_path_factory.mktemp("wine") / "prefix"
 
 
 @pytest.fixture
 def packages() -> str:
-    """What ``PYTHONPATH`` has to be there."""
+    """The value of ``PYTHONPATH`` there."""
     find_windows_python()
     folder = Path(os.environ.get("DPM_WINDOWS_PACKAGES") or CHECKOUT / ".servers" / "windows-packages")
     if not (folder / "pytest").is_dir():
@@ -89,7 +89,7 @@ def dotnet() -> str:
 def test_a_ring_in_the_registry_is_shared_with_dotnet(
     hive: str, scope: str, prefix: Path, packages: str, dotnet: str
 ) -> None:
-    """The real ASP.NET Core for Windows beside us, in one registry and with one DPAPI user; keys of either."""
+    """The real ASP.NET Core for Windows and we share a registry and a DPAPI user; keys of both are used."""
     python = WindowsPython(prefix)
     path = f"Software\\dpmiddleware-test\\shared-{scope}"
     question = {
@@ -116,7 +116,7 @@ def test_a_ring_in_the_registry_is_shared_with_dotnet(
 def test_under_iis_without_a_profile_keys_live_where_dotnet_keeps_them(
     tmp_path: Path, packages: str, dotnet: str
 ) -> None:
-    """The registry key that IIS makes, DPAPI of the machine; and what .NET protects there is opened."""
+    """The registry key that IIS creates, DPAPI of the machine; what .NET protects there is opened."""
     prefix = tmp_path / "prefix"
     python = WindowsPython(prefix)
     prepared = python.ask(HOME_SCRIPT, {"prepare": True}, PYTHONPATH=packages)

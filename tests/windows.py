@@ -1,7 +1,8 @@
 """Runs programs in a CPython for Windows, through Wine or natively, with a registry of its own.
 
-Found through the environment variable ``DPM_WINDOWS_PYTHON`` (a program that takes Python's arguments), else as ``run``
-in a sibling folder ``shared/windows-python`` of the checkout. On Windows it is the Python that runs the tests.
+It is found through the environment variable ``DPM_WINDOWS_PYTHON`` (a program that takes Python's arguments), otherwise
+as ``run`` in a sibling folder ``shared/windows-python`` of the checkout. On Windows it is the Python that runs the
+tests.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ import pytest
 __all__ = ["WindowsPython", "find_windows_python"]
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-_WITHIN = 120  # seconds; the first start ever makes Wine's prefix
+_WITHIN = 120  # seconds; the first start creates Wine's prefix
 ABSENT = "no Python for Windows: set DPM_WINDOWS_PYTHON, or put it in a sibling folder shared/windows-python"
 
 
 def find_windows_python() -> list[str]:
-    """The command; skips the test with the reason where there is none."""
+    """Return the command; skip the test with a reason if there is none."""
     if sys.platform == "win32":
         return [sys.executable]
     named = os.environ.get("DPM_WINDOWS_PYTHON")
@@ -46,7 +47,7 @@ class WindowsPython:
         self._environment = {**os.environ, "WINDOWS_PYTHON_PREFIX": str(prefix)}
 
     def ask(self, script: Path, question: Any, **environment: str) -> Any:
-        """Run ``script`` with a JSON question as its standard input; its answer, JSON too."""
+        """Run ``script`` with a JSON question as its standard input; return its answer, also JSON."""
         done = subprocess.run(
             [*self._command, str(script)],
             input=json.dumps(question),

@@ -1,7 +1,7 @@
-"""What every key wrapper promises (`dpmiddleware.keys.interfaces.KeyWrapper`), as one suite; yours can inherit it.
+"""The contract of `dpmiddleware.keys.interfaces.KeyWrapper` as one suite, which the tests of your wrapper can inherit.
 
-A test class names its wrapper, one of the same kind with other keys, and one whose keys cannot be reached; and says
-whether its wrappings authenticate what they hold (``authenticates``) and where the key belongs (``binds``).
+A test class provides its wrapper, one of the same kind with other keys, and one whose keys cannot be reached. It states
+whether wrappings authenticate their content (``authenticates``) and the place of the key (``binds``).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def master_key() -> ET.Element:
 
 
 def reread(encrypted: ET.Element) -> ET.Element:
-    """The wrapping as it comes out of a store."""
+    """The wrapping as it is read from a store."""
     place = ET.Element(ENCRYPTED_SECRET)
     place.append(encrypted)
     return parse(dump(place))[0]
@@ -86,7 +86,7 @@ def changed(encrypted: ET.Element) -> Iterator[ET.Element]:
 
 
 class Watched:
-    """A key wrapper, counted; its service can be taken away (``away``: what is there then)."""
+    """A key wrapper whose calls are counted. Its service can be replaced by an unreachable one: ``away``."""
 
     def __init__(self, inner: KeyWrapper) -> None:
         self._inner = inner
@@ -107,7 +107,7 @@ class Watched:
 
 
 def under_the_null_encryptor(stored: StoredDocument) -> StoredDocument:
-    """The same key as .NET writes it with an encryptor that encrypts nothing."""
+    """The same key as .NET writes it with an encryptor that does not encrypt."""
     assembly = "Microsoft.AspNetCore.DataProtection"
     kind = f"{assembly}.XmlEncryption.NullXmlDecryptor, {assembly}"
     element = parse(stored.data)
@@ -120,7 +120,7 @@ def under_the_null_encryptor(stored: StoredDocument) -> StoredDocument:
 
 
 class KeyWrapperContract(ABC):
-    """Inherit this, define the fixtures, and the contract is tested."""
+    """Inherit this and define the fixtures to test the contract."""
 
     authenticates = True
     binds = True
@@ -128,21 +128,21 @@ class KeyWrapperContract(ABC):
     @pytest.fixture
     @abstractmethod
     def wrapper(self) -> KeyWrapper:
-        """The wrapper to be tested, against the real thing."""
+        """The wrapper to test, with its real service."""
 
     @pytest.fixture
     @abstractmethod
     def stranger(self) -> KeyWrapper:
-        """One of the same kind that holds other keys."""
+        """One of the same kind with other keys."""
 
     @pytest.fixture
     @abstractmethod
     def unreachable(self) -> KeyWrapper:
-        """One whose keys are gone: the file deleted, the service down. Making it must not fail."""
+        """One whose keys cannot be reached: the file is deleted, the service down. Creating it must not fail."""
 
     @pytest.fixture
     def canaries(self) -> list[bytes]:
-        """Secrets of this wrapper's configuration; nothing may ever show them."""
+        """Secrets in this wrapper's configuration, which must never be shown."""
         return []
 
     def test_what_was_wrapped_is_unwrapped(self, wrapper: KeyWrapper) -> None:
@@ -258,7 +258,7 @@ class KeyWrapperContract(ABC):
     # --- in a ring ----------------------------------------------------------------------------------------------------
 
     def test_a_refresh_unwraps_what_is_new_and_nothing_else(self, wrapper: KeyWrapper) -> None:
-        """Not one call of a service, not one use of a private key, where nothing is new."""
+        """If nothing is new, no service is called and no private key is used."""
         watched = Watched(wrapper)
         store = ring_of(*(key_document(wrapper=wrapper) for _ in range(2)))
         ours = manager(store, wrappers=[watched])
@@ -274,7 +274,7 @@ class KeyWrapperContract(ABC):
     def test_gone_while_keys_exist_a_running_process_goes_on_and_nobody_makes_a_key(
         self, wrapper: KeyWrapper, unreachable: KeyWrapper
     ) -> None:
-        """A fresh process says what to do; a key that comes meanwhile is unusable, and the old one protects."""
+        """A new process reports what to do. A key that is added meanwhile is unusable, and the old one protects."""
         watched = Watched(wrapper)
         first = key_document(wrapper=wrapper)
         store = ring_of(first)
@@ -294,7 +294,7 @@ class KeyWrapperContract(ABC):
     def test_a_key_in_clear_beside_it_is_refused_unless_said_until_it_is_wrapped(
         self, wrapper: KeyWrapper, null: bool
     ) -> None:
-        """Anyone who can write to the store can make one. ``plain:`` reads it; wrapped anew, it needs no ``plain:``."""
+        """An attacker who can write to the store can add one. ``plain:`` reads it; after a rewrap, it is not needed."""
         clear = key_document(created=-2 * DAY)
         store = ring_of(key_document(wrapper=wrapper), under_the_null_encryptor(clear) if null else clear)
         strict = manager(store, wrappers=[wrapper])
@@ -313,7 +313,7 @@ class KeyWrapperContract(ABC):
 
 
 def _fails_or_differs(wrapper: KeyWrapper, encrypted: ET.Element) -> None:
-    """Without authentication a change may go unnoticed here; it must not go unnoticed and change nothing."""
+    """Without authentication, a change may go unnoticed here, but then it must have an effect."""
     try:
         found = unwrapped(wrapper, encrypted)
     except (KeyUnwrapError, MalformedDocumentError):

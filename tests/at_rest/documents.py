@@ -1,4 +1,4 @@
-"""Whole key documents around a wrapping: written, read again, and used on a payload."""
+"""Key documents around a wrapping: written, read, and used for a payload."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["bound", "new_document"]
 
 
 def new_document(wrapper: KeyWrapper, *, ring: str = "shop") -> str:
-    """A new key that is valid now, wrapped, as it would lie in a store."""
+    """A new key that is valid now, wrapped, as it would be stored."""
     now = Instant.of(datetime.now(timezone.utc)) - timedelta(hours=1)
     element = document.new_key(
         uuid.uuid4(),
@@ -33,7 +33,7 @@ def new_document(wrapper: KeyWrapper, *, ring: str = "shop") -> str:
 
 
 def bound(text: str, wrappers: Sequence[KeyWrapper], *purposes: str, ring: str = "shop") -> BoundEncryptor:
-    """The key in a stored document, unwrapped and made ready for ``purposes``."""
+    """The key in a stored document, unwrapped and bound to ``purposes``."""
     loaded = document.load(StoredDocument(None, text.encode()))
     assert isinstance(loaded, document.KeyDocument)
     suite, secret = unwrap(loaded, wrappers, ring)

@@ -1,4 +1,4 @@
-"""A double of Azure Key Vault over TLS: real RSA, versions, the bearer challenge. It knows keys/get and unwrapkey."""
+"""A double of Azure Key Vault over TLS: real RSA, versions, a bearer challenge. Supports keys/get and unwrapkey."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def self_signed(folder: Path) -> Path:
 
 @cache
 def _rsa_key(name: str, number: int) -> rsa.RSAPrivateKey:
-    """The same for every double: making one takes longer than most tests."""
+    """The same for every double: creating one takes longer than most tests."""
     return rsa.generate_private_key(65537, 2048)
 
 
@@ -70,7 +70,7 @@ class KeyVault:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def rotate(self, name: str) -> str:
-        """Make a new version of a key, or the first; its version."""
+        """Create a new version of a key, or the first one; return its version."""
         version, versions = uuid.uuid4().hex, self.keys.setdefault(name, [])
         versions.append((version, _rsa_key(name, len(versions))))
         return version
@@ -80,7 +80,7 @@ class KeyVault:
         self._server.server_close()
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """What the service answers to a request with a good token."""
+        """The answer to a request with a valid token."""
         self.asked.append(path)
         _, _, name, *more = path.partition("?")[0].split("/")
         versions = dict(self.keys.get(name, []))
@@ -129,4 +129,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""Keys encrypted by AWS KMS: moto's server with real encryption, and stubbed answers for what it does not enforce."""
+"""Keys encrypted by AWS KMS: moto's server with real encryption, and stubbed answers for what that does not enforce."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def kms(moto_server: Server, _credentials: None) -> Any:
-    """The administrator's side."""
+    """What an administrator does."""
     return boto3.client("kms", region_name=REGION, endpoint_url=moto_server.address)
 
 
@@ -79,7 +79,7 @@ def test_a_key_is_named_by_id_alias_or_arn(kms: Any, moto_server: Server) -> Non
 
 
 def test_a_blob_under_another_key_with_the_right_context_is_refused(kms: Any, moto_server: Server) -> None:
-    """Anyone in the account with a key of his own could make one; the call names ours."""
+    """Anyone in the account with a key of their own could create one; the call names ours."""
     theirs = wrapped(wrapper_of(new_key(kms), moto_server.address))
     with pytest.raises(KeyUnwrapError, match="AccessDenied"):
         unwrapped(wrapper_of(new_key(kms), moto_server.address), theirs)
@@ -115,7 +115,7 @@ def test_a_key_that_is_not_there_is_an_error(kms: Any, moto_server: Server) -> N
     ],
 )
 def test_each_refusal_of_the_service_says_what_to_do(code: str, hint: str) -> None:
-    """Moto decrypts under a disabled key; these are the answers that AWS documents."""
+    """Moto decrypts with a disabled key; these are the answers that AWS documents."""
     client = boto3.client("kms", region_name=REGION)
     wrapper = AwsKmsKeyWrapper("alias/shop", client=client)
     encrypted = ET.Element("kmsKey")

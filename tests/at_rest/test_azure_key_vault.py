@@ -1,4 +1,4 @@
-"""Keys wrapped by Azure Key Vault: the SDK against a double over TLS, upstream's vector, and a document's tricks."""
+"""Keys wrapped by Azure Key Vault: the SDK against a double over TLS, a vector of the package, malicious documents."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.interop.vectors import load
 
 
 class StaticCredential:
-    """Gives the token that the double takes."""
+    """Returns the token that the double accepts."""
 
     def __init__(self, token: str = TOKEN) -> None:
         self._token = token

@@ -1,4 +1,4 @@
-"""No secret in anything that is printed: canaries are planted everywhere, and all that is shown is searched."""
+"""No output contains a secret: canaries are placed everywhere, and all output is searched for them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SIGNER_SEED = b"CANARY-signer-" + bytes(range(100, 118))
 
 
 def forms(secret: bytes) -> Iterator[bytes]:
-    """How a secret could show: as it is, as its repr, in hexadecimal, in base64 wherever it may begin."""
+    """The forms of a secret in output: as it is, its repr, in hexadecimal, in base64 at any offset."""
     yield secret
     yield repr(secret)[2:-1].encode()
     yield secret.hex().encode()
@@ -56,7 +56,7 @@ CANARIES = [form for secret in SECRETS for form in forms(secret)]
 
 
 class Shown:
-    """Everything that anybody could see: collected, and searched at the end."""
+    """All output: collected, and searched at the end."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -69,7 +69,7 @@ class Shown:
         self.add(error, repr(error), getattr(error, "hint", ""), vars(error), *traceback.format_exception(error))
 
     def add_object(self, one: object) -> None:
-        """How it shows itself; and its pickle and its copy, if it lets itself be taken."""
+        """Its representations; also its pickle and its copy, if it has them."""
         self.add(repr(one), str(one), f"{one!r:>10}")
         for take in (pickle.dumps, copy.deepcopy):
             try:
@@ -119,7 +119,7 @@ def settings_of(ring: dict[str, str]) -> dict[str, str]:
 
 
 def test_the_canaries_are_there(ring: dict[str, str]) -> None:
-    """Else the tests below would find nothing, whatever was printed."""
+    """Otherwise the tests below would find nothing in any output."""
     opened = DataProtection.from_config(settings_of(ring))
     key = next(key for key in opened.manager.read().keys if str(key.id) == ring["known"])
     assert key.usable
@@ -159,7 +159,7 @@ def test_nothing_of_the_library_shows_a_secret(
 
 
 def provoke(shown: Shown, call: Any) -> None:
-    """What must fail, with what it says."""
+    """What must fail, and its output."""
     with pytest.raises(DataProtectionError) as caught:
         call()
     shown.add_error(caught.value)
@@ -195,7 +195,7 @@ VERBS = [
 
 
 def run_everything(ring: dict[str, str], folder: Path, token: str) -> None:
-    """Each verb, as text and as JSON, whatever comes of it."""
+    """Each verb, as text and as JSON, with any result."""
     options = [f"--{name.replace('_', '-')}={value}" for name, value in settings_of(ring).items()]
     for verb, flags in itertools.product(VERBS, ([], ["--json"])):
         words = [w.format(known=ring["known"], folder=folder, token=token) for w in verb]
@@ -241,7 +241,7 @@ def test_no_verb_shows_a_secret_where_something_is_wrong(
 def test_a_ring_that_is_taken_along_shows_no_secret(
     ring: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """``keys import``: what was exported, where it opens and where it does not, and a text that is none."""
+    """``keys import``: an export, where it can be opened and where it cannot, and a text that is not an export."""
     caplog.set_level(logging.DEBUG, logger="dpmiddleware")
     options = [f"--{name.replace('_', '-')}={value}" for name, value in settings_of(ring).items()]
     assert main(["keys", "export", *options]) == 0

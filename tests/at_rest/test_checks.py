@@ -1,4 +1,4 @@
-"""What ``dpm check`` finds about what keys are wrapped with."""
+"""What ``dpm check`` finds about key wrappers."""
 
 from __future__ import annotations
 

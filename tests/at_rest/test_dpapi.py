@@ -35,7 +35,7 @@ class TestContract(KeyWrapperContract):
 
     @pytest.fixture
     def stranger(self) -> KeyWrapper:
-        """Another user cannot be had here; other entropy is refused in the same way."""
+        """There is no second user here; other entropy is refused in the same way."""
         other = DpapiKeyWrapper()
         other._entropy = b"something else"
         return other
@@ -45,7 +45,7 @@ class TestContract(KeyWrapperContract):
         return stranger
 
     def test_a_changed_wrapping_gives_an_error_and_never_another_key(self, wrapper: KeyWrapper) -> None:
-        """Windows refuses every change; Wine's imitation overlooks some, and never gives another key."""
+        """Windows refuses every change; Wine's imitation overlooks some, but never returns another key."""
         for copy in changed(wrapped(wrapper)):
             try:
                 assert unwrapped(wrapper, copy) == MASTER_KEY
@@ -55,7 +55,7 @@ class TestContract(KeyWrapperContract):
 
 @windows
 def test_the_scopes_open_each_other() -> None:
-    """The flag counts when encrypting only, as in .NET."""
+    """The flag has a meaning only for encryption, as in .NET."""
     user, machine = DpapiKeyWrapper(), DpapiKeyWrapper(machine=True)
     assert unwrapped(user, wrapped(machine)) == unwrapped(machine, wrapped(user)) == MASTER_KEY
 
@@ -105,7 +105,7 @@ def test_dotnets_wrappings_have_the_form_that_is_read_here() -> None:
 
 
 def test_what_dotnet_encrypted_is_read_as_a_master_key() -> None:
-    """The plaintexts as CryptUnprotectData gave them."""
+    """The plaintexts as CryptUnprotectData returned them."""
     from dpmiddleware.at_rest.elements import master_key_in
 
     plaintexts = [b64decode(ring["unwrapped_base64"]) for ring in _rings() if ring.get("unwrapped_base64")]

@@ -1,4 +1,4 @@
-"""The real wrappers and signatures in a ring: how often a private key is used, what never reaches it, and .NET."""
+"""Real wrappers and signatures in a ring: how often a private key is used, what never reaches it, and .NET."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NOW = datetime.now(timezone.utc)
 
 
 class CountingKey:
-    """A private key that counts how often it is used, and can be taken away."""
+    """A private key that counts its uses, and can be made unavailable."""
 
     def __init__(self, key: rsa.RSAPrivateKey) -> None:
         self._key = key
@@ -52,7 +52,7 @@ class CountingKey:
 
 @pytest.fixture
 def counting() -> tuple[KeyWrapper, CountingKey]:
-    """A certificate whose private key counts."""
+    """A certificate whose private key counts its uses."""
     (found,) = load_certificates(CERTIFICATES / "first.pem")
     assert isinstance(found.private_key, rsa.RSAPrivateKey)
     key = CountingKey(found.private_key)
@@ -105,7 +105,7 @@ def test_a_thousand_keys_under_a_key_blob_load_with_one_private_key_operation(tm
 
 
 def test_a_running_process_goes_on_and_a_fresh_one_says_what_to_do(counting: Counted) -> None:
-    """And nobody makes a key: the others still protect with the one that cannot be opened here."""
+    """And no key is created: other processes still protect with the one that cannot be unwrapped here."""
     wrapper, key = counting
     store = ring_of(key_document(wrapper=wrapper))
     running = manager(store, wrappers=[wrapper])
@@ -143,7 +143,7 @@ def _edited(old: bytes, new: bytes) -> Callable[[list[StoredDocument]], list[Sto
 
 
 def _under_another_id(documents: list[StoredDocument]) -> list[StoredDocument]:
-    """An old document put back under an id that is not revoked."""
+    """An old document, stored again with an id that is not revoked."""
     other = str(uuid4())
     old = (documents[0].name or "").removeprefix("key-")
     return [StoredDocument(f"key-{other}", documents[0].data.replace(old.encode(), other.encode())), documents[1]]
@@ -191,7 +191,7 @@ def signed(stored: StoredDocument, ring: str = "shop", by: Ed25519Signer | None 
 
 
 def trusting(store: MemoryKeyRepository, wrapper: KeyWrapper, *, signs: bool = False) -> KeyManager:
-    """A reader of the ring "shop" that trusts our signer; one that ``signs`` makes keys, too."""
+    """A reader of the ring "shop" that trusts our signer; if it ``signs``, it also creates keys."""
     return KeyManager(
         store,
         StoppedClock(),
@@ -203,13 +203,13 @@ def trusting(store: MemoryKeyRepository, wrapper: KeyWrapper, *, signs: bool = F
     )
 
 
-def test_what_an_intruder_plants_never_reaches_the_private_key(counting: Counted) -> None:
-    """His key is wrapped to our certificate, as anyone can; the newest, so it would be the default."""
+def test_what_an_attacker_plants_never_reaches_the_private_key(counting: Counted) -> None:
+    """The attacker's key is wrapped with our certificate, which anyone can do, and is the newest."""
     wrapper, key = counting
-    intruder = Ed25519Signer(ed25519.Ed25519PrivateKey.generate())
+    attacker = Ed25519Signer(ed25519.Ed25519PrivateKey.generate())
     good = signed(key_document(wrapper=wrapper))
     planted = key_document(wrapper=wrapper, created=-DAY / 2)
-    forged = signed(key_document(wrapper=wrapper, created=-DAY / 2), by=intruder)
+    forged = signed(key_document(wrapper=wrapper, created=-DAY / 2), by=attacker)
     foreign = signed(key_document(wrapper=wrapper, created=-DAY / 2, ring="staging"), ring="staging")
     reader = trusting(MemoryKeyRepository([good, planted, forged, foreign]), wrapper)
     ring = reader.load_ring()

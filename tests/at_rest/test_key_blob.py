@@ -1,4 +1,4 @@
-"""Keys sealed under a session key that lies on an insecure disk, and what an intruder can do there."""
+"""Keys wrapped with a session key on an insecure disk, and what an attacker can do there."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from tests.windows import WindowsPython
 
 @cache
 def rsa_key(name: str, bits: int = 2048) -> rsa.RSAPrivateKey:
-    """One RSA key a name."""
+    """One RSA key per name."""
     return rsa.generate_private_key(65537, bits)
 
 
@@ -60,8 +60,8 @@ def public_pem(key: rsa.RSAPrivateKey) -> bytes:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Path:
-    """Keys of three people, and our signed blob beside them."""
-    for name in ("exchange", "signer", "intruder"):
+    """Keys of three people, and our signed blob."""
+    for name in ("exchange", "signer", "attacker"):
         (tmp_path / f"{name}.pem").write_bytes(pem(rsa_key(name)))
         (tmp_path / f"{name}.pub").write_bytes(public_pem(rsa_key(name)))
     create_key_blob(tmp_path / "session.blob", exchange=tmp_path / "exchange.pub", signer=tmp_path / "signer.pem")
@@ -80,8 +80,8 @@ class TestContract(KeyWrapperContract):
     @pytest.fixture(params=["PKCS#1 v1.5", "OAEP"])
     def wrapper(self, disk: Path, request: pytest.FixtureRequest) -> KeyWrapper:
         oaep = request.param == "OAEP"
-        create_key_blob(disk / "this.blob", exchange=disk / "exchange.pub", signer=disk / "signer.pem", oaep=oaep)
-        url = f"keyblob://{disk}/this.blob?exchange={disk}/exchange.pem&trust={disk}/signer.pub"
+        create_key_blob(disk / "ttheirs.blob", exchange=disk / "exchange.pub", signer=disk / "signer.pem", oaep=oaep)
+        url = f"keyblob://{disk}/ttheirs.blob?exchange={disk}/exchange.pem&trust={disk}/signer.pub"
         return KeyBlobKeyWrapper.from_url(url + ("&padding=oaep" if oaep else ""))
 
     @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_signature_of_cryptoapi_is_verified(case: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_signature_over_sha1_counts_for_nothing(case: dict[str, str]) -> None:
-    """It is a good one, as CryptoAPI would make it; SHA-1 is not what a signature should rest on."""
+    """It is valid, as CryptoAPI would create it, but SHA-1 is too weak for a signature."""
     blob, signature = b64decode(case["blob"]), b64decode(case["signature_sha1_by_exchange_key"])
     EXCHANGE.public_key().verify(signature[::-1], blob, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303 (that is the case)
     assert not signed_by(blob, signature, EXCHANGE.public_key())
@@ -264,7 +264,7 @@ def test_the_blob_and_its_signature_are_for_their_owner_alone(disk: Path) -> Non
 
 
 def test_an_existing_blob_is_never_replaced(disk: Path) -> None:
-    """All keys that were sealed under it would be lost."""
+    """All keys that were wrapped with it would be lost."""
     before = (disk / "session.blob").read_bytes()
     with pytest.raises(ConfigurationError, match="File exists"):
         create_key_blob(disk / "session.blob", exchange=disk / "exchange.pub", signer=disk / "signer.pem")
@@ -273,14 +273,14 @@ def test_an_existing_blob_is_never_replaced(disk: Path) -> None:
 
 
 def replace_blob(disk: Path, *, signer: str) -> None:
-    """What whoever can write to the disk does: a blob of his own key, made with the public exchange key."""
-    create_key_blob(disk / "his.blob", exchange=disk / "exchange.pub", signer=disk / f"{signer}.pem")
-    (disk / "his.blob").replace(disk / "session.blob")
-    (disk / "his.blob.sig").replace(disk / "session.blob.sig")
+    """An attacker who can write to the disk stores a blob of their own key, made with the public exchange key."""
+    create_key_blob(disk / "theirs.blob", exchange=disk / "exchange.pub", signer=disk / f"{signer}.pem")
+    (disk / "theirs.blob").replace(disk / "session.blob")
+    (disk / "theirs.blob.sig").replace(disk / "session.blob.sig")
 
 
 class CountingKey:
-    """An exchange key in a hardware module: it decrypts, and counts."""
+    """An exchange key in a hardware module, which counts its uses."""
 
     def __init__(self, key: rsa.RSAPrivateKey) -> None:
         self._key = key
@@ -298,13 +298,13 @@ def counting(disk: Path, *trust: str) -> tuple[KeyBlobKeyWrapper, CountingKey]:
 
 def _keep_the_signature(disk: Path) -> None:
     signature = (disk / "session.blob.sig").read_bytes()
-    replace_blob(disk, signer="intruder")
+    replace_blob(disk, signer="attacker")
     (disk / "session.blob.sig").write_bytes(signature)
 
 
-def _lay_his_key_beside_it(disk: Path) -> None:
-    replace_blob(disk, signer="intruder")
-    shutil.copy(disk / "intruder.pub", disk / "session.blob.pub")
+def _store_their_key_next_to_it(disk: Path) -> None:
+    replace_blob(disk, signer="attacker")
+    shutil.copy(disk / "attacker.pub", disk / "session.blob.pub")
 
 
 def _flip(path: Path) -> None:
@@ -314,19 +314,19 @@ def _flip(path: Path) -> None:
 
 
 ATTACKS: dict[str, Callable[[Path], object]] = {
-    "a blob of the intruder's key, signed by himself": lambda disk: replace_blob(disk, signer="intruder"),
+    "a blob of the attacker's key, signed by them": lambda disk: replace_blob(disk, signer="attacker"),
     "the blob replaced, the signature left": _keep_the_signature,
     "the signature taken away": lambda disk: (disk / "session.blob.sig").unlink(),
     "the signature emptied": lambda disk: (disk / "session.blob.sig").write_bytes(b""),
     "one byte of the blob changed": lambda disk: _flip(disk / "session.blob"),
     "one byte of the signature changed": lambda disk: _flip(disk / "session.blob.sig"),
     "a huge file": lambda disk: os.truncate(disk / "session.blob", 1 << 40),
-    "his key laid beside it as if it were trusted": _lay_his_key_beside_it,
+    "their key stored next to it as if it were trusted": _store_their_key_next_to_it,
 }
 
 
 @pytest.mark.parametrize("attack", [pytest.param(attack, id=name) for name, attack in ATTACKS.items()])
-def test_what_an_intruder_puts_there_never_reaches_the_exchange_key(
+def test_what_an_attacker_puts_there_never_reaches_the_exchange_key(
     disk: Path, attack: Callable[[Path], object]
 ) -> None:
     encrypted = wrapped(on(disk))
@@ -340,7 +340,7 @@ def test_what_an_intruder_puts_there_never_reaches_the_exchange_key(
 
 
 def test_several_signers_may_be_trusted(disk: Path) -> None:
-    wrapper, _ = counting(disk, "intruder.pub", "signer.pub")
+    wrapper, _ = counting(disk, "attacker.pub", "signer.pub")
     assert unwrapped(wrapper, wrapped(on(disk))) == MASTER_KEY
 
 
@@ -350,7 +350,7 @@ def test_without_anybody_trusted_there_is_no_wrapper(disk: Path) -> None:
 
 
 def test_unsigned_has_to_be_said_and_is_warned_of(disk: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """And this is what it costs: the intruder's key is taken for ours."""
+    """And this is the consequence: the attacker's key is used."""
     (disk / "session.blob.sig").unlink()
     wrapper = KeyBlobKeyWrapper(disk / "session.blob", exchange=disk / "exchange.pem", allow_unsigned=True)
     with caplog.at_level(logging.WARNING):

@@ -1,4 +1,4 @@
-"""Keys encrypted by a real OpenBao server, and what a document cannot make it do."""
+"""Keys encrypted by a real OpenBao server, and what a document cannot make the wrapper do."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NAMES = (f"key-{n}" for n in itertools.count(1))
 
 
 class Transit:
-    """The administrator's side of the server: keys, policies, tokens."""
+    """What an administrator of the server does: keys, policies, tokens."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -61,7 +61,7 @@ class Transit:
 
 @pytest.fixture(scope="module")
 def transit(openbao_server: Server) -> Transit:
-    """A transit engine of this file's own, and a token whose text must never be shown."""
+    """A transit engine for these tests, and a token that must never be shown."""
     admin = Transit(openbao_server.address)
     admin.call("sys/mounts/at-rest", type="transit")
     admin.call("sys/policies/acl/canary", policy='path "at-rest/*" { capabilities = ["update"] }')
@@ -200,7 +200,7 @@ def test_after_an_outage_it_goes_on(transit: Transit) -> None:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers every request with what the test put there, and remembers what it was asked."""
+    """Answers every request with what the test set, and records the requests."""
 
     answer: ClassVar[tuple[int, dict[str, str], bytes]] = (200, {}, b"")
     asked: ClassVar[list[str]] = []
@@ -216,7 +216,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture

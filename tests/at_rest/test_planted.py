@@ -1,4 +1,4 @@
-"""What an intruder plants in a signed ring stays what it is, whatever is done with the ring; and stops nobody."""
+"""Documents that an attacker adds to a signed ring are never accepted, whatever is done with it, and stop nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SECONDS_FOR_A_PROCESS = 60
 
 
 class Ring:
-    """A signed ring in a folder, whose signer's files lie beside it; and ``dpm`` for it."""
+    """A signed ring in a folder, the files of its signer, and ``dpm`` for it."""
 
     expired: Path
     """A document of a key that can be pruned."""
@@ -57,7 +57,7 @@ class Ring:
         folder.joinpath("signer.pub").write_bytes(key.public_key().public_bytes(encoding, form))
 
     def put(self, document: StoredDocument, *, signed: bool) -> Path:
-        """Somebody writes a document into the folder."""
+        """Write a document into the folder."""
         data = document.data
         if signed:
             element = parse(data)
@@ -69,7 +69,7 @@ class Ring:
         return file
 
     def plant(self) -> Path:
-        """As anyone can who can write to the folder: a key wrapped to the certificate, the newest of all."""
+        """Add a key, wrapped with the certificate, as anyone can who can write to the folder; the newest of all."""
         public_half = X509KeyWrapper.of([CertificateKey(load_certificates(CERTIFICATE)[0].certificate)])
         return self.put(key_document(NOW, created=timedelta(0), wrapper=public_half), signed=False)
 
@@ -77,7 +77,7 @@ class Ring:
         return {file.name: file.read_bytes() for file in self.keys.glob("*.xml")}
 
     def reader(self, clock: StoppedClock | None = None) -> DataProtection:
-        """A process that trusts the signer, and makes no keys."""
+        """A process that trusts the signer, and does not create keys."""
         trusted = [self.folder / "signer.pub"]
         return DataProtection(
             "shop",
@@ -143,7 +143,7 @@ def test_a_planted_key_is_as_unsigned_as_before_and_is_named_with_exit_status_1(
 
 @pytest.mark.parametrize("verb", UPKEEP)
 def test_without_a_planted_key_the_same_is_exit_status_0(verb: tuple[str, ...], ring: Ring) -> None:
-    """So that the status above is the planted key's."""
+    """So the status above is due to the planted key."""
     words = [word.replace("{folder}", str(ring.folder)) for word in verb]
     assert ring.dpm(*words) == 0
 
@@ -151,7 +151,7 @@ def test_without_a_planted_key_the_same_is_exit_status_0(verb: tuple[str, ...], 
 def test_planted_while_keys_sign_waits_for_its_answer_it_is_not_signed(
     ring: Ring, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The operator says yes to what was shown; in the meantime the store has moved: nothing at all is signed."""
+    """The operator confirms what was shown; if the store changed meanwhile, nothing is signed."""
     shown = ring.put(key_document(NOW, wrapper=X509KeyWrapper(CERTIFICATE)), signed=False)
     planted: list[Path] = []
 
@@ -169,7 +169,7 @@ def test_planted_while_keys_sign_waits_for_its_answer_it_is_not_signed(
 
 
 def test_a_pruned_key_put_back_under_its_own_id_or_another_opens_nothing(ring: Ring) -> None:
-    """A backup, or an intruder's copy: its document is still signed."""
+    """A backup, or an attacker's copy: its document is still signed."""
     old = ring.expired
     kept, key_id = old.read_bytes(), old.stem.removeprefix("key-")
     assert ring.dpm("keys", "prune", "--older-than", "180d", "--yes") == 0
@@ -217,7 +217,7 @@ def test_a_verb_that_writes_without_a_signer_writes_nothing(
 
 
 def test_an_unsigned_ring_is_not_copied_into_a_signed_one(ring: Ring, tmp_path: Path) -> None:
-    """Nobody signs on the way."""
+    """Nothing is signed on the way."""
     source = tmp_path / "unsigned"
     DataProtection("shop", repository=source, key_wrapper=ring.wrapper).create_protector("p").protect("x")
     before = ring.contents()
@@ -262,7 +262,7 @@ def test_a_reason_moves_no_cursor_and_is_no_markup(
 
 
 def garbage_in(ring: Ring) -> None:
-    """Unsigned garbage, a revocation that was cut off, one that is a FIFO: nothing may wait for it."""
+    """Unsigned garbage, a revocation that was cut off, one that is a FIFO: nothing may wait for them."""
     for document in (
         bad_document("notes", b"\x00 buy milk"),
         bad_document("revocation", b"<revocation version='1'><k"),
@@ -274,7 +274,7 @@ def garbage_in(ring: Ring) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs on this platform")
 def test_garbage_planted_in_a_signed_ring_does_not_hold_up_a_signed_revocation(ring: Ring) -> None:
-    """It holds within one poll in a running process, and at once in a fresh one."""
+    """It applies within one poll in a running process, and at once in a new one."""
     fresh_key = key_document(NOW, created=-DAY, wrapper=X509KeyWrapper(CERTIFICATE))
     ring.put(fresh_key, signed=True)
     clock = StoppedClock(NOW)
@@ -294,7 +294,7 @@ def test_garbage_planted_in_a_signed_ring_does_not_hold_up_a_signed_revocation(r
 
 
 def asked_in_a_fresh_process(ring: Ring, payload: str) -> str:
-    """What a process that begins now says to a payload; it must not wait for the FIFO."""
+    """What a new process makes of a payload; it must not wait for the FIFO."""
     code = """
 import json, sys
 from dpmiddleware import DataProtection

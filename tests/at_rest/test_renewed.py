@@ -1,4 +1,4 @@
-"""What keys are wrapped with is renewed, added later, or gone: two stories that operators tell."""
+"""Wrappers that are renewed, added later, or lost: stories of operators."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _secret(path: Path) -> str:
 
 
 def test_story_17_the_secret_is_renewed_and_the_old_one_can_go(old: str, new: str) -> None:
-    """Story 17: old keys open beside the new secret, new keys are under it; after a rewrap nothing needs the old."""
+    """Story 17: old keys open with the old secret, new keys use the new one; after a rewrap, the old is not needed."""
     store = MemoryKeyRepository()
     before = DataProtection("shop", repository=store, key_wrapper=old)
     payload = before.create_protector("p").protect("3 apples")
@@ -52,7 +52,7 @@ def test_story_17_the_secret_is_renewed_and_the_old_one_can_go(old: str, new: st
 
 
 def test_story_18_protection_that_comes_later_reads_the_keys_in_clear_only_if_told_to(new: str) -> None:
-    """Story 18: a ring in clear gets a wrapper; its keys are refused, read with plain:, and wrapped by a rewrap."""
+    """Story 18: an unencrypted ring gets a wrapper; its keys are refused, read with plain:, wrapped by a rewrap."""
     store = MemoryKeyRepository()
     payload = DataProtection("shop", repository=store).create_protector("p").protect("3 apples")
 
@@ -70,7 +70,7 @@ def test_story_18_protection_that_comes_later_reads_the_keys_in_clear_only_if_to
 def test_story_18_on_a_machine_without_the_secret_no_key_is_made_beside_those_that_are_there(
     old: str, new: str
 ) -> None:
-    """Story 18: a machine is cloned and its secret is not; it says so, and the ring stays as it is."""
+    """Story 18: a machine is cloned without its secret; it reports that, and the ring is not changed."""
     store = MemoryKeyRepository()
     DataProtection("shop", repository=store, key_wrapper=old).create_protector("p").protect("x")
     version = store.version()

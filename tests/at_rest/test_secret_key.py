@@ -1,4 +1,4 @@
-"""Keys sealed under a secret from the environment or a file."""
+"""Keys wrapped with a secret from the environment or a file."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class TestContractOfPassphrases(TestContractOfStrongSecrets):
 
 
 def test_the_bytes_are_those_of_the_documentation() -> None:
-    """Opened here by hand from the layout."""
+    """Decrypted here by hand, by the layout."""
     encrypted = wrapped(of(STRONG))
     assert encrypted.tag == "sealedKey"
     assert encrypted.attrib == {"kdf": "hkdf-sha256"}

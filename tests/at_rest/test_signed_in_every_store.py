@@ -1,4 +1,4 @@
-"""Signatures survive every store, a copy from one into the next, and a program that writes the same blob anew."""
+"""Signatures survive every store, copies between stores, and a program that rewrites the blob."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def trusted() -> TrustedSigners:
 
 
 def reader(repository: KeyRepository) -> KeyManager:
-    """Of the ring "shop"; trusts our signer and nobody else."""
+    """Of the ring "shop"; trusts only our signer."""
     return KeyManager(
         repository, StoppedClock(), ring="shop", verifier=trusted(), allow_plain=True, auto_create_keys=False
     )
@@ -64,9 +64,9 @@ def test_what_nobody_signed_is_refused_in_every_store(repository: KeyRepository)
 
 
 def written_anew(blob: bytes, *, indented: bool) -> bytes:
-    """As .NET appends to its blob: read whole, a key of its own added, written whole, by another XML library.
+    """As .NET appends to its blob: read as a whole, extended by a key, written by another XML library.
 
-    As in .NET a namespace stays declared where it was.
+    As in .NET, a namespace stays declared where it was.
     """
     tree = minidom.parseString(blob)  # noqa: S318 (our own)
     theirs = minidom.parseString(key_document().data).documentElement  # noqa: S318 (our own)
@@ -79,7 +79,7 @@ def written_anew(blob: bytes, *, indented: bool) -> bytes:
 
 @pytest.mark.parametrize("indented", [False, True], ids=["compact", "indented"])
 def test_an_append_by_another_program_to_the_same_blob_keeps_every_signature(indented: bool) -> None:
-    """Prefixes, layout and the byte order mark change; only the document that it added is refused."""
+    """Prefixes, layout and the byte order mark change; only the added document is refused."""
     blob = edit(b"", signed_documents(), ())
     for _ in range(2):
         blob = written_anew(blob, indented=indented)

@@ -112,7 +112,7 @@ def test_iso_10126_padding_is_read(case: dict[str, str]) -> None:
 
 
 def test_what_is_written_has_the_form_of_what_dotnet_wrote() -> None:
-    """The same elements, attributes and namespaces; texts aside."""
+    """The same elements, attributes and namespaces; except for texts."""
     theirs = parse(RINGS[0]["documents"][0].encode()).find(f".//{ENCRYPTED_SECRET}")
     assert theirs is not None
     decryptor_type, ours = of_vectors("first").wrap(master_key(), BINDING)
@@ -247,7 +247,7 @@ def test_another_shape_is_refused_before_any_private_key_is_used(change: Any) ->
 
 
 class Counting:
-    """A private key that counts, as one in a hardware module would be used."""
+    """A private key that counts its uses, as one in a hardware module would be used."""
 
     def __init__(self, key: rsa.RSAPrivateKey) -> None:
         self._key = key
@@ -265,7 +265,7 @@ def _counting(key: CertificateKey) -> tuple[CertificateKey, Counting]:
 
 
 class Unplugged:
-    """A hardware module that is not there, and says more than it should."""
+    """A hardware module that is missing, and whose error contains too much."""
 
     def decrypt(self, ciphertext: bytes, padding: padding.AsymmetricPadding) -> bytes:
         raise ConnectionError("CANARY")
@@ -318,10 +318,10 @@ def test_what_is_inside_must_be_a_master_key() -> None:
 
 
 def test_the_certificate_in_a_document_is_not_trusted_for_being_there() -> None:
-    """An intruder's own certificate, complete and working, is one that is not configured here."""
-    intruder = X509KeyWrapper.of([certificate_key(name="intruder", bits=2056)])
+    """An attacker's own certificate, complete and valid, is not configured here."""
+    attacker = X509KeyWrapper.of([certificate_key(name="attacker", bits=2056)])
     with pytest.raises(KeyUnwrapError, match="is not configured"):
-        unwrapped(of_vectors("first"), _wrapped(intruder))
+        unwrapped(of_vectors("first"), _wrapped(attacker))
 
 
 # --- files and kinds of keys ----------------------------------------------------------------------------------
@@ -395,7 +395,7 @@ def test_a_file_that_cannot_be_read_is_an_error_of_configuration(content: bytes,
 
 
 def test_a_file_that_appears_later_is_found(tmp_path: Path) -> None:
-    """A mounted secret that was not there yet; a failure is not remembered."""
+    """A mounted secret that appears later; a failure is not remembered."""
     wrapper = X509KeyWrapper(tmp_path / "keys.pem")
     with pytest.raises(ConfigurationError, match="No such file"):
         wrapper.wrap(master_key(), BINDING)

@@ -1,4 +1,4 @@
-"""Run by a Python for Windows: makes, signs, opens and verifies key blobs with CryptoAPI itself (advapi32).
+"""Run by a Python for Windows: creates, signs, opens and verifies key blobs with CryptoAPI itself (advapi32).
 
 Question: {"op": "make" | "open", "oaep": bool, "exchange": blob, "signer": blob, "blob": …, "signature": …}, base64.
 """

@@ -1,7 +1,7 @@
-"""Run by a Python for Windows: reads a ring that .NET keeps in the registry under DPAPI, and writes one for it.
+"""Run by a Python for Windows: reads a ring that .NET stores in the registry with DPAPI, and writes one for .NET.
 
 Question: {"url", "wrapper", "payload", "application", "purpose"}. With a payload: {"plaintext", "types"} of it.
-Without: a new key is stored, and {"payload"} is one under it.
+Without a payload, a new key is stored, and the answer is {"payload"} of that key.
 """
 
 from __future__ import annotations

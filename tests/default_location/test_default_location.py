@@ -1,4 +1,4 @@
-"""Where keys live when nobody said: environments recorded from ASP.NET Core on Linux, and what is decided otherwise."""
+"""Where keys are stored by default: environments recorded from ASP.NET Core on Linux, and what differs on purpose."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.interop.vectors import load
 
 CASES: list[dict[str, Any]] = load("hosting")["cases"]
 
-# Where no folder that nobody named is used (DESIGN decision "keys are never put in a folder that nobody named").
+# Keys are never put into a folder that is not configured, and not documented by ASP.NET Core.
 DECIDED_OTHERWISE = {
     "HOME does not exist": "memory, where ASP.NET Core makes .aspnet under the working folder",
     "HOME cannot be made": "memory, where ASP.NET Core makes .aspnet under the working folder",
@@ -48,7 +48,7 @@ def expand(value: str, places: dict[str, Path]) -> str:
 
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """The folders that the recorded cases speak of; homes that .NET found there are there."""
+    """The folders of the recorded cases; homes that .NET found exist."""
     found = {"tmp": tmp_path, "cwd": tmp_path / "cwd", "passwd home": tmp_path / "account"}
     for folder in (*found.values(), *(tmp_path / name for name in ("home", "site", "site2", "c1", "c2", "c3", "c4"))):
         folder.mkdir(exist_ok=True)
@@ -135,7 +135,7 @@ def test_a_read_only_folder_is_named_with_and_without_a_prefix(prefix: str, proc
 
 @dataclass
 class Account(WindowsAccount):
-    """What Windows would say."""
+    """What Windows would report."""
 
     folder: str = ""
     user_dpapi: bool = True
@@ -153,13 +153,13 @@ class Account(WindowsAccount):
 
 IIS = "registry://HKLM/SOFTWARE/Microsoft/ASP.NET/4.0.30319.0/AutoGenKeys/S-1-5-82-1/DataProtection"
 ADA = "C:\\Users\\ada\\AppData\\Local"
-NO_FOLDER = "C:\\" + 300 * "x"  # a name longer than any file system takes
+NO_FOLDER = "C:\\" + 300 * "x"  # a name longer than file systems allow
 KEYS = "\\ASP.NET\\DataProtection-Keys"
 
 
 @dataclass
 class OnWindows:
-    """Where keys live: the kind of place, the place, the wrapper, and words of the reason."""
+    """Where keys are stored: the kind of place, the place, the wrapper, and words of the reason."""
 
     kind: HomeKind
     repository: str

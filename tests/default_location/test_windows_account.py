@@ -1,4 +1,4 @@
-"""Where keys live on Windows, asked of Windows itself: run there, or through Wine (`tests/test_windows.py`)."""
+"""Where keys are stored on Windows, by Windows itself: run there, or through Wine (`tests/test_windows.py`)."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ pytestmark = pytest.mark.skipif(sys.platform != "win32", reason="asks Windows; r
 
 @pytest.fixture
 def account() -> WindowsAccount:
-    """The one that runs the tests."""
+    """The account that runs the tests."""
     return WindowsAccount()
 
 
 @pytest.fixture
 def iis(account: WindowsAccount) -> Iterator[str]:
-    """What IIS makes for the account of an application pool; the path below HKLM."""
+    """The key that IIS creates for the account of an application pool; its path below HKLM."""
     path = f"{IIS_KEYS}\\{account.sid()}"
     try:
         winreg.CreateKey(winreg.HKEY_LOCAL_MACHINE, path).Close()
@@ -52,14 +52,14 @@ def test_what_iis_made_is_found_and_nothing_else_is(account: WindowsAccount) -> 
 
 
 class WithoutProfile(WindowsAccount):
-    """As the account of an application pool that loads no profile."""
+    """As for the account of an application pool without a loaded profile."""
 
     def local_app_data(self) -> str:
         return ""
 
 
 def test_under_iis_without_a_profile_the_ring_lives_in_hklm(iis: str) -> None:
-    """Made, and read by another process, with DPAPI for the machine."""
+    """Created, and read by another process, with DPAPI for the machine."""
     home = find_key_home({}, home_lookup=lambda: "", windows=WithoutProfile())
     assert home.kind is HomeKind.IIS
     assert home.repository == f"registry://HKLM/{iis}/DataProtection".replace("\\", "/")

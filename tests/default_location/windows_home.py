@@ -1,6 +1,6 @@
-"""Run by a Python for Windows: as under IIS without a profile, then where keys live here, and what is there.
+"""Run by a Python for Windows: as in IIS without a profile, where keys are stored here, and what is there.
 
-Question: {"prepare": true}: the account's folder takes no ``ASP.NET``, and HKLM has the key that IIS makes.
+Question: {"prepare": true}: the account's folder cannot have an ``ASP.NET``, and HKLM has the key that IIS creates.
 Question: {"payload", "application", "purpose"}: {"kind", "repository", "wrapper", "plaintext"}.
 """
 
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def prepare() -> dict[str, str]:
-    """A file stands where the folder would be."""
+    """Create a file where the folder would be."""
     registry: Any = __import__("winreg")
     account = WindowsAccount()
     Path(account.local_app_data(), "ASP.NET").write_text("in the way")
@@ -32,7 +32,7 @@ def prepare() -> dict[str, str]:
 
 
 def look(question: dict[str, str]) -> dict[str, str | None]:
-    """What is chosen; and opened there, what .NET has protected."""
+    """Return what is chosen; also, opened there, what .NET has protected."""
     home = find_key_home()
     answer = {"kind": home.kind.value, "repository": home.repository, "wrapper": home.key_wrapper}
     if not question["payload"]:

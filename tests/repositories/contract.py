@@ -1,11 +1,11 @@
-"""The contract of `KeyRepository`, as one suite: a test class for a store inherits it and says how to get one.
+"""The contract of `KeyRepository` as one suite. The test class of a store inherits it and provides the store.
 
-A store of your own is held to it like this::
+To test a store of your own::
 
     class TestMyStore(RepositoryContract):
         @pytest.fixture
         def store(self) -> Store:
-            return MyStore()        # empty; `Store` says what it has to know
+            return MyStore()        # empty; see `Store`
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ PASSWORD = "hunter2-must-not-be-shown"
 
 
 class Store(ABC):
-    """A place with nothing in it, and somebody else who writes to it without our code."""
+    """An empty place, and another program that writes to it without our code."""
 
     keeps_names = True
     """Whether the store remembers .NET's friendly names; Redis and blobs do not."""
     one_text = False
-    """Whether all documents are one text, which a malformed one makes unreadable as a whole."""
+    """Whether all documents are one text, so that a malformed one makes all of them unreadable."""
 
     @abstractmethod
     def open(self) -> KeyRepository:
-        """A repository on this place; each call as another process would."""
+        """A repository on this place; each call as in another process."""
 
     @abstractmethod
     def append(self, name: str, data: bytes) -> None:
-        """Somebody else adds a document."""
+        """Another program adds a document."""
 
     @abstractmethod
     def delete(self, data: bytes) -> None:
-        """Somebody else takes the document with these bytes away."""
+        """Another program removes the document with these bytes."""
 
     @abstractmethod
     def replace(self, old: bytes, new: bytes) -> None:
-        """Somebody else writes ``new`` where ``old`` stood."""
+        """Another program writes ``new`` in place of ``old``."""
 
 
 def document(text: str = "é", *, name: str | None = None) -> StoredDocument:
-    """A new key document, as the key lane writes them: compact UTF-8, a name of its own."""
+    """A new key document, as dpmiddleware.keys writes it: compact UTF-8, with its own name."""
     identity = uuid4()
     return StoredDocument(name or f"key-{identity}", f'<key id="{identity}" version="1"><a>{text}</a></key>'.encode())
 
@@ -76,7 +76,7 @@ def stored(repository: KeyRepository, data: bytes) -> StoredDocument:
 
 @contextmanager
 def refusal(repository: KeyRepository) -> Iterator[None]:
-    """What is done inside is refused with a `RepositoryError` that names the store, has a hint and no password."""
+    """Expect a `RepositoryError` that names the store and has a hint, but no password."""
     with pytest.raises(RepositoryError) as caught:
         yield
     assert repository.location in str(caught.value)
@@ -132,13 +132,13 @@ class RepositoryContract:
     def test_a_document_added_under_the_name_of_one_removed_replaces_it(self, repository: KeyRepository) -> None:
         old, other = document(), document()
         commit(repository, old, other)
-        new = document("wrapped anew", name=old.name)
+        new = document("wrapped again", name=old.name)
         repository.commit(add=[new], remove=[stored(repository, old.data)], expected=repository.version())
         assert contents(repository) == sorted([new.data, other.data])
 
     def test_a_name_that_is_taken_is_refused(self, store: Store, repository: KeyRepository) -> None:
         if not store.keeps_names:
-            return  # nothing to collide
+            return  # nothing can collide
         old, other = document(), document()
         commit(repository, old)
         version = repository.version()
@@ -252,7 +252,7 @@ class RepositoryContract:
     def test_of_many_writers_at_one_version_one_wins(self, store: Store, repository: KeyRepository) -> None:
         writers = [store.open() for _ in range(4)]
         for writer in writers:
-            writer.version()  # connected, so that they really meet
+            writer.version()  # connected, so that they run at the same time
         for _ in range(3):
             before = repository.read()
 
@@ -295,10 +295,10 @@ class RepositoryContract:
 
 
 class RemoteRepositoryContract(RepositoryContract):
-    """What a repository promises besides, where the store is another machine."""
+    """What a repository promises in addition if the store is another machine."""
 
     def at(self, port: int) -> KeyRepository:
-        """A repository on whatever listens on this port of loopback, with the password `PASSWORD`."""
+        """A repository on what listens on this port of loopback, with the password `PASSWORD`."""
         raise NotImplementedError("a test class says how to get there")
 
     def test_constructing_connects_to_nobody(self) -> None:
@@ -315,7 +315,7 @@ class RemoteRepositoryContract(RepositoryContract):
                 action()
 
     def test_a_store_that_answers_nothing_is_let_go(self) -> None:
-        with socket.create_server((LOOPBACK, 0)) as server:  # takes connections, says nothing
+        with socket.create_server((LOOPBACK, 0)) as server:  # accepts connections, does not answer
             repository = self.at(server.getsockname()[1])
 
             def ask(_: int) -> None:
@@ -326,7 +326,7 @@ class RemoteRepositoryContract(RepositoryContract):
 
 
 def at_once(count: int, action: Callable[[int], object], seconds: float = 60) -> list[BaseException | None]:
-    """Run ``action(0…count-1)`` in as many threads that start together; what each raised, or ``None``."""
+    """Run ``action(0…count-1)`` in threads that start together; return what each raised, or ``None``."""
     start = threading.Barrier(count)
     outcomes: list[BaseException | None] = [None] * count
 
@@ -349,7 +349,7 @@ def at_once(count: int, action: Callable[[int], object], seconds: float = 60) ->
 def in_a_fork(action: Callable[[], object]) -> None:
     """Run ``action`` in a forked child; the test fails if it does."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads and fork together are what is tested
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking a process with threads is what is tested
         child = os.fork()
     if child == 0:
         status = 1

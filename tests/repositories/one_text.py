@@ -1,4 +1,4 @@
-"""What the tests of blobs and of S3 share: somebody else who edits the one text, and what it may look like."""
+"""What the tests of blobs and of S3 share: another program that edits the text, and forms of the text."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class OneText(Store):
 
     @abstractmethod
     def load(self) -> bytes | None:
-        """What the object holds; ``None`` where there is none."""
+        """What the object holds; ``None`` if there is no object."""
 
     @abstractmethod
     def save(self, data: bytes) -> None:
-        """Write the object, whatever is there."""
+        """Write the object unconditionally."""
 
     def append(self, name: str, data: bytes) -> None:
         text = self.load() or START + END

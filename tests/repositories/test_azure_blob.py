@@ -1,4 +1,4 @@
-"""Keys in a blob: the contract against Azurite, and what is particular to Azure."""
+"""Keys in a blob: the contract against Azurite, and what is specific to Azure."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_a_blob_with_a_lease_is_an_error_and_no_conflict(blob: Blob) -> None:
 
 
 class CountingTransport(RequestsTransport):  # type: ignore[misc]  # handed out by a function, so without a type
-    """Azure's own transport, with a list of what went over it."""
+    """Azure's own transport, with a list of its requests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ def test_a_version_is_one_request_without_content_and_a_read_is_one(blob: Blob) 
         (repository.read, ["GET"]),
         (lambda: commit(repository, document()), ["HEAD", "GET", "PUT"]),
     ]
-    for _ in range(2):  # without a blob, and with one
+    for _ in range(2):  # without and with a blob
         for call, methods in calls:
             transport.methods.clear()
             call()

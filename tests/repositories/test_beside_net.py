@@ -1,4 +1,4 @@
-"""A real ASP.NET Core writes to the same stores: its changes are seen, ours are read by it, both write at once."""
+"""A real ASP.NET Core writes to the same stores: each reads the changes of the other, and both write at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.servers import LOOPBACK, Server
 
 @dataclass
 class Shared:
-    """One place, as .NET and as we are told of it."""
+    """One place, as it is named to .NET and to us."""
 
     spec: dict[str, Any]
     open: Callable[[], KeyRepository]
@@ -78,7 +78,7 @@ def shared(request: pytest.FixtureRequest) -> Shared:
 
 
 def at_net(peer: Peer, shared: Shared) -> PeerRing:
-    """The ring as .NET opens it; where the place is a table, it exists then."""
+    """The ring as .NET opens it; if the place is a table, it then exists."""
     ring = peer.open(shared.spec, app="shop", autoGenerate=False)
     if shared.spec["kind"] == "postgres":
         ring.ask("sql.create")
@@ -90,7 +90,7 @@ def make_key(ring: PeerRing) -> None:
 
 
 def as_ours(documents: tuple[StoredDocument, ...], name: str) -> StoredDocument:
-    """A key of ours: what .NET wrote, under another id."""
+    """A key of ours: a copy of what .NET wrote, with another id."""
     theirs = next(each for each in documents if b"<key " in each.data)
     old = theirs.data.partition(b'id="')[2][:36]
     return StoredDocument(f"key-{name}", theirs.data.replace(old, name.encode()))

@@ -1,4 +1,4 @@
-"""Calls that are let go."""
+"""Calls with a time limit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_call_that_never_ends_is_let_go() -> None:
 
 
 def test_a_call_that_waits_for_a_socket_ends_when_it_is_let_go() -> None:
-    """Else a thread and a connection would be left behind with every poll of a store that answers nothing."""
+    """Otherwise every poll of a store that does not answer would leave a thread and a connection behind."""
     ours, theirs = socket.socketpair()
     ended = threading.Event()
     call = Call()

@@ -1,4 +1,4 @@
-"""Story 1 on every real store: fifty processes start at the same moment on an empty one."""
+"""Story 1 on every real store: fifty processes start at the same time on an empty store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.repositories.s3 import S3KeyRepository
 from tests.servers import AZURITE_KEY, Server
 
-# Python 3.12 and later warn of what is tested here: a process with threads that forks.
+# Python 3.12 and later warn about what is tested here: forking a process with threads.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 PROCESSES = 50
 SECONDS = 60
@@ -30,7 +30,7 @@ SECONDS = 60
 
 @pytest.fixture(params=["redis", "postgresql", "mariadb", "sqlite", "azurite", "s3"])
 def empty_store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeyRepository:
-    """A store that nobody wrote to; made before the processes are forked, as gunicorn does with --preload."""
+    """An empty store, created before the processes are forked, as gunicorn does with --preload."""
     name = f"cold-{uuid4().hex[:12]}"
 
     def server(fixture: str) -> Server:
@@ -74,7 +74,7 @@ def mariadb_database(server: Server, name: str, request: pytest.FixtureRequest) 
 
 
 def process(number: int, repository: KeyRepository, barrier: Barrier, pipe: Connection) -> None:
-    """One of the farm, which asks for the ring when all are there: protect a payload, open those of all the others."""
+    """A member of the farm: when all are ready, it protects a payload, and then opens those of all others."""
     try:
         protector = DataProtection("shop", repository=repository).create_protector("farm")
         barrier.wait(SECONDS)
@@ -85,7 +85,7 @@ def process(number: int, repository: KeyRepository, barrier: Barrier, pipe: Conn
 
 
 def protected(protector: DataProtector, text: str) -> str:
-    """A store that fifty ask at once may keep one waiting too long; a client would come again after its 503."""
+    """With fifty requests at once, a store may be too slow for one of them; a client would retry after the 503."""
     deadline = time.monotonic() + SECONDS
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Keys in a folder: the contract, and what is particular to files."""
+"""Keys in a folder: the contract, and what is specific to files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.repositories.contract import (
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes, links and FIFOs are POSIX's")
 NOBODY = 65534
-# Python 3.12 and later warn of what is tested here: a process with threads that forks.
+# Python 3.12 and later warn about what is tested here: forking a process with threads.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
@@ -185,7 +185,7 @@ def test_the_folder_is_the_one_meant_at_the_start(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "keys").is_dir()
 
 
-# --- what may lie in the folder ---------------------------------------------------------------------------------------
+# --- what may be in the folder ---------------------------------------------------------------------------------------
 
 
 def make_socket(path: Path) -> None:
@@ -279,7 +279,7 @@ def test_what_is_no_folder_is_an_error_and_not_an_empty_store(
 
 @contextmanager
 def common_folder() -> Generator[Path]:
-    """A folder that an ordinary user reaches, which a temporary one of root's is not."""
+    """A folder that an ordinary user can reach; root's temporary folder cannot be."""
     with tempfile.TemporaryDirectory(prefix="dpmiddleware-") as path:
         Path(path).chmod(0o755)
         (Path(path) / "keys").mkdir()
@@ -434,7 +434,7 @@ def test_who_waits_too_long_for_the_lock_is_told_so(
     commit(repository, document())
     monkeypatch.setattr(folder_lock, "SECONDS_TO_WAIT", 0.2)
     with lock_held_elsewhere(folder):
-        assert len(repository.read().documents) == 1  # readers do not wait
+        assert len(repository.read().documents) == 1  # readers do not wait for the lock
         with refusal(repository):
             commit(repository, document())
     assert len(names(folder)) == 1
@@ -457,10 +457,10 @@ def test_a_child_forked_during_a_commit_does_not_keep_the_lock(folder: Path, rep
         child = os.fork()
         if child == 0:
             os.close(wait)
-            os.read(release, 1)  # lives on until the parent is done
+            os.read(release, 1)  # lives until the parent is done
             os._exit(0)
         (descriptor,) = folder_lock._held
-        os.dup2(os.open(os.devnull, os.O_RDONLY), descriptor)  # as if the parent had been killed: no unlocking
+        os.dup2(os.open(os.devnull, os.O_RDONLY), descriptor)  # as if the parent had been killed, without unlocking
         held = os.fstat(descriptor)
         assert stat.S_ISCHR(held.st_mode)
         commit(repository, document())
@@ -504,7 +504,7 @@ def number_of(stored_document: StoredDocument) -> int:
 
 
 def commit_for_ever(repository: FileKeyRepository) -> None:
-    """Each round: a revocation and the key that follows it, the oldest key goes, the newest is written anew."""
+    """Each round adds a revocation and a key, removes the oldest key, and replaces the newest."""
     while True:
         snapshot = repository.read()
         keys = sorted((each for each in snapshot.documents if (each.name or "").startswith("key-")), key=number_of)
@@ -543,7 +543,7 @@ def kill_and_look(folder: Path, kills: int) -> None:
         while repository.version() == before:  # until it works
             assert os.waitpid(child, os.WNOHANG) == (0, 0), "the child gave up; see its traceback above"
             pause.wait(0.001)
-        pause.wait(number * 7919 % 1000 / 50_000)  # another moment each time, up to 20 ms
+        pause.wait(number * 7919 % 1000 / 50_000)  # at another moment each time, up to 20 ms
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         snapshot = repository.read()
@@ -587,7 +587,7 @@ def test_of_twenty_processes_at_one_version_one_wins(there: bool, folder: Path, 
             status = 2
             try:
                 os.close(go)
-                os.read(start, 1)  # all at once, when the parent closes its end
+                os.read(start, 1)  # all at the same time, when the parent closes its end
                 FileKeyRepository(folder).commit(add=[document()], expected=expected)
                 status = 0
             except VersionConflict:
@@ -603,7 +603,7 @@ def test_of_twenty_processes_at_one_version_one_wins(there: bool, folder: Path, 
 
 
 def test_who_reads_while_others_write_sees_whole_commits(folder: Path, repository: FileKeyRepository) -> None:
-    """Pairs are committed together and taken away together: half a pair is never read."""
+    """Pairs are committed and removed together: half a pair is never read."""
     done = threading.Event()
 
     def write() -> None:
@@ -628,7 +628,7 @@ def test_who_reads_while_others_write_sees_whole_commits(folder: Path, repositor
 def test_what_moves_behind_the_reader_is_read_again(
     change: str, folder: Path, repository: FileKeyRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first file changes when it has been read and the last is about to be."""
+    """The first file changes after it was read and before the last one is."""
     folder.mkdir()
     for name in ("key-a", "key-b"):
         (folder / f"{name}.xml").write_bytes(b"<key>1</key>")
@@ -707,7 +707,7 @@ def test_a_foreign_owner_is_a_finding_and_no_refusal(folder: Path, repository: F
 def test_a_replacement_is_renamed_over_the_file(folder: Path, repository: FileKeyRepository) -> None:
     old = document()
     commit(repository, old)
-    new = StoredDocument(old.name, b"<key>wrapped anew</key>")
+    new = StoredDocument(old.name, b"<key>wrapped again</key>")
     repository.commit(add=[new], remove=[stored(repository, old.data)], expected=repository.version())
     assert names(folder) == [f"{old.name}.xml"]
     assert contents(repository) == [new.data]

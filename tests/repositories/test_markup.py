@@ -1,4 +1,4 @@
-"""Elements cut out of texts and put into them."""
+"""Elements cut out of texts and inserted into them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys in memory: the contract, with another meaning of fork."""
+"""Keys in memory: the contract, except that a forked child has its own copy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.repositories.contract import (
 
 
 class MemoryStore(Store):
-    """One object; who else holds it is another process to the suite."""
+    """One object; to the suite, other users of it are other processes."""
 
     def __init__(self) -> None:
         self.repository = MemoryKeyRepository()
@@ -47,7 +47,7 @@ class TestMemory(RepositoryContract):
         return MemoryStore()
 
     def test_after_a_fork_both_processes_go_on(self, store: Store, repository: KeyRepository) -> None:
-        """Each with its own copy: memory is not shared."""
+        """Each has its own copy: memory is not shared."""
         mine, theirs = document(), document()
         in_a_fork(lambda: commit(repository, theirs))
         commit(repository, mine)

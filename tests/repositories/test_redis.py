@@ -1,4 +1,4 @@
-"""Keys in Redis: the contract through each kind of client, and what is particular to a list."""
+"""Keys in Redis: the contract through each kind of client, and what is specific to a list."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class TestRedisByURL(RemoteRepositoryContract):
 
 
 class TestRedisByClient(RepositoryContract):
-    """Clients of the application, in their several kinds."""
+    """Clients of the application, of all kinds."""
 
     @pytest.fixture(params=["redis", "decoding redis", "valkey"])
     def store(self, request: pytest.FixtureRequest, redis_server: Server) -> Iterator[Store]:
@@ -203,7 +203,7 @@ def test_a_server_that_was_restarted_is_found_again(own_redis: Server) -> None:
     with refusal(repository):
         repository.version()
     own_redis.start()
-    assert contents(repository) == []  # it keeps nothing on a disk
+    assert contents(repository) == []  # it stores nothing on disk
     commit(repository, document())
 
 

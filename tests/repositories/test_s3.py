@@ -1,4 +1,4 @@
-"""Keys in S3: the contract against moto's server, and what is particular to S3."""
+"""Keys in S3: the contract against moto's server, and what is specific to S3."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_two_writers_at_the_moment_of_writing_one_wins(bucket: Bucket) -> None:
     ],
 )
 def test_each_way_to_lose_a_race_is_a_conflict(status: int, code: str) -> None:
-    """Real S3 has more of them than moto's server: its answers are put in place of it."""
+    """Real S3 has more of them than moto's server, so the answers are stubbed."""
     client: Any = boto3.client("s3")
     with Stubber(client) as stub:
         repository = S3KeyRepository(client=client, bucket="keys", key="keys.xml")
@@ -192,7 +192,7 @@ def test_without_boto3_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch
 
 
 class _Body:
-    """The body of an answer that never went over a wire."""
+    """The body of a stubbed answer."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data

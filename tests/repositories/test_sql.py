@@ -1,4 +1,4 @@
-"""Keys in a table: the contract over PostgreSQL, MariaDB and SQLite, and what is particular to SQL."""
+"""Keys in a table: the contract over PostgreSQL, MariaDB and SQLite, and what is specific to SQL."""
 # ruff: noqa: S608 (the names of table and columns are constants here)
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Table(Store):
         self.table, self.name, self.xml = quote(TABLE), quote("FriendlyName"), quote("Xml")
 
     def emptied(self) -> Table:
-        """Without rows. The table itself stays: making one costs more than a test."""
+        """Without rows. The table itself stays: creating one takes longer than a test."""
         if sqlalchemy.inspect(self.raw).has_table(TABLE):
             self.sql(f"DELETE FROM {self.table}")
         return self
@@ -109,7 +109,7 @@ def sqlite(tmp_path: Path) -> Table:
 
 
 def hasty(repository: SqlKeyRepository) -> SqlKeyRepository:
-    """The same, with less patience than users have."""
+    """The same, with shorter time limits."""
     repository._seconds = 1.0
     return repository
 
@@ -139,7 +139,7 @@ class TestSQLite(RepositoryContract):
 
 
 class TestSQLByEngine(RepositoryContract):
-    """An application's own engine, with SQLAlchemy's defaults; and a database that computes no digest."""
+    """An application's own engine, with SQLAlchemy's defaults; and a database that does not compute a digest."""
 
     @pytest.fixture(params=["given engine", "digested here"])
     def store(self, request: pytest.FixtureRequest, postgres: Table, monkeypatch: pytest.MonkeyPatch) -> Store:
@@ -163,7 +163,7 @@ def table(request: pytest.FixtureRequest) -> Table:
 
 
 def test_rows_are_what_net_reads(table: Table) -> None:
-    """No byte order mark and no declaration, an Id that the database gives."""
+    """No byte order mark and no declaration; the database generates the Id."""
     net = b'\xef\xbb\xbf<?xml version="1.0" encoding="utf-8"?>\r\n<key id="1" />\r\n'
     commit(table.open(), StoredDocument("key-1", net))
     with table.raw.connect() as connection:

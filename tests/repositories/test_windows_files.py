@@ -1,4 +1,4 @@
-"""The contract of repositories over a folder on Windows: names, replacing and locking are others there."""
+"""The contract of repositories over a folder on Windows: names, replacing and locking differ there."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_a_value_that_is_no_text_is_set_aside(key: Key) -> None:
 
 @windows
 def test_an_empty_value_is_read_as_an_empty_document(key: Key) -> None:
-    """With a problem it could be a revocation that was not read, and would stop the ring."""
+    """With a problem, it could be an unread revocation, and would stop the ring."""
     key.append("", b"")
     (found,) = key.open().read().documents
     assert (found.name, found.data, found.problem) == (None, b"", "")
@@ -122,7 +122,7 @@ def test_constructing_makes_no_key(key: Key) -> None:
 
 @windows
 def test_what_dotnet_stored_is_read(key: Key) -> None:
-    """Its revocations too, with their names."""
+    """Also its revocations, with their names."""
     values = [value for ring in _load("registry-key-rings") for value in ring["registry"]]
     values += _load("registry-revocations")
     for value in values:
