@@ -21,7 +21,8 @@ from dpmiddleware import purposes
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.errors import ConfigurationError, UnprotectError
-from dpmiddleware.protection.stamped import StampedProtector, is_valid_age
+from dpmiddleware.instants import TICKS_PER_SECOND, ticks_of
+from dpmiddleware.protection.stamped import SKEW_SECONDS, StampedProtector
 
 __all__ = ["ProtectedSigner", "dumps", "loads"]
 
@@ -62,15 +63,15 @@ class ProtectedSigner(TimestampSigner):
 
     def unsign(self, value: str, max_age: float | timedelta | None = None) -> str:
         """What was signed. ``BadSignature``; ``SignatureExpired`` where it was more than ``max_age`` seconds ago."""
-        protector = _protector(get_data_protection())
+        protection = get_data_protection()
         try:
-            made, data = protector.unprotect(value, str(self.salt))
+            made, data = _protector(protection).unprotect(value, str(self.salt))
         except UnprotectError as error:
             raise BadSignature("the value does not open") from error
         if max_age is not None:
             seconds = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
-            age = protector.age(made)
-            if not is_valid_age(age, seconds):
+            age = (ticks_of(protection.now()) - made) / TICKS_PER_SECOND
+            if not -SKEW_SECONDS <= age <= seconds:
                 raise SignatureExpired(f"Signature age {age} > {seconds} seconds")
         return data.decode("utf-8", "surrogatepass")
 

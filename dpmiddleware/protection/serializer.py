@@ -13,8 +13,8 @@ from itsdangerous import BadPayload, BadSignature, BadTimeSignature, SignatureEx
 
 from dpmiddleware import purposes
 from dpmiddleware.errors import UnprotectError
-from dpmiddleware.instants import Instant
-from dpmiddleware.protection.stamped import Provider, StampedProtector, is_valid_age
+from dpmiddleware.instants import TICKS_PER_SECOND, Instant, ticks_of
+from dpmiddleware.protection.stamped import SKEW_SECONDS, Provider, StampedProtector
 
 __all__ = ["Format", "ProtectedSerializer"]
 
@@ -60,6 +60,7 @@ class ProtectedSerializer:
         self, data_protection: Provider, salt: str | bytes = "itsdangerous", serializer: Format | None = None
     ) -> None:
         self._protector = StampedProtector(data_protection, purposes.serializer, "serializer")
+        self._now = data_protection.now
         self._salt = _text(salt)
         self._format: Format = serializer or _Json()
         self._is_text = isinstance(self._format.dumps({}), str)
@@ -96,8 +97,8 @@ class ProtectedSerializer:
         except UnprotectError as error:
             raise BadTimeSignature("the value does not open") from error
         if max_age is not None:
-            age = int(self._protector.age(made) // 1)
-            if not is_valid_age(age, max_age):
+            age = (ticks_of(self._now()) - made) // TICKS_PER_SECOND
+            if not -SKEW_SECONDS <= age <= max_age:
                 raise SignatureExpired(
                     f"Signature age {age} is not within {max_age} seconds", payload, Instant(made).to_datetime()
                 )

@@ -11,17 +11,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
 from dpmiddleware.errors import UnprotectError
-from dpmiddleware.instants import TICKS_PER_SECOND, ticks_of
+from dpmiddleware.instants import ticks_of
 from dpmiddleware.protection import base64url
 from dpmiddleware.telemetry import refused
 
 if TYPE_CHECKING:
     from dpmiddleware.protection.protector import DataProtector
 
-__all__ = ["Provider", "StampedProtector", "is_valid_age"]
+__all__ = ["SKEW_SECONDS", "Provider", "StampedProtector"]
 
-_SKEW_SECONDS: Final = 300
-"""How far the clock of another machine may be ahead of ours."""
+SKEW_SECONDS: Final = 300
+"""How far the clock of another machine may be ahead of ours. A value from further ahead is refused where ages count."""
 _STAMP: Final = 8
 _PROTECTORS: Final = 64
 
@@ -38,11 +38,6 @@ class Provider(Protocol):
     def now(self) -> datetime:
         """Wall-clock time, aware."""
         ...
-
-
-def is_valid_age(age: float, max_age: float) -> bool:
-    """Whether a value with this ``age`` in seconds is neither too old nor from the future."""
-    return -_SKEW_SECONDS <= age <= max_age
 
 
 class StampedProtector:
@@ -69,7 +64,3 @@ class StampedProtector:
             refused(error.code, key_id=error.key_id, ring=self._provider.ring, where=f"{self._kind} {salt}")
             raise
         return int.from_bytes(plain[:_STAMP], "big"), plain[_STAMP:]
-
-    def age(self, made: int) -> float:
-        """Seconds since ``made``; negative if it is in the future."""
-        return (ticks_of(self._provider.now()) - made) / TICKS_PER_SECOND
