@@ -32,19 +32,21 @@ def _application(touch: Callable[[Request], object]) -> ASGIApp:
     return app
 
 
-def _stepped(app: ASGIApp, cookie: str) -> Callable[[], object]:
+async def _receive() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _discard(_: Message) -> None:
+    return
+
+
+def _stepped(app: ASGIApp, cookie: str, send: Send = _discard) -> Callable[[], object]:
     """One request, from start to end without an event loop."""
     raw = [(b"host", b"shop.example"), (b"accept", b"*/*"), (b"cookie", f"a=1; theme=dark; {cookie}; z=9".encode())]
 
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(_: Message) -> None:
-        return
-
     def run() -> None:
         scope: Scope = {"type": "http", "method": "GET", "path": "/", "scheme": "https", "headers": list(raw)}
-        coroutine: Coroutine[Any, Any, None] = app(scope, receive, send)  # type: ignore[assignment]  # an Awaitable by type
+        coroutine: Coroutine[Any, Any, None] = app(scope, _receive, send)  # type: ignore[assignment]  # an Awaitable by type
         try:
             coroutine.send(None)
         except StopIteration:
@@ -82,14 +84,7 @@ def _our_cookie(protection: DataProtection) -> str:
     async def keep(message: Message) -> None:
         lines.extend(value.decode() for name, value in message.get("headers", ()) if name == b"set-cookie")
 
-    async def receive() -> Message:
-        return {"type": "http.request"}
-
     protection.create_protector("warm").protect("up")
     app = SessionMiddleware(_application(lambda request: request.session.update(SESSION)), data_protection=protection)
-    coroutine: Coroutine[Any, Any, None] = app({"type": "http", "headers": [], "scheme": "https"}, receive, keep)
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return lines[0].partition("=")[2].partition(";")[0]
-    raise AssertionError("the request waited for something")
+    _stepped(app, "b=2", keep)()
+    return lines[0].partition("=")[2].partition(";")[0]

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
+from unittest.mock import patch
 from uuid import uuid4
 
 from cryptography.fernet import Fernet
@@ -121,16 +122,9 @@ def _ring_cases() -> Iterator[Case]:
 
 def _in_python(*purposes: str) -> DataProtector:
     """A protector that does not use the compiled core. A refusal must cost much less than one of its operations."""
-    before = os.environ.get("DPM_PURE_PYTHON")
-    os.environ["DPM_PURE_PYTHON"] = "1"
-    try:
+    with patch.dict(os.environ, DPM_PURE_PYTHON="1"):
         protector = DataProtection("bench", repository="memory:").create_protector(*purposes)
         protector.protect(b"prepares the key")
-    finally:
-        if before is None:
-            del os.environ["DPM_PURE_PYTHON"]
-        else:
-            os.environ["DPM_PURE_PYTHON"] = before
     return protector
 
 

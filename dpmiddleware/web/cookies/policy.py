@@ -6,7 +6,7 @@ An attribute that is stricter than the policy is kept. The policy applies to eve
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.web.caching import Headers
@@ -32,14 +32,11 @@ class CookiePolicy:
     http_only: bool = False
 
     def __post_init__(self) -> None:
-        if self.minimum_same_site not in {*_STRICTNESS, None}:
-            raise ConfigurationError(
-                f"minimum_same_site={self.minimum_same_site!r} is not known", hint="use strict, lax, none or None"
-            )
-        if self.secure not in {"same_as_request", "always", "never"}:
-            raise ConfigurationError(
-                f"secure={self.secure!r} is not known", hint="use same_as_request, always or never"
-            )
+        site, secure = self.minimum_same_site, self.secure
+        if site not in {*_STRICTNESS, None}:
+            raise ConfigurationError(f"minimum_same_site={site!r} is unknown", hint="use strict, lax, none or None")
+        if secure not in get_args(SecurePolicy):
+            raise ConfigurationError(f"secure={secure!r} is unknown", hint="use same_as_request, always or never")
 
     def apply(self, headers: Headers, *, https: bool) -> Headers:
         """Apply the policy to the Set-Cookie lines in the headers of a response."""

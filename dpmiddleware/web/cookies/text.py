@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 from urllib.parse import quote
 
 from dpmiddleware.errors import ConfigurationError
@@ -251,27 +251,21 @@ class CookieSettings:
 def _impossible(cookie: CookieSettings) -> Iterator[tuple[bool, str, str]]:
     """(whether it is so, the problem, a hint) for each combination that a browser or a header does not permit."""
     yield not _NAME.fullmatch(cookie.name), "the name is not a token of HTTP", "use letters, digits, - . _"
-    known: tuple[tuple[str, object, tuple[object, ...]], ...] = (
-        ("secure", cookie.secure, ("same_as_request", "always", "never")),
-        ("same_site", cookie.same_site, ("strict", "lax", "none", None)),
-    )
-    for word, value, values in known:
-        yield value not in values, f"{word}={value!r} is unknown", f"use one of {', '.join(map(repr, values))}"
+    secure, site = cookie.secure, cookie.same_site
+    yield secure not in get_args(SecurePolicy), f"secure={secure!r} is unknown", "use same_as_request, always or never"
+    yield site not in {*get_args(SameSite), None}, f"same_site={site!r} is unknown", "use strict, lax, none or None"
     for word, text in (("path", cookie.path), ("domain", cookie.domain)):
         bad = text is not None and not _ATTRIBUTE_VALUE.fullmatch(text)
         yield bad, f"a header cannot contain the {word} {text!r}", "use printable ASCII characters without ;"
-    yield (
-        bool(cookie.path) and not str(cookie.path).startswith("/"),
-        f"the path {cookie.path!r} does not start with /",
-        "use an absolute path",
-    )
-    secure, prefix = cookie.secure == "always", cookie.name.lower()  # browsers compare prefixes without case
+    relative = bool(cookie.path) and not str(cookie.path).startswith("/")
+    yield relative, f"the path {cookie.path!r} does not start with /", "use an absolute path"
+    prefix = cookie.name.lower()  # browsers compare prefixes without case
     for needs_secure, what in (
         (prefix.startswith(("__host-", "__secure-", "__http-")), "its prefix"),
-        (cookie.same_site == "none", "SameSite=None"),
+        (site == "none", "SameSite=None"),
         (cookie.partitioned, "Partitioned"),
     ):
-        yield needs_secure and not secure, f"{what} requires Secure", "set secure='always'"
+        yield needs_secure and secure != "always", f"{what} requires Secure", "set secure='always'"
     needs_http_only = prefix.startswith(("__http-", "__host-http-"))
     yield needs_http_only and not cookie.http_only, "its prefix requires HttpOnly", "set http_only=True"
     is_host = prefix.startswith("__host-")
@@ -287,13 +281,10 @@ def _impossible_sizes(cookie: CookieSettings) -> Iterator[tuple[bool, str, str]]
         f"set a max_total of at most {_MAX_PARTITIONED}, or less if the site has other partitioned cookies",
     )
     short = cookie.max_age is not None and cookie.max_age < timedelta(seconds=1)
-    yield short, f"max_age={cookie.max_age} is less than a second", "use None until the browser is closed"
+    yield short, f"max_age={cookie.max_age} is less than a second", "pass a longer time, or None for a session cookie"
     yield cookie.max_total < 1, f"max_total={cookie.max_total} is less than one byte", "use a positive number"
     if cookie.chunk_size is not None:
         room = cookie.chunk_size - len(render(cookie.name, "", cookie.attributes(https=True, expires=_SOME_DATE)))
         yield room < 10, "name and attributes leave no room for a value in a chunk", "raise chunk_size"
-        yield (
-            cookie.chunk_size > _MAX_COOKIE,
-            f"browsers drop cookies of more than {_MAX_COOKIE} bytes",
-            "set chunk_size=4050",
-        )
+        large = cookie.chunk_size > _MAX_COOKIE
+        yield large, f"browsers drop cookies of more than {_MAX_COOKIE} bytes", "set chunk_size=4050"
