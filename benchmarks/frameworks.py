@@ -63,7 +63,11 @@ def cases() -> Iterator[Case]:
 
 
 def _compared(name: str, ours: Request, theirs: Request, idle: Request, *, goal: float = 1.0) -> Case:
-    """A case in which either both sides write a cookie, or neither does."""
+    """A case in which either both sides write a cookie, or neither does.
+
+    name: what is compared; the first word is the framework.
+    ours, theirs, idle, goal: as for `Case`.
+    """
     assert bool(ours()) is bool(theirs()) is name.endswith(("written", "renewed"))
     framework = name.partition(" ")[0].replace("uvicorn", "Starlette")
     return Case(f"{name}, added", ours, theirs, goal, f"{framework}, signing", idle)

@@ -25,7 +25,12 @@ _OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
 def derive(master_key: bytes, label: bytes, context: bytes, size: int) -> bytes:
-    """Derive ``size`` bytes. ``master_key`` may be empty, as it is for context headers."""
+    """Derive ``size`` bytes.
+
+    master_key: any length; empty for context headers.
+    label, context: the label and the whole context of the layout above.
+    size: how many bytes to derive.
+    """
     return prepare(master_key, label, context, size)(b"")
 
 
@@ -34,10 +39,8 @@ def prepare(master_key: bytes, label: bytes, context: bytes, size: int) -> Calla
 
     The input that is the same for all payloads is hashed here, once. A call copies that state and adds the rest.
 
-    master_key: any length, even 0.
-    label: the label of the layout above.
+    master_key, label, size: as for `derive`.
     context: the first part of the context (the context header).
-    size: how many bytes to derive.
     """
     fixed = label + b"\0" + context
     states = [_absorbed(master_key, i, fixed) for i in range(1, -(-size // _BLOCK) + 1)]

@@ -151,7 +151,11 @@ class AuthenticatedEncryptor:
 
 
 def _bind_compiled(suite: CbcHmac, master_key: bytes, label: bytes, head: bytes) -> BoundEncryptor | None:
-    """``None`` if there is no compiled core, or its OpenSSL does not have the algorithms."""
+    """Bind with the compiled core. ``None`` if there is none, or its OpenSSL does not have the algorithms.
+
+    suite, master_key: the algorithms and the key.
+    label, head: as for `AuthenticatedEncryptor.bind`.
+    """
     core = compiled.load("crypto._cbc_hmac") if suite.cipher == "AES" else None
     if core is None:
         return None

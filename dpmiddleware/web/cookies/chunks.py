@@ -76,9 +76,14 @@ def join(name: str, find: Find, limit: int = MAX_CHUNKS) -> list[str]:
 
 
 def leftovers(name: str, find: Find, kept: int = 0, limit: int = MAX_CHUNKS) -> list[str]:
-    """Return the names of the chunks in a request after the first ``kept``, so that they can be deleted.
+    """Return the names of old chunks in a request, so that they can be deleted.
 
     The list ends where the largest marker says, or at the first missing chunk: no later chunk can ever be joined.
+
+    name: the name of the cookie.
+    find: finds cookies in the request.
+    kept: how many chunks are not deleted.
+    limit: the maximum number of chunks.
     """
     count = max((_count(value, limit, cut=True) for value in find(name)), default=0)
     return list(takewhile(find, chunk_names(name, count)[kept:]))

@@ -133,7 +133,13 @@ def attributes(
     http_only: bool = False,
     others: tuple[str, ...] = (),
 ) -> Attributes:
-    """Build attributes in ASP.NET Core's order, without those that are ``None`` or false. ``expires``: aware."""
+    """Build attributes in ASP.NET Core's order, without those that are ``None`` or false.
+
+    expires, max_age: when the browser deletes the cookie (aware), or after which time.
+    domain, path: where it sends the cookie.
+    secure, same_site, http_only: as in Set-Cookie.
+    others: further attributes, in their written form.
+    """
     written = (
         expires is not None and f"expires={http_date(expires.astimezone(timezone.utc))}",
         max_age is not None and f"max-age={int(max_age.total_seconds())}",
