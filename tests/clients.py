@@ -14,26 +14,19 @@ from dpmiddleware.errors import RepositoryError
 from dpmiddleware.keys.interfaces import Snapshot
 from dpmiddleware.web.cookies.text import SetCookie, pairs
 from dpmiddleware.web.sessions.session import Session
+from tests import fakes
 
 Headers = list[tuple[str, str]]
 
 
-class StoppedClock:
-    """Stands still until it is moved."""
+class StoppedClock(fakes.StoppedClock):
+    """A day in March; moved by a time span."""
 
     def __init__(self) -> None:
-        self.moment = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
-        self.seconds = 1000.0
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def monotonic(self) -> float:
-        return self.seconds
+        super().__init__(datetime(2026, 3, 1, 12, tzinfo=timezone.utc))
 
     def forward(self, span: timedelta) -> None:
-        self.moment += span
-        self.seconds += span.total_seconds()
+        self.advance(days=span.days, seconds=span.seconds, microseconds=span.microseconds)
 
 
 class Refusals:

@@ -22,6 +22,7 @@ from hypothesis import settings
 from dpmiddleware import compiled
 from dpmiddleware.web.sign_in import ticket
 from tests import servers
+from tests.interop.peer import ABSENT, Peer, find_peer
 from tests.servers import Server, Unavailable
 
 pytest.register_assert_rewrite("tests.repositories.contract")
@@ -106,6 +107,18 @@ def openbao_server(pytestconfig: pytest.Config) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def chromium(pytestconfig: pytest.Config) -> Iterator[Server]:
     yield from need(pytestconfig, "chromium", servers.chromium)
+
+
+@pytest.fixture(scope="session")
+def peer() -> Iterator[Peer]:
+    """A real ASP.NET Core; skips if the program is not installed."""
+    if sys.platform == "win32":
+        pytest.skip("the ASP.NET Core peer runs on Linux")
+    program = find_peer()
+    if program is None:
+        pytest.skip(ABSENT)
+    with Peer(program) as running:
+        yield running
 
 
 @pytest.fixture

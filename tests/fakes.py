@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from dpmiddleware.crypto.encryptors import Algorithm
 from dpmiddleware.crypto.secret import Secret
@@ -23,12 +24,16 @@ from dpmiddleware.keys.provider import KeyRingProvider
 from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.keys.wrapping import wrap
 from dpmiddleware.repositories.memory import MemoryKeyRepository
+from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore
 
 __all__ = [
     "NOON",
     "BoxWrapper",
+    "CountingKey",
+    "OvertakenRepository",
     "StoppedClock",
     "WatchedRepository",
+    "WatchedTicketStore",
     "bad_document",
     "data_protection",
     "events",
@@ -51,24 +56,24 @@ class StoppedClock:
     """Time that passes when a test says so."""
 
     def __init__(self, now: datetime = NOON) -> None:
-        self._now = now
-        self._seconds = 1_000.0
+        self.moment = now
+        self.seconds = 1_000.0
 
     def now(self) -> datetime:
-        return self._now
+        return self.moment
 
     def monotonic(self) -> float:
-        return self._seconds
+        return self.seconds
 
     def advance(self, **span: float) -> None:
         """Let time pass: ``advance(days=1)``."""
         passed = timedelta(**span)
-        self._now += passed
-        self._seconds += passed.total_seconds()
+        self.moment += passed
+        self.seconds += passed.total_seconds()
 
     def jump(self, **span: float) -> None:
         """Somebody sets the wall clock; no time passes."""
-        self._now += timedelta(**span)
+        self.moment += timedelta(**span)
 
 
 class WatchedRepository:
@@ -124,6 +129,53 @@ class WatchedRepository:
             raise RepositoryError("nobody opened the gate")
         if self.failure is not None:
             raise self.failure
+
+
+class OvertakenRepository(WatchedRepository):
+    """Calls ``meanwhile`` just before each of the first ``times`` commits: another process is faster."""
+
+    def __init__(self, inner: KeyRepository, meanwhile: Callable[[], object], times: int = 1) -> None:
+        super().__init__(inner)
+        self.meanwhile = meanwhile
+        self.times = times
+
+    def commit(
+        self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
+    ) -> None:
+        if self.times:
+            self.times -= 1
+            self.meanwhile()
+        super().commit(add=add, remove=remove, expected=expected)
+
+
+class CountingKey:
+    """A private key in a hardware module: it counts how often it is used, and can be unplugged."""
+
+    def __init__(self, key: rsa.RSAPrivateKey) -> None:
+        self._key = key
+        self.calls = 0
+        self.gone = False
+
+    def decrypt(self, ciphertext: bytes, padding: padding.AsymmetricPadding) -> bytes:
+        self.calls += 1
+        if self.gone:
+            raise ValueError("the module is not plugged in")
+        return self._key.decrypt(ciphertext, padding)
+
+
+class WatchedTicketStore(MemoryTicketStore):
+    """A ticket store whose look-ups are counted, and that can be made to fail."""
+
+    def __init__(self, *, down: bool = False) -> None:
+        super().__init__()
+        self.down = down
+        self.asked = 0
+
+    def get(self, name: str) -> bytes | None:
+        self.asked += 1
+        if self.down:
+            raise RepositoryError("the ticket store does not answer")
+        return super().get(name)
 
 
 class BoxWrapper:

@@ -70,17 +70,12 @@ class Server:
                     raise Unavailable(f"{self.command[0]} does not start: {' '.join(last) or error}") from error
                 time.sleep(0.02)
 
-    def pause(self) -> None:
-        """From now on it takes connections and answers nothing."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """It goes on where it was paused."""
-        self._signal(signal.SIGCONT)
-
     @contextmanager
-    def all_paused(self) -> Generator[None]:
-        """Inside, it and the processes that it has made stand still (PostgreSQL has one for each connection)."""
+    def paused(self) -> Generator[None]:
+        """Inside, the server accepts connections and answers nothing: it and its child processes are stopped.
+
+        PostgreSQL has one process per connection.
+        """
         assert self.process is not None, "only a server of our own can be paused"
         listed = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], stdout=subprocess.PIPE, check=False
@@ -117,10 +112,6 @@ class Server:
         self.stop()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _signal(self, number: int) -> None:
-        assert self.process is not None, "only a server of our own can be paused"
-        self.process.send_signal(number)
 
 
 # --- one function a server ------------------------------------------------------------------------------------------

@@ -1,19 +1,19 @@
-"""Whether a request uses the ring, waits for a refresh, or fails: decided from what is known and one clock reading.
+"""Use the ring, check it, wait for it, or fail: decided from what is known and one reading of the clock.
 
-============================================  =======================  ==========================================
-state                                         a ring is needed         a payload names a key that the ring lacks
-============================================  =======================  ==========================================
-no ring                                       ``LOAD``                 (the ring is needed first)
-no ring; the load failed within a second      ``FAIL``                 (the ring is needed first)
-last check within one poll                    ``USE``                  ``WAIT``, once per second; else ``USE``
-check due                                     ``CHECK``                ``WAIT``, once per second; else ``USE``
-check due, last good check two polls ago      ``WAIT``                 ``WAIT``, once per second; else ``USE``
-older than ``max_stale``; failed within       ``FAIL``                 (the ring is needed first)
-one poll
-============================================  =======================  ==========================================
+============================================  ===========================  ==========================================
+state                                         a request needs the ring     its payload names a key that the ring lacks
+============================================  ===========================  ==========================================
+no ring                                       ``LOAD``
+no ring, last try failed within a second      ``FAIL``
+last check within a poll                      ``USE``                      ``WAIT``, once per second; else ``USE``
+check due                                     ``CHECK``                    ``WAIT``, once per second; else ``USE``
+check due, last good check over 2 polls ago   ``WAIT``                     ``WAIT``, once per second; else ``USE``
+beyond ``max_stale``, last try within a poll  ``FAIL``
+============================================  ===========================  ==========================================
 
-While a refresh is in progress, everything but ``USE`` in the first column joins it, and so does a missing key. After
-any wait the ring is used as it is then; without one, or beyond ``max_stale``, the request fails.
+The second question comes after the first: a request that looks for a key has a ring. While a refresh is in progress, a
+request joins it instead of failing or starting another one, and a missing key waits for it. After a wait the ring is
+used as it is then; if there is none, or if it is beyond ``max_stale``, the request fails.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class State:
 
     ring: the ring, once it has been loaded. failure: the error of the last refresh, unless it succeeded.
     checked: when the last successful refresh began. missed: polls that failed since then.
-    next_check: until then the ring is used without a question. next_try: no refresh begins before that.
-    next_search: no refresh for the sake of a missing key begins before that.
+    next_check: the ring is used without a check until then. next_try: no check begins before that.
+    next_search: no search for a missing key begins before that.
     """
 
     ring: KeyRing | None = None
@@ -83,20 +83,21 @@ class State:
         return None if age is not None and limit is not None and age > limit.total_seconds() else self.ring
 
     def after_search(self, now: float) -> State:
-        """A search for a missing key begins."""
+        """The state after a search for a missing key has begun."""
         return replace(self, next_search=now + _RETRY)
 
     def after_success(self, ring: KeyRing, began: float, now: float, policy: RotationPolicy) -> State:
-        """A refresh that began at ``began`` has succeeded."""
+        """The state after a refresh that began at ``began`` and has succeeded at ``now`` with ``ring``."""
         due = now + policy.poll.total_seconds()
         return State(ring, checked=began, next_check=due, next_try=due, next_search=self.next_search)
 
     def after_failure(
         self, failure: KeyManagementError, ring: KeyRing | None, began: float, now: float, policy: RotationPolicy
     ) -> State:
-        """A refresh that began at ``began`` has failed. Between two polls, for a missing key, it is not a missed poll.
+        """The state after a refresh that has failed. A search between two polls does not count as a missed poll.
 
-        ring: the ring from before, with the revocations that could be read.
+        failure: the error. ring: the ring from before, with the revocations that could be read.
+        began, now: of the refresh. policy: for the next try.
         """
         failed = replace(self, failure=failure, ring=ring)
         if began < self.next_check:
@@ -107,9 +108,10 @@ class State:
 
 
 def decide(state: State, now: float, policy: RotationPolicy, *, in_progress: bool, missing_key: bool = False) -> Step:
-    """What a request does that needs a ring, or has one that lacks a key. See the table above.
+    """What a request does next: see the table above.
 
-    in_progress: whether a refresh is. missing_key: whether the question is the table's second.
+    state, now, policy: what is known, the reading of the clock, and the intervals.
+    in_progress: whether a refresh is in progress. missing_key: whether this is the second question of the table.
     """
     if missing_key:
         return Step.WAIT if in_progress or now >= state.next_search else Step.USE

@@ -38,8 +38,8 @@ _REMEMBERED_IDS: Final = 4096
 class KeyRingProvider:
     """Keeps the ring of one `KeyManager` current. Safe for threads, event loops and ``fork``; does no I/O when created.
 
-    manager: the manager, or a function that creates it at the first use; ``clock`` and ``policy`` are required then.
-    start: runs a refresh: by default in a new daemon thread, in the simulated farm at once.
+    manager: the manager, or a function that creates it at the first use. clock, policy: by default the manager's.
+    start: calls what it is given, by default in a new daemon thread, in the simulated farm at once.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class KeyRingProvider:
         self._clock = clock or self.manager.clock
         self._policy = policy or self.manager.policy
         self._monotonic = self._clock.monotonic
-        self._refresh = Refresh(self._check, start)
+        self._refresh = Refresh(start)
         self._state = State()
         """Replaced only by the refresh in progress, or under the lock of `Refresh` when one begins."""
         self._absent: dict[bytes, None] = {}
@@ -78,7 +78,7 @@ class KeyRingProvider:
     # --- what requests ask ----------------------------------------------------------------------------------
 
     def current(self) -> KeyRing:
-        """The ring. `KeyManagementError` where there is none, or where it is older than ``max_stale`` allows."""
+        """The ring. `KeyManagementError` if there is none, or if it is older than ``max_stale``."""
         state = self._state
         if state.ring is not None and self._monotonic() < state.next_check:
             return state.ring
@@ -118,7 +118,7 @@ class KeyRingProvider:
 
     def start(self) -> None:
         """Begin the first load, or the check that is due, and return at once."""
-        self._refresh.begin(self._check_is_due)
+        self._refresh.begin(self._check, self._check_is_due)
 
     def health(self) -> Health:
         """From memory. Begins a check that is due, so that a probe keeps an idle process current."""
@@ -139,7 +139,7 @@ class KeyRingProvider:
         return self._decide(self._monotonic()).refreshes
 
     def _search_is_due(self) -> bool:
-        """Asked under the lock of `Refresh`: the search that it allows begins."""
+        """Called under the lock of `Refresh`: if the answer is yes, the search begins."""
         now = self._monotonic()
         is_due = self._decide(now, missing_key=True).refreshes
         if is_due:
@@ -150,26 +150,28 @@ class KeyRingProvider:
         """The ring, after the check that is due."""
         step = self._decide(self._monotonic())
         if step.refreshes:
-            self._wait_for(self._refresh.begin(self._check_is_due), step)
+            self._wait_for(self._refresh.begin(self._check, self._check_is_due), step)
         state = self._state
         ring = state.usable_ring(self._monotonic(), self._policy)
         if ring is None:
             failure = state.failure or RepositoryError(
                 f"{self._location()} has not answered yet", hint="wait for the first load, which is in progress"
             )
-            raise failure.with_traceback(None)  # one error for all requests until the next try: it must not grow
+            raise failure.with_traceback(None)  # the same error for all requests until the next try: it must not grow
         return ring
 
     def _searched(self, key_id: bytes) -> Key | None:
-        """Refresh for a key that the ring lacks: another process may have just created it."""
+        """Search the store for a key that the ring lacks: another process may have just created it."""
         step = self._decide(self._monotonic(), missing_key=True)
         if not step.refreshes:
             return None
-        run = self._refresh.begin(self._search_is_due)
+        run = self._refresh.begin(self._check, self._search_is_due)
         self._wait_for(run, step)
         ring = self._state.ring
         key = None if ring is None else ring.find(key_id)
-        if key is None and run is not None and run.succeeded:  # a refresh from before may have read too early
+        if (
+            key is None and run is not None and run.succeeded
+        ):  # a refresh that was running already may have read too early
             self._remember_absent(key_id)
         return key
 
@@ -236,6 +238,6 @@ def _as_key_management_error(error: Exception, location: str) -> KeyManagementEr
     if isinstance(error, KeyManagementError):
         return error
     wrapped = RepositoryError(f"the ring of {location} could not be loaded: {error}")
-    wrapped.hint = error.hint if isinstance(error, DataProtectionError) else "see the log for what happened"
+    wrapped.hint = error.hint if isinstance(error, DataProtectionError) else "see the log for the cause"
     wrapped.__cause__ = error
     return wrapped

@@ -26,13 +26,9 @@ class Run:
 
 
 class Refresh:
-    """Runs ``job``, which says whether it succeeded and raises nothing, never twice at the same time.
+    """Runs refreshes, one at a time. ``start`` calls what it is given, in a thread or at once."""
 
-    start: calls what it is given, by default in a new thread.
-    """
-
-    def __init__(self, job: Callable[[], bool], start: Callable[[Callable[[], None]], None]) -> None:
-        self._job = job
+    def __init__(self, start: Callable[[Callable[[], None]], None]) -> None:
         self.start = start
         self._reset()
         after_fork(self._reset)
@@ -43,21 +39,24 @@ class Refresh:
         self.running: Run | None = None
         self.waiting = 0
 
-    def begin(self, is_due: Callable[[], bool]) -> Run | None:
-        """Begin a refresh. ``None`` if one is running already, or if ``is_due``, called under the lock, says no."""
+    def begin(self, refresh: Callable[[], bool], is_due: Callable[[], bool]) -> Run | None:
+        """Begin a refresh; ``None`` if one is running already, or if none is due.
+
+        refresh: returns whether it succeeded, and raises nothing. is_due: called under the lock.
+        """
         with self._lock:
             if self.running is not None or not is_due():
                 return None
             run = self.running = Run()
         try:
-            self.start(lambda: self._execute(run))
+            self.start(lambda: self._execute(run, refresh))
         except RuntimeError:  # no thread can be started, or the interpreter is shutting down
             self._end(run)
         return run
 
-    def _execute(self, run: Run) -> None:
+    def _execute(self, run: Run, refresh: Callable[[], bool]) -> None:
         try:
-            run.succeeded = self._job()
+            run.succeeded = refresh()
         finally:
             self._end(run)
 

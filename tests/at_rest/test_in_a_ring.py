@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from dpmiddleware.at_rest.certificates import CertificateKey, load_certificates
 from dpmiddleware.at_rest.key_blob import KeyBlobKeyWrapper
@@ -27,27 +27,23 @@ from dpmiddleware.keys.signers import Ed25519Signer
 from dpmiddleware.keys.xml import dump, parse
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from tests.at_rest.test_key_blob import pem, public_pem, rsa_key
-from tests.fakes import DAY, NOON, StoppedClock, key_document, manager, put, revocation_document, ring_of, take_away
+from tests.fakes import (
+    DAY,
+    NOON,
+    CountingKey,
+    StoppedClock,
+    key_document,
+    manager,
+    put,
+    revocation_document,
+    ring_of,
+    take_away,
+)
 from tests.interop.peer import Peer
 from tests.interop.vectors import VECTORS
 
 CERTIFICATES = VECTORS / "certificates"
 NOW = datetime.now(timezone.utc)
-
-
-class CountingKey:
-    """A private key that counts its uses, and can be made unavailable."""
-
-    def __init__(self, key: rsa.RSAPrivateKey) -> None:
-        self._key = key
-        self.calls = 0
-        self.gone = False
-
-    def decrypt(self, ciphertext: bytes, padding: padding.AsymmetricPadding) -> bytes:
-        self.calls += 1
-        if self.gone:
-            raise ValueError("the module is not plugged in")
-        return self._key.decrypt(ciphertext, padding)
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding, KeyWrapper
 from dpmiddleware.keys.xml import dump, parse
 from tests.at_rest.contract import BINDING, MASTER_KEY, KeyWrapperContract, master_key, unwrapped
+from tests.fakes import CountingKey
 from tests.interop.vectors import load
 from tests.windows import WindowsPython
 
@@ -277,18 +278,6 @@ def replace_blob(disk: Path, *, signer: str) -> None:
     create_key_blob(disk / "theirs.blob", exchange=disk / "exchange.pub", signer=disk / f"{signer}.pem")
     (disk / "theirs.blob").replace(disk / "session.blob")
     (disk / "theirs.blob.sig").replace(disk / "session.blob.sig")
-
-
-class CountingKey:
-    """An exchange key in a hardware module, which counts its uses."""
-
-    def __init__(self, key: rsa.RSAPrivateKey) -> None:
-        self._key = key
-        self.calls = 0
-
-    def decrypt(self, ciphertext: bytes, padding: padding.AsymmetricPadding) -> bytes:
-        self.calls += 1
-        return self._key.decrypt(ciphertext, padding)
 
 
 def counting(disk: Path, *trust: str) -> tuple[KeyBlobKeyWrapper, CountingKey]:

@@ -25,6 +25,7 @@ from dpmiddleware.keys.interfaces import KeyWrapper
 from dpmiddleware.keys.xml import ENCRYPTED_SECRET, dump, parse
 from tests.at_rest.contract import BINDING, MASTER_KEY, KeyWrapperContract, master_key, reread, unwrapped
 from tests.at_rest.documents import bound, new_document
+from tests.fakes import CountingKey
 from tests.interop.peer import Peer
 from tests.interop.vectors import VECTORS, load
 from tests.urls import url_of
@@ -246,21 +247,9 @@ def test_another_shape_is_refused_before_any_private_key_is_used(change: Any) ->
     assert counter.calls == 0
 
 
-class Counting:
-    """A private key that counts its uses, as one in a hardware module would be used."""
-
-    def __init__(self, key: rsa.RSAPrivateKey) -> None:
-        self._key = key
-        self.calls = 0
-
-    def decrypt(self, ciphertext: bytes, padding: padding.AsymmetricPadding) -> bytes:
-        self.calls += 1
-        return self._key.decrypt(ciphertext, padding)
-
-
-def _counting(key: CertificateKey) -> tuple[CertificateKey, Counting]:
+def _counting(key: CertificateKey) -> tuple[CertificateKey, CountingKey]:
     assert isinstance(key.private_key, rsa.RSAPrivateKey)
-    counter = Counting(key.private_key)
+    counter = CountingKey(key.private_key)
     return CertificateKey(key.certificate, counter), counter
 
 

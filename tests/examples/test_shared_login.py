@@ -11,29 +11,17 @@ import pytest
 
 from example_apps.shared_login.farm import open_farm
 from tests.examples.customer import Customer, running
+from tests.fakes import StoppedClock
 from tests.interop.peer import ABSENT, find_peer
 
 TICKET = ".AspNetCore.Cookies"
 MEMBERS = ["flask", "starlette", "aspnet"]
 
 
-class MovedClock:
-    """The clock for tickets in all members."""
-
-    def __init__(self) -> None:
-        self.moment = datetime.now(timezone.utc)
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def monotonic(self) -> float:
-        return 0.0
-
-
 class Visitor(Customer):
     """A visitor of the host that all members share."""
 
-    def __init__(self, url: str, clock: MovedClock, *, aspnet: bool) -> None:
+    def __init__(self, url: str, clock: StoppedClock, *, aspnet: bool) -> None:
         super().__init__(url)
         self.clock = clock
         self.members = MEMBERS if aspnet else MEMBERS[:2]
@@ -77,14 +65,14 @@ class Visitor(Customer):
 
 
 @pytest.fixture(scope="module")
-def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, MovedClock]]:
-    clock = MovedClock()
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, StoppedClock]]:
+    clock = StoppedClock(datetime.now(timezone.utc))
     with open_farm(tmp_path_factory.mktemp("keys"), aspnet=find_peer(), clock=clock) as url:
         yield url, clock
 
 
 @pytest.fixture
-def visitor(farm: tuple[str, MovedClock]) -> Visitor:
+def visitor(farm: tuple[str, StoppedClock]) -> Visitor:
     url, clock = farm
     visitor = Visitor(url, clock, aspnet=find_peer() is not None)
     visitor.set_clock(datetime.now(timezone.utc).replace(microsecond=0))
@@ -163,7 +151,7 @@ def test_a_wrong_password_signs_nobody_in(visitor: Visitor, member: str) -> None
 
 def test_the_command_runs_the_farm() -> None:
     with running("example_apps.shared_login") as url:
-        visitor = Visitor(url, MovedClock(), aspnet=False)
+        visitor = Visitor(url, StoppedClock(datetime.now(timezone.utc)), aspnet=False)
         assert visitor.get("/").path == "/flask/"
         visitor.enter("starlette")
         assert visitor.name_at("flask") == "ada"

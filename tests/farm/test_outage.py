@@ -201,15 +201,12 @@ def test_a_store_that_answers_nothing_is_stale_after_three_polls(own_redis: Serv
     dp = data_protection(store, clock, policy=RotationPolicy())
     protector = dp.create_protector("p")
     token = protector.protect("text")
-    own_redis.pause()
-    try:
-        seen = []
+    seen = []
+    with own_redis.paused():
         for _ in range(3):
             clock.advance(seconds=10)
             assert protector.unprotect(token) == "text"
             seen.append(dp.health().status)
-    finally:
-        own_redis.resume()
     assert seen == ["ok", "ok", "stale"]
     clock.advance(seconds=10)
     protector.unprotect(token)

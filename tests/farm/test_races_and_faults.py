@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,13 +12,14 @@ import pytest
 import redis
 
 from dpmiddleware.errors import KeyManagementError, KeyUnwrapError
-from dpmiddleware.keys.interfaces import KeyRepository, Snapshot, StoredDocument
+from dpmiddleware.keys.interfaces import KeyRepository
 from dpmiddleware.repositories.files import FileKeyRepository
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from dpmiddleware.repositories.redis import RedisKeyRepository
 from dpmiddleware.repositories.sql import SqlKeyRepository
 from tests.fakes import (
     BoxWrapper,
+    OvertakenRepository,
     StoppedClock,
     WatchedRepository,
     data_protection,
@@ -28,32 +29,6 @@ from tests.fakes import (
     ring_of,
 )
 from tests.servers import Server
-
-
-class Overtaken:
-    """A store in which something happens between this member's reading and its first commit."""
-
-    def __init__(self, inner: KeyRepository, meanwhile: Callable[[], object]) -> None:
-        self._inner = inner
-        self._meanwhile: Callable[[], object] | None = meanwhile
-
-    @property
-    def location(self) -> str:
-        return self._inner.location
-
-    def read(self) -> Snapshot:
-        return self._inner.read()
-
-    def version(self) -> str:
-        return self._inner.version()
-
-    def commit(
-        self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
-    ) -> None:
-        meanwhile, self._meanwhile = self._meanwhile, None
-        if meanwhile is not None:
-            meanwhile()
-        self._inner.commit(add=add, remove=remove, expected=expected)
 
 
 @pytest.fixture(params=["memory", "folder"])
@@ -69,7 +44,7 @@ def test_story_2_both_find_the_store_empty_and_only_one_key_comes_of_it(store: K
     """Story 2: A and B read "empty", A writes, B would write; A never reads again, and opens what B protects."""
     a = data_protection(store).create_protector("p")
     from_a: list[str] = []
-    b = data_protection(Overtaken(store, lambda: from_a.append(a.protect("from A")))).create_protector("p")
+    b = data_protection(OvertakenRepository(store, lambda: from_a.append(a.protect("from A")))).create_protector("p")
     from_b = b.protect("from B")
     assert a.unprotect(from_b) == "from B"
     assert b.unprotect(from_a[0]) == "from A"
@@ -80,7 +55,7 @@ def test_story_2_the_same_at_a_rotation(store: KeyRepository) -> None:
     """Story 2: both find a successor due; one is made."""
     clock = StoppedClock()
     a = data_protection(store, clock)
-    b = data_protection(Overtaken(store, a.current), clock)
+    b = data_protection(OvertakenRepository(store, a.current), clock)
     b.current()
     clock.advance(days=88)
     assert b.create_protector("p").unprotect(a.create_protector("p").protect("text")) == "text"
@@ -94,7 +69,7 @@ def test_story_15_a_rotation_overtaken_by_something_else_is_begun_again(store: K
     data_protection(store, clock).current()
     clock.advance(days=88)
     other = manager(store, clock)
-    dp = data_protection(Overtaken(store, lambda: other.revoke(uuid4(), "at the same time")), clock)
+    dp = data_protection(OvertakenRepository(store, lambda: other.revoke(uuid4(), "at the same time")), clock)
     assert dp.health().status == "ok"
     assert len(dp.current().keys) == 2
 
@@ -216,7 +191,7 @@ def test_story_15_two_writers_at_one_version_the_loser_retries_and_nothing_is_lo
     """Story 15: both documents are in the store, whoever was first."""
     manager(store).create_key()
     before = len(store.read().documents)
-    overtaken = manager(Overtaken(store, changes(store)[theirs]))
+    overtaken = manager(OvertakenRepository(store, changes(store)[theirs]))
     if ours == "a key":
         overtaken.create_key()
     else:
@@ -228,13 +203,7 @@ def test_story_15_a_loser_who_always_loses_says_so() -> None:
     """Story 15: a bounded number of tries, then the operator's error; never a write over somebody else's."""
     store = MemoryKeyRepository()
     other = manager(store)
-
-    class AlwaysOvertaken(Overtaken):
-        def commit(self, **change: Any) -> None:
-            other.create_key()
-            store.commit(**change)
-
     with pytest.raises(KeyManagementError) as caught:
-        manager(AlwaysOvertaken(store, lambda: None)).create_key()
+        manager(OvertakenRepository(store, other.create_key, times=10_000)).create_key()
     assert "faster" in str(caught.value)
     assert len(store.read().documents) == 20

@@ -13,21 +13,11 @@ import pytest
 
 from dpmiddleware.data_protection import DataProtection
 from tests.farm.places import place
-from tests.interop.peer import ABSENT, Peer, PeerRing, find_peer
+from tests.interop.peer import Peer, PeerRing
 from tests.repositories.contract import at_once
 
 ROUNDS = 6
 PURPOSE = "Farm.Mixed"
-
-
-@pytest.fixture(scope="module")
-def peer() -> Iterator[Peer]:
-    """The real ASP.NET Core; skips where the program is not present."""
-    program = find_peer()
-    if program is None:
-        pytest.skip(ABSENT)
-    with Peer(program) as running:
-        yield running
 
 
 def spec_of(url: str) -> dict[str, Any]:

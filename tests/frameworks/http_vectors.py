@@ -14,6 +14,7 @@ from dpmiddleware.repositories.memory import MemoryKeyRepository
 from dpmiddleware.web.cookies.text import CookieSettings, SetCookie
 from dpmiddleware.web.sign_in.options import OptionArguments
 from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Claim, Principal
+from tests.fakes import StoppedClock
 from tests.interop.vectors import load
 
 __all__ = ["SCENARIOS", "Answer", "Ask", "Player", "options_of", "principal_of", "properties_of", "ring_of"]
@@ -24,27 +25,9 @@ HOST = "http://shop.example"
 CACHING = ("cache-control", "pragma", "expires")
 
 
-class HandlerClock:
+def handler_clock() -> StoppedClock:
     """The clock of cookie authentication."""
-
-    def __init__(self) -> None:
-        self.moment = datetime(2030, 1, 1, tzinfo=timezone.utc)
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def monotonic(self) -> float:
-        return 0.0
-
-
-class RingClock:
-    """A day after the ring was made: its key is valid for ninety."""
-
-    def now(self) -> datetime:
-        return datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
-
-    def monotonic(self) -> float:
-        return 0.0
+    return StoppedClock(datetime(2030, 1, 1, tzinfo=timezone.utc))
 
 
 def ring_of(scenario: dict[str, Any]) -> DataProtection:
@@ -54,12 +37,12 @@ def ring_of(scenario: dict[str, Any]) -> DataProtection:
         scenario["application"],
         repository=MemoryKeyRepository(documents),
         key_wrapper="plain:",
-        clock=RingClock(),
+        clock=StoppedClock(datetime(2026, 11, 23, 12, tzinfo=timezone.utc)),  # a day after the ring was created
         auto_create_keys=False,
     )
 
 
-def options_of(scenario: dict[str, Any], clock: HandlerClock) -> OptionArguments:
+def options_of(scenario: dict[str, Any], clock: StoppedClock) -> OptionArguments:
     """Our options for ASP.NET Core's."""
     given = scenario["options"]
     options: dict[str, Any] = {"clock": clock}
@@ -132,7 +115,7 @@ class Player:
 
     scenario: dict[str, Any]
     ask: Ask
-    clock: HandlerClock
+    clock: StoppedClock
     own_cookies: bool
     jar: dict[str, str] = field(default_factory=dict)
 

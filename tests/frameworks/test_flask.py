@@ -34,9 +34,9 @@ from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.migration import FlaskSessions
 from dpmiddleware.web.sign_in.events import CookieAuthenticationEvents
 from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Principal
-from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore
 from dpmiddleware.wsgi import CookieAuthenticationMiddleware, CookieProtectionMiddleware
 from tests.clients import DownRepository, StoppedClock, set_cookies
+from tests.fakes import WatchedTicketStore
 
 ADA = Principal("ada", roles=["admin"])
 VALUES: dict[str, Any] = {
@@ -480,12 +480,8 @@ def swallow() -> str:
 
 
 def test_a_ticket_store_that_is_down_is_503(dp: DataProtection) -> None:
-    class Down(MemoryTicketStore):
-        def get(self, name: str) -> bytes | None:
-            raise RepositoryError("the ticket store does not answer")
-
     app = flask.Flask(__name__)
-    CookieAuthentication(app, data_protection=dp, session_store=Down())
+    CookieAuthentication(app, data_protection=dp, session_store=WatchedTicketStore(down=True))
     app.add_url_rule("/login", "login", signs_in)
     app.add_url_rule("/me", "me", lambda: str(current_principal.name))
     client = app.test_client()

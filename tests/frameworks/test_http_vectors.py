@@ -21,13 +21,14 @@ from dpmiddleware import starlette as on_starlette
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.web.sign_in.options import OptionArguments
+from tests.fakes import StoppedClock
 from tests.frameworks.http_vectors import (
     HOST,
     SCENARIOS,
     Answer,
     Ask,
-    HandlerClock,
     Player,
+    handler_clock,
     options_of,
     principal_of,
     properties_of,
@@ -89,7 +90,7 @@ def starlette_client(app: Starlette) -> TestClient:
     return TestClient(app, base_url=HOST, follow_redirects=False)
 
 
-def starlette_site(scenario: dict[str, Any], clock: HandlerClock) -> Ask:
+def starlette_site(scenario: dict[str, Any], clock: StoppedClock) -> Ask:
     """The same, to be asked."""
     app = starlette_app(ring_of(scenario), options_of(scenario, clock))
 
@@ -100,7 +101,7 @@ def starlette_site(scenario: dict[str, Any], clock: HandlerClock) -> Ask:
     return ask
 
 
-def flask_site(scenario: dict[str, Any], clock: HandlerClock) -> Ask:  # noqa: C901 (one view after the other)
+def flask_site(scenario: dict[str, Any], clock: StoppedClock) -> Ask:  # noqa: C901 (one view after the other)
     """The recorded application, in Flask."""
     app = flask.Flask(__name__)
     on_flask.CookieAuthentication(data_protection=ring_of(scenario), **options_of(scenario, clock)).init_app(app)
@@ -190,9 +191,9 @@ def cases() -> list[Any]:
 @pytest.mark.parametrize("site", SITES.values(), ids=SITES)
 @pytest.mark.parametrize(("scenario", "own_cookies"), cases())
 def test_the_same_requests_are_answered_as_by_aspnet_core(
-    site: Callable[[dict[str, Any], HandlerClock], Ask], scenario: dict[str, Any], own_cookies: bool
+    site: Callable[[dict[str, Any], StoppedClock], Ask], scenario: dict[str, Any], own_cookies: bool
 ) -> None:
-    clock = HandlerClock()
+    clock = handler_clock()
     Comparing(scenario, site(scenario, clock), clock, own_cookies).play()
 
 
@@ -203,4 +204,4 @@ def test_every_scenario_is_asked() -> None:
 def test_a_cookie_that_browsers_would_drop_is_refused_at_start() -> None:
     [scenario] = [scenario for scenario in SCENARIOS if scenario["name"] in REFUSED]
     with pytest.raises(ConfigurationError, match="SameSite=None demands Secure"):
-        options_of(scenario, HandlerClock())
+        options_of(scenario, handler_clock())

@@ -12,7 +12,7 @@ import pytest
 
 from dpmiddleware import asgi, wsgi
 from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.errors import ConfigurationError, RepositoryError
+from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.session import Session
 from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, PRINCIPAL_KEY, CookieAuthentication
@@ -20,6 +20,7 @@ from dpmiddleware.web.sign_in.events import CookieAuthenticationEvents
 from dpmiddleware.web.sign_in.ticket import Principal
 from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore
 from tests.clients import Answer, DownRepository, Jar, StoppedClock, ask_wsgi
+from tests.fakes import WatchedTicketStore
 
 ADA = Principal("ada", roles=["admin"])
 App = Callable[[CookieAuthentication, Any], int | None]
@@ -182,15 +183,7 @@ def test_the_two_middlewares_meet_in_either_order(shell: str, dp: DataProtection
 def test_a_session_store_that_is_down_is_503_for_who_looks_and_nothing_for_others(
     shell: str, dp: DataProtection
 ) -> None:
-    class Down(MemoryTicketStore):
-        down = False
-
-        def get(self, name: str) -> bytes | None:
-            if self.down:
-                raise RepositoryError("the ticket store does not answer")
-            return super().get(name)
-
-    store = Down()
+    store = WatchedTicketStore()
     site = Site(shell, authentication(dp, session_store=store))
     site.get(sign_in)
     store.down = True
@@ -343,14 +336,7 @@ def test_asgi_coroutine_functions_are_awaited_and_plain_ones_run_beside_the_loop
 
 
 def test_asgi_nothing_is_read_ahead_where_there_is_no_cookie(dp: DataProtection) -> None:
-    class Counting(MemoryTicketStore):
-        asked = 0
-
-        def get(self, name: str) -> bytes | None:
-            self.asked += 1
-            return super().get(name)
-
-    store = Counting()
+    store = WatchedTicketStore()
     site = Site("asgi", authentication(dp, session_store=store))
     site.get(look)
     assert store.asked == 0

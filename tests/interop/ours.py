@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
 from dpmiddleware.crypto.encryptors import Algorithm
@@ -13,21 +12,9 @@ from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.provider import KeyRingProvider
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.repositories.memory import MemoryKeyRepository
+from tests.fakes import StoppedClock, inline
 
-__all__ = ["OurRing", "StoppedClock", "in_folder", "of_documents"]
-
-
-class StoppedClock:
-    """A moment that does not pass. ``now``: XML Schema date."""
-
-    def __init__(self, now: str) -> None:
-        self._now = Instant.parse(now).to_datetime()
-
-    def now(self) -> datetime:
-        return self._now
-
-    def monotonic(self) -> float:
-        return 0.0
+__all__ = ["OurRing", "in_folder", "of_documents"]
 
 
 class OurRing:
@@ -42,23 +29,13 @@ class OurRing:
         make_keys: bool = False,
         algorithm: Algorithm = Algorithm.AES_256_CBC_HMACSHA256,
     ) -> None:
-        clock = StoppedClock(now)
+        clock = StoppedClock(Instant.parse(now).to_datetime())
         self.manager = KeyManager(repository, clock, ring="ring", algorithm=algorithm, auto_create_keys=make_keys)
-        self.provider = KeyRingProvider(self.manager, start=lambda job: job())
+        self.provider = KeyRingProvider(self.manager, start=inline)
         self._application = () if application is None else (application,)
-        self._clock = clock
 
     def protector(self, *purposes: str) -> DataProtector:
-        return DataProtector(_Rings(self.provider, self._clock), (*self._application, *purposes))
-
-
-class _Rings:
-    """The provider, with the time."""
-
-    def __init__(self, provider: KeyRingProvider, clock: StoppedClock) -> None:
-        self.current = provider.current
-        self.find = provider.find
-        self.now = clock.now
+        return DataProtector(self.provider, (*self._application, *purposes))
 
 
 def of_documents(documents: Sequence[str], application: str | None, *, now: str) -> OurRing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from dpmiddleware.errors import ConfigurationError, RevokedKeyError
 from dpmiddleware.repositories.files import FileKeyRepository
 from dpmiddleware.web.cookies.text import find
 from tests.default_location.test_default_location import DECIDED_OTHERWISE
+from tests.fakes import StoppedClock
 from tests.interop.peer import CHECKOUT, Peer, PeerError
 
 TEXT = (CHECKOUT / "docs" / "compatibility.md").read_text("utf-8")
@@ -22,21 +23,7 @@ PAGE = re.sub(r"\n## The frameworks' own tests\n.*?(?=\n## |\Z)", "", TEXT, flag
 ROW = re.compile(r"^\| (?!what |---)(?P<what>[^|]+) \|[^|]+\|[^|]+\| `(?P<test>[^`|]+)` \|$", re.MULTILINE)
 
 
-class HandClock:
-    """Moved by hand, from now on."""
-
-    def __init__(self) -> None:
-        self.passed = timedelta()
-        self._began = datetime.now(timezone.utc)
-
-    def now(self) -> datetime:
-        return self._began + self.passed
-
-    def monotonic(self) -> float:
-        return self.passed.total_seconds()
-
-
-def ours_in(folder: Path, clock: HandClock | None = None, *, auto_create_keys: bool = True) -> DataProtection:
+def ours_in(folder: Path, clock: StoppedClock | None = None, *, auto_create_keys: bool = True) -> DataProtection:
     repository = FileKeyRepository(folder)
     return DataProtection("shop", repository=repository, clock=clock, auto_create_keys=auto_create_keys)
 
@@ -97,8 +84,8 @@ def test_a_broken_file_fails_their_ring_and_is_set_aside_in_ours(peer: Peer, tmp
 
 
 def test_a_pure_reader_whose_only_key_expired_goes_on_unprotecting_here(peer: Peer, tmp_path: Path) -> None:
-    clock = HandClock()
-    clock.passed = -timedelta(days=100)
+    clock = StoppedClock(datetime.now(timezone.utc))
+    clock.jump(days=-100)
     payload = ours_in(tmp_path, clock).create_protector("p").protect(b"x")
     with pytest.raises(PeerError):
         peer.folder(tmp_path, "shop", autoGenerate=False).unprotect(payload, "p")
@@ -106,7 +93,7 @@ def test_a_pure_reader_whose_only_key_expired_goes_on_unprotecting_here(peer: Pe
 
 
 def test_a_revocation_is_seen_by_a_running_process_here_and_not_there(peer: Peer, tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = StoppedClock(datetime.now(timezone.utc))
     running = ours_in(tmp_path, clock)
     protector = running.create_protector("p")
     payload = protector.protect(b"x")
@@ -115,7 +102,7 @@ def test_a_revocation_is_seen_by_a_running_process_here_and_not_there(peer: Peer
     other = ours_in(tmp_path)
     other.manager.revoke(next(key.id for key in other.manager.read().keys))
     assert theirs.unprotect(payload, "p") == b"x"
-    clock.passed += 3 * running.policy.poll
+    clock.advance(seconds=3 * running.policy.poll.total_seconds())
     with pytest.raises(RevokedKeyError):
         protector.unprotect(payload)
 

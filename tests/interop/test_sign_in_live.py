@@ -20,7 +20,8 @@ import pytest
 
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.web.cookies.text import SetCookie
-from tests.frameworks.http_vectors import Answer, HandlerClock, options_of
+from tests.fakes import StoppedClock
+from tests.frameworks.http_vectors import Answer, handler_clock, options_of
 from tests.frameworks.test_http_vectors import starlette_app, starlette_client
 from tests.interop.peer import ABSENT, find_peer
 
@@ -35,7 +36,7 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 class Browser:
     """Two applications, one jar."""
 
-    def __init__(self, there: str, here: Any, clock: HandlerClock) -> None:
+    def __init__(self, there: str, here: Any, clock: StoppedClock) -> None:
         self.jar: dict[str, str] = {}
         self.there_url, self._here, self.clock = there, here, clock
         self._opener = urllib.request.build_opener(NoRedirect)
@@ -109,8 +110,8 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 @pytest.fixture
 def browser(there: tuple[str, Path]) -> Browser:
     url, keys = there
-    Browser(url, None, HandlerClock()).there("/login?name=first")  # so that the ring has its key
-    clock = HandlerClock()
+    Browser(url, None, handler_clock()).there("/login?name=first")  # so that the ring has its key
+    clock = handler_clock()
     dp = DataProtection("shop", repository=keys, key_wrapper="plain:", auto_create_keys=False)
     browser = Browser(url, starlette_app(dp, options_of({"options": {}}, clock)), clock)
     browser.at(datetime(2030, 1, 1, tzinfo=timezone.utc))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +30,7 @@ from tests.fakes import (
     DAY,
     NOON,
     BoxWrapper,
+    OvertakenRepository,
     StoppedClock,
     WatchedRepository,
     data_protection,
@@ -385,16 +386,7 @@ def test_running_processes_are_not_alarmed(caplog: pytest.LogCaptureFixture) -> 
 def test_pruning_begins_again_when_it_is_overtaken() -> None:
     store = ring_of(old_key(expired=200), key_document())
     late = key_document()
-
-    class Overtaken(WatchedRepository):
-        def commit(
-            self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
-        ) -> None:
-            if self.commits == 0:
-                put(self.inner, late)
-            super().commit(add=add, remove=remove, expected=expected)
-
-    assert len(prune(manager(Overtaken(store)), older_than=180 * DAY).removed) == 1
+    assert len(prune(manager(OvertakenRepository(store, lambda: put(store, late))), older_than=180 * DAY).removed) == 1
     assert len(keys_in(store)) == 2
     assert id_of(late) in keys_in(store)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
 from uuid import UUID, uuid4
@@ -23,6 +22,7 @@ from tests.fakes import (
     DAY,
     NOON,
     BoxWrapper,
+    OvertakenRepository,
     StoppedClock,
     WatchedRepository,
     events,
@@ -46,21 +46,12 @@ def now(clock: StoppedClock) -> Instant:
     return Instant.of(clock.now())
 
 
-class OvertakenRepository(WatchedRepository):
-    """Somebody else commits just before each of the first ``times`` commits."""
-
-    def __init__(self, times: int, *documents: StoredDocument) -> None:
-        super().__init__(MemoryKeyRepository())
-        self.times = times
-        self.documents = list(documents)
-
-    def commit(
-        self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
-    ) -> None:
-        if self.times:
-            self.times -= 1
-            put(self.inner, self.documents.pop() if self.documents else StoredDocument(None, b"<note/>"))
-        super().commit(add=add, remove=remove, expected=expected)
+def overtaken(times: int, *documents: StoredDocument) -> OvertakenRepository:
+    """A store to which another process adds a document just before each of the first ``times`` commits."""
+    inner, left = MemoryKeyRepository(), list(documents)
+    return OvertakenRepository(
+        inner, lambda: put(inner, left.pop() if left else StoredDocument(None, b"<note/>")), times
+    )
 
 
 # --- making -----------------------------------------------------------------------------------------------------------
@@ -92,20 +83,20 @@ def test_one_key_a_rotation_by_five_managers_that_share_a_store(clock: StoppedCl
 def test_story_1_of_many_that_start_at_once_one_makes_the_key_and_the_others_take_it(clock: StoppedClock) -> None:
     """Between reading and committing somebody else was faster: read again, and find it made."""
     made = key_document(clock.now(), created=timedelta(0))
-    store = OvertakenRepository(1, made)
+    store = overtaken(1, made)
     assert manager(store, clock).load_ring().protecting_key().id == id_of(made)
     assert len(store.inner.read().documents) == 1
 
 
 def test_a_change_that_is_overtaken_is_begun_again(clock: StoppedClock) -> None:
-    store = OvertakenRepository(5)
+    store = overtaken(5)
     manager(store, clock).load_ring()
     assert store.commits == 6
     assert len(manager(store.inner, clock).read().keys) == 1
 
 
 def test_a_store_that_never_keeps_still_is_an_error_after_a_while(clock: StoppedClock) -> None:
-    store = OvertakenRepository(10_000)
+    store = overtaken(10_000)
     with pytest.raises(RepositoryError, match="faster than it can be read") as caught:
         manager(store, clock).load_ring()
     assert not isinstance(caught.value, VersionConflict)
@@ -293,7 +284,7 @@ def test_the_key_beside_a_revocation_dated_ahead_protects_from_now_on(clock: Sto
 def test_revoke_all_that_is_overtaken_by_a_new_key_reaches_that_too(clock: StoppedClock) -> None:
     """The one who steals keys makes one while they are being revoked."""
     sneaked = key_document(created=timedelta(seconds=30))
-    store = OvertakenRepository(1, sneaked)
+    store = overtaken(1, sneaked)
     put(store.inner, key_document())
     done = manager(store, clock).revoke_all()
     assert id_of(sneaked) in {key.id for key in done.revoked}

@@ -42,6 +42,7 @@ from tests.fakes import (
     take_away,
     until,
 )
+from tests.repositories.contract import at_once
 
 
 @pytest.fixture
@@ -721,32 +722,11 @@ def test_a_part_that_cannot_be_opened_is_told_to_the_caller_and_not_to_a_thread(
 # --- threads ----------------------------------------------------------------------------------------------------------
 
 
-def in_threads(count: int, work: Callable[[int], None]) -> None:
-    """Run ``work`` in so many threads that begin together; the first error of any of them is raised."""
-    barrier, errors = threading.Barrier(count), []
-
-    def run(number: int) -> None:
-        barrier.wait(30)
-        try:
-            work(number)
-        except BaseException as error:  # noqa: BLE001 (carried over to the test's own thread)
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not any(thread.is_alive() for thread in threads)
-    if errors:
-        raise errors[0]
-
-
 def test_threads_that_come_first_together_load_once_and_agree() -> None:
     store = WatchedRepository()
     dp = DataProtection("shop", repository=store)
     tokens: list[str] = []
-    in_threads(16, lambda number: tokens.append(dp.create_protector("p").protect(f"{number}")))
+    assert at_once(16, lambda number: tokens.append(dp.create_protector("p").protect(f"{number}"))) == [None] * 16
     assert store.commits == 1
     assert store.reads == 2  # before and after the key was made
     assert len({token[:26] for token in tokens}) == 1
@@ -771,7 +751,7 @@ def test_threads_hammering_through_rotations_and_refreshes_refuse_nothing(clock:
                     protector.unprotect(forged())
             assert protector.unprotect(token) == text
 
-    in_threads(8, work)
+    assert at_once(8, work) == [None] * 8
     assert store.reads > 2
 
 
@@ -781,7 +761,7 @@ def test_while_one_refresh_flies_no_second_one_begins(store: WatchedRepository, 
     calls = store.calls
     store.gate = threading.Event()
     clock.advance(seconds=11)
-    in_threads(12, lambda _: [dp.current() for _ in range(50)].clear())
+    assert at_once(12, lambda _: [dp.current() for _ in range(50)]) == [None] * 12
     assert store.calls == calls + 1
     store.gate.set()
 

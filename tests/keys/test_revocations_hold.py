@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
-from dpmiddleware import DataProtection
 from dpmiddleware.crypto.encryptors import Algorithm
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import NoUsableKeyError, RevokedKeyError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document
 from dpmiddleware.keys.interfaces import StoredDocument
-from dpmiddleware.keys.manager import KeyManager
-from dpmiddleware.keys.provider import KeyRingProvider
 from dpmiddleware.repositories.memory import MemoryKeyRepository
-
-
-class HandClock:
-    """Moved by hand."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def now(self) -> datetime:
-        return Instant.parse("2026-11-22T12:00:00Z").to_datetime() + timedelta(seconds=self.passed)
-
-    def monotonic(self) -> float:
-        return self.passed
+from tests.fakes import StoppedClock, data_protection
 
 
 class Farm:
     """One process on a store in memory, refreshed in the calling thread, and its first payload."""
 
     def __init__(self) -> None:
-        self.clock, self.repository = HandClock(), MemoryKeyRepository()
-        self.dp = DataProtection("shop", repository=self.repository, clock=self.clock)
-        manager = KeyManager(self.repository, self.clock, ring="shop")
-        self.dp.provider = KeyRingProvider(manager, start=lambda job: job())
+        self.clock, self.repository = StoppedClock(), MemoryKeyRepository()
+        self.dp = data_protection(self.repository, self.clock)
         self.protector = self.dp.create_protector("p")
         self.token = self.protector.protect("1 apple")
 
@@ -47,7 +30,7 @@ class Farm:
         self.repository.commit(add=documents, expected=self.repository.version())
 
     def pass_poll(self) -> None:
-        self.clock.passed += self.dp.policy.poll.total_seconds() + 1
+        self.clock.advance(seconds=self.dp.policy.poll.total_seconds() + 1)
 
 
 def now(farm: Farm) -> Instant:
@@ -74,7 +57,7 @@ def test_a_revocation_of_all_dated_ahead_refuses_what_was_good_before(farm: Farm
 def test_a_fresh_process_on_such_a_ring_refuses_payloads_and_is_no_outage(farm: Farm) -> None:
     ahead = document.new_revocation(None, date=now(farm) + timedelta(days=1), reason="")
     farm.store(document.dump(ahead))
-    fresh = DataProtection("shop", repository=farm.repository, clock=farm.clock).create_protector("p")
+    fresh = data_protection(farm.repository, farm.clock).create_protector("p")
     with pytest.raises(RevokedKeyError):
         fresh.unprotect(farm.token)
 

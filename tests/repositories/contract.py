@@ -18,6 +18,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -25,6 +26,7 @@ import pytest
 from dpmiddleware.errors import RepositoryError, VersionConflict
 from dpmiddleware.keys.interfaces import KeyRepository, StoredDocument
 from dpmiddleware.keys.xml import MAX_SIZE
+from dpmiddleware.repositories.files import FileKeyRepository
 from tests.servers import LOOPBACK, free_port
 
 PASSWORD = "hunter2-must-not-be-shown"
@@ -53,6 +55,32 @@ class Store(ABC):
     @abstractmethod
     def replace(self, old: bytes, new: bytes) -> None:
         """Another program writes ``new`` in place of ``old``."""
+
+
+class Folder(Store):
+    """A folder, and someone who edits its files. Also for Windows."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open(self) -> KeyRepository:
+        return FileKeyRepository(self.path)
+
+    def append(self, name: str, data: bytes) -> None:
+        self.path.mkdir(exist_ok=True)
+        (self.path / f"{name}.xml").write_bytes(data)
+
+    def delete(self, data: bytes) -> None:
+        self._find(data).unlink()
+
+    def replace(self, old: bytes, new: bytes) -> None:
+        path = self._find(old)
+        beside = path.with_suffix(".tmp")
+        beside.write_bytes(new)
+        beside.replace(path)
+
+    def _find(self, data: bytes) -> Path:
+        return next(path for path in self.path.glob("*.xml") if path.read_bytes() == data)
 
 
 def document(text: str = "é", *, name: str | None = None) -> StoredDocument:

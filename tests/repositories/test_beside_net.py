@@ -18,7 +18,7 @@ from dpmiddleware.keys.interfaces import KeyRepository, StoredDocument
 from dpmiddleware.repositories.files import FileKeyRepository
 from dpmiddleware.repositories.redis import RedisKeyRepository
 from dpmiddleware.repositories.sql import SqlKeyRepository
-from tests.interop.peer import ABSENT, Peer, PeerRing, find_peer
+from tests.interop.peer import Peer, PeerRing
 from tests.servers import LOOPBACK, Server
 
 
@@ -28,15 +28,6 @@ class Shared:
 
     spec: dict[str, Any]
     open: Callable[[], KeyRepository]
-
-
-@pytest.fixture(scope="module")
-def peer() -> Iterator[Peer]:
-    program = find_peer()
-    if program is None:
-        pytest.skip(ABSENT)
-    with Peer(program) as running:
-        yield running
 
 
 @pytest.fixture

@@ -18,11 +18,12 @@ from pathlib import Path
 import pytest
 
 from dpmiddleware.errors import ConfigurationError, RepositoryError, VersionConflict
-from dpmiddleware.keys.interfaces import KeyRepository, StoredDocument
+from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.repositories import folder_lock
 from dpmiddleware.repositories.files import FileKeyRepository
 from dpmiddleware.repositories.folder import Entry, read_document
 from tests.repositories.contract import (
+    Folder,
     RepositoryContract,
     Store,
     commit,
@@ -37,32 +38,6 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="modes, links and FIF
 NOBODY = 65534
 # Python 3.12 and later warn about what is tested here: forking a process with threads.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-
-
-class Folder(Store):
-    """A folder and a text editor."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def open(self) -> KeyRepository:
-        return FileKeyRepository(self.path)
-
-    def append(self, name: str, data: bytes) -> None:
-        self.path.mkdir(exist_ok=True)
-        (self.path / f"{name}.xml").write_bytes(data)
-
-    def delete(self, data: bytes) -> None:
-        self._find(data).unlink()
-
-    def replace(self, old: bytes, new: bytes) -> None:
-        path = self._find(old)
-        beside = path.with_suffix(".tmp")
-        beside.write_bytes(new)
-        beside.replace(path)
-
-    def _find(self, data: bytes) -> Path:
-        return next(path for path in self.path.glob("*.xml") if path.read_bytes() == data)
 
 
 class TestFiles(RepositoryContract):

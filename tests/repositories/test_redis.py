@@ -211,10 +211,8 @@ def test_a_paused_server_is_an_error_and_the_same_repository_goes_on(own_redis: 
     repository = RedisKeyRepository(own_redis.address)
     added = document()
     commit(repository, added)
-    own_redis.pause()
-    with refusal(repository):
+    with own_redis.paused(), refusal(repository):
         repository.version()
-    own_redis.resume()
     assert contents(repository) == [added.data]
 
 

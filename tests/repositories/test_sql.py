@@ -288,7 +288,7 @@ def test_a_database_that_freezes_is_let_go_and_found_again(own_postgres: Server)
     repository = SqlKeyRepository.from_url(own_postgres.address + "postgres")
     added = document()
     commit(repository, added)
-    with own_postgres.all_paused(), refusal(hasty(repository)):
+    with own_postgres.paused(), refusal(hasty(repository)):
         repository.version()
     assert contents(repository) == [added.data]
 

@@ -33,7 +33,7 @@ from dpmiddleware.web.sign_in.steps import Call, drive
 from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Claim, ClaimTypes, Principal, Ticket
 from dpmiddleware.web.sign_in.ticket_cookie import SESSION_ID_CLAIM
 from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore, entry_name
-from tests.fakes import NOON, StoppedClock
+from tests.fakes import NOON, StoppedClock, WatchedTicketStore
 from tests.interop.vectors import load
 from tests.web.browser import Visitor
 from tests.web.ticket_json import to_json
@@ -916,11 +916,7 @@ def test_a_whole_ticket_in_the_cookie_does_not_count_where_a_store_is_used(dp: D
 
 
 def test_a_store_that_is_down_is_an_outage_and_not_a_sign_out(dp: DataProtection) -> None:
-    class Down(MemoryTicketStore):
-        def get(self, name: str) -> bytes | None:
-            raise RepositoryError("the ticket store does not answer")
-
-    visitor = visitor_with(dp, session_store=Down())
+    visitor = visitor_with(dp, session_store=WatchedTicketStore(down=True))
     visitor.visit(sign_in())
 
     def forgiving(auth: CookieAuthentication) -> None:

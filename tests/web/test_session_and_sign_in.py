@@ -18,8 +18,8 @@ from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
 from dpmiddleware.web.sign_in.return_urls import WebRequest
 from dpmiddleware.web.sign_in.steps import drive
 from dpmiddleware.web.sign_in.ticket import Principal
-from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore
 from tests.clients import Headers, Jar, StoppedClock
+from tests.fakes import WatchedTicketStore
 
 App = Callable[[CookieAuthentication, Session], object]
 ADA, BOB = Principal("ada"), Principal("bob")
@@ -180,15 +180,7 @@ def test_a_session_nobody_looks_at_does_not_look_at_the_ticket(browser: Browser,
 def test_an_outage_of_the_ticket_store_does_not_give_a_session_to_anybody(
     dp: DataProtection, clock: StoppedClock
 ) -> None:
-    class Down(MemoryTicketStore):
-        down = False
-
-        def get(self, name: str) -> bytes | None:
-            if self.down:
-                raise RepositoryError("the ticket store does not answer")
-            return super().get(name)
-
-    store = Down()
+    store = WatchedTicketStore()
     browser = Browser(dp, clock, session_store=store)
     browser(sign_in(ADA))
     browser(put(letter="dear ada"))
