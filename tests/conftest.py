@@ -27,7 +27,7 @@ from tests.servers import Server, Unavailable
 
 pytest.register_assert_rewrite("tests.repositories.contract")
 
-settings.register_profile("dpmiddleware", deadline=None)  # a busy machine is no failure
+settings.register_profile("dpmiddleware", deadline=None)  # a slow machine is not a failure
 settings.load_profile("dpmiddleware")
 
 USED = pytest.StashKey[dict[str, str]]()

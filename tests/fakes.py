@@ -1,4 +1,4 @@
-"""What tests put in the place of time, of a store and of a key wrapper, and short words to build rings with."""
+"""Test doubles for the clock, stores, key wrappers and private keys, and short functions that build rings."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ DAY: Final = timedelta(days=1)
 
 
 class StoppedClock:
-    """Time that passes when a test says so."""
+    """A clock that is advanced by the test. ``moment``: wall-clock time. ``seconds``: monotonic time."""
 
     def __init__(self, now: datetime = NOON) -> None:
         self.moment = now
@@ -72,12 +72,12 @@ class StoppedClock:
         self.seconds += passed.total_seconds()
 
     def jump(self, **span: float) -> None:
-        """Somebody sets the wall clock; no time passes."""
+        """Set the wall clock; no time passes."""
         self.moment += timedelta(**span)
 
 
 class WatchedRepository:
-    """Another repository, counted. ``failure``: raised by every call. ``gate``: every call waits until it is set."""
+    """A repository that counts calls. ``failure``: raised by every call. ``gate``: every call waits until it is set."""
 
     def __init__(self, inner: KeyRepository | None = None, location: str = "redis://store.example/0") -> None:
         self.inner: KeyRepository = MemoryKeyRepository() if inner is None else inner
@@ -179,7 +179,7 @@ class WatchedTicketStore(MemoryTicketStore):
 
 
 class BoxWrapper:
-    """A key wrapper that hides nothing and can be broken, as a KMS that is away."""
+    """A key wrapper that hides nothing, and that can fail like a key service that is not available."""
 
     def __init__(self, name: str = "Box") -> None:
         self.name = f"tests.{name}, tests"
@@ -221,7 +221,7 @@ def key_document(
     wrapper: KeyWrapper | None = None,
     ring: str = "shop",
 ) -> StoredDocument:
-    """A key whose dates lie this far from ``now``; activated when created, if nothing else is said."""
+    """A key whose dates differ from ``now`` by these spans; by default activated when created."""
     moment = Instant.of(now)
     element = document.new_key(
         key_id or uuid4(),
@@ -239,12 +239,12 @@ def key_document(
 def revocation_document(
     key_id: UUID | None, now: datetime = NOON, *, dated: timedelta = timedelta(0), reason: str = "stolen"
 ) -> StoredDocument:
-    """A revocation of one key, or with ``None`` of all that were created before its date."""
+    """A revocation of one key, or with ``None`` of all keys created before its date."""
     return document.dump(document.new_revocation(key_id, date=Instant.of(now) + dated, reason=reason))
 
 
 def bad_document(kind: str = "key", data: bytes = b"<key id=") -> StoredDocument:
-    """A document that was cut off while it was written; ``kind``: key, revocation or anything."""
+    """A truncated document. ``kind``: key, revocation or anything else."""
     return StoredDocument(f"{kind}-{uuid4()}", data)
 
 
@@ -255,12 +255,12 @@ def id_of(stored: StoredDocument) -> UUID:
 
 
 def put(repository: KeyRepository, *documents: StoredDocument) -> None:
-    """Somebody else adds documents."""
+    """Add documents, as another process does."""
     repository.commit(add=documents, expected=repository.version())
 
 
 def take_away(repository: KeyRepository, wanted: Callable[[StoredDocument], bool] = lambda _: True) -> None:
-    """Somebody else removes documents, by default all."""
+    """Remove documents, by default all, as another process does."""
     snapshot = repository.read()
     repository.commit(remove=[stored for stored in snapshot.documents if wanted(stored)], expected=snapshot.version)
 
@@ -269,7 +269,7 @@ def take_away(repository: KeyRepository, wanted: Callable[[StoredDocument], bool
 
 
 def inline(job: Callable[[], None]) -> None:
-    """Runs a refresh at once, in the thread that asked for it."""
+    """Run a refresh at once, in the calling thread."""
     job()
 
 
@@ -295,7 +295,7 @@ def manager(
 def provider(
     repository: KeyRepository, clock: StoppedClock | None = None, *, policy: RotationPolicy | None = None
 ) -> KeyRingProvider:
-    """A provider of the ring "shop" whose refreshes run inline."""
+    """A provider of the ring "shop" whose refreshes run in the calling thread."""
     return KeyRingProvider(manager(repository, clock, policy=policy), start=inline)
 
 
@@ -309,7 +309,7 @@ def data_protection(
     algorithm: Algorithm = Algorithm.AES_256_CBC_HMACSHA256,
     auto_create_keys: bool = True,
 ) -> DataProtection:
-    """What an application holds, with refreshes that run inline."""
+    """The object of an application, with refreshes that run in the calling thread."""
     dp = DataProtection(
         application,
         repository=repository,
@@ -324,7 +324,7 @@ def data_protection(
 
 
 def ring_of(*documents: StoredDocument) -> WatchedRepository:
-    """A store that holds these documents; nothing has been counted yet."""
+    """A store with these documents; no calls are counted yet."""
     return WatchedRepository(MemoryKeyRepository(documents))
 
 
@@ -334,7 +334,7 @@ def events(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, object
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for what other threads or processes do; fails after ``seconds``."""
+    """Wait for other threads or processes; fail after ``seconds``."""
     pause = threading.Event()
     for _ in range(int(seconds * 100)):
         if condition():

@@ -272,7 +272,7 @@ def free_port(upto: int = 65_535) -> int:
 
 
 def new_folder(name: str) -> Path:
-    """A folder for a server's files; the path is short, because a Unix socket may lie in it."""
+    """A folder for a server's files; the path is short, as a Unix socket may be in it."""
     folder = Path(tempfile.mkdtemp(prefix=f"dpm-{name}-"))
     folder.chmod(0o755)
     return folder

@@ -1,9 +1,9 @@
 """Many processes start at the same moment on an empty store; run as a program by the tests beside it.
 
-``cold_start.py URL PROCESSES ROUNDS``: in each round (its number stands where the URL says ``{round}``) one warm parent
+``cold_start.py URL PROCESSES ROUNDS``: in each round (its number replaces ``{round}`` in the URL) one warm parent
 forks the processes; they wait at a barrier, protect a payload each, and open those of all the others. The parent has
-asked the store for its version, so that clients are made and connected once; no process has a ring yet. Prints one JSON
-line a round: documents in the store, key ids in the payloads, payloads opened, and what was refused.
+read the store's version, so clients are created and connected once; no process has a ring yet. Prints one JSON
+line per round: documents in the store, key ids in the payloads, payloads opened, and what was refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SECONDS = 60
 
 
 def process(number: int, dp: DataProtection, barrier: Barrier, pipe: Connection) -> None:
-    """One of the farm. The ring is first asked for when all are there."""
+    """One process of the farm. It first uses the ring when all processes are ready."""
     protector = dp.create_protector("farm")
     barrier.wait(SECONDS)
     pipe.send(_told(lambda: protector.protect(f"{number}")))
@@ -30,7 +30,7 @@ def process(number: int, dp: DataProtection, barrier: Barrier, pipe: Connection)
 
 
 def _told(action: Callable[[], object]) -> object:
-    """What came of it; whatever went wrong, the test has to see it."""
+    """The result of a process; the test has to see every error."""
     try:
         return action()
     except Exception as error:  # noqa: BLE001 (see above)
@@ -38,7 +38,7 @@ def _told(action: Callable[[], object]) -> object:
 
 
 def one_round(url: str, processes: int) -> dict[str, object]:
-    """Fork, gather the payloads, hand them round."""
+    """Fork, collect the payloads, and pass them to all processes."""
     fork = multiprocessing.get_context("fork")
     barrier = fork.Barrier(processes)
     pipes = [fork.Pipe() for _ in range(processes)]

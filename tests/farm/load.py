@@ -2,7 +2,7 @@
 
 ``load.py URL WORKERS POLL``: one parent forks the workers, each with its own ring. A worker serves one request after
 another: it protects a text, and opens its own payload and one of another worker's. Commands come on standard input,
-one word a line; each is answered with one JSON line, all workers' answers in a list:
+one word per line; each is answered with one JSON line, all workers' answers in a list:
 
     report      what each worker has done since the last report: requests, refusals, its version of the ring, health
     end         the same, and the workers end
@@ -23,11 +23,11 @@ from dpmiddleware import DataProtection, RotationPolicy
 
 SECONDS = 60
 PAUSE = 0.01
-"""Between requests of a worker: a machine of two processors runs the store, too."""
+"""Between the requests of a worker: the store runs on the same machine with two processors."""
 
 
 class Worker:
-    """One process of the farm: requests are served, then the parent's messages looked at, and so on."""
+    """One process of the farm: it serves requests, reads the parent's messages, and repeats."""
 
     def __init__(self, number: int, url: str, poll: float, pipe: Connection) -> None:
         policy = RotationPolicy(poll=timedelta(seconds=poll))
@@ -40,7 +40,7 @@ class Worker:
         self.events: Counter[str] = Counter()
 
     def run(self) -> None:
-        """Until the parent says ``end``."""
+        """Until the parent sends ``end``."""
         logging.getLogger("dpmiddleware").addHandler(self._handler())
         while True:
             self._serve()
@@ -86,7 +86,7 @@ class Worker:
 
 
 def main(url: str, workers: int, poll: float) -> None:
-    """Fork, hand the payloads round, pass commands on."""
+    """Fork, pass the payloads to all workers, and forward commands."""
     fork = multiprocessing.get_context("fork")
     pipes = [fork.Pipe() for _ in range(workers)]
     for number, (_, child) in enumerate(pipes):

@@ -1,4 +1,4 @@
-"""An empty place in each real store, as a URL that a process of the farm is given; taken away at the end.
+"""An empty place in each real store, as a URL for the processes of a farm; removed at the end.
 
 `STORES` names them; `place` gives one::
 
@@ -29,7 +29,7 @@ STORES: Final = ("folder", "redis", "postgres", "mariadb", "sqlite", "azurite", 
 
 @contextmanager
 def place(store: str, request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
-    """A place in ``store`` that nobody has written to. Skips where there is no such server."""
+    """An empty place in ``store``. Skips if there is no such server."""
     if store == "folder":
         yield str(tmp_path / "keys")
     elif store == "sqlite":

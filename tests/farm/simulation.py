@@ -1,8 +1,8 @@
 """A farm on one thread: the real manager, provider and rotation code; virtual clocks, one virtual store, and faults.
 
-A run is a function of its seed. Each step lets some time pass, perhaps breaks or heals something, and lets one node do
-what a request does: protect something, or open something that another node protected. Between any two calls of the
-store another node may get its turn, so races happen at every place where they can. `Farm.step` checks the invariants.
+A run is a function of its seed. In each step some time passes, a fault may begin or end, and one node does
+what a request does: it protects something, or opens something that another node protected. Between any two calls of the
+store another node may run, so races happen at every possible place. `Farm.step` checks the invariants.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ REMEMBERED_PAYLOADS: Final = 40
 
 
 class InvariantBroken(BaseException):
-    """The farm did what it never may do; the message holds seed and virtual time. No handler of errors may catch it."""
+    """The farm broke an invariant; the message has the seed and the virtual time. No error handler may catch it."""
 
 
 @dataclass
 class World:
-    """Time, chance, and the one store."""
+    """Time, randomness, and the one store."""
 
     seed: int
     seconds: float = 0.0
@@ -78,7 +78,7 @@ class NodeClock:
 
 
 class KmsWrapper:
-    """Stands for a KMS: it opens everything while it is up, and nothing while it is not."""
+    """A key service: it opens everything while it is available, and nothing otherwise."""
 
     decryptor_types = frozenset({"Simulated.Kms"})
 
@@ -102,7 +102,7 @@ class KmsWrapper:
 
 
 class NodeRepository:
-    """The store as one node sees it: away during a partition, sometimes overtaken, sometimes mute after a commit."""
+    """The store as one node sees it: sometimes unavailable, changed in between, or silent after a commit."""
 
     location = "simulated:"
 
@@ -156,12 +156,12 @@ class Node:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing stands between this node and the rest."""
+        """Whether this node reaches the store and the key service."""
         return not self.partitioned and not self.kms_down
 
 
 class Farm:
-    """Some nodes and a store. ``step`` moves everything on by a little and checks."""
+    """Some nodes and a store. ``step`` advances everything by a little and checks the invariants."""
 
     def __init__(self, seed: int, nodes: int = 5) -> None:
         self.world = World(seed)
@@ -173,12 +173,12 @@ class Farm:
     # --- what happens ---------------------------------------------------------------------------------------
 
     def run(self, days: float) -> None:
-        """Let so many virtual days pass."""
+        """Let virtual days pass."""
         while self.world.seconds < days * 86_400:
             self.step()
 
     def step(self) -> None:
-        """Time passes, faults come and go, one node serves a request."""
+        """Time passes, faults begin and end, and one node serves a request."""
         chance = self.world.chance
         self.world.seconds += chance.choice((0.3, 4.0, 15.0, 600.0, 7_200.0, 30_000.0)) * chance.random()
         self._break_something()
@@ -193,7 +193,7 @@ class Farm:
             self._unprotect(node, *self.world.chance.choice(self.payloads))
 
     def perhaps_somebody_else(self, node: Node) -> None:
-        """Another node gets its turn in the middle of this one's."""
+        """Another node runs in the middle of this one."""
         if self._depth or self.world.chance.random() > 0.15:
             return
         self._depth += 1
@@ -225,7 +225,7 @@ class Farm:
         """The operator revokes the default key, or everything."""
         if not node.healthy:
             return
-        with contextlib.suppress(KeyManagementError):  # a reply that was lost; the book is kept at the commit
+        with contextlib.suppress(KeyManagementError):  # a lost reply; the commit was recorded before
             if self.world.chance.random() < 0.5:
                 default = node.provider.current().default
                 if default is not None:
@@ -234,7 +234,7 @@ class Farm:
                 node.manager.revoke_all(reason="drill")
 
     def note_commit(self, node: Node, added: Sequence[StoredDocument]) -> None:
-        """Keep the book: when each key came into the store, whether to be the default at once, and revocations."""
+        """Record when each key was stored, whether it is the default at once, and revocations."""
         documents = [load(stored) for stored in added]
         for revocation in (one for one in documents if isinstance(one, RevocationDocument)):
             for key_id, created in self.world.created.items():
@@ -293,7 +293,7 @@ class Farm:
     # --- invariants -----------------------------------------------------------------------------------------
 
     def _check_others_could_know(self, payload: bytes) -> None:
-        """A key is used only when every node has had the time to read it, but for those that had to be at once."""
+        """A key is used only when every node has had time to read it, except for keys that had to be active at once."""
         key_id = _key_of(payload)
         age = self.world.seconds - self.world.made[key_id]
         least = (POLICY.propagation - 2 * POLICY.clock_skew).total_seconds()
@@ -301,7 +301,7 @@ class Farm:
             self._broken(f"{key_id} is used {age:.0f} s after it was made")
 
     def _check_one_key_a_rotation(self) -> None:
-        """Between two keys of one kind lies a rotation, unless something was revoked in between."""
+        """There is a rotation between two keys of one kind, unless something was revoked in between."""
         quiet = (POLICY.lifetime - POLICY.refresh - POLICY.propagation - timedelta(days=6)).total_seconds()
         by_time = sorted((time, key_id) for key_id, time in self.world.made.items())
         for (before, old), (after, new) in pairwise(by_time):
@@ -310,7 +310,7 @@ class Farm:
                 self._broken(f"{new} was made {after - before:.0f} s after {old}")
 
     def _is_catching_up(self, old: UUID, new: UUID) -> bool:
-        """A farm that slept through a rotation makes a key at once, and soon after its successor is due as planned."""
+        """A farm that was idle over a rotation creates a key at once, and soon after that its planned successor."""
         return (old in self.world.at_once) != (new in self.world.at_once)
 
     def _broken(self, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Story 1: 8 to 20 processes start on an empty store together: one key, and no payload refused by anybody."""
+"""Story 1: 8 to 20 processes start on an empty store at the same time: one key, and no payload is refused."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def rounds(url: str, count: int = 1, *, processes: int = 20) -> list[dict[str, o
 
 
 def good(processes: int = 20) -> dict[str, object]:
-    """One key, one id in all payloads, everything opened by everybody."""
+    """One key, one id in all payloads, and every process opens every payload."""
     return {"keys": 1, "ids": 1, "opened": processes, "problems": []}
 
 
 def test_story_1_20_processes_start_at_once_on_an_empty_folder(tmp_path: Path) -> None:
-    """Story 1, and story 15 in the large: of 20 commits at one version one wins, the losers read again. Three times."""
+    """Stories 1 and 15: of 20 commits at one version one succeeds, the others read again. Three times."""
     assert rounds(f"{tmp_path}/round-{{round}}", 3) == [good()] * 3
 
 
@@ -38,7 +38,7 @@ def test_story_1_20_processes_start_at_once_on_an_empty_folder(tmp_path: Path) -
 def test_story_1_50_processes_start_at_once_on_an_empty_store(
     store: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """Forked from a parent that is connected already; `tests/repositories/test_cold_start.py` is the other way."""
+    """Forked from a parent that is connected; `tests/repositories/test_cold_start.py` tests the other case."""
     with place(store, request, tmp_path) as url:
         assert rounds(url, processes=50) == [good(50)]
 

@@ -30,7 +30,7 @@ SECONDS = 30
 
 
 def in_child(action: Callable[[], object]) -> None:
-    """Run ``action`` in a forked child; a child that hangs is ended, and fails."""
+    """Run ``action`` in a forked child; a child that hangs is terminated, and fails."""
 
     def timed() -> None:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -41,7 +41,7 @@ def in_child(action: Callable[[], object]) -> None:
 
 
 def answers(action: Callable[[], str], children: int) -> list[str]:
-    """What ``action`` gives in each of so many children of this process."""
+    """The result of ``action`` in each of several children of this process."""
     found = []
     for _ in range(children):
         reading, writing = os.pipe()
@@ -86,20 +86,20 @@ def store() -> WatchedRepository:
 
 @pytest.fixture
 def dp(store: WatchedRepository, clock: StoppedClock) -> DataProtection:
-    """With refreshes in threads of their own, as in a server."""
+    """With refreshes in threads, as in a server."""
     return DataProtection("shop", repository=store, clock=clock)
 
 
 @pytest.fixture
 def gate(store: WatchedRepository) -> Iterator[threading.Event]:
-    """Calls of the store wait for this from the moment that a test puts it there."""
+    """Calls of the store wait for this event as soon as a test installs it."""
     gate = threading.Event()
     yield gate
     gate.set()
 
 
 def test_story_12_workers_forked_after_the_load_have_one_ring_and_no_common_randomness(dp: DataProtection) -> None:
-    """Story 12: same ring in all, no shared nonce state."""
+    """Story 12: the same ring in all processes, without shared nonce state."""
     protector = dp.create_protector("p")
     tokens = [protector.protect("text"), *answers(lambda: protector.protect("text"), 4), protector.protect("text")]
     assert [protector.unprotect(token) for token in tokens] == ["text"] * 6
@@ -110,7 +110,7 @@ def test_story_12_workers_forked_after_the_load_have_one_ring_and_no_common_rand
 
 
 def test_story_12_workers_forked_before_the_load_agree_as_well(tmp_path: object) -> None:
-    """Story 12: preload off: each loads for itself, from the folder that they share."""
+    """Story 12: without preload, each process loads the ring from the shared folder."""
     dp = DataProtection("shop", repository=str(tmp_path))
     protector = dp.create_protector("p")
     tokens = answers(lambda: protector.protect("text"), 3)
@@ -133,7 +133,7 @@ def test_a_child_refreshes_its_ring_itself(dp: DataProtection, store: WatchedRep
 def test_a_fork_while_a_refresh_hangs_gives_a_working_child(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock, gate: threading.Event
 ) -> None:
-    """The parent's refresh holds the locks of provider and reader; no thread of the child could release them."""
+    """The parent's refresh holds the locks of provider and reader; no thread of the child can release them."""
     protector = dp.create_protector("p")
     token = protector.protect("text")
     put(store.inner, key_document(clock.now(), created=timedelta(0), activated=timedelta(seconds=1)))
@@ -158,7 +158,7 @@ def test_a_fork_while_a_refresh_hangs_gives_a_working_child(
 def test_a_fork_while_the_ring_is_being_read_gives_a_working_child(
     dp: DataProtection, store: WatchedRepository, gate: threading.Event
 ) -> None:
-    """The first load is under way: the child begins one of its own, and waits for nobody else's."""
+    """The first load is in progress: the child starts its own, and does not wait for the parent's."""
     store.gate = gate
     dp.start()
     assert store.entered.wait(SECONDS)
@@ -177,7 +177,7 @@ def test_a_fork_while_the_ring_is_being_read_gives_a_working_child(
 def test_a_fork_while_the_parts_are_put_together_gives_a_working_child(
     dp: DataProtection, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
 ) -> None:
-    """Another thread opens files for the first use; its lock must not be held for ever in the child."""
+    """Another thread opens files at the first use; its lock must not be held forever in the child."""
     entered, put_together = threading.Event(), dp._open_manager
 
     def slow() -> object:

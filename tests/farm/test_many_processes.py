@@ -1,4 +1,4 @@
-"""What a large farm puts on its store: counted on virtual time, never measured in seconds."""
+"""The load of a large farm on its store, counted in virtual time, not measured in seconds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POLL: Final = 10
 
 
 def farm_of(store: WatchedRepository, clock: StoppedClock, count: int) -> list[DataProtection]:
-    """Warm processes that began one after the other, spread over one poll, as a rolling start leaves them."""
+    """Warm processes that started one after the other, spread over one poll, as after a rolling start."""
     farm = []
     for _ in range(count):
         farm.append(data_protection(store, clock))
@@ -30,7 +30,7 @@ def farm_of(store: WatchedRepository, clock: StoppedClock, count: int) -> list[D
 
 
 def test_a_thousand_processes_ask_for_the_version_a_hundred_times_a_second_and_read_no_key() -> None:
-    """A minute of a farm whose every process serves ten requests a second: ≤ 100 small questions a second."""
+    """A minute of a farm with ten requests per second and process: at most 100 small questions per second."""
     clock, store = StoppedClock(), ring_of(key_document())
     farm = farm_of(store, clock, PROCESSES)
     reads, chance = store.reads, random.Random(5)
@@ -43,12 +43,12 @@ def test_a_thousand_processes_ask_for_the_version_a_hundred_times_a_second_and_r
         a_second[tick // 10] += store.versions - versions
     assert store.reads == reads
     assert sum(a_second.values()) <= 60 * PROCESSES / POLL
-    assert sum(a_second.values()) >= 50 * PROCESSES / POLL  # they do ask
-    assert max(a_second.values()) <= 1.05 * PROCESSES / POLL  # in each second, too, to a tick
+    assert sum(a_second.values()) >= 50 * PROCESSES / POLL  # there are questions
+    assert max(a_second.values()) <= 1.05 * PROCESSES / POLL  # in each second too
 
 
 def test_a_thousand_processes_that_start_together_ask_no_more_often() -> None:
-    """All at one moment: the questions come together, once a poll each; a hundred a second in the mean."""
+    """All processes at the same moment: one question per poll and process; a hundred per second on average."""
     clock, store = StoppedClock(), ring_of(key_document())
     farm = [data_protection(store, clock) for _ in range(PROCESSES)]
     for _ in range(60):
@@ -60,7 +60,7 @@ def test_a_thousand_processes_that_start_together_ask_no_more_often() -> None:
 
 
 def test_a_new_key_is_read_once_by_each_of_a_thousand_processes() -> None:
-    """The store moves: each asks for the version once, and reads once, within one poll."""
+    """The store changes: each process asks for the version once and reads once, within one poll."""
     clock, store = StoppedClock(), ring_of(key_document())
     farm = farm_of(store, clock, PROCESSES)
     reads = store.reads
@@ -74,7 +74,7 @@ def test_a_new_key_is_read_once_by_each_of_a_thousand_processes() -> None:
 
 
 def test_a_poll_is_one_short_command_on_the_real_thing(own_redis: Server) -> None:
-    """By Redis's own count: ten polls of a ring of twenty keys are ten scripts, and no other command of ours."""
+    """Counted by Redis: ten polls of a ring of twenty keys are ten scripts, and no other command."""
     clock = StoppedClock()
     real = DataProtection("shop", repository=f"{own_redis.address}/0").repository
     dp = data_protection(real, clock)
@@ -91,12 +91,12 @@ def test_a_poll_is_one_short_command_on_the_real_thing(own_redis: Server) -> Non
     after = client.info("commandstats")
     asked = {name: after[name]["calls"] - before.get(name, {"calls": 0})["calls"] for name in after}
     from_us = {name: count for name, count in asked.items() if count and name != "cmdstat_info"}
-    assert from_us.keys() <= {"cmdstat_eval", "cmdstat_llen", "cmdstat_lrange"}  # the latter two inside the script
+    assert from_us.keys() <= {"cmdstat_eval", "cmdstat_llen", "cmdstat_lrange"}  # the last two are inside the script
     assert from_us["cmdstat_eval"] == 10
 
 
 def test_story_35_300_cold_starts_a_second_read_once_each_and_no_more() -> None:
-    """Story 35: serverless, three seconds of it: one read a start while nothing is due, whatever it then serves."""
+    """Story 35: three seconds of serverless functions: one read per start while no key is due."""
     clock, store = StoppedClock(), ring_of(key_document())
     token = data_protection(store, clock).create_protector("p").protect("text")
     store.reads = store.versions = store.commits = 0
@@ -111,7 +111,7 @@ def test_story_35_300_cold_starts_a_second_read_once_each_and_no_more() -> None:
 
 
 def test_story_35_cold_starts_on_an_empty_store_make_one_key() -> None:
-    """Story 35: 300 starts in the first second; the one that makes the key commits and reads again, all others read."""
+    """Story 35: 300 starts in the first second; one creates the key and reads again, all others only read."""
     clock, store = StoppedClock(), WatchedRepository()
     for _ in range(300):
         clock.advance(seconds=1 / 300)
@@ -121,11 +121,11 @@ def test_story_35_cold_starts_on_an_empty_store_make_one_key() -> None:
 
 
 def test_story_35_cold_starts_while_the_store_is_down_ask_once_a_second_each() -> None:
-    """Story 35: what cannot start does not hammer: one try a second a process, however many requests come to it."""
+    """Story 35: a failed start is retried once per second and process, however many requests arrive."""
     clock, store = StoppedClock(), ring_of(key_document())
     store.go_down()
     farm = [data_protection(store, clock) for _ in range(30)]
-    for _ in range(50):  # five seconds, ten requests a second
+    for _ in range(50):  # five seconds, ten requests per second
         clock.advance(seconds=0.1)
         for process in farm:
             with pytest.raises(RepositoryError):

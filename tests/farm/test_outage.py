@@ -1,4 +1,4 @@
-"""The store is killed, emptied, or says nothing, while a farm works on it."""
+"""The store is killed, emptied, or silent, while a farm uses it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Farm:
         self._process = process
 
     def ask(self, command: str = "report") -> list[dict[str, Any]]:
-        """What every worker says."""
+        """The report of every worker."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{command}\n")
@@ -60,7 +60,7 @@ def no_refusals(answers: list[dict[str, Any]]) -> bool:
 
 
 def killed_under_load(server: Server, seconds: float) -> list[float]:
-    """Kill the store, wait, start it again with what it had. How long each change then took to be everywhere."""
+    """Kill the store, wait, and start it again with its data. How long each change then takes to arrive everywhere."""
     client: Any = redis.Redis.from_url(server.address)
     with working_farm(url_of(server)) as farm:
         until(lambda: {answer["keys"] for answer in farm.ask()} == {1})
@@ -69,7 +69,7 @@ def killed_under_load(server: Server, seconds: float) -> list[float]:
         server.kill()
         failed: set[int] = set()
         ended = time.monotonic() + seconds
-        while time.monotonic() < ended:  # the length of the outage is what is tested, not waited for
+        while time.monotonic() < ended:  # the length of the outage is what is tested
             time.sleep(0.25)
             answers = farm.ask()
             assert no_refusals(answers), answers
@@ -89,13 +89,13 @@ def killed_under_load(server: Server, seconds: float) -> list[float]:
             began = time.monotonic()
             until(lambda: {answer[name] for answer in farm.ask()} == {number})  # noqa: B023 (called at once)
             took.append(time.monotonic() - began)
-        assert len(manager.read().keys) == 2  # the first, and the operator's: no worker made any
+        assert len(manager.read().keys) == 2  # the first key and the operator's: no worker created one
         assert no_refusals(farm.ask("end"))
     return took
 
 
 def test_a_store_killed_under_load_fails_no_request_and_makes_no_key(own_redis: Server) -> None:
-    """Four workers, five seconds without a store, ten polls missed: served from memory; then one ring again."""
+    """Four workers, five seconds without a store, ten missed polls: served from memory; then the same ring again."""
     killed_under_load(own_redis, 5)
 
 
@@ -140,7 +140,7 @@ def restarted(server: Server) -> None:
 def test_story_13_a_redis_emptied_while_in_use(
     empty: Callable[[Server], object], own_redis: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Story 13: rings are kept, the alarm is at error level, nobody makes a key into the hole, a backup goes back."""
+    """Story 13: rings are kept, an error is logged, no key is created in the empty store, and a backup is restored."""
     clock, url = StoppedClock(), url_of(own_redis)
     farm = members(own_redis, clock)
     backup = str(tmp_path / "backup")
@@ -150,7 +150,7 @@ def test_story_13_a_redis_emptied_while_in_use(
     client: Any = redis.Redis.from_url(own_redis.address)
     caplog.set_level(logging.INFO, "dpmiddleware")
 
-    for days in (0, 1, 87):  # the same day, the next, and when a successor is due
+    for days in (0, 1, 87):  # the same day, the next day, and when a successor is due
         clock.advance(days=days, seconds=11)
         open_each_others(farm)
         assert client.dbsize() == 0
@@ -166,14 +166,14 @@ def test_story_13_a_redis_emptied_while_in_use(
     open_each_others([*farm, *members(own_redis, clock)])
     manager = farm[0].manager
     made = [key.id for key in manager.read().keys]
-    assert len(made) == 2  # the one put back, and the successor that was due all the time: one, though all found it due
+    assert len(made) == 2  # the restored key and the successor that was due: one, although all processes found it due
     assert manager.read().lost == ()
 
 
 def test_story_13_the_documented_danger_a_process_that_starts_on_the_emptied_store_makes_a_new_ring(
     own_redis: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Story 13: an empty store says nothing of what it held: a new process cannot know. Those that run read both."""
+    """Story 13: a new process cannot know what an empty store contained. Running processes read both rings."""
     clock = StoppedClock()
     (running,) = members(own_redis, clock, 1)
     before = running.create_protector("p").protect("before")
@@ -195,7 +195,7 @@ def test_story_13_the_documented_danger_a_process_that_starts_on_the_emptied_sto
 
 
 def test_a_store_that_answers_nothing_is_stale_after_three_polls(own_redis: Server) -> None:
-    """It takes connections and is mute: each poll is given up, the ring serves, the third missed poll is *stale*."""
+    """It accepts connections and does not answer: each poll times out, and after the third the ring is *stale*."""
     clock = StoppedClock()
     store = DataProtection("shop", repository=url_of(own_redis, socket_timeout="0.2")).repository
     dp = data_protection(store, clock, policy=RotationPolicy())

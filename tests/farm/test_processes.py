@@ -1,4 +1,4 @@
-"""Real processes on one folder: what one does, the others see within a poll; and a folder full of odd things."""
+"""Real processes on one folder: changes arrive within a poll; and a folder full of odd files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECONDS = 20
 
 
 def test_a_key_that_one_process_revokes_is_refused_by_the_others_without_a_restart(tmp_path: Path) -> None:
-    """Three workers hold a payload that opens; the operator revokes its key; soon it opens nowhere."""
+    """Three workers have a payload that opens; the operator revokes its key; soon it opens nowhere."""
     folder = tmp_path / "keys"
     dp = DataProtection("shop", repository=folder, policy=POLICY)
     protector = dp.create_protector("p")
@@ -61,7 +61,7 @@ def test_a_key_that_one_process_revokes_is_refused_by_the_others_without_a_resta
 
 
 def test_a_folder_full_of_odd_things_starts_and_names_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Story 14: each is set aside, none is followed, waited for or read whole; the good key protects."""
+    """Story 14: each file is set aside, none is followed, waited for or read completely; the good key protects."""
     good, elsewhere = key_document(created=-DAY), tmp_path / "elsewhere"
     folder = tmp_path / "keys"
     folder.mkdir(mode=0o700)
@@ -86,9 +86,9 @@ def test_a_folder_full_of_odd_things_starts_and_names_them(tmp_path: Path, caplo
     named = {str(event["document"]) for event in events(caplog, "document_set_aside")}
     odd = {"outside", "nowhere", "round", "fifo", "folder", "empty", "deep", "giant"}
     assert {name.removesuffix(".xml") for name in named} == odd
-    assert len(list(folder.iterdir())) >= 10  # nothing was tidied away
+    assert len(list(folder.iterdir())) >= 10  # nothing was removed
 
 
 def _from_now(data: bytes) -> bytes:
-    """A document whose dates are those of the tests' noon, valid today whatever day that is."""
+    """A document with the dates of the tests, valid on any day."""
     return data.replace(b"<expirationDate>2027", b"<expirationDate>2999").replace(b"Date>2026", b"Date>2020")

@@ -1,4 +1,4 @@
-"""Failure stories 2, 4, 14 and 15: overtaken writers, a key service that is away, entries that nobody can read."""
+"""Failure stories 2, 4, 14 and 15: writers that lose a race, a key service that is unavailable, unreadable entries."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> KeyRepository:
 
 
 def test_story_2_both_find_the_store_empty_and_only_one_key_comes_of_it(store: KeyRepository) -> None:
-    """Story 2: A and B read "empty", A writes, B would write; A never reads again, and opens what B protects."""
+    """Story 2: A and B read "empty", A writes, B tries to write; A opens what B protects without another reading."""
     a = data_protection(store).create_protector("p")
     from_a: list[str] = []
     b = data_protection(OvertakenRepository(store, lambda: from_a.append(a.protect("from A")))).create_protector("p")
@@ -52,7 +52,7 @@ def test_story_2_both_find_the_store_empty_and_only_one_key_comes_of_it(store: K
 
 
 def test_story_2_the_same_at_a_rotation(store: KeyRepository) -> None:
-    """Story 2: both find a successor due; one is made."""
+    """Story 2: both find a successor due; one is created."""
     clock = StoppedClock()
     a = data_protection(store, clock)
     b = data_protection(OvertakenRepository(store, a.current), clock)
@@ -64,7 +64,7 @@ def test_story_2_the_same_at_a_rotation(store: KeyRepository) -> None:
 
 
 def test_story_15_a_rotation_overtaken_by_something_else_is_begun_again(store: KeyRepository) -> None:
-    """Story 15: an operator's revocation comes first; the successor that is due is made all the same, at once."""
+    """Story 15: the operator's revocation comes first; the successor that is due is created anyway, at once."""
     clock = StoppedClock()
     data_protection(store, clock).current()
     clock.advance(days=88)
@@ -78,14 +78,14 @@ def test_story_15_a_rotation_overtaken_by_something_else_is_begun_again(store: K
 
 
 def test_story_4_a_running_process_goes_on_while_the_key_service_times_out() -> None:
-    """Story 4: at a refresh, at the daily reading, at a rotation, after the expiry: no key is made."""
+    """Story 4: at a refresh, at the daily reading, at a rotation, after the expiry: no key is created."""
     clock, kms = StoppedClock(), BoxWrapper()
     store = ring_of(key_document(wrapper=kms))
     dp = data_protection(store, clock, key_wrapper=kms)
     protector = dp.create_protector("p")
     token = protector.protect("text")
     kms.broken = True
-    for days in (0, 1, 57, 10):  # the key has 60 days
+    for days in (0, 1, 57, 10):  # the key is valid for 60 days
         clock.advance(days=days, seconds=11)
         assert protector.unprotect(token) == "text"
         assert protector.unprotect(protector.protect("new")) == "new"
@@ -144,7 +144,7 @@ def in_sqlite(file: Path, entries: dict[str, bytes]) -> SqlKeyRepository:
 def test_story_14_what_nobody_can_read_is_set_aside_and_the_others_load(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Story 14: zero bytes, a truncated entry, a foreign one, and a good one that begins with a byte order mark."""
+    """Story 14: an empty entry, a truncated one, a foreign one, and a valid one that begins with a byte order mark."""
     good, marked, cut = key_document(), key_document(), key_document()
     assert good.name is not None
     assert marked.name is not None
@@ -166,15 +166,15 @@ def test_story_14_what_nobody_can_read_is_set_aside_and_the_others_load(
     reading = dp.manager.read()
     assert {f"key-{key.id}" for key in reading.keys if key.usable} == {good.name, marked.name}
     assert len(reading.set_aside) == 4
-    assert len(events(caplog, "document_set_aside")) == 4  # each is said once
-    assert len(store.read().documents) == 6  # and none is written over, or taken away
+    assert len(events(caplog, "document_set_aside")) == 4  # each is reported once
+    assert len(store.read().documents) == 6  # and none is overwritten or removed
 
 
 # --- story 15 ---------------------------------------------------------------------------------------------------------
 
 
 def changes(store: KeyRepository) -> dict[str, Callable[[], object]]:
-    """What an operator may be doing at the same moment."""
+    """What an operator may do at the same moment."""
     other = manager(store)
     return {
         "a key": other.create_key,
@@ -188,7 +188,7 @@ def changes(store: KeyRepository) -> dict[str, Callable[[], object]]:
 def test_story_15_two_writers_at_one_version_the_loser_retries_and_nothing_is_lost(
     ours: str, theirs: str, store: KeyRepository
 ) -> None:
-    """Story 15: both documents are in the store, whoever was first."""
+    """Story 15: both documents are in the store, in any order."""
     manager(store).create_key()
     before = len(store.read().documents)
     overtaken = manager(OvertakenRepository(store, changes(store)[theirs]))
@@ -200,7 +200,7 @@ def test_story_15_two_writers_at_one_version_the_loser_retries_and_nothing_is_lo
 
 
 def test_story_15_a_loser_who_always_loses_says_so() -> None:
-    """Story 15: a bounded number of tries, then the operator's error; never a write over somebody else's."""
+    """Story 15: a bounded number of attempts, then an error; changes of others are never overwritten."""
     store = MemoryKeyRepository()
     other = manager(store)
     with pytest.raises(KeyManagementError) as caught:

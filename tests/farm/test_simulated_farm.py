@@ -1,4 +1,4 @@
-"""Years of a farm's life: partitions, frozen and restarted processes, lost replies, skewed clocks, a KMS that fails.
+"""Years of a farm: partitions, frozen and restarted processes, lost replies, clock skew, a key service that fails.
 
 ``DPM_FARM_SEED=17 pytest tests/farm/test_simulated_farm.py`` replays one seed.
 """
@@ -26,7 +26,7 @@ def _quiet() -> Iterator[None]:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_farm_keeps_its_promises_for_a_year(seed: int) -> None:
-    """No good payload refused, one key a rotation, none used too early, revocations hold, none made over a hole."""
+    """No valid payload is refused, one key per rotation, none used early, revocations apply, no key hides a loss."""
     farm = Farm(seed)
     farm.run(days=365)
     assert farm.opened > 500, f"seed {seed}: nothing was tried"

@@ -1,4 +1,4 @@
-"""A store that takes its time: a flood of forged cookies delays nobody else on the event loop."""
+"""A slow store: a flood of forged cookies delays no other request on the event loop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECONDS = 60
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """Says which cookies it sees; makes one where there is none."""
+    """Returns the cookies that it sees; sets one if there is none."""
     cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
     made = [] if cookies else [(b"set-cookie", b"sid=apples")]
     await send({"type": "http.response.start", "status": 200, "headers": made})
@@ -27,7 +27,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class Client:
-    """Asks one ASGI application, in this very event loop."""
+    """Calls an ASGI application in this event loop."""
 
     def __init__(self, dp: DataProtection) -> None:
         self._app = CookieProtectionMiddleware(application, data_protection=dp, cookies=["sid"])
@@ -62,7 +62,7 @@ def forged() -> str:
 
 
 def test_a_flood_of_forged_cookies_on_a_store_that_hangs_delays_no_other_request(store: WatchedRepository) -> None:
-    """While the store answers nothing at all, holders of good cookies are served, and so are the forgers."""
+    """While the store does not answer, requests with valid cookies are served, and so are requests with forged ones."""
     dp = DataProtection("shop", repository=store)
 
     async def scene() -> None:
@@ -76,9 +76,9 @@ def test_a_flood_of_forged_cookies_on_a_store_that_hangs_delays_no_other_request
         for _ in range(100):
             assert await asyncio.wait_for(client.get(good), SECONDS) == (200, b"sid=apples", [])
         forgers = await asyncio.wait_for(asyncio.gather(*flood), SECONDS)
-        assert not store.gate.is_set()  # all of this happened while the store was hanging
+        assert not store.gate.is_set()  # all of this while the store hangs
         assert {status for status, _, _ in forgers} == {200}
-        # each is a visitor without a cookie; nobody is told to drop one, for another ring might read it
+        # each is a visitor without a cookie; no cookie is deleted, as another ring might read it
         assert all(b"apples" not in body for _, body, _ in forgers)
         assert not any(b"Max-Age=0" in line or b"1970" in line for _, _, lines in forgers for line in lines)
 
@@ -88,7 +88,7 @@ def test_a_flood_of_forged_cookies_on_a_store_that_hangs_delays_no_other_request
 
 
 def test_before_the_first_load_requests_wait_together_and_not_on_the_loop(store: WatchedRepository) -> None:
-    """A server that starts while the store is slow: the loop stays free, one load serves all."""
+    """A server that starts with a slow store: the loop is not blocked, and one load serves all requests."""
     store.gate = threading.Event()
     dp = DataProtection("shop", repository=store)
 

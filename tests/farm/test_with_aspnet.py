@@ -1,4 +1,4 @@
-"""One ring, two programs that both write to it: we and a live ASP.NET Core, through Redis, PostgreSQL and a folder."""
+"""One ring, written by this package and by ASP.NET Core, through Redis, PostgreSQL and a folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PURPOSE = "Farm.Mixed"
 
 
 def spec_of(url: str) -> dict[str, Any]:
-    """The place that our URL names, as the peer is told it."""
+    """The place of a URL in the form that the peer needs."""
     parts = urlsplit(url)
     if parts.scheme == "redis":
         return {"kind": "redis", "url": parts.netloc, "key": parse_qs(parts.query)["key"][0]}
@@ -38,7 +38,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 class Both:
-    """One empty place, and a member of each kind on it."""
+    """An empty place, and a member of each kind."""
 
     def __init__(self, peer: Peer, url: str) -> None:
         self._peer, self._url = peer, url
@@ -47,11 +47,11 @@ class Both:
             self.theirs.ask("sql.create")
 
     def their_member(self) -> PeerRing:
-        """A process of theirs that starts now, as an application would set it up."""
+        """A process of the peer that starts now, configured as in an application."""
         return self._peer.open(spec_of(self._url), app="shop", autoGenerate=False)
 
     def our_member(self) -> DataProtection:
-        """A process of ours that starts now."""
+        """A process of this package that starts now."""
         return DataProtection("shop", repository=self._url, auto_create_keys=False)
 
 
@@ -61,14 +61,14 @@ def both(peer: Peer, url: str) -> Both:
 
 
 def their_key(ring: PeerRing) -> UUID:
-    """They make a key that protects at once."""
+    """The peer creates a key that protects at once."""
     now = datetime.now(timezone.utc)
     made = ring.ask("key.create", activation=now.isoformat(), expiration=(now + timedelta(days=90)).isoformat())
     return UUID(made["key"])
 
 
 def test_a_ring_that_both_write_to_at_once_is_read_whole_by_both(both: Both) -> None:
-    """Twelve keys made at the same time, half by them, half by us: none lost, none twice; all payloads opened."""
+    """Twelve keys created at the same time, half of them by the peer: none lost, none twice; all payloads open."""
     running = both.our_member()
     payloads: dict[str, list[bytes]] = {"ours": [], "theirs": []}
     keys: dict[str, list[UUID]] = {"ours": [], "theirs": []}
@@ -101,7 +101,7 @@ def test_a_ring_that_both_write_to_at_once_is_read_whole_by_both(both: Both) -> 
 
 
 def test_what_they_make_and_revoke_reaches_a_running_member_of_ours(both: Both) -> None:
-    """No restart: their key heals the first payload under it, their revocation ends it."""
+    """Without a restart: the peer's key is found for its first payload, and the peer's revocation applies."""
     their_key(both.theirs)
     protector = both.our_member().create_protector(PURPOSE)
     assert protector.unprotect(both.theirs.protect(b"first", PURPOSE)) == b"first"
@@ -116,7 +116,7 @@ def test_what_they_make_and_revoke_reaches_a_running_member_of_ours(both: Both) 
 
 
 def test_what_we_revoke_and_rewrite_they_read(both: Both) -> None:
-    """Our revocation counts there; a ring of ours with one key taken out and one put in is whole for them."""
+    """Our revocation applies in the peer; a ring of ours with one key removed and one added is complete for it."""
     manager = both.our_member().manager
     first, second = manager.create_key(activate_now=True), manager.create_key(activate_now=True)
     manager.revoke(first, "drill")

@@ -203,5 +203,5 @@ def test_every_scenario_is_asked() -> None:
 
 def test_a_cookie_that_browsers_would_drop_is_refused_at_start() -> None:
     [scenario] = [scenario for scenario in SCENARIOS if scenario["name"] in REFUSED]
-    with pytest.raises(ConfigurationError, match="SameSite=None demands Secure"):
+    with pytest.raises(ConfigurationError, match="SameSite=None requires Secure"):
         options_of(scenario, handler_clock())

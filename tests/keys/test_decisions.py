@@ -1,6 +1,6 @@
-"""What is made, what waits, what is an error: the table of refused, unreadable and absent, row by row.
+"""Refused, unreadable and absent documents: for each, whether a key is created and which one protects.
 
-Unreadable is never absent: a key that cannot be read may be the key that everybody else protects with.
+Unreadable is never absent: a key that cannot be read may be the key that all other processes protect with.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from tests.fakes import (
     take_away,
 )
 
-LOST = BoxWrapper("Lost")  # the key service that nobody configured here
+LOST = BoxWrapper("Lost")  # a key service that is not configured
 USABLE = key_document(created=-10 * DAY)
 EXPIRED = key_document(created=-100 * DAY, expires=-DAY)
 REVOKED = key_document(created=-20 * DAY)
@@ -67,7 +67,7 @@ DOCUMENTS: dict[str, tuple[StoredDocument, ...]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """holds: what the store holds. made: whether a key is made. protects: which one does then; "" for an error."""
+    """holds: the documents in the store. made: whether a key is created. protects: the key that protects; "": error."""
 
     holds: tuple[str, ...]
     made: bool
@@ -98,7 +98,7 @@ TABLE = [
 
 
 def one_order_and_the_other(row: Row) -> list[tuple[StoredDocument, ...]]:
-    """What a store lists first must not matter."""
+    """The order of documents in a store does not matter."""
     documents = [document for name in row.holds for document in DOCUMENTS[name]]
     return [tuple(documents), tuple(reversed(documents))]
 
@@ -126,7 +126,7 @@ def test_what_a_ring_comes_to(row: Row) -> None:
 
 @pytest.mark.parametrize("row", [row for row in TABLE if not row.made], ids=lambda row: " and ".join(row.holds))
 def test_looking_again_changes_nothing(row: Row) -> None:
-    """Nothing is made by trying often enough, nor by a process that starts anew each time."""
+    """No number of attempts creates a key, and neither does a process that starts again each time."""
     store = ring_of(*one_order_and_the_other(row)[0])
     for _ in range(5):
         try:
@@ -150,7 +150,7 @@ def test_a_revoked_key_that_cannot_be_unwrapped_stands_in_nobodys_way() -> None:
 
 
 def test_a_younger_key_that_cannot_be_unwrapped_blocks_and_the_older_one_protects() -> None:
-    """It is what the others protect with; making a third key would divide the farm."""
+    """The other processes protect with it; a third key would divide the farm."""
     younger = key_document(created=-DAY, wrapper=LOST)
     store = ring_of(USABLE, younger)
     ring = manager(store).load_ring()
@@ -168,7 +168,7 @@ def test_a_younger_revoked_key_is_replaced() -> None:
 
 
 def test_while_making_is_blocked_each_refresh_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    """An expired key goes on protecting, and nobody can say that the log was silent."""
+    """An expired key still protects, and the log says so."""
     clock, store = StoppedClock(), ring_of(EXPIRED, UNWRAPPABLE)
     rings = provider(store, clock)
     for _ in range(3):
@@ -176,7 +176,7 @@ def test_while_making_is_blocked_each_refresh_says_so(caplog: pytest.LogCaptureF
         clock.advance(minutes=2)
     assert len(events(caplog, "making_blocked")) == 3
     assert str(id_of(UNWRAPPABLE)) in str(events(caplog, "making_blocked")[0]["problem"])
-    assert len(events(caplog, "key_unusable")) == 1  # said once, not at each refresh
+    assert len(events(caplog, "key_unusable")) == 1  # reported once, not at each refresh
 
 
 def test_when_the_key_service_is_back_the_key_is_used_without_a_restart() -> None:
@@ -196,7 +196,7 @@ def test_when_the_key_service_is_back_the_key_is_used_without_a_restart() -> Non
 
 
 def test_a_key_service_that_is_away_at_a_refresh_takes_nothing_from_a_running_process() -> None:
-    """What was unwrapped is remembered: only what is new needs the service."""
+    """Unwrapped keys are remembered: only new ones need the service."""
     clock, wrapper = StoppedClock(), BoxWrapper()
     store = ring_of(key_document(wrapper=wrapper))
     dp = data_protection(store, clock, key_wrapper=wrapper)
@@ -219,7 +219,7 @@ KEY_ID = uuid4()
 def test_story_17_a_ring_wrapped_anew_logs_nobody_out_where_the_new_wrapping_does_not_open_yet(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Story 17: the new certificate is not everywhere yet; who has the key goes on, and says what is wrong."""
+    """Story 17: the new certificate is not everywhere yet; a process that has the key uses it and reports it."""
     clock, old, new, secret = StoppedClock(), BoxWrapper("Old"), BoxWrapper("New"), Secret.random()
     store = ring_of(rewrapped(secret, old), key_document(created=-40 * DAY, wrapper=old))
     dp = data_protection(store, clock, key_wrapper=old)
@@ -234,7 +234,7 @@ def test_story_17_a_ring_wrapped_anew_logs_nobody_out_where_the_new_wrapping_doe
     (event,) = events(caplog, "key_unusable")
     assert "tests.New" in str(event["problem"])
     fresh = data_protection(store, clock, key_wrapper=old)
-    assert fresh.current().protecting_key().id != KEY_ID  # who starts now does not have it
+    assert fresh.current().protecting_key().id != KEY_ID  # a process that starts now does not have it
     put(store.inner, revocation_document(KEY_ID))
     clock.advance(seconds=11)
     with pytest.raises(RevokedKeyError):
@@ -242,7 +242,7 @@ def test_story_17_a_ring_wrapped_anew_logs_nobody_out_where_the_new_wrapping_doe
 
 
 def test_a_key_that_was_replaced_by_another_of_its_id_is_not_kept_open() -> None:
-    """Other dates are another key: what this process knows is not it."""
+    """With other dates it is another key, not the one that this process has unwrapped."""
     clock, old, new = StoppedClock(), BoxWrapper("Old"), BoxWrapper("New")
     store = ring_of(key_document(key_id=KEY_ID, wrapper=old))
     dp = data_protection(store, clock, key_wrapper=old)
@@ -290,7 +290,7 @@ def test_a_successor_that_cannot_be_wrapped_is_made_later_and_the_default_protec
     ],
 )
 def test_a_fresh_process_fails_beside_a_revocation_that_it_cannot_read(broken: StoredDocument) -> None:
-    """Whom it revokes is not known, so nobody is let in."""
+    """It is unknown which key it revokes, so no payload is opened."""
     store = ring_of(USABLE, broken)
     with pytest.raises(IncompleteReadingError, match="may be a revocation") as caught:
         manager(store).load_ring()
@@ -330,7 +330,7 @@ def test_foreign_documents_alone_do_not_keep_a_first_key_from_being_made() -> No
 
 
 def test_a_bad_revocation_beside_a_good_one_the_good_one_holds() -> None:
-    """On the last good ring: a refresh that fails still says what it could read."""
+    """On the last good ring: a refresh that fails still passes on the revocations that it read."""
     clock, store = StoppedClock(), ring_of(USABLE)
     dp = data_protection(store, clock)
     protector = dp.create_protector("p")
@@ -341,7 +341,7 @@ def test_a_bad_revocation_beside_a_good_one_the_good_one_holds() -> None:
         protector.unprotect(token)
     with pytest.raises(NoUsableKeyError):
         protector.protect("more")
-    assert store.commits == 1  # the put above; nothing was made
+    assert store.commits == 1  # the document added above; no key was created
     assert dp.health().problem
 
 
@@ -376,7 +376,7 @@ def signed_manager(store: MemoryKeyRepository, *, seed: int = 1) -> KeyManager:
 
 
 def test_a_store_whose_documents_are_all_refused_is_an_error_of_configuration() -> None:
-    """Another ring's store, or another signer's: no key is made into it."""
+    """The store of another ring, or of another signer: no key is created there."""
     store = MemoryKeyRepository([USABLE])
     with pytest.raises(ConfigurationError, match=r"no document in .+ is accepted") as caught:
         signed_manager(store).load_ring()
@@ -416,7 +416,7 @@ def test_signatures_that_nobody_looks_at_are_worth_a_warning(caplog: pytest.LogC
 
 
 def test_a_signed_document_of_another_signer_never_reaches_the_key_service() -> None:
-    """Verified before unwrapped: planting keys does not even cost calls to a KMS."""
+    """Documents are verified before they are unwrapped: planted keys cause no calls to a key service."""
     wrapper, store = BoxWrapper(), MemoryKeyRepository()
     put(store, key_document(wrapper=wrapper))
     signer = Ed25519Signer(ed25519.Ed25519PrivateKey.generate())
@@ -431,11 +431,11 @@ def test_a_signed_document_of_another_signer_never_reaches_the_key_service() -> 
     assert wrapper.unwrapped == 0
 
 
-# --- keys in clear where keys are wrapped -----------------------------------------------------------------------------
+# --- unencrypted keys where keys are wrapped --------------------------------------------------------------------------
 
 
 def test_a_key_in_clear_is_refused_where_keys_are_wrapped() -> None:
-    """Whoever can write to the store could plant one, and forge what it protects."""
+    """An attacker who can write to the store could plant one, and forge the payloads that it protects."""
     wrapper = BoxWrapper()
     planted, good = key_document(created=-DAY), key_document(created=-2 * DAY, wrapper=wrapper)
     ring = manager(ring_of(planted, good), wrappers=[wrapper]).load_ring()
@@ -461,7 +461,7 @@ def test_the_same_key_stored_twice_counts_once() -> None:
 
 
 def test_two_different_keys_of_one_id_are_unusable_in_whatever_order_and_number() -> None:
-    """Which of them others use is not known; a payload might open here and not there."""
+    """It is unknown which of them other processes use; a payload might open in one process and not in another."""
     key_id = id_of(USABLE)
     first, second = (StoredDocument(None, key_document(key_id=key_id, created=-10 * DAY).data) for _ in range(2))
     later = StoredDocument(None, key_document(key_id=key_id, created=-9 * DAY).data)
@@ -474,7 +474,7 @@ def test_two_different_keys_of_one_id_are_unusable_in_whatever_order_and_number(
 
 
 def test_a_copy_that_can_be_unwrapped_is_used_in_place_of_one_that_cannot() -> None:
-    """A ring that is being wrapped anew, seen half way."""
+    """A ring in the middle of being wrapped again."""
     copies = (USABLE, StoredDocument(None, _same_key_wrapped()))
     for documents in permutations(copies):
         (key,) = manager(ring_of(*documents)).read().keys
@@ -482,7 +482,7 @@ def test_a_copy_that_can_be_unwrapped_is_used_in_place_of_one_that_cannot() -> N
 
 
 def _same_key_wrapped() -> bytes:
-    """The usable key under the wrapper that nobody has here."""
+    """The usable key, wrapped under a wrapper that is not configured here."""
     element = parse(USABLE.data)
     wrap(element, LOST, "shop")
     return document.dump(element).data

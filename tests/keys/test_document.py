@@ -29,7 +29,7 @@ ASSEMBLY = "Microsoft.AspNetCore.DataProtection"
 def key_text(
     descriptor: str = "", *, kind: str = "AuthenticatedEncryptorDescriptorDeserializer", secret: str = "", **parts: str
 ) -> str:
-    """A key document, a part of it replaced: ``id``, ``creation``, ``activation``, ``expiration``."""
+    """A key document with one part replaced: ``id``, ``creation``, ``activation``, ``expiration``."""
     said = {"id": str(ID), "creation": "2026-11-01T00:00:00Z", "activation": "2026-11-02T00:00:00Z"}
     said |= {"expiration": "2027-01-31T00:00:00Z"} | parts
     inner = descriptor or '<encryption algorithm="AES_256_CBC" /><validation algorithm="HMACSHA256" />'
@@ -148,7 +148,7 @@ def test_every_kind_of_descriptor_is_read(kind: str, inner: str, suite: Suite) -
 
 
 def test_a_key_of_every_kind_opens_what_it_protected() -> None:
-    """Not only its name is read: bytes go through it."""
+    """Not only the name is read: the algorithm is used."""
     for _, kind, inner, _ in SUITES:
         written = f"{kind or 'AuthenticatedEncryptor'}DescriptorDeserializer"
         suite, secret = unwrap(load_key(key_text(inner, kind=written)), [], "shop")
@@ -213,8 +213,8 @@ def test_a_master_key_may_have_white_space_and_comments_inside() -> None:
 def test_an_id_is_read_in_every_form_of_net(form: str) -> None:
     first, second, third, *rest = (ID.bytes[:4].hex(), ID.bytes[4:6].hex(), ID.bytes[6:8].hex(), *ID.bytes[8:])
     hexadecimal = "{" + f"0x{first},0x{second},0x{third}," + "{" + ",".join(f"0x{byte:x}" for byte in rest) + "}}"
-    spelled = {"N": ID.hex, "upper": str(ID).upper(), "X": hexadecimal}.get(form) or form.format(ID)
-    assert load_key(key_text(id=spelled)).id == ID
+    written = {"N": ID.hex, "upper": str(ID).upper(), "X": hexadecimal}.get(form) or form.format(ID)
+    assert load_key(key_text(id=written)).id == ID
 
 
 @pytest.mark.parametrize("text", ["", "x", "{0c819c80-6619-4019-9536-53f8aaffee57", str(ID)[:-1], str(ID) + "0", "*"])
@@ -251,7 +251,7 @@ def revocation_text(key_id: str, date: str = "<revocationDate>2026-11-22T12:00:0
 
 
 def test_the_date_of_one_keys_revocation_is_not_needed() -> None:
-    """As in .NET: a key is revoked whatever stands there."""
+    """As in .NET: the key is revoked, whatever the date is."""
     for date in ("", "<revocationDate/>", "<revocationDate>tomorrow</revocationDate>"):
         loaded = load_revocation(revocation_text(str(ID), date))
         assert (loaded.key_id, loaded.date) == (ID, None)
@@ -301,7 +301,7 @@ def test_a_document_without_a_name_is_what_its_first_tag_may_become(data: bytes,
     "data", [b"<!--" * 16_000, b"<!DOCTYPE [" * 6_000, b"<?" * 32_000, b" " * 64_000, b"]" * 64_000]
 )
 def test_guessing_what_a_document_was_takes_no_time(data: bytes) -> None:
-    """No text makes the expression that skips comments go back and forth; the suite's time limit would show it."""
+    """No text makes the regular expression that skips comments backtrack; the time limit of the suite would show it."""
     for _ in range(20):
         assert not document.may_be_revocation(StoredDocument(None, data))
 
@@ -354,7 +354,7 @@ def test_the_null_encryptor_of_net_hides_nothing() -> None:
 
 
 def test_a_name_that_only_sounds_like_the_null_encryptor_is_another_wrapping() -> None:
-    """Otherwise a key in clear could pass for a wrapped one, or the other way round."""
+    """Otherwise an unencrypted key could pass for a wrapped one, or the other way round."""
     assert is_wrapped(load_key(key_text(secret=wrapped("Contoso.NullXmlDecryptor, Contoso"))))
 
 

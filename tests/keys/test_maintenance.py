@@ -1,4 +1,4 @@
-"""What an operator does with a ring in use: rotate, copy, prune, wrap anew; while others write, and broken off."""
+"""The work of an operator on a ring in use: rotate, copy, prune, wrap again; while others write, and interrupted."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from tests.repositories.contract import at_once
 
 
 def keys_in(repository: KeyRepository) -> list[UUID]:
-    """The ids of all documents of keys, one for each document."""
+    """The ids of all key documents, one per document."""
     return sorted(item.id for _, item in manager(repository).read().documents if isinstance(item, Key))
 
 
@@ -59,7 +59,7 @@ def test_on_an_empty_store_the_first_key_is_due() -> None:
     store = MemoryKeyRepository()
     done = rotate_if_due(manager(store))
     assert [done.made] == keys_in(store)
-    assert done.next_due == Instant.of(NOON) + timedelta(days=87)  # 90, less refresh and propagation
+    assert done.next_due == Instant.of(NOON) + timedelta(days=87)  # 90, minus refresh and propagation
     assert done.problem == ""
 
 
@@ -95,7 +95,7 @@ def test_at_the_time_it_names_the_next_one_is_made_and_not_a_second_before() -> 
 
 
 def test_a_ring_of_pure_readers_lives_by_the_job_alone() -> None:
-    """A year, the job once a day, readers that make no key: no request is ever without a key in force."""
+    """A year with a daily job, and readers that create no keys: every request finds an active key."""
     clock, store = StoppedClock(), MemoryKeyRepository()
     rotate_if_due(manager(store, clock))
     reader = data_protection(store, clock, auto_create_keys=False)
@@ -119,7 +119,7 @@ def test_many_jobs_at_once_make_one_key(tmp_path: Path) -> None:
 
 
 def test_a_key_that_is_due_and_cannot_be_made_is_a_problem_and_no_silence() -> None:
-    """A job that fails for weeks must not look like one that had nothing to do."""
+    """A job that fails for weeks must not look like a job that had nothing to do."""
     kms = BoxWrapper()
     store = ring_of(key_document(created=-88 * DAY, expires=2 * DAY, wrapper=kms))
     job = manager(store, wrappers=[kms])
@@ -145,14 +145,14 @@ def ring_with_everything(repository: KeyRepository) -> None:
 
 
 def identities(repository: KeyRepository) -> Counter[object]:
-    """What the store says, each document counted."""
+    """The content of the documents in the store, counted."""
     read = KeyManager(repository, SystemClock(), ring="shop").read()
     assert read.set_aside == ()
     return Counter(item.id if isinstance(item, Key) else item for _, item in read.documents)
 
 
 class WhileBothAreWrittenTo:
-    """Somebody makes keys and revokes in the source and in the target as long as the copying takes."""
+    """Other processes create and revoke keys in the source and in the target during the copy."""
 
     def __init__(self, *stores: KeyRepository, rounds: int = 4) -> None:
         self._stores, self._rounds = stores, rounds
@@ -182,7 +182,7 @@ def copied_while_written_to(source: KeyRepository, target: KeyRepository) -> Non
     assert found.keys() >= identities(source).keys()
     assert (
         len(found) == len(identities(source)) + 2 * 4
-    )  # and what was written there: a key and a revocation, four times
+    )  # and what was written to the target: a key and a revocation, four times
     assert set(found.values()) == {1}
     again = copy(KeyManager(source, SystemClock(), ring="shop"), KeyManager(target, SystemClock(), ring="shop"))
     assert (again.copied, again.there) == (0, len(identities(source)))
@@ -218,7 +218,7 @@ def test_a_copy_between_any_two_stores(two_stores: tuple[KeyRepository, KeyRepos
 
 
 def test_documents_are_copied_byte_by_byte() -> None:
-    """Comments, layout, another program's way of writing, wrappings and signatures stay as they are."""
+    """Comments, layout, the style of another program, wrappings and signatures do not change."""
     document = key_document(wrapper=BoxWrapper())
     odd = StoredDocument(document.name, document.data.replace(b"><", b">\r\n  <!-- kept --><", 1))
     source, target = ring_of(odd), MemoryKeyRepository()
@@ -227,7 +227,7 @@ def test_documents_are_copied_byte_by_byte() -> None:
 
 
 def test_what_is_added_to_the_source_while_it_is_copied_comes_along() -> None:
-    """Its version is asked for at the end; whoever was faster is copied as well."""
+    """The version is read at the end; what was added in between is copied too."""
     late = key_document()
 
     class Busy(WatchedRepository):
@@ -242,7 +242,7 @@ def test_what_is_added_to_the_source_while_it_is_copied_comes_along() -> None:
 
 
 def test_no_key_is_ever_there_without_its_revocation() -> None:
-    """Revocations stand before keys in the one commit, for stores and readers that take them one by one."""
+    """Revocations come before keys in the commit, for stores and readers that process them one by one."""
     key = key_document()
     source = ring_of(key, revocation_document(id_of(key)), revocation_document(None))
     target = MemoryKeyRepository()
@@ -251,7 +251,7 @@ def test_no_key_is_ever_there_without_its_revocation() -> None:
 
 
 def test_two_revocations_of_one_key_are_both_copied_to_a_store_with_names(tmp_path: Path) -> None:
-    """Redis and blobs keep no names, and .NET gives both the same; so has the one that is in the target already."""
+    """Redis and blobs have no names; .NET gives both documents the same name, which the target has already."""
     key = key_document()
     mine, theirs = (revocation_document(id_of(key), reason=reason) for reason in ("mine", "theirs"))
     source = ring_of(*(StoredDocument(None, each.data) for each in (key, mine, theirs)))
@@ -272,7 +272,7 @@ def test_what_cannot_be_read_is_named_and_left_out() -> None:
 
 
 def test_a_key_that_only_the_target_could_unwrap_is_copied_all_the_same() -> None:
-    """Copying needs no certificate and no KMS."""
+    """A copy needs no certificate and no key service."""
     kms = BoxWrapper()
     key = key_document(wrapper=kms)
     target = MemoryKeyRepository()
@@ -332,7 +332,7 @@ def test_a_dry_run_says_the_same_and_does_nothing() -> None:
 
 @pytest.mark.parametrize("age", [0, 1, 300])
 def test_the_last_default_is_never_taken_out_however_old_it_is(age: int) -> None:
-    """It protects until somebody makes the next, in a ring whose writer is gone; nor is what would follow it."""
+    """In a ring whose writer is gone, it protects until the next key is created; nor is the key that would follow."""
     last, before = old_key(expired=age + 1), old_key(expired=age + 200)
     store = ring_of(old_key(expired=age + 400), before, last)
     prune(manager(store), older_than=timedelta(0))
@@ -348,7 +348,7 @@ def test_keys_that_have_not_expired_stay_revoked_or_not() -> None:
 
 
 def test_an_old_document_put_back_opens_nothing() -> None:
-    """The key that went is revoked in the same commit; a backup brings it back dead."""
+    """A removed key is revoked in the same commit: restored from a backup, it opens nothing."""
     clock, old = StoppedClock(), old_key(expired=200)
     store = ring_of(old)
     young = StoppedClock(NOON - 250 * DAY)
@@ -365,13 +365,13 @@ def test_an_old_document_put_back_opens_nothing() -> None:
 def test_revocations_stay_when_their_keys_go() -> None:
     old = old_key(expired=10)
     store = ring_of(old, revocation_document(id_of(old), reason="stolen"), key_document())
-    prune(manager(store), older_than=180 * DAY)  # a revoked key opens nothing: it need not wait
+    prune(manager(store), older_than=180 * DAY)  # a revoked key opens nothing, so it is removed without a delay
     assert id_of(old) not in keys_in(store)
     assert [r.reason for r in manager(store).read().revocations] == ["stolen"]
 
 
 def test_running_processes_are_not_alarmed(caplog: pytest.LogCaptureFixture) -> None:
-    """What was pruned is no loss."""
+    """A pruned key is not reported as lost."""
     clock, old = StoppedClock(), old_key(expired=200)
     store = ring_of(old, key_document())
     dp = data_protection(store, clock)
@@ -403,7 +403,7 @@ def test_a_negative_age_is_refused(older_than: int, lifetime: int) -> None:
 
 
 class TellingBox(BoxWrapper):
-    """Opens only what was wrapped under its own name, as a certificate does; breaks after so many wrappings."""
+    """Opens only what was wrapped under its own name, like a certificate; fails after a number of wrappings."""
 
     def __init__(self, name: str, breaks_after: int = 1_000) -> None:
         super().__init__(name)
@@ -429,7 +429,7 @@ def test_every_key_is_wrapped_anew_and_opens_what_it_opened() -> None:
 
 
 def test_broken_off_it_goes_on_where_it_stopped() -> None:
-    """The key service fails after two of five: those are done, the ring is whole, the next run does the rest."""
+    """The key service fails after two of five: the ring is complete, and the next run does the rest."""
     old, new = TellingBox("Old"), TellingBox("New", breaks_after=2)
     store = ring_of(*(key_document(wrapper=old) for _ in range(5)))
     seen: list[UUID] = []
@@ -470,7 +470,7 @@ def test_a_key_taken_away_meanwhile_is_no_error() -> None:
 
 
 def test_a_key_can_be_revoked_although_a_bad_document_has_the_revocations_name(tmp_path: Path) -> None:
-    """Somebody unsigned revoked it in a signed ring, or a file was cut off: the operator's revocation still counts."""
+    """In a signed ring there is an unsigned revocation, or a truncated file: the operator's revocation is written."""
     store = FileKeyRepository(tmp_path / "keys")
     signer = Ed25519Signer(Ed25519PrivateKey.generate())
     dp = DataProtection("shop", repository=store, signer=signer)

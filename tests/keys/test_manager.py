@@ -1,4 +1,4 @@
-"""Changes to a ring: made, revoked, revoked all; overtaken and begun again; one key of many that find one due."""
+"""Changes to a ring: create, revoke, revoke all; retried changes; one key, although many processes find one due."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_first_key_begins_at_once_and_lives_90_days(clock: StoppedClock) -> 
 
 
 def test_one_key_a_rotation_by_five_managers_that_share_a_store(clock: StoppedClock) -> None:
-    """Over a year, whoever comes first: five keys, each announced three days before its turn."""
+    """Over a year, in any order: five keys, each created three days before its first use."""
     store = WatchedRepository()
     farm = [manager(store, clock) for _ in range(5)]
     for hour in range(0, 365 * 24, 12):
@@ -81,7 +81,7 @@ def test_one_key_a_rotation_by_five_managers_that_share_a_store(clock: StoppedCl
 
 
 def test_story_1_of_many_that_start_at_once_one_makes_the_key_and_the_others_take_it(clock: StoppedClock) -> None:
-    """Between reading and committing somebody else was faster: read again, and find it made."""
+    """Another process commits between reading and commit: read again, and find its key."""
     made = key_document(clock.now(), created=timedelta(0))
     store = overtaken(1, made)
     assert manager(store, clock).load_ring().protecting_key().id == id_of(made)
@@ -128,7 +128,7 @@ def test_the_first_key_made_by_hand_begins_at_once(clock: StoppedClock) -> None:
 
 
 def test_an_operator_may_make_a_key_beside_one_that_cannot_be_read(clock: StoppedClock) -> None:
-    """What is blocked is the making that nobody asked for."""
+    """Only automatic creation is blocked."""
     keys = manager(ring_of(key_document(wrapper=BoxWrapper("Lost"))), clock)
     new = keys.create_key(activate_now=True)
     assert keys.load_ring().protecting_key().id == new
@@ -144,7 +144,7 @@ def test_a_new_key_is_wrapped_by_the_first_wrapper_and_bound_to_its_ring(clock: 
 
 
 def test_no_second_key_is_tried_where_the_first_would_be_revoked_at_birth(clock: StoppedClock) -> None:
-    """A revocation dated ahead: an error until then, not a heap of dead keys."""
+    """A revocation with a date in the future: an error until then, not many revoked keys."""
     old = key_document()
     store = ring_of(old, revocation_document(None, dated=timedelta(hours=1)))
     keys = manager(store, clock)
@@ -181,7 +181,7 @@ def test_a_key_is_revoked_once(clock: StoppedClock) -> None:
 
 
 def test_a_key_that_is_not_there_yet_can_be_revoked(clock: StoppedClock) -> None:
-    """It was seen in a backup: if it ever comes back, it opens nothing."""
+    """It was in a backup: if it is ever restored, it opens nothing."""
     lost = key_document()
     store = ring_of(key_document())
     keys = manager(store, clock)
@@ -204,7 +204,7 @@ def test_a_reason_may_be_anything_and_comes_back_as_it_was(clock: StoppedClock) 
     "reason", ["a\x00b", "\x1b[2J", "\ufffe", "\ud800", "x" * 100_000], ids=["0", "1b", "fffe", "d800", "long"]
 )
 def test_a_reason_that_no_document_can_hold_does_not_cost_the_revocation(reason: str, clock: StoppedClock) -> None:
-    """A revocation that nobody can read would stop every process that starts."""
+    """A revocation that cannot be read would stop every process that starts."""
     stored = key_document()
     store = ring_of(stored)
     manager(store, clock).revoke(id_of(stored), reason)
@@ -222,7 +222,7 @@ def test_revoke_all_by_default_spares_nothing_and_leaves_a_new_key_in_the_same_s
     keys = manager(store, clock)
     done = keys.revoke_all(reason="leak")
     assert store.commits == 1
-    assert done.date == now(clock).next()  # later than the youngest, by a tick
+    assert done.date == now(clock).next()  # one tick later than the newest key
     assert {key.id for key in done.revoked} == {id_of(old), id_of(young)}
     assert done.survivors == ()
     ring = keys.load_ring()
@@ -236,7 +236,7 @@ def test_revoke_all_by_default_is_dated_now_where_every_key_is_older(clock: Stop
 
 
 def test_revoke_all_reaches_a_key_that_a_clock_ahead_has_made(clock: StoppedClock) -> None:
-    """Made by a machine an hour ahead: the date follows it, and there is a key to protect with at once."""
+    """Created by a machine an hour ahead: the date is later, and there is a key that protects at once."""
     ahead = key_document(created=timedelta(hours=1))
     keys = manager(ring_of(ahead), clock)
     done = keys.revoke_all()
@@ -273,7 +273,7 @@ def test_a_date_ahead_has_to_be_meant(clock: StoppedClock) -> None:
 
 
 def test_the_key_beside_a_revocation_dated_ahead_protects_from_now_on(clock: StoppedClock) -> None:
-    """It is created at that date, so the revocation spares it; nobody waits a day for a key."""
+    """It is created at that date, so it is not revoked, and a key is available at once."""
     keys = manager(ring_of(key_document()), clock)
     done = keys.revoke_all(now(clock) + DAY, future=True)
     assert keys.load_ring().protecting_key().id == done.new_key
@@ -282,7 +282,7 @@ def test_the_key_beside_a_revocation_dated_ahead_protects_from_now_on(clock: Sto
 
 
 def test_revoke_all_that_is_overtaken_by_a_new_key_reaches_that_too(clock: StoppedClock) -> None:
-    """The one who steals keys makes one while they are being revoked."""
+    """An attacker creates a key while the keys are being revoked."""
     sneaked = key_document(created=timedelta(seconds=30))
     store = overtaken(1, sneaked)
     put(store.inner, key_document())
@@ -292,7 +292,7 @@ def test_revoke_all_that_is_overtaken_by_a_new_key_reaches_that_too(clock: Stopp
 
 
 def test_revoke_all_works_where_a_key_claims_the_end_of_time(clock: StoppedClock) -> None:
-    """Planted, or a mistake: nothing is later than it, so it survives, is named, and goes when it is named back."""
+    """Planted, or a mistake: no date is later, so it survives, is listed, and can be revoked by its id."""
     element = document.new_key(
         uuid4(),
         creation=Instant.parse("9999-12-31T23:59:59.9999999Z"),
@@ -314,21 +314,21 @@ def test_revoke_all_works_where_a_key_claims_the_end_of_time(clock: StoppedClock
 
 
 @pytest.mark.parametrize(
-    "spelled",
+    "form",
     ["{0}", "{0:B}", "N", "upper"],
 )
-def test_a_revocation_finds_its_key_however_the_id_is_spelled(spelled: str, clock: StoppedClock) -> None:
+def test_a_revocation_finds_its_key_however_the_id_is_spelled(form: str, clock: StoppedClock) -> None:
     stored = key_document()
     key_id = id_of(stored)
     forms = {"{0}": str(key_id), "{0:B}": f"{{{key_id}}}", "N": key_id.hex, "upper": str(key_id).upper()}
-    written = revocation_document(key_id).data.replace(str(key_id).encode(), forms[spelled].encode())
+    written = revocation_document(key_id).data.replace(str(key_id).encode(), forms[form].encode())
     store = ring_of(stored, StoredDocument("revocation-x", written))
     (key,) = manager(store, clock).read().keys
     assert key.revocation is not None
 
 
 def test_what_is_remembered_is_not_unwrapped_again_and_what_is_new_is(clock: StoppedClock) -> None:
-    """A refresh with 1,000 keys calls the key service for the one that is new."""
+    """A refresh with 1,000 keys calls the key service only for the new one."""
     wrapper = BoxWrapper()
     store = ring_of(*(key_document(wrapper=wrapper) for _ in range(20)))
     keys = manager(store, clock, wrappers=[wrapper])
@@ -341,7 +341,7 @@ def test_what_is_remembered_is_not_unwrapped_again_and_what_is_new_is(clock: Sto
 
 
 def test_a_document_that_changes_in_place_is_read_anew(clock: StoppedClock) -> None:
-    """A ring wrapped anew, or restored from a backup: the bytes count, not the name."""
+    """A ring that was wrapped again, or restored from a backup: bytes are compared, not names."""
     stored = key_document()
     store = ring_of(stored)
     keys = manager(store, clock)

@@ -1,4 +1,4 @@
-"""A key from the year 1 or 9999 is odd; it stops neither the ring nor the operator."""
+"""A key from the year 1 or 9999 stops neither the ring nor the operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ring kept current: healed, revoked, stale rather than absent; and what all that costs the store."""
+"""The current ring: missing keys are found, revocations apply, a stale ring is used; and what that costs the store."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def dp(store: WatchedRepository, clock: StoppedClock) -> DataProtection:
 
 
 def forged() -> bytes:
-    """A payload under a key id that nobody has."""
+    """A payload with a key id that does not exist."""
     return head_of(os.urandom(16)) + os.urandom(80)
 
 
 def made_elsewhere(protector: DataProtector, store: WatchedRepository, clock: StoppedClock) -> bytes:
-    """Another process makes a key that protects at once, and a payload under it."""
+    """Another process creates a key that protects at once, and a payload with it."""
     put(store.inner, key_document(clock.now(), created=timedelta(0), activated=timedelta(microseconds=1)))
     return data_protection(store.inner, clock).create_protector(*protector.purposes[1:]).protect(b"from elsewhere")
 
@@ -86,7 +86,7 @@ def test_a_warm_request_asks_the_store_nothing(dp: DataProtection, store: Watche
 
 
 def test_story_35_a_cold_start_costs_one_read(store: WatchedRepository, clock: StoppedClock) -> None:
-    """Story 35: functions that start 300 times a second ask the store once each, and write nothing."""
+    """Story 35: functions that start 300 times per second read the store once each, and write nothing."""
     for _ in range(300):
         data_protection(store, clock).create_protector("p").protect("text")
     assert (store.reads, store.versions, store.commits) == (300, 0, 0)
@@ -107,7 +107,7 @@ def test_each_poll_asks_for_the_version_and_reads_nothing(
 def test_the_ring_is_read_again_once_a_day_though_nothing_moved(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock
 ) -> None:
-    """At a moment of its own, so that a farm does not read all at once."""
+    """At a random moment, so that the processes of a farm do not read at the same time."""
     reads = store.reads
     clock.advance(hours=19)
     dp.current()
@@ -130,7 +130,7 @@ def test_the_farm_spreads_its_daily_reads(store: WatchedRepository, clock: Stopp
 def test_10000_forged_ids_cause_no_read_and_one_question_a_second(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock
 ) -> None:
-    """Story 7's flood: at most two reads are allowed; a store that has not moved is not read at all."""
+    """The flood of story 7: at most two reads are allowed; a store that has not changed is not read at all."""
     protector = dp.create_protector("p")
     reads, versions = store.reads, store.versions
     for number in range(10_000):
@@ -139,13 +139,13 @@ def test_10000_forged_ids_cause_no_read_and_one_question_a_second(
         with pytest.raises(UnknownKeyError):
             protector.unprotect(forged())
     assert store.reads == reads
-    assert store.versions - versions <= 11  # ten seconds, and one poll in them
+    assert store.versions - versions <= 11  # ten seconds, and one poll
 
 
 def test_a_key_added_during_a_flood_is_read_within_a_second(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock
 ) -> None:
-    """10,000 forged ids a second eat the budget; still the one good payload is opened when the second is over."""
+    """10,000 forged ids per second use up the budget; the one valid payload is still opened after the second."""
     protector = dp.create_protector("p")
     reads = store.reads
     for _ in range(5_000):
@@ -165,7 +165,7 @@ def test_a_key_added_during_a_flood_is_read_within_a_second(
 def test_an_unknown_key_is_looked_for_at_once_where_nobody_spent_the_budget(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock
 ) -> None:
-    """Story 7: heals in the first request, hours after the process began, not only in its first two minutes."""
+    """Story 7: found in the first request, hours after the process started, not only in its first two minutes."""
     clock.advance(hours=3)
     protector = dp.create_protector("p")
     dp.current()
@@ -176,7 +176,7 @@ def test_an_unknown_key_is_looked_for_at_once_where_nobody_spent_the_budget(
 def test_a_payload_that_meets_an_empty_budget_is_healed_by_a_request_a_second_later(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock
 ) -> None:
-    """Refused as unknown, which tells the shell to leave the cookie where it is."""
+    """Refused as unknown, so the middleware does not delete the cookie."""
     protector = dp.create_protector("p")
     with pytest.raises(UnknownKeyError):
         protector.unprotect(forged())
@@ -204,7 +204,7 @@ def test_an_id_that_was_not_found_is_remembered_until_the_store_moves(
 def test_a_key_that_was_missing_and_comes_is_found_after_it_was_remembered_as_absent(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock
 ) -> None:
-    """A replica that lags: the payload was here before its key."""
+    """A replica that lags: the payload arrives before its key."""
     late = key_document(clock.now(), created=timedelta(0), activated=timedelta(microseconds=1))
     other = WatchedRepository()
     put(other.inner, *store.inner.read().documents, late)
@@ -220,7 +220,7 @@ def test_a_key_that_was_missing_and_comes_is_found_after_it_was_remembered_as_ab
 def test_remembered_ids_are_forgotten_when_the_store_moves(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock
 ) -> None:
-    """Somebody is restoring documents one by one: each may be the one that was missing."""
+    """Documents are restored one by one: each may be the missing one."""
     late = key_document(clock.now(), created=timedelta(0), activated=timedelta(microseconds=1))
     other = WatchedRepository()
     put(other.inner, *store.inner.read().documents, late)
@@ -279,7 +279,7 @@ def test_a_revoked_key_is_refused_within_one_poll_by_every_process(
 def test_an_idle_process_does_not_open_what_was_revoked_while_it_slept(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock
 ) -> None:
-    """The first request after the night waits for the check, for half a second at most."""
+    """The first request after a night waits for the check, half a second at most."""
     dp.provider._refresh.start = in_thread
     protector = dp.create_protector("p")
     token = protector.protect("text")
@@ -292,7 +292,7 @@ def test_an_idle_process_does_not_open_what_was_revoked_while_it_slept(
 def test_a_revocation_that_was_read_holds_until_the_process_ends(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock
 ) -> None:
-    """Story 22: somebody puts the old documents back; in this process the key stays revoked."""
+    """Story 22: the old documents are restored; in this process the key stays revoked."""
     protector = dp.create_protector("p")
     token = protector.protect("text")
     put(store.inner, revocation_document(id_of(store.inner.read().documents[0])))
@@ -309,7 +309,7 @@ def test_a_revocation_that_was_read_holds_until_the_process_ends(
 def test_story_22_revoke_all_refuses_every_old_payload_within_a_poll(
     store: WatchedRepository, clock: StoppedClock
 ) -> None:
-    """Story 22: every instance, within the bound, and the farm goes on with the new key."""
+    """Story 22: every instance, within one poll, and the farm continues with the new key."""
     put(store.inner, key_document(created=-30 * DAY), key_document(created=-3 * DAY))
     farm = [data_protection(store, clock).create_protector("p") for _ in range(3)]
     tokens = [process.protect(f"{n}") for n, process in enumerate(farm)]
@@ -347,7 +347,7 @@ def test_a_library_that_raises_anything_is_still_the_operators_error(clock: Stop
 def test_the_first_load_is_tried_again_once_a_second_not_once_a_request(
     store: WatchedRepository, clock: StoppedClock
 ) -> None:
-    """An outage at a deployment: requests fail at once, and the store is not hammered while it comes up."""
+    """An outage during a deployment: requests fail at once, and the store is not flooded while it starts."""
     store.go_down()
     dp = data_protection(store, clock)
     for second in range(5):
@@ -361,7 +361,7 @@ def test_the_first_load_is_tried_again_once_a_second_not_once_a_request(
 
 
 def test_an_error_that_is_raised_again_does_not_grow(store: WatchedRepository, clock: StoppedClock) -> None:
-    """The same failure is told to thousands of requests; it must not hold on to a frame of each."""
+    """Thousands of requests raise the same error; it must not keep a frame of each."""
     store.go_down()
     dp = data_protection(store, clock)
     depths = []
@@ -373,7 +373,7 @@ def test_an_error_that_is_raised_again_does_not_grow(store: WatchedRepository, c
 
 
 def test_no_ring_is_no_anonymous_visitor(store: WatchedRepository, clock: StoppedClock) -> None:
-    """Refusing a payload in an outage would log everybody out: the error is of another family."""
+    """A refused payload would sign all users out in an outage, so the error is of another family."""
     token = data_protection(store, clock).create_protector("p").protect("text")
     store.go_down()
     with pytest.raises(KeyManagementError):
@@ -405,7 +405,7 @@ def test_a_ring_is_served_while_the_store_is_down_and_health_says_stale_after_th
 def test_forged_ids_during_a_short_outage_make_no_stale_ring(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They cause checks between the polls; what counts is polls that were missed."""
+    """They cause checks between the polls; only missed polls are counted."""
     protector = dp.create_protector("p")
     store.go_down()
     for _ in range(8):
@@ -423,7 +423,7 @@ def test_forged_ids_during_a_short_outage_make_no_stale_ring(
 def test_story_5_a_network_error_and_its_end_make_no_key(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock
 ) -> None:
-    """Story 5: down in a refresh, then back: the ring is what it was, no key activated before it was created."""
+    """Story 5: down in a refresh, then available: the ring is the same, and no key is active before its creation."""
     before = dp.current().protecting_key().id
     for _ in range(4):
         store.go_down()
@@ -438,7 +438,7 @@ def test_story_5_a_network_error_and_its_end_make_no_key(
 
 
 def test_story_3_after_a_sleep_over_the_expiry_one_of_many_makes_the_key(clock: StoppedClock) -> None:
-    """Story 3: all instances wake with an expired key; there is one new key, and nobody refuses anybody."""
+    """Story 3: all instances wake up with an expired key; one key is created, and every payload opens everywhere."""
     store = WatchedRepository()
     farm = [data_protection(store, clock).create_protector("p") for _ in range(8)]
     old = [process.protect("old") for process in farm]
@@ -450,7 +450,7 @@ def test_story_3_after_a_sleep_over_the_expiry_one_of_many_makes_the_key(clock: 
 
 
 def test_story_6_a_reader_that_starts_before_the_writer_waits_and_then_works(clock: StoppedClock) -> None:
-    """Story 6: with making switched off an empty store is no key, said clearly; when the writer came, all is well."""
+    """Story 6: without automatic creation an empty store is a clear error; after the writer has started, all works."""
     store = WatchedRepository()
     reader = data_protection(store, clock, auto_create_keys=False).create_protector("p")
     with pytest.raises(NoUsableKeyError):
@@ -464,7 +464,7 @@ def test_story_6_a_reader_that_starts_before_the_writer_waits_and_then_works(clo
 def test_story_6_a_readers_expired_key_goes_on_protecting(
     clock: StoppedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Story 6: the writer is gone and the key expires: an error event, no outage."""
+    """Story 6: the writer is gone and the key expires: an error event, but no outage."""
     store = ring_of(key_document(expires=DAY))
     reader = data_protection(store, clock, auto_create_keys=False).create_protector("p")
     token = reader.protect("text")
@@ -503,7 +503,7 @@ def test_a_limit_on_staleness_hurts_no_process_that_merely_slept(store: WatchedR
 def test_a_store_that_was_emptied_logs_nobody_out_and_gets_no_new_key(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Redis flushed: those who know the keys go on, one error says so, and no key of another ring is begun."""
+    """Redis is flushed: processes that have the keys continue, one error reports it, and no new key is created."""
     protector = dp.create_protector("p")
     token = protector.protect("text")
     key = dp.current().protecting_key().id
@@ -519,7 +519,7 @@ def test_a_store_that_was_emptied_logs_nobody_out_and_gets_no_new_key(
 
 
 def test_no_successor_is_made_into_the_hole(store: WatchedRepository, clock: StoppedClock) -> None:
-    """It would be the one key of every process that starts from now on, and nobody's who runs."""
+    """New processes would have only that key, and running processes would not have it."""
     protector = data_protection(store, clock).create_protector("p")
     protector.protect("text")
     take_away(store.inner)
@@ -546,7 +546,7 @@ def test_keys_put_back_end_the_alarm(
 def test_a_revoked_key_that_goes_away_is_no_loss(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Pruning: keys go, their revocations stay."""
+    """Pruning removes keys, and keeps their revocations."""
     key = store.inner.read().documents[0]
     put(store.inner, revocation_document(id_of(key)))
     take_away(store.inner, lambda stored: stored.name == key.name)
@@ -559,7 +559,7 @@ def test_a_revoked_key_that_goes_away_is_no_loss(
 
 
 def test_a_year_of_rotations_is_seen_by_all_and_refuses_nobody(clock: StoppedClock) -> None:
-    """Three processes, a request a day each: every payload opens everywhere, every key was known a day before use."""
+    """Three processes, one request per day each: every payload opens everywhere, every key is read a day before use."""
     store = WatchedRepository()
     farm = [data_protection(store, clock) for _ in range(3)]
     tokens: list[bytes] = []
@@ -570,13 +570,13 @@ def test_a_year_of_rotations_is_seen_by_all_and_refuses_nobody(clock: StoppedClo
             assert [protector.unprotect(token) for token in tokens] == [b"x"] * len(tokens)
         clock.advance(days=1)
     keys = manager(store, clock).read().keys
-    assert len(keys) == 5  # one a rotation
+    assert len(keys) == 5  # one per rotation
     _, *others = sorted(keys, key=lambda key: key.creation_date)
     assert all(key.activation_date.since(key.creation_date) >= timedelta(days=2) for key in others)
 
 
 def test_story_16_a_key_that_never_expires_and_one_that_begins_later() -> None:
-    """Story 16: an expiry at the end of time, an activation ahead: no overflow, no second key."""
+    """Story 16: an expiry at the end of time, an activation in the future: no overflow, and no second key."""
     clock = StoppedClock()
     endless = key_document(expires=timedelta(days=365 * 7973))
     ahead = key_document(created=-DAY, activated=30 * DAY)
@@ -590,7 +590,7 @@ def test_story_16_a_key_that_never_expires_and_one_that_begins_later() -> None:
 
 @pytest.mark.parametrize(("behind", "keys"), [(4, 1), (5, 1), (6, 2)], ids=str)
 def test_story_16_clocks_five_minutes_apart_share_a_key(behind: int, keys: int) -> None:
-    """Story 16: within the skew the younger clock takes the key that is about to begin; further apart it makes one.
+    """Story 16: within the clock skew a slower clock uses a key that is not active yet; beyond it, a key is created.
 
     Either way every payload opens on both sides.
     """
@@ -607,7 +607,7 @@ def test_story_16_clocks_five_minutes_apart_share_a_key(behind: int, keys: int) 
 
 
 def test_story_16_a_clock_that_jumps_back_refuses_nobody(dp: DataProtection, clock: StoppedClock) -> None:
-    """Story 16: the wall clock is set back by a year and forward again; the ring goes on."""
+    """Story 16: the wall clock is set back by a year and forward again; the ring is still used."""
     protector = dp.create_protector("p")
     token = protector.protect("text")
     for days in (-365, 365, 3650, -3650):
@@ -637,7 +637,7 @@ def test_start_begins_the_load_and_does_not_wait_for_it() -> None:
 def test_a_first_load_that_never_ends_is_told_after_a_while(
     store: WatchedRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every repository gives up by itself; one that does not must not hold a request for ever."""
+    """Every repository has a timeout; one that does not must not delay a request forever."""
     monkeypatch.setattr("dpmiddleware.keys.provider._FIRST_LOAD_WAIT", 0.01)
     store.gate = threading.Event()
     dp = DataProtection("shop", repository=store, clock=StoppedClock())
@@ -708,7 +708,7 @@ def test_a_wait_raises_where_there_is_no_ring_and_not_for_an_unknown_key(
 def test_a_part_that_cannot_be_opened_is_told_to_the_caller_and_not_to_a_thread(
     store: WatchedRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A trusted signer's file is read when the ring is first needed; if it is not there, the caller learns it."""
+    """The file of a trusted signer is read at the first use of the ring; if it is missing, the caller gets an error."""
     lost: list[object] = []
     monkeypatch.setattr(threading, "excepthook", lost.append)
     dp = DataProtection("shop", repository=store, trusted_signers=["/nowhere/signer.pem"])
@@ -728,14 +728,14 @@ def test_threads_that_come_first_together_load_once_and_agree() -> None:
     tokens: list[str] = []
     assert at_once(16, lambda number: tokens.append(dp.create_protector("p").protect(f"{number}"))) == [None] * 16
     assert store.commits == 1
-    assert store.reads == 2  # before and after the key was made
+    assert store.reads == 2  # before and after the key was created
     assert len({token[:26] for token in tokens}) == 1
     opened = sorted(int(dp.create_protector("p").unprotect(token)) for token in tokens)
     assert opened == list(range(16))
 
 
 def test_threads_hammering_through_rotations_and_refreshes_refuse_nothing(clock: StoppedClock) -> None:
-    """One protector for all, the clock running away, new keys and forged ids in between."""
+    """One protector for all threads, a clock that runs fast, new keys and forged ids in between."""
     store = WatchedRepository()
     dp = DataProtection("shop", repository=store, clock=clock)
     protector = dp.create_protector("p")
@@ -769,7 +769,7 @@ def test_while_one_refresh_flies_no_second_one_begins(store: WatchedRepository, 
 def test_at_most_eight_requests_wait_and_the_rest_go_on(
     dp: DataProtection, store: WatchedRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Worker threads are few: a flood of forged cookies on a store that hangs must not take them all."""
+    """There are few worker threads: a flood of forged cookies on a store that hangs must not occupy all of them."""
     monkeypatch.setattr("dpmiddleware.keys.provider._WAIT", 60)
     dp.provider._refresh.start = in_thread
     store.gate = threading.Event()
@@ -817,7 +817,7 @@ def test_when_no_thread_can_be_had_the_ring_goes_on_serving(store: WatchedReposi
 def test_on_an_event_loop_nothing_waits_for_a_store_that_does_not_answer(
     store: WatchedRepository, clock: StoppedClock, library: str
 ) -> None:
-    """Idle for hours, the store hangs, the payload names an unknown key: the loop goes on with what there is."""
+    """Idle for hours, a store that hangs, a payload with an unknown key: the loop continues with its ring."""
     dp = DataProtection("shop", repository=store, clock=clock)
     protector = dp.create_protector("p")
     token = protector.protect("text")

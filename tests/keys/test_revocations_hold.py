@@ -1,4 +1,4 @@
-"""A revocation that was read holds on the ring that is served, also when its refresh leads to no new ring."""
+"""A revocation that was read applies to the ring in use, even if the refresh does not give a new ring."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def farm() -> Farm:
 
 
 def test_a_revocation_of_all_dated_ahead_refuses_what_was_good_before(farm: Farm) -> None:
-    """As RevokeAllKeys of .NET writes it: without a new key beside it, and none can be made until that date."""
+    """As written by RevokeAllKeys of .NET: without a new key, and none can be created until that date."""
     ahead = document.new_revocation(None, date=now(farm) + timedelta(days=1), reason="")
     farm.store(document.dump(ahead))
     farm.pass_poll()

@@ -1,4 +1,4 @@
-"""Which key is made when: the look ahead, and the rule that unreadable is never absent. Pure functions of a moment."""
+"""Which key is created when: the search for a successor, and the rule that unreadable is never absent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def key(
     usable: bool = True,
     revoked: bool = False,
 ) -> Key:
-    """A key whose dates lie this far from now; its number is its id."""
+    """A key whose dates differ from now by these spans; its number is its id."""
     key_id = UUID(int=number)
     return Key(
         key_id,
@@ -79,7 +79,7 @@ def test_an_empty_ring_gets_a_key_that_is_active_at_once() -> None:
         pytest.param([key(1), key(2, activated=-DAY, revoked=True)], None, 1, id="the last one revoked"),
         pytest.param([key(1), key(2, activated=-DAY, usable=False)], None, 1, id="the last one unusable"),
         pytest.param([key(1), key(2, activated=-DAY, expires=timedelta(0))], None, 1, id="the last one expires now"),
-        pytest.param([key(1, expires=-DAY)], None, None, id="an expired one is no fallback of itself"),
+        pytest.param([key(1, expires=-DAY)], None, None, id="an expired key is not its own fallback"),
         pytest.param([key(1, activated=DAY, created=-3 * DAY)], None, 1, id="a fallback that is not active yet"),
     ],
 )
@@ -117,7 +117,7 @@ def test_a_successor_that_does_not_last_gets_one_of_its_own() -> None:
 
 
 def test_a_successor_that_comes_too_late_is_none() -> None:
-    """A hole between the two: the key that is made closes it."""
+    """A gap between the two: the new key closes it."""
     late = key(2, created=-HOUR, activated=2 * DAY, expires=90 * DAY)
     assert planned(key(1, expires=DAY), late).make == NewKey(NOW, NOW + DAY, NOW + 90 * DAY)
 
@@ -128,7 +128,7 @@ def test_a_revoked_successor_is_replaced() -> None:
 
 
 def test_a_successor_that_cannot_be_read_is_waited_for() -> None:
-    """It is there, everybody else may have it; a second one would divide the farm when the first one ends."""
+    """Other processes may be able to use it; a second one would divide the farm after the first one expires."""
     heir = key(2, created=-HOUR, activated=DAY, expires=90 * DAY, usable=False)
     waiting = planned(key(1, expires=DAY), heir)
     assert waiting.make is None
@@ -137,7 +137,7 @@ def test_a_successor_that_cannot_be_read_is_waited_for() -> None:
 
 
 def test_unreadable_documents_do_not_hold_up_a_successor() -> None:
-    """Whatever they are, the default is known and lasts until the successor has spread."""
+    """The default key is known, and is active until every process has the successor."""
     assert planned(key(1, expires=DAY), unreadable="key-x cannot be read").make is not None
     assert planned(key(1, expires=DAY), key(3, usable=False)).make is not None
 
@@ -161,7 +161,7 @@ def test_an_expired_default_is_replaced_and_protects_until_then() -> None:
 
 
 def test_a_key_is_preferred_over_what_stands_in_its_way() -> None:
-    """A revoked key that is activated within the skew: the new one begins a tick later."""
+    """A revoked key that is activated within the clock skew: the new one is activated a tick later."""
     ahead = key(1, activated=timedelta(minutes=4), created=-DAY, revoked=True)
     made = planned(ahead).make
     assert made is not None
@@ -200,7 +200,7 @@ def test_a_broken_key_that_nobody_would_use_does_not_count(broken: Key) -> None:
 
 
 def test_a_key_that_would_be_revoked_at_birth_is_not_made() -> None:
-    """One key an interval at most, not one a refresh until the date has come."""
+    """One key per interval at most, not one per refresh until that date."""
     blocked = planned(revocations=[Revocation(None, NOW + DAY, "")])
     assert blocked.make is None
     assert "date in the future" in blocked.blocked
@@ -222,7 +222,7 @@ LENGTHS = st.integers(8, 200).map(lambda days: days * DAY)
 
 @given(LENGTHS, st.lists(st.integers(0, 90), min_size=1, max_size=8))
 def test_however_seldom_anybody_looks_there_is_at_most_one_key_a_life(lifetime: timedelta, waits: list[int]) -> None:
-    """And from the second look on there is always a key to protect with."""
+    """From the second plan on, there is always a key that protects."""
     policy = RotationPolicy(lifetime=lifetime)
     now = NOW
     keys: list[Key] = []
@@ -242,7 +242,7 @@ def test_however_seldom_anybody_looks_there_is_at_most_one_key_a_life(lifetime: 
 
 
 def test_the_documented_defaults() -> None:
-    """Those of ASP.NET Core, and a poll of ten seconds."""
+    """The values of ASP.NET Core, and a poll of ten seconds."""
     assert RotationPolicy() == RotationPolicy(
         lifetime=timedelta(days=90),
         propagation=timedelta(days=2),
@@ -297,7 +297,7 @@ def test_the_state_of_a_key_is_the_first_that_applies(one: Key, state: KeyState)
 
 
 def test_a_revocation_of_all_spares_what_was_created_at_its_date_or_after() -> None:
-    """Strictly before, to the tick; a revocation of one key has no date to speak of."""
+    """Strictly before, to the tick; the date of a revocation of one key is ignored."""
     before, at, after = (key(n, created=n * timedelta(microseconds=1) - DAY) for n in (1, 2, 3))
     of_all = Revocation(None, at.creation_date, "all")
     assert [bool(k.revocation) for k in apply_revocations([before, at, after], [of_all])] == [True, False, False]
@@ -330,7 +330,7 @@ def test_a_revocation_is_never_taken_back() -> None:
     ],
 )
 def test_a_revocation_of_all_dated_a_little_ahead_blocks_nobody(ahead: timedelta, made: bool) -> None:
-    """What a faster clock revoked is revoked, and the next key survives that revocation."""
+    """A revocation by a faster clock applies, and the next key is not revoked by it."""
     now = Instant.parse("2026-06-15T12:00:00Z")
     revocation = Revocation(None, now + ahead, "drill")
     decided = plan(now, (), (revocation,), RotationPolicy())

@@ -1,4 +1,4 @@
-"""A ring that nobody signed is put under a signer's care."""
+"""The documents of an unsigned ring are signed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dpmiddleware.repositories.memory import MemoryKeyRepository
 
 @pytest.fixture
 def store() -> MemoryKeyRepository:
-    """A store that an unsigned ring lives in."""
+    """The store of an unsigned ring."""
     return MemoryKeyRepository()
 
 
 @pytest.fixture
 def unsigned(store: MemoryKeyRepository) -> DataProtection:
-    """The ring as it was: two keys, one of them revoked."""
+    """The ring before: two keys, one of them revoked."""
     ring = DataProtection("shop", repository=store)
     ring.create_protector("p").protect("x")
     ring.manager.revoke(ring.manager.create_key(), "lost laptop")
@@ -31,7 +31,7 @@ def unsigned(store: MemoryKeyRepository) -> DataProtection:
 
 @pytest.fixture
 def signing(store: MemoryKeyRepository) -> DataProtection:
-    """The same ring, with a signer from now on."""
+    """The same ring, with a signer."""
     return DataProtection("shop", repository=store, signer=Ed25519Signer(Ed25519PrivateKey.generate()))
 
 
@@ -43,12 +43,12 @@ def test_what_is_shown_is_everything_that_would_be_trusted(unsigned: DataProtect
 
 
 def test_signed_it_is_the_same_ring(unsigned: DataProtection, signing: DataProtection) -> None:
-    """Payloads open, the revocation holds, and a second look finds nothing to sign."""
+    """Payloads open, the revocation applies, and nothing is left to sign."""
     payload = unsigned.create_protector("p").protect("3 apples")
     revoked = next(key for key in unsigned.manager.read().keys if key.revocation)
     assert sign(signing.manager, find_unsigned(signing.manager)) == 3
     assert signing.create_protector("p").unprotect(payload) == "3 apples"
-    assert signing.current().find(revoked.id.bytes_le).revocation is not None  # type: ignore[union-attr]  # it is there
+    assert signing.current().find(revoked.id.bytes_le).revocation is not None  # type: ignore[union-attr]  # the revocation is in the store
     again = find_unsigned(signing.manager)
     assert (again.unsigned, again.signed) == ((), 3)
 
@@ -56,7 +56,7 @@ def test_signed_it_is_the_same_ring(unsigned: DataProtection, signing: DataProte
 def test_what_is_planted_while_the_list_is_read_is_not_signed(
     unsigned: DataProtection, signing: DataProtection, store: MemoryKeyRepository
 ) -> None:
-    """The store has moved: nothing at all is signed."""
+    """The store has changed: nothing is signed."""
     found = find_unsigned(signing.manager)
     DataProtection("shop", repository=store).manager.create_key(activate_now=True)
     before = store.read()
@@ -68,7 +68,7 @@ def test_what_is_planted_while_the_list_is_read_is_not_signed(
 def test_a_document_with_somebody_elses_signature_is_never_signed_over(
     store: MemoryKeyRepository, signing: DataProtection
 ) -> None:
-    """It is shown among what is left out."""
+    """It is listed among the documents that are left out."""
     stranger = DataProtection("shop", repository=store, signer=Ed25519Signer(Ed25519PrivateKey.generate()))
     stranger.create_protector("p").protect("x")
     found = find_unsigned(signing.manager)
@@ -78,7 +78,7 @@ def test_a_document_with_somebody_elses_signature_is_never_signed_over(
 
 
 def test_without_a_signer_nothing_can_be_adopted(unsigned: DataProtection) -> None:
-    """The error says what to give."""
+    """The error names the option."""
     with pytest.raises(ConfigurationError, match="no signer is configured") as caught:
         find_unsigned(unsigned.manager)
     assert "--signer" in caught.value.hint
@@ -87,7 +87,7 @@ def test_without_a_signer_nothing_can_be_adopted(unsigned: DataProtection) -> No
 def test_a_revocation_of_all_at_the_recommended_date_reaches_what_was_adopted(
     unsigned: DataProtection, signing: DataProtection
 ) -> None:
-    """Whoever could write to the store before may know those keys."""
+    """An attacker who could write to the store before may know those keys."""
     payload = unsigned.create_protector("p").protect("x")
     found = find_unsigned(signing.manager)
     sign(signing.manager, found)

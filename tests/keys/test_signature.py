@@ -1,4 +1,4 @@
-"""Documents that are signed, and everything that makes a signature count for nothing."""
+"""Signed documents, and every defect for which a signature is refused."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def ed25519_signer() -> Ed25519Signer:
 
 
 def signed(ring: str = "shop", signer: Signer | None = None, document: bytes = DOCUMENT) -> bytes:
-    """A signed document as it would lie in a store."""
+    """A signed document as it is stored."""
     element = parse(document)
     RingSigner(signer or ed25519_signer(), ring=ring).sign(element, NOW)
     return dump(element)
@@ -59,7 +59,7 @@ def trusting(*keys: PublicKey, ring: str = "shop") -> TrustedSigners:
 
 
 def refusal(data: bytes, trusted: TrustedSigners | None = None) -> str:
-    """Why ``data`` is refused: the reason of its signature, or "malformed" where it is no document at all."""
+    """Why ``data`` is refused: the reason of the signature error, or "malformed" if it is not a document."""
     try:
         (trusted or trusting()).verify(parse(data))
     except DocumentSignatureError as error:
@@ -106,7 +106,7 @@ def test_signing_again_replaces_the_signature() -> None:
 
 
 def test_the_signed_bytes_are_those_of_the_documentation() -> None:
-    """Built here by hand from the layout, and checked with the key alone."""
+    """Built by hand from the layout, and verified with the key alone."""
     element = parse(b"<key id='1'><reason> gone </reason></key>")
     RingSigner(ed25519_signer(), ring="shöp").sign(element, NOW)
 
@@ -220,7 +220,7 @@ def test_a_signer_who_is_not_trusted_is_unknown(signer: Signer) -> None:
 
 
 def test_another_keys_signature_under_a_trusted_id_is_bad(signer: Signer) -> None:
-    """The document does not choose the key by more than its id, and not the algorithm at all."""
+    """The document selects the key only by its id, and does not select the algorithm."""
     data = signed(signer=signer)
     trusted = EcdsaSigner(ec.generate_private_key(ec.SECP256R1()))
     forged = data.replace(key_id_of(signer.public_key).encode(), key_id_of(trusted.public_key).encode())
@@ -278,7 +278,7 @@ def _public(key: PublicKey, encoding: serialization.Encoding = serialization.Enc
 
 
 def _certificate(key: ed25519.Ed25519PrivateKey) -> x509.Certificate:
-    """Self-signed, and long expired: only its key counts."""
+    """Self-signed, and long expired: only its public key is used."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "signer")])
     start = NOW - timedelta(days=900)
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, start, start + timedelta(days=1))
@@ -378,7 +378,7 @@ def test_other_keys_are_not_for_signing(key: PublicKey) -> None:
 
 
 class ServiceSigner:
-    """What a user writes for a key service; this one holds its key here."""
+    """The class that a user writes for a key service; this one has its key in memory."""
 
     def __init__(self, chosen: padding.AsymmetricPadding) -> None:
         self._key = rsa.generate_private_key(65537, 2048)
@@ -406,7 +406,7 @@ def test_a_key_service_that_signs_in_another_way_is_found_out_at_once() -> None:
 
 
 class AwaySigner(ServiceSigner):
-    """A key service that does not answer, and says more than it should."""
+    """A key service that fails with an error that contains a secret."""
 
     def sign(self, data: bytes) -> bytes:
         raise TimeoutError("CANARY")
@@ -441,7 +441,7 @@ def test_the_canonical_form_is_that_of_the_vectors(case: dict[str, str]) -> None
 @pytest.mark.parametrize("case", [pytest.param(c, id=c["why"]) for c in VECTORS["signed"]])
 def test_the_verdict_is_that_of_the_vectors(case: dict[str, str]) -> None:
     keys = [serialization.load_der_public_key(b64decode(key)) for key in VECTORS["trusted"].values()]
-    trusted = TrustedSigners(keys, ring=VECTORS["ring"])  # type: ignore[arg-type]  # the file holds only such keys
+    trusted = TrustedSigners(keys, ring=VECTORS["ring"])  # type: ignore[arg-type]  # the file has only such keys
     document = case["document"].encode()
     assert refusal(document, trusted) == case["verdict"]
     if case["verdict"] == "accepted":

@@ -1,4 +1,4 @@
-"""XML from a store: bounded, strict, and canonical whatever it looks like."""
+"""XML from a store: bounded, strict, and canonical in any form."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_everything_else_is_one_error_that_says_what_is_wrong(data: bytes, probl
     ],
 )
 def test_a_giant_is_refused_without_being_looked_at(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However large, it costs the time of asking for its length."""
+    """A document of any size costs only the check of its length."""
     monkeypatch.setattr("dpmiddleware.keys.xml.ET.XMLParser", lambda **_: pytest.fail("a parser was started"))
     with pytest.raises(MalformedDocumentError, match="64 KB"):
         parse(data)
@@ -110,7 +110,7 @@ def test_a_giant_is_refused_without_being_looked_at(data: bytes, monkeypatch: py
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 NAME = st.text("abcdefgh", min_size=1, max_size=6)
-FEW = settings(max_examples=40)  # a document has dozens of places where something may be wrong
+FEW = settings(max_examples=40)  # a document has dozens of places for errors
 XML = "http://www.w3.org/XML/1998/namespace"
 NAMESPACE = st.sampled_from(["", "urn:one", "urn:two"])
 SPACE_OF_ATTRIBUTE = st.sampled_from(["", "urn:one", "urn:two", XML])
@@ -150,14 +150,14 @@ def test_writing_is_a_function_of_the_tree(tree: ET.Element) -> None:
 
 
 def test_attributes_of_several_namespaces_stay_well_formed() -> None:
-    """A document that is written anew may be anybody's: it must not be broken by that."""
+    """A document of any origin may be written again, and must not be broken by that."""
     root = ET.Element("a", {f"{{{XML}}}space": "preserve", "{urn:one}x": "1", "{urn:two}x": "2", "{urn:one}y": "3"})
     assert parse(dump(root)).attrib == root.attrib
     assert b' p1:x="1" xmlns:p1="urn:one"' in dump(root)
 
 
 def test_carriage_returns_survive() -> None:
-    """As .NET writes line ends of Windows; a signature covers the text that is read back."""
+    """As .NET writes Windows line ends; a signature covers the text as it is read."""
     root = ET.Element("a", {"b": "1\r\n2"})
     root.text = "x\r\ny\rz"
     assert parse(dump(root)).text == root.text
@@ -263,7 +263,7 @@ def test_the_order_of_attributes_does_not_show(tree: ET.Element) -> None:
 
 
 def test_no_text_slips_from_one_field_into_the_next() -> None:
-    """Lengths come first: a name and its value do not make another name and value."""
+    """Lengths come first: a name and its value cannot be read as another name and value."""
     forms = {canonical(parse(text)) for text in (b"<a b='c'/>", b"<a bc=''/>", b"<ab c=''/>", b"<a>bc</a>", b"<abc/>")}
     assert len(forms) == 5
 
@@ -280,7 +280,7 @@ def test_an_element_is_left_out_wherever_it_stands() -> None:
 
 
 def test_depth_costs_no_stack() -> None:
-    """A tree that no document could have, made in memory."""
+    """A tree in memory that no document can contain."""
     root = element = ET.Element("a")
     for _ in range(20_000):
         element = ET.SubElement(element, "a")
