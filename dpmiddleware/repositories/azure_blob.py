@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from dpmiddleware.errors import ConfigurationError, MissingExtraError
-from dpmiddleware.forks import after_fork
+from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.extras import import_extra
 from dpmiddleware.printable import without_password
 from dpmiddleware.repositories.base import check_one_given
 from dpmiddleware.repositories.markup import MAX_REPOSITORY_SIZE
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AzureBlobKeyRepository"]
 
-_CONFLICTS: Final = {"ConditionNotMet", "TargetConditionNotMet", "BlobAlreadyExists"}
+_NEEDED_FOR: Final = "a key ring in Azure Blob Storage"
 _OPTIONS: Final[dict[str, Any]] = {
     "connection_timeout": SECONDS_TO_CONNECT,
     "read_timeout": SECONDS_TO_READ,
@@ -41,7 +41,6 @@ _HINTS: Final = {
     "AuthenticationFailed": "check the account key, SAS or connection string; it may have expired",
     "LeaseIdMissing": "break the lease on the blob",
 }
-_HINT: Final = "check that the account can be reached, and this identity's rights on the blob; loaded keys stay in use"
 
 
 class AzureBlobKeyRepository(OneDocumentRepository):
@@ -57,20 +56,17 @@ class AzureBlobKeyRepository(OneDocumentRepository):
         ``DefaultAzureCredential``.
     """
 
-    def __init__(self, url: str | None = None, *, client: BlobClient | None = None, credential: Any = None) -> None:
+    conflicts = frozenset({"ConditionNotMet", "TargetConditionNotMet", "BlobAlreadyExists"})
+    hints = _HINTS
+    hint = "check that the account can be reached, and this identity's rights on the blob; loaded keys stay in use"
+
+    def __init__(self, url: str | None = None, *, client: Any = None, credential: Any = None) -> None:
         check_one_given("Azure Blob Storage", url, client)
-        try:
-            from azure.core import exceptions
-        except ImportError:
-            raise MissingExtraError("azure", "a key ring in Azure Blob Storage") from None
+        exceptions: Any = import_extra("azure.core", "azure", _NEEDED_FOR).exceptions
         self.errors = (exceptions.AzureError, OSError, ValueError)
-        self._exceptions = exceptions
-        self._client: Any = client
-        after_fork(self._leave_connections)
-        self._credential = credential
-        self._password: str | None = None
+        self._missing: type[BaseException] = exceptions.ResourceNotFoundError
+        super().__init__(without_password(url or client.url.partition("?")[0]), client)
         if client is not None:
-            super().__init__(without_password(client.url.partition("?")[0]))
             return
         parts = ConfigurationURL.parse(url or "", "endpoint", "password")
         self._container, _, self._blob = parts.path.removeprefix("/").partition("/")
@@ -80,8 +76,8 @@ class AzureBlobKeyRepository(OneDocumentRepository):
         self._account = parts.options.get("endpoint", f"https://{parts.host.lower()}.blob.core.windows.net")
         self._password = parts.options.get("password")
         if self._password is None and credential is None:
-            _needs_identity()
-        super().__init__(without_password(url or ""))
+            credential = import_extra("azure.identity", "azure", _NEEDED_FOR).DefaultAzureCredential()
+        self._credential = credential
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -91,65 +87,51 @@ class AzureBlobKeyRepository(OneDocumentRepository):
     @classmethod
     def from_connection_string(cls, connection_string: str, container: str, blob: str) -> Self:
         """Open a blob of the account that a connection string names."""
+        library = import_extra("azure.storage.blob", "azure", _NEEDED_FOR)
         try:
-            from azure.storage.blob import BlobClient
-        except ImportError:
-            raise MissingExtraError("azure", "a key ring in Azure Blob Storage") from None
-        try:
-            return cls(client=BlobClient.from_connection_string(connection_string, container, blob, **_OPTIONS))
+            return cls(client=library.BlobClient.from_connection_string(connection_string, container, blob, **_OPTIONS))
         except ValueError:
             raise ConfigurationError(
                 "the connection string is not one of a storage account", hint="copy it from the account's access keys"
             ) from None
 
-    def connect(self) -> None:
-        """Create the client on first use."""
-        if self._client is None:
-            self._client = self._new_client()
-
-    def _leave_connections(self) -> None:
-        """In a forked child, use another client; the connections belong to the parent."""
-        old = self._client
-        if old is not None:
-            self._client = type(old).from_blob_url(old.url, credential=old.credential, **_OPTIONS)
-
     def etag(self) -> str:
         """Get the blob's properties."""
         try:
             return str(self._client.get_blob_properties().etag)
-        except self._exceptions.ResourceNotFoundError as error:
-            return _absent(error)
+        except self._missing as error:
+            return self._absent(error)
 
     def get(self) -> tuple[bytes, str]:
         """Download the blob."""
         try:
             download = self._client.download_blob()
-        except self._exceptions.ResourceNotFoundError as error:
-            return b"", _absent(error)
+        except self._missing as error:
+            return b"", self._absent(error)
         if download.size > MAX_REPOSITORY_SIZE:
             raise TooLargeError
         return download.readall(), str(download.properties.etag)
 
-    def put(self, data: bytes, etag: str) -> bool:
-        """Upload the blob, under the condition that it has this ETag."""
+    def _write(self, data: bytes, etag: str) -> None:
         from azure.core import MatchConditions
         from azure.storage.blob import ContentSettings
 
         condition: dict[str, Any] = {"overwrite": False}
         if etag != ABSENT:
             condition = {"overwrite": True, "etag": etag, "match_condition": MatchConditions.IfNotModified}
-        try:
-            settings = ContentSettings(content_type=CONTENT_TYPE)
-            self._client.upload_blob(data, content_settings=settings, **condition)
-        except self._exceptions.HttpResponseError as error:
-            if _code(error) in _CONFLICTS:
-                return False
-            raise
-        return True
+        settings = ContentSettings(content_type=CONTENT_TYPE)
+        self._client.upload_blob(data, content_settings=settings, **condition)
 
-    def hint_for(self, error: BaseException) -> str:
-        """Look Azure's error code up."""
-        return _HINTS.get(_code(error), _HINT)
+    def code_of(self, error: BaseException) -> str:
+        """Return Azure's error code."""
+        code = getattr(error, "error_code", "") or ""
+        return str(getattr(code, "value", code))
+
+    def _absent(self, error: BaseException) -> str:
+        """Raise ``error`` for a missing container, which is not an empty store."""
+        if self.code_of(error) == "ContainerNotFound":
+            raise error
+        return ABSENT
 
     def _new_client(self) -> BlobClient:
         from azure.storage.blob import BlobClient
@@ -159,26 +141,7 @@ class AzureBlobKeyRepository(OneDocumentRepository):
             credential = password_text(self._password)
             if "AccountName=" in credential or "BlobEndpoint=" in credential:
                 return BlobClient.from_connection_string(credential, self._container, self._blob, **_OPTIONS)
-        elif credential is None:
-            credential = _needs_identity()()
         return BlobClient(self._account, self._container, self._blob, credential=credential, **_OPTIONS)
 
-
-def _needs_identity() -> Any:
-    try:
-        from azure.identity import DefaultAzureCredential
-    except ImportError:
-        raise MissingExtraError("azure", "a key ring in Azure Blob Storage without a credential") from None
-    return DefaultAzureCredential
-
-
-def _absent(error: BaseException) -> str:
-    """Raise ``error`` for a missing container, which is not an empty store."""
-    if _code(error) == "ContainerNotFound":
-        raise error
-    return ABSENT
-
-
-def _code(error: BaseException) -> str:
-    code = getattr(error, "error_code", "") or ""
-    return str(getattr(code, "value", code))
+    def _client_for_child(self, client: BlobClient) -> BlobClient:
+        return type(client).from_blob_url(client.url, credential=client.credential, **_OPTIONS)

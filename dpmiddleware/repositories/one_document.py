@@ -6,10 +6,11 @@ A subclass gets the ETag, gets the object and puts it; `dpmiddleware.repositorie
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from dpmiddleware.errors import ConfigurationError, MalformedDocumentError
+from dpmiddleware.forks import after_fork
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.repositories.base import Repository
 from dpmiddleware.repositories.bounded import Call, within
@@ -32,21 +33,40 @@ class TooLargeError(Exception):
 
 
 class OneDocumentRepository(Repository, ABC):
-    """What the repositories in object stores share. ``errors``: what the subclass's client raises."""
+    """What the repositories in object stores share.
+
+    errors: what the subclass's client raises.
+    conflicts: the store's error codes for a write that came too late.
+    hints: what to do, per error code; ``hint``: for other errors.
+    """
 
     errors: tuple[type[BaseException], ...]
+    conflicts: frozenset[str]
+    hints: Mapping[str, str]
+    hint: str
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, client: Any) -> None:
         super().__init__(location)
+        self._client = client
         self._seconds = _SECONDS
+        after_fork(self._leave_connections)
+
+    def _leave_connections(self) -> None:
+        """In a forked child, do not use the connections of the parent."""
+        if self._client is not None:
+            self._client = self._client_for_child(self._client)
 
     @abstractmethod
-    def hint_for(self, error: BaseException) -> str:
-        """Return what to do about an error of the client."""
+    def _new_client(self) -> Any:
+        """Create a client. Takes processor time, but does not contact the store."""
 
     @abstractmethod
-    def connect(self) -> None:
-        """Make sure that there is a client of this process. Takes processor time, but does not contact the store."""
+    def _client_for_child(self, client: Any) -> Any:
+        """Return a client with connections of its own."""
+
+    @abstractmethod
+    def code_of(self, error: BaseException) -> str:
+        """Return the store's code for an error, or ""."""
 
     @abstractmethod
     def etag(self) -> str:
@@ -57,8 +77,18 @@ class OneDocumentRepository(Repository, ABC):
         """Return the object and its ETag, or no bytes and `ABSENT`. `TooLargeError`."""
 
     @abstractmethod
+    def _write(self, data: bytes, etag: str) -> None:
+        """Replace the object, under the condition that it has this ETag (`ABSENT`: does not exist)."""
+
     def put(self, data: bytes, etag: str) -> bool:
         """Replace the object that has this ETag (`ABSENT`: create it). ``False`` if it has another."""
+        try:
+            self._write(data, etag)
+        except self.errors as error:
+            if self.code_of(error) in self.conflicts:
+                return False
+            raise
+        return True
 
     def read(self) -> Snapshot:
         """Return all elements and their ETag. One request."""
@@ -97,11 +127,12 @@ class OneDocumentRepository(Repository, ABC):
 
     def _run(self, doing: str, action: Callable[[], _T]) -> _T:
         try:
-            self.connect()
+            if self._client is None:
+                self._client = self._new_client()
             return within(self._seconds, Call(), action)
         except self.errors as error:
             reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            raise self._failed(doing, reason, self.hint_for(error)) from error
+            raise self._failed(doing, reason, self.hints.get(self.code_of(error), self.hint)) from error
         except TooLargeError:
             reason = f"larger than {MAX_REPOSITORY_SIZE // 2**20} MB"
             raise self._failed(doing, reason, "check the object's name; this is not a key ring") from None

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from typing import Any, Final, Self
 from uuid import uuid4
 
-from dpmiddleware.errors import ConfigurationError, MissingExtraError
+from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.extras import import_extra
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
 from dpmiddleware.printable import printable, without_password
@@ -155,13 +156,11 @@ class _Credentials:
 
 
 def _client(url: str, password: str | None) -> Any:
-    try:
-        import redis
-        from redis import connection
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-    except ImportError:
-        raise MissingExtraError("redis", "a key ring in Redis") from None
+    redis = import_extra("redis", "redis", "a key ring in Redis")
+    from redis import connection
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
     options: dict[str, Any] = {
         "socket_connect_timeout": _SECONDS,
         "socket_timeout": _SECONDS,

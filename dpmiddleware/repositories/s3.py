@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final, Self
 
-from dpmiddleware.errors import ConfigurationError, MissingExtraError
-from dpmiddleware.forks import after_fork
+from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.extras import import_extra
 from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories.base import check_one_given
 from dpmiddleware.repositories.markup import MAX_REPOSITORY_SIZE
@@ -26,8 +26,6 @@ from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["S3KeyRepository"]
 
-_CONFLICTS: Final = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}
-"""Answers to a write: another ETag; a concurrent write; the object to replace was deleted."""
 _ABSENT: Final = {"NoSuchKey", "404"}
 _RIGHTS: Final = (
     "allow s3:GetObject, s3:PutObject and s3:ListBucket; without the last, S3 reports a missing object as forbidden"
@@ -38,7 +36,6 @@ _HINTS: Final = {
     "403": _RIGHTS,
     "NotImplemented": "use a store with conditional writes; without them two processes could both create a key",
 }
-_HINT: Final = "check that the store can be reached, and region, endpoint and credentials; loaded keys stay in use"
 
 
 class S3KeyRepository(OneDocumentRepository):
@@ -53,14 +50,15 @@ class S3KeyRepository(OneDocumentRepository):
     key: the object's key.
     """
 
+    conflicts = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"})
+    """Another ETag; a concurrent write; the object to replace was deleted."""
+    hints = _HINTS
+    hint = "check that the store can be reached, and region, endpoint and credentials; loaded keys stay in use"
+
     def __init__(self, url: str | None = None, *, client: Any = None, bucket: str = "", key: str = "") -> None:
-        try:
-            from boto3.exceptions import Boto3Error
-            from botocore import exceptions
-        except ImportError:
-            raise MissingExtraError("aws", "a key ring in S3") from None
-        self.errors = (exceptions.BotoCoreError, exceptions.ClientError, Boto3Error, OSError)
-        self._client_error: Any = exceptions.ClientError
+        boto3_error = import_extra("boto3.exceptions", "aws", "a key ring in S3").Boto3Error
+        exceptions = import_extra("botocore.exceptions", "aws", "a key ring in S3")
+        self.errors = (exceptions.BotoCoreError, exceptions.ClientError, boto3_error, OSError)
         self._options: dict[str, str] = {}
         if url is not None:
             parts = ConfigurationURL.parse(url, "region", "endpoint")
@@ -72,32 +70,20 @@ class S3KeyRepository(OneDocumentRepository):
             raise ConfigurationError(
                 f"{without_password(url or 's3:')} does not name an object", hint="write s3://bucket/key"
             )
-        super().__init__(without_password(url) if url else f"s3://{printable(bucket)}/{printable(key)}")
+        super().__init__(without_password(url) if url else f"s3://{printable(bucket)}/{printable(key)}", client)
         self._object = {"Bucket": bucket, "Key": key}
-        self._client: Any = client
-        after_fork(self._leave_connections)
 
     @classmethod
     def from_url(cls, url: str) -> Self:
         """Open ``s3://bucket/key[?region=…&endpoint=…]``."""
         return cls(url)
 
-    def connect(self) -> None:
-        """Create the client on first use."""
-        if self._client is None:
-            self._client = self._new_client()
-
-    def _leave_connections(self) -> None:
-        """In a forked child, close its copies of the parent's connections."""
-        if self._client is not None:
-            self._client.close()
-
     def etag(self) -> str:
         """Get the object's head."""
         try:
             return str(self._client.head_object(**self._object)["ETag"])
-        except self._client_error as error:
-            if _code(error) not in _ABSENT:
+        except self.errors as error:
+            if self.code_of(error) not in _ABSENT:
                 raise
             # The answer to HEAD has no body, so a missing bucket looks like a missing object.
             return self.get()[1]
@@ -106,8 +92,8 @@ class S3KeyRepository(OneDocumentRepository):
         """Get the object."""
         try:
             answer = self._client.get_object(**self._object)
-        except self._client_error as error:
-            if _code(error) not in _ABSENT:
+        except self.errors as error:
+            if self.code_of(error) not in _ABSENT:
                 raise
             return b"", ABSENT
         with answer["Body"] as body:
@@ -115,20 +101,14 @@ class S3KeyRepository(OneDocumentRepository):
                 raise TooLargeError
             return body.read(), str(answer["ETag"])
 
-    def put(self, data: bytes, etag: str) -> bool:
-        """Put the object, under the condition that it has this ETag."""
+    def _write(self, data: bytes, etag: str) -> None:
         condition = {"IfNoneMatch": "*"} if etag == ABSENT else {"IfMatch": etag}
-        try:
-            self._client.put_object(**self._object, **condition, Body=data, ContentType=CONTENT_TYPE)
-        except self._client_error as error:
-            if _code(error) in _CONFLICTS:
-                return False
-            raise
-        return True
+        self._client.put_object(**self._object, **condition, Body=data, ContentType=CONTENT_TYPE)
 
-    def hint_for(self, error: BaseException) -> str:
-        """Look S3's error code up."""
-        return _HINTS.get(_code(error), _HINT)
+    def code_of(self, error: BaseException) -> str:
+        """Return S3's error code."""
+        answer: Any = getattr(error, "response", None)
+        return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""
 
     def _new_client(self) -> Any:
         import boto3
@@ -145,7 +125,6 @@ class S3KeyRepository(OneDocumentRepository):
         session = boto3.session.Session(region_name=self._options.get("region"))
         return session.client("s3", config=config, endpoint_url=endpoint)
 
-
-def _code(error: BaseException) -> str:
-    answer: Any = getattr(error, "response", None)
-    return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""
+    def _client_for_child(self, client: Any) -> Any:
+        client.close()
+        return client

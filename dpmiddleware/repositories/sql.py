@@ -26,7 +26,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from dpmiddleware.errors import ConfigurationError, MissingExtraError, RepositoryError
+from dpmiddleware.errors import ConfigurationError, RepositoryError
+from dpmiddleware.extras import import_extra
 from dpmiddleware.forks import after_fork
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.keys.xml import MAX_SIZE
@@ -81,11 +82,7 @@ class SqlKeyRepository(Repository):
 
     def __init__(self, url: str | None = None, *, engine: Engine | None = None, create_table: bool = True) -> None:
         check_one_given("a database", url, engine)
-        try:
-            import sqlalchemy
-        except ImportError:
-            raise MissingExtraError("sql", "a key ring in a database") from None
-        self._sqlalchemy: Any = sqlalchemy  # what is asked of it is typed by what is made of it
+        self._sqlalchemy = import_extra("sqlalchemy", "sql", "a key ring in a database")
         self._engine: Engine = engine if engine is not None else engine_of(url or "")
         if getattr(self._engine.dialect, "is_async", False):
             raise ConfigurationError(
