@@ -26,6 +26,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
         "instants",
         "clock",
         "compiled",
+        "extras",
         "forks",
         "secret_sources",
         "urls",

@@ -30,7 +30,8 @@ from typing import Any, ClassVar, Final, NoReturn
 from itsdangerous import BadData, BadSignature, TimestampSigner, URLSafeTimedSerializer
 
 from dpmiddleware import telemetry
-from dpmiddleware.errors import ConfigurationError, MissingExtraError
+from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.extras import import_extra
 from dpmiddleware.protection import base64url
 
 __all__ = ["DjangoSessions", "FlaskSessions", "OldSession", "SignedSessions", "StarletteSessions"]
@@ -134,15 +135,12 @@ class FlaskSessions(SignedSessions):
         return str(self._serializer(now).dumps(dict(data)))
 
     def _serializer(self, now: datetime | None) -> URLSafeTimedSerializer:
-        try:
-            from flask.json.tag import TaggedJSONSerializer
-        except ImportError:
-            raise MissingExtraError("flask", "reading Flask's sessions") from None
+        tags = import_extra("flask.json.tag", "flask", "reading Flask's sessions")
         options = {"key_derivation": "hmac", "digest_method": hashlib.sha1, "now": now}
         return URLSafeTimedSerializer(
             self._secrets,
             salt="cookie-session",
-            serializer=TaggedJSONSerializer(),
+            serializer=tags.TaggedJSONSerializer(),
             signer=_SignerAt,
             signer_kwargs=options,
         )

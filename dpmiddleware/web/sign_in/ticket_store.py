@@ -17,11 +17,12 @@ import time
 from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any, Final, Protocol
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from dpmiddleware.errors import ConfigurationError, MissingExtraError, RepositoryError
+from dpmiddleware.errors import ConfigurationError, RepositoryError
+from dpmiddleware.extras import import_extra
 from dpmiddleware.forks import after_fork
 from dpmiddleware.printable import without_password
+from dpmiddleware.urls import take_options
 
 __all__ = ["MemoryTicketStore", "RedisTicketStore", "TicketStore", "entry_name", "new_key", "ticket_store_from"]
 
@@ -119,12 +120,10 @@ class RedisTicketStore:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            import redis
-        except ImportError:
-            raise MissingExtraError("redis", "keeping tickets in Redis") from None
-        self._errors = redis.RedisError
-        plain, self._prefix = _without_prefix(url)
+        redis = import_extra("redis", "redis", "keeping tickets in Redis")
+        self._errors: type[Exception] = redis.RedisError
+        plain, options = take_options(url, "key")
+        self._prefix = options.get("key", _PREFIX)
         self.location = without_password(plain)
         try:
             self._redis = redis.Redis.from_url(plain, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT)
@@ -168,15 +167,6 @@ def ticket_store_from(given: TicketStore | str) -> TicketStore:
     if scheme in {"redis", "rediss", "unix"}:
         return RedisTicketStore(given)
     raise ConfigurationError(f"{without_password(given)} names no ticket store", hint="memory: or redis://host:6379/0")
-
-
-def _without_prefix(url: str) -> tuple[str, str]:
-    """The URL without our parameter, and the prefix that it names."""
-    parts = urlsplit(url)
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    prefix = next((value for name, value in query if name == "key"), _PREFIX)
-    kept = urlencode([(name, value) for name, value in query if name != "key"])
-    return urlunsplit(parts._replace(query=kept)), prefix
 
 
 def _milliseconds(lifetime: timedelta | None) -> int | None:
