@@ -21,8 +21,9 @@ def after_fork(action: _Action) -> _Action:
 
     A bound method does not keep its object alive. Does nothing on systems without ``fork``.
     """
-    if isinstance(action, MethodType):
-        _methods.add(WeakMethod(action, _methods.discard))
+    given: object = action
+    if isinstance(given, MethodType):
+        _methods.add(WeakMethod(given, _methods.discard))
     else:
         _functions.append(action)
     return action

@@ -229,13 +229,8 @@ def _endpoint(endpoint: str) -> tuple[bool, str, int]:
     except ValueError:
         host, port, parts = "", None, urlsplit("")
     plain = parts.scheme == "http" and _is_loopback(host)
-    if (
-        not host
-        or "@" in parts.netloc
-        or parts.path.strip("/")
-        or parts.query
-        or not (plain or parts.scheme == "https")
-    ):
+    has_more = "@" in parts.netloc or parts.path.strip("/") or parts.query
+    if not host or has_more or not (plain or parts.scheme == "https"):
         raise ConfigurationError(
             f"openbao: {without_password(endpoint)} is not an endpoint",
             hint="write https://host:8200, or http:// for a loopback address",
