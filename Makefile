@@ -4,7 +4,7 @@
 #   make demo-substitution  a planted key, for real
 #   make test     all tests                      make soak    the long runs
 #   make bench    speed, beside its peers        make test-windows  under a Python for Windows, through Wine
-#   make test-frameworks                         the frameworks' own tests, with ours in their place
+#   make test-frameworks                         test suites of other projects, with ours in place
 #   make test-sanitized                          the compiled core under gcc's sanitizers
 #   make docs     write docs/dpm.md              make package sdist and wheel in dist/
 #   make clean    take it all away again
@@ -15,6 +15,8 @@ VENV ?= .venv
 PYTEST_ARGS ?=
 # Words in the names of benchmarks, for example: make bench BENCH=session
 BENCH ?=
+# Suites of other projects, for example: make test-frameworks SUITES="flask-login channels"
+SUITES ?=
 
 ON_WINDOWS := $(filter Windows_NT,$(OS))
 BIN := $(VENV)/$(if $(ON_WINDOWS),Scripts,bin)
@@ -40,7 +42,7 @@ bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(BENCH)
 
 test-frameworks: $(VENV)/.test
-	$(BIN)/python tests/upstream/run.py
+	$(BIN)/python -m tests.upstream.run $(SUITES)
 
 test-sanitized: $(VENV)/.test
 	$(BIN)/python tests/sanitized.py $(PYTEST_ARGS)

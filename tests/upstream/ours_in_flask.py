@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import _pytest.monkeypatch
 import flask
 import flask.sessions
 from rings import new_ring  # type: ignore[import-not-found]  # beside this file, where it runs
 
 from dpmiddleware.flask.sessions import _Interface
-
-if not hasattr(_pytest.monkeypatch, "notset"):  # Flask's conftest was written for an older pytest
-    _pytest.monkeypatch.notset = _pytest.monkeypatch.NOTSET  # type: ignore[attr-defined]  # see above
 
 
 class OurInterface(_Interface):

@@ -1,4 +1,4 @@
-"""A pytest plugin: writes what became of each test to the file that DPM_RESULTS names, {"file::test": "passed", …}."""
+"""A pytest plugin: writes the outcome of each test, {"file::test": "passed", …}, to the file UPSTREAM_RESULTS names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OUTCOMES: dict[str, str] = {}
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Set-up, call and tear-down each report; the worst counts."""
+    """Record the worst of what set-up, call, tear-down and subtests report."""
     if report.failed or (report.outcome != "passed" and report.nodeid not in OUTCOMES):
         OUTCOMES[report.nodeid] = report.outcome
     elif report.when == "call":
@@ -20,5 +20,5 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish() -> None:
-    """All tests are done."""
-    Path(os.environ["DPM_RESULTS"]).write_text(json.dumps(OUTCOMES), "utf-8")
+    """Write the file."""
+    Path(os.environ["UPSTREAM_RESULTS"]).write_text(json.dumps(OUTCOMES), "utf-8")

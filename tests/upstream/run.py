@@ -1,166 +1,119 @@
-"""``python tests/upstream/run.py [suite …]``: the frameworks' own tests, with ours in their place.
+"""``python -m tests.upstream.run [--update] [suite …]``: test suites of other projects, with ours in place of theirs.
 
-The tests are those of the installed versions, from their source distributions on PyPI; they are kept below
-``.servers/upstream`` and belong to their projects. What may differ is listed by name, with its reason, in
-``docs/compatibility.md``; a test that fails and is not listed is an error, and so is one that is listed and passes.
+Each suite runs twice: with what the project comes with (remembered until the suite, its pins or Python change), and
+with ours in place. A test that passes in the first run and fails in the second is a difference. The list of each suite
+names all differences with their reasons; see README.md in this folder.
 
-Exit status 0: as the list says; 1: otherwise.
+--update: change the lists to what this run found; a person then explains the new rows
+
+Exit status 0: all as listed; 1: something is not; 2: as listed, but something could not be downloaded.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
-import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from importlib.metadata import version
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-__all__ = ["SUITES", "Suite", "differences", "judge", "main"]
+from tests.upstream.differences import compare, judge, listed, updated
+from tests.upstream.installation import CACHE, ROOT, UnavailableError, digest, prepare_environment, prepare_tests
+from tests.upstream.suites import HERE, SUITES, Suite
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-CACHE = ROOT / ".servers" / "upstream"
-LIST = ROOT / "docs" / "compatibility.md"
-SECTION = re.compile(r"^## The frameworks' own tests\n(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
-ROW = re.compile(r"^\| `(?P<suite>\w+): (?P<test>[^`]+)` \| (?P<reason>.+?) \|$", re.MULTILINE)
+__all__ = ["main", "run"]
 
-
-@dataclass(frozen=True)
-class Suite:
-    """Tests of one project. folder: where they are run from; command: what to run there, after ``python``."""
-
-    name: str
-    folder: str
-    command: tuple[str, ...]
+Outcomes = dict[str, str]
+UNCHANGED = ("recording.py", "recording_runner.py", "theirs_in_django.py", "signed_cookies_in_django_projects.py")
+"""The files of this folder that the first run of a suite uses."""
 
 
-def _pytest(plugin: str, *selected: str) -> tuple[str, ...]:
-    alone = ("-p", "no:cacheprovider", "-p", "no:xdist", "-c", os.devnull, "--rootdir", ".")
-    return ("-m", "pytest", "-q", "--tb=short", *alone, "-p", "recording", "-p", plugin, *selected)
+def main(arguments: list[str]) -> int:
+    """Run the suites that are named, or all."""
+    names = [argument for argument in arguments if argument != "--update"]
+    known = [suite.name for suite in SUITES]
+    if unknown := set(names) - set(known):
+        sys.exit(f"unknown suite: {', '.join(sorted(unknown))}; the suites are {', '.join(known)}")
+    wrong, missing = 0, []
+    for suite in SUITES:
+        if not names or suite.name in names:
+            try:
+                wrong += not run(suite, update="--update" in arguments)
+            except UnavailableError as error:
+                missing.append(f"{suite.name}: NOT RUN; {error} could not be downloaded")
+                print(missing[-1], flush=True)
+    print(*missing, sep="\n", end="")
+    return 1 if wrong else 2 if missing else 0
 
 
-SUITES = (
-    Suite("starlette", ".", _pytest("ours_in_starlette", "tests/middleware/test_session.py")),
-    Suite(
-        "flask",
-        ".",
-        _pytest(
-            "ours_in_flask",
-            *(
-                "tests/test_basic.py",
-                "tests/test_session_interface.py",
-                "tests/test_reqctx.py",
-                "tests/test_testing.py",
-            ),
-            *("-k", "session or cookie or test_reqctx"),
-        ),
-    ),
-    Suite(
-        "django",
-        "tests",
-        (
-            *("runtests.py", "--settings=ours_in_django", "--parallel=1"),
-            *("sessions_tests", "signing", "signed_cookies_tests", "messages_tests"),
-        ),
-    ),
-    Suite(
-        "itsdangerous",
-        ".",
-        _pytest(
-            "ours_in_itsdangerous",
-            "tests/test_itsdangerous/test_serializer.py",
-            "tests/test_itsdangerous/test_timed.py::TestTimedSerializer",
-        ),
-    ),
-)
+def run(suite: Suite, *, update: bool = False) -> bool:
+    """Run one suite twice and print what it found. Returns whether all was as listed."""
+    python = prepare_environment(suite)
+    folder = prepare_tests(suite, python) / suite.folder
+    theirs = _remembered(suite, python, folder)
+    started = time.monotonic()
+    ours, output = _run(python, suite.ours, folder)
+    outcomes = compare(theirs, ours)
+    text = suite.list.read_text("utf-8")
+    problems = list(judge(outcomes, listed(text).get(suite.name, {})))
+    print(
+        f"{suite.name} {suite.version}: with theirs {_counts(theirs.values())}; with ours {_counts(ours.values())} "
+        f"in {time.monotonic() - started:.0f} s; {list(outcomes.values()).count('failed')} differ",
+        flush=True,
+    )
+    if not problems and "passed" in ours.values():
+        return True
+    print(output, *problems, sep="\n", flush=True)
+    if update:
+        suite.list.write_text(updated(text, suite.name, outcomes), "utf-8")
+        print(f"{suite.list} has the differences of this run: explain the new rows", flush=True)
+    return False
 
 
-def differences(text: str) -> dict[str, dict[str, str]]:
-    """The list in the document: suite → test → reason."""
-    section = SECTION.search(text)
-    found: dict[str, dict[str, str]] = {suite.name: {} for suite in SUITES}
-    for row in ROW.finditer(section[1] if section else ""):
-        found[row["suite"]][row["test"]] = row["reason"]
+def _remembered(suite: Suite, python: Path, folder: Path) -> Outcomes:
+    """The outcomes with what the project comes with: of an earlier run if nothing that matters has changed since."""
+    files = [HERE / name for name in UNCHANGED]
+    key = digest(repr(suite).encode(), suite.pins.read_bytes(), *(path.read_bytes() for path in files))
+    memory = CACHE / "outcomes" / f"{suite.name}-{key}.json"
+    if not memory.exists():
+        outcomes, output = _run(python, suite.theirs, folder)
+        if "passed" not in outcomes.values():
+            sys.exit(f"{output}\n{suite.name}: no test passed with what the project comes with")
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        memory.write_text(json.dumps(outcomes), "utf-8")
+    found: Outcomes = json.loads(memory.read_text("utf-8"))
     return found
 
 
-def judge(outcomes: Mapping[str, str], listed: Mapping[str, str]) -> Iterator[str]:
-    """What is not as the list says. A test listed without parameters stands for all that it is run with."""
-    by_name: dict[str, set[str]] = {}
-    for test, outcome in outcomes.items():
-        for name in {test, test.partition("[")[0]}:
-            by_name.setdefault(name, set()).add(outcome)
-        if outcome == "failed" and test not in listed and test.partition("[")[0] not in listed:
-            yield f"failed, and is not listed: {test}"
-    for name in listed:
-        if name not in by_name:
-            yield f"listed, and there is no such test: {name}"
-        elif by_name[name] != {"failed"}:
-            yield f"listed, and did not fail: {name}"
-
-
-def main(names: list[str]) -> int:
-    """Run these suites, or all."""
-    listed = differences(LIST.read_text("utf-8"))
-    wrong = 0
-    for suite in SUITES:
-        if names and suite.name not in names:
-            continue
-        outcomes, output = _run(suite)
-        problems = list(judge(outcomes, listed[suite.name]))
-        count = {outcome: list(outcomes.values()).count(outcome) for outcome in ("passed", "failed", "skipped")}
-        print(
-            f"{suite.name} {version(suite.name)}: {count['passed']} passed, {count['failed']} differ "
-            f"({len(listed[suite.name])} names listed), {count['skipped']} skipped",
-            flush=True,
-        )
-        if problems or not count["passed"]:
-            wrong += 1
-            print(output, *problems, sep="\n", flush=True)
-    return 1 if wrong else 0
-
-
-def _run(suite: Suite) -> tuple[dict[str, str], str]:
-    """What became of each test, and what was printed."""
-    folder = _source(suite.name) / suite.folder
+def _run(python: Path, arguments: Iterable[str], folder: Path) -> tuple[Outcomes, str]:
+    """Run tests. Returns the outcome of each, and what was printed."""
     with tempfile.TemporaryDirectory() as scratch:
         results = Path(scratch) / "results.json"
-        path = os.pathsep.join(map(str, [HERE, ROOT]))
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("DPM_", "PYTEST"))}
         done = subprocess.run(
-            [sys.executable, *suite.command],
+            [str(python), *arguments],
             cwd=folder,
-            env={**environment, "PYTHONPATH": path, "DPM_RESULTS": str(results)},
+            env=_environment(UPSTREAM_RESULTS=str(results), PYTHONPATH=os.pathsep.join(map(str, [HERE, ROOT]))),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
         )
-        outcomes: dict[str, str] = json.loads(results.read_text("utf-8")) if results.exists() else {}
+        outcomes: Outcomes = json.loads(results.read_text("utf-8")) if results.exists() else {}
         return outcomes, done.stdout
 
 
-def _source(name: str) -> Path:
-    """The unpacked source distribution of the installed version."""
-    folder = CACHE / f"{name}-{version(name)}"
-    if not folder.exists():
-        _pip("download", "--no-deps", "--no-binary", ":all:", "--dest", str(CACHE), f"{name}=={version(name)}")
-        with tarfile.open(CACHE / f"{folder.name}.tar.gz") as archive:
-            archive.extractall(CACHE, filter="data")
-    return folder
+def _environment(**added: str) -> Mapping[str, str]:
+    """The variables of this process without those that change what is tested."""
+    changing = ("DPM_", "PYTEST", "DJANGO_", "FLASK_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(changing)} | added
 
 
-def _pip(*arguments: str) -> None:
-    CACHE.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
-    if subprocess.run(command, check=False).returncode:
-        sys.exit("the frameworks' source distributions come from PyPI, and pip could not get them (see above)")
+def _counts(outcomes: Iterable[str]) -> str:
+    counted = list(outcomes)
+    return ", ".join(f"{counted.count(word)} {word}" for word in ("passed", "failed", "skipped") if word in counted)
 
 
 if __name__ == "__main__":

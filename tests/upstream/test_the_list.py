@@ -1,10 +1,17 @@
-"""The list of what differs in the frameworks' own tests, and how it is judged; `make test-frameworks` runs them."""
+"""The lists of explained differences, and how a run is compared with them; `make test-frameworks` runs the suites."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from tests.upstream.run import LIST, SUITES, differences, judge
+from tests.upstream.differences import UNEXPLAINED, compare, judge, listed, updated
+from tests.upstream.suites import HERE, SUITES, Suite
+
+DOCUMENTS = sorted({suite.list for suite in SUITES})
+EACH_SUITE = pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
 
 LISTED = {"a.py::test_always": "why", "a.py::test_once[two]": "why"}
 AS_LISTED = {
@@ -14,15 +21,63 @@ AS_LISTED = {
     "a.py::test_once[two]": "failed",
     "a.py::test_fine": "passed",
 }
+DOCUMENT = """Text before.
+
+| test | what differs, and why |
+| --- | --- |
+| `one: a.py::test_always` | why |
+| `one: a.py::test_gone` | why |
+| `two: a.py::test_gone` | another suite |
+
+Text after.
+"""
 
 
-def test_the_document_lists_each_difference_with_its_reason() -> None:
-    listed = differences(LIST.read_text("utf-8"))
-    assert set(listed) == {suite.name for suite in SUITES}
-    assert all(listed.values())
-    assert all(len(reason) > 5 for reasons in listed.values() for reason in reasons.values())
-    rows = LIST.read_text("utf-8").partition("## The frameworks' own tests")[2].partition("\n## ")[0].count("\n| `")
-    assert rows == sum(map(len, listed.values())), "a row that is not read, or a test that is listed twice"
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_each_row_of_a_list_is_read_and_belongs_to_a_suite_of_this_list(document: Path) -> None:
+    text = document.read_text("utf-8")
+    found = listed(text)
+    assert set(found) <= {suite.name for suite in SUITES if suite.list == document}
+    rows = len(re.findall(r"^\| `[^`]+: ", text, re.MULTILINE))
+    assert rows == sum(map(len, found.values())), "a row that is not read, or a test that is listed twice"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_each_row_of_a_list_has_a_reason(document: Path) -> None:
+    reasons = [reason for rows in listed(document.read_text("utf-8")).values() for reason in rows.values()]
+    assert UNEXPLAINED not in reasons
+    assert all(len(reason) > 5 for reason in reasons)
+
+
+def test_every_list_belongs_to_a_suite() -> None:
+    assert {path for path in DOCUMENTS if path.parent == HERE / "differences"} == set(HERE.glob("differences/*.md"))
+
+
+@EACH_SUITE
+def test_the_pins_name_the_suite_and_what_this_package_needs_exactly(suite: Suite) -> None:
+    pins = suite.pins.read_text("utf-8").splitlines()
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
+    assert {"cryptography", "itsdangerous", "pytest", "starlette", "werkzeug"} <= {
+        pin.partition("==")[0].lower() for pin in pins
+    }
+    assert suite.version
+
+
+@EACH_SUITE
+def test_a_suite_that_comes_from_a_repository_has_the_tag_of_its_version(suite: Suite) -> None:
+    assert bool(suite.repository) == bool(suite.tag)
+    assert not suite.tag or suite.tag.removeprefix("v") == suite.version
+
+
+@EACH_SUITE
+def test_the_two_runs_of_a_suite_differ_in_what_is_in_place_and_in_nothing_else(suite: Suite) -> None:
+    differing = (set(suite.ours) ^ set(suite.theirs)) - {"-p"}
+    assert {word for word in differing if "ours_in_" in word}
+    assert all("_in_django" in word or "ours_in_" in word for word in differing)
+
+
+def test_every_file_of_pins_is_used() -> None:
+    assert {suite.pins for suite in SUITES} == set(HERE.glob("pins/*.txt"))
 
 
 def test_what_is_as_listed_is_no_problem() -> None:
@@ -45,6 +100,11 @@ def test_what_is_as_listed_is_no_problem() -> None:
         pytest.param(
             {"a.py::test_once[two]": "skipped"}, "listed, and did not fail: a.py::test_once[two]", id="is skipped"
         ),
+        pytest.param(
+            {"a.py::test_once[two]": "failed before"},
+            "listed, and did not fail: a.py::test_once[two]",
+            id="fails with theirs too",
+        ),
     ],
 )
 def test_what_is_not_as_listed_is_named(change: dict[str, str], problem: str) -> None:
@@ -54,3 +114,44 @@ def test_what_is_not_as_listed_is_named(change: dict[str, str], problem: str) ->
 def test_a_listed_test_that_is_not_there_any_more_is_named() -> None:
     remaining = {test: outcome for test, outcome in AS_LISTED.items() if "[two]" not in test}
     assert list(judge(remaining, LISTED)) == ["listed, and there is no such test: a.py::test_once[two]"]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "outcome"),
+    [
+        ("passed", "passed", "passed"),
+        ("passed", "failed", "failed"),
+        ("passed", "skipped", "skipped"),
+        ("failed", "failed", "failed before"),
+        ("failed", "passed", "passed"),
+        ("skipped", "failed", "failed"),
+    ],
+)
+def test_a_difference_is_what_passes_with_theirs_and_fails_with_ours(theirs: str, ours: str, outcome: str) -> None:
+    assert compare({"a.py::test": theirs}, {"a.py::test": ours}) == {"a.py::test": outcome}
+
+
+def test_a_test_that_was_not_run_with_ours_has_failed_unless_only_its_parameters_have_other_names() -> None:
+    theirs = {"a.py::test_lost[x]": "passed", "a.py::test_skipped": "skipped", "a.py::test_named[Theirs]": "passed"}
+    ours = {"a.py::test_named[Ours]": "passed"}
+    assert compare(theirs, ours) == {"a.py::test_lost[x]": "failed", "a.py::test_named[Ours]": "passed"}
+
+
+def test_an_update_keeps_reasons_removes_what_passes_and_adds_what_has_to_be_explained() -> None:
+    outcomes = {**AS_LISTED, "a.py::test_gone": "passed"}
+    text = updated(DOCUMENT, "one", outcomes)
+    assert text == DOCUMENT.replace("| `one: a.py::test_gone` | why |\n", "").replace(
+        "another suite |\n", f"another suite |\n| `one: a.py::test_once[two]` | {UNEXPLAINED} |\n"
+    )
+    assert not list(judge(outcomes, listed(text)["one"]))
+    assert updated(text, "one", outcomes) == text
+
+
+def test_an_update_keeps_rows_that_list_each_parameter() -> None:
+    text = "".join(f"| `one: a.py::test_always[{parameter}]` | why |\n" for parameter in ("one", "two"))
+    assert updated(text, "one", {test: AS_LISTED[test] for test in AS_LISTED if "always" in test}) == text
+
+
+def test_an_update_fills_an_empty_list() -> None:
+    empty = "| test | what differs, and why |\n| --- | --- |\n"
+    assert updated(empty, "one", {"a.py::test": "failed"}) == f"{empty}| `one: a.py::test` | {UNEXPLAINED} |\n"
