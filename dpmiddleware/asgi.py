@@ -1,43 +1,40 @@
-"""The middleware for any ASGI application: HTTP and websockets, on asyncio and trio.
+"""Middleware for any ASGI application: HTTP and websockets, on asyncio and trio.
 
-Nothing waits on the event loop. Before it calls the application, a middleware reads the key ids that the request's
-cookies name in clear, and where one of them would make a payload wait (no ring yet, an unknown key), it waits in a
-worker thread. Cookies are sealed before the response starts; on a websocket they go out with ``websocket.accept``.
+Nothing waits on the event loop. Before the application is called, a middleware reads the key ids in the request's
+cookies; if opening one of them would wait (there is no ring yet, or the key is unknown), it waits in a worker thread.
+Cookies are sealed just before the response starts; for a websocket they are sent with ``websocket.accept``.
 
-Where there is no ring, a request that needs one is answered 503 with ``Retry-After`` (a websocket is closed, 1013): an
-outage is never "anonymous", and signs nobody out.
+While there is no key ring, a request that needs one is answered 503 with ``Retry-After`` (a websocket is closed with
+1013): an outage never makes a user anonymous, and signs nobody out.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from functools import partial
-from typing import Any, Final, TypeVar, Unpack
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from typing import Any, Final, Generic, TypeVar, Unpack
 
 from starlette.concurrency import run_in_threadpool
 from werkzeug.local import LocalProxy
 
-from dpmiddleware import telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
-from dpmiddleware.web.caching import decoded, encoded
-from dpmiddleware.web.cookies.application_cookies import CookieProtection, ProtectionOptions
+from dpmiddleware.keys.provider import KeyRingProvider
+from dpmiddleware.web import parts
+from dpmiddleware.web.answer import FIXED, LOOKED_AT, Answer, Headers, Part, unavailable
+from dpmiddleware.web.cookies.application_cookies import CookieProtection, ProtectionOptions, RequestCookies
 from dpmiddleware.web.cookies.policy import CookiePolicy
 from dpmiddleware.web.cookies.text import SameSite, SecurePolicy
-from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE, RawExchange
-from dpmiddleware.web.sessions.cookie import SessionCookie, SessionExchange, SessionOptions
-from dpmiddleware.web.sessions.session import Session
+from dpmiddleware.web.sessions.cookie import RequestSession, SessionCookie, SessionOptions
 from dpmiddleware.web.sign_in.authentication import (
     AUTHENTICATION_KEY,
     PRINCIPAL_KEY,
-    CookieAuthentication,
     CookieAuthenticator,
+    RequestAuthentication,
 )
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, OptionArguments
-from dpmiddleware.web.sign_in.redirects import without_body
 from dpmiddleware.web.sign_in.return_urls import WebRequest
-from dpmiddleware.web.sign_in.steps import Steps
+from dpmiddleware.web.steps import Steps
 
 __all__ = [
     "AUTHENTICATION_KEY",
@@ -55,159 +52,170 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 _T = TypeVar("_T")
+_P = TypeVar("_P", bound=Part)
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _STARTS: Final = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
-"""Messages that carry a response's headers."""
+"""Messages that carry the headers of a response."""
+_LOOKED_AT: Final = {name.encode("latin-1") for name in LOOKED_AT}
+_FIXED: Final = {header: (header[0].encode("latin-1"), header[1].encode("latin-1")) for header in FIXED}
 _TRY_AGAIN_LATER: Final = 1013
 _ENCRYPTED: Final = {"https", "wss"}
 
 
-class _Middleware:
-    """What all of them do: wait off the event loop, finish the exchange before the response starts, answer outages."""
+class _Middleware(Generic[_P]):
+    """Joins a part to a request, waits for it off the event loop, and answers for it in the response."""
 
     def __init__(self, app: ASGIApp, data_protection: DataProtection) -> None:
         self.app = app
         self.data_protection = data_protection
-        self._wait_is_due = data_protection.provider.wait_is_due
-        self._response: type[_Response] = _Response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection. At the start-up of a lifespan the ring begins to load."""
+        """Serve one connection. When a lifespan starts, the ring begins to load."""
         if scope["type"] not in {"http", "websocket"}:
             if scope["type"] == "lifespan":
                 self.data_protection.start()
             await self.app(scope, receive, send)
             return
-        response = self._response(self.data_protection, send)
+        part = self.begin(scope, receive)
+        mine = parts.join(scope, part)
+        response = _Response(self.data_protection.provider, send, mine)
         try:
-            await self.serve(scope, receive, response)
+            for each in mine:
+                steps = each.ahead()
+                if steps is not None:
+                    await _get_ahead(each, steps)
+            await self.app(scope, receive, response)
             if not response.started:
                 response.raise_failure()
         except KeyManagementError as error:
-            if response.started or not response.is_outage(error):
+            if response.started or not parts.is_outage(error, mine, self.data_protection):
                 raise
-            await _unavailable(scope, send, error)
+            await _answer_instead(scope, send, unavailable(error))
 
-    def serve(self, scope: Scope, receive: Receive, response: _Response) -> Awaitable[None]:
-        """Begin the exchange, and call the application with ``response`` in place of ``send``."""
+    def begin(self, scope: Scope, receive: Receive) -> _P:
+        """The part of this middleware in a request; puts into the scope what the application looks for."""
         raise NotImplementedError
 
-    async def wait(self, key_ids: Sequence[bytes]) -> None:
-        """Wait for the ring, in a worker thread, where opening payloads of these keys would. `KeyManagementError`."""
-        for key_id in key_ids:
-            if self._wait_is_due(key_id):
-                await run_in_threadpool(self.data_protection.wait, key_id)
+
+async def _get_ahead(part: Part, steps: Steps[object]) -> None:
+    try:
+        await _drive(steps)
+    except KeyManagementError as error:
+        part.failure = error  # raised when the application uses the part: other pages are served
 
 
 class _Response:
-    """``send`` for the application. ``exchange`` is finished once, with the headers of the response."""
+    """``send`` for the application; changes the response as the parts answer."""
 
-    __slots__ = ("_data_protection", "_send", "exchange", "failure", "started")
+    __slots__ = ("_body", "_parts", "_ring", "_send", "started")
 
-    def __init__(self, data_protection: DataProtection, send: Send) -> None:
-        self.exchange: RawExchange | None = None
+    def __init__(self, ring: KeyRingProvider, send: Send, mine: Sequence[Part]) -> None:
         self.started = False
-        self.failure: KeyManagementError | None = None
-        """What came of the ring while the exchange began or finished; it outlives an application that catches it."""
-        self._data_protection = data_protection
+        self._body: bytes | None = None
+        self._parts = mine
+        self._ring = ring
         self._send = send
 
     def __call__(self, message: Message) -> Awaitable[None]:
-        """What is to be awaited; a coroutine of our own only where something has to be waited for."""
+        """See ASGI. There is a coroutine of our own only where something has to be waited for."""
         if self.started or message["type"] not in _STARTS:
-            return self._send(message)
-        exchange = self.exchange
-        if exchange is not None:
-            if exchange.untouched:
-                exchange.close()
-            elif self._data_protection.provider.wait_is_due(None):
-                return self._finish_in_thread(message, exchange)
-            else:
-                message = self._finished(message, exchange)
+            return self._send(message if self._body is None else self._replaced(message, self._body))
+        for part in self._parts:
+            if part.touched:
+                return self._answered(message)
+            part.close()
         self.started = True
         return self._send(message)
 
-    async def _finish_in_thread(self, message: Message, exchange: RawExchange) -> None:
-        message = await run_in_threadpool(self._finished, message, exchange)
-        self.started = True
+    def _answered(self, message: Message) -> Awaitable[None]:
+        """Start the response as the parts answer."""
+        touched = parts.touched(self._parts)
+        steps = parts.work(touched, message.get("status", 101))
+        if steps is not None or self._ring.wait_is_due(None):  # no ring to seal with, or its version is in doubt
+            return self._start_later(message, touched, steps)
+        return self._send(self._start(message, touched))
+
+    async def _start_later(self, message: Message, touched: Sequence[Part], steps: Steps[None] | None) -> None:
+        if steps is not None:
+            await self._wait()
+            await _drive(steps)
+        if self._ring.wait_is_due(None):
+            message = await run_in_threadpool(self._start, message, touched)
+        else:
+            message = self._start(message, touched)
         await self._send(message)
 
-    def _finished(self, message: Message, exchange: RawExchange) -> Message:
-        self.raise_failure()
+    def _start(self, message: Message, touched: Sequence[Part]) -> Message:
+        """The start of the response as the parts answer."""
+        headers, looked_at = [*message.get("headers", ())], []
+        for name, value in headers:
+            if name.lower() in _LOOKED_AT:
+                looked_at.append((name.decode("latin-1"), value.decode("latin-1")))
+        answer = parts.answer(touched, message.get("status", 101), looked_at)
+        if answer.dropped or answer.body is not None:
+            headers = [header for header in headers if not answer.drops(header[0].decode("latin-1").lower())]
+        for header in answer.added:
+            headers.append(_FIXED.get(header) or (header[0].encode("latin-1"), header[1].encode("latin-1")))
+        self.started, self._body = True, answer.body
+        message = {**message, "headers": headers}
+        if answer.status is not None and "status" in message:
+            message["status"] = answer.status
+        return message
+
+    async def _wait(self) -> None:
+        if not self._ring.wait_is_due(None):
+            return
         try:
-            return {**message, "headers": exchange.finish_raw(list(message.get("headers", ())))}
+            await run_in_threadpool(self._ring.wait, None)
         except KeyManagementError as error:
-            self.failure = error
+            self._parts[0].failure = error
             raise
 
-    async def wait(self) -> None:
-        """Wait for a ring to protect with, in a worker thread, where there is none or its version is in doubt."""
-        if self._data_protection.wait_is_due(None):
-            await run_in_threadpool(self._data_protection.wait, None)
+    def _replaced(self, message: Message, body: bytes) -> Message:
+        """A message of the application's body, with what is left of the answer's in place of its data."""
+        self._body = b""
+        kind = "http.response.body" if message["type"].startswith("http") else message["type"]
+        return {"type": kind, "body": body, "more_body": message.get("more_body", False)}
 
     def raise_failure(self) -> None:
-        """Raise what failed before, if something did."""
-        failure = self._any_failure()
-        if failure is not None:
-            raise failure
-
-    def is_outage(self, error: KeyManagementError) -> bool:
-        """Whether there is no ring; else an application's own dealings with keys went wrong, and it is its error."""
-        return error is self._any_failure() or not self._data_protection.health().ready
-
-    def _any_failure(self) -> KeyManagementError | None:
-        return self.failure or (None if self.exchange is None else self.exchange.failure)
+        """Raise an outage that a part has met and the application has swallowed."""
+        for part in self._parts:
+            if part.failure is not None:
+                raise part.failure
 
 
-async def _unavailable(scope: Scope, send: Send, error: KeyManagementError) -> None:
-    """503, or what comes next to it on a websocket."""
-    telemetry.emit("unavailable", "error", "answered 503: there is no key ring", error=error, code=error.code)
+async def _answer_instead(scope: Scope, send: Send, answer: Answer) -> None:
+    """Answer in place of the application; a websocket that cannot be answered so is closed."""
     if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": "try again later"})
         return
     prefix = "websocket.http" if scope["type"] == "websocket" else "http"
-    await send({"type": f"{prefix}.response.start", "status": 503, "headers": encoded(RETRY_AFTER)})
-    await send({"type": f"{prefix}.response.body", "body": UNAVAILABLE})
+    await send({"type": f"{prefix}.response.start", "status": answer.status, "headers": _encoded(answer.added)})
+    await send({"type": f"{prefix}.response.body", "body": answer.body})
 
 
-class SessionMiddleware(_Middleware):
-    """``scope["session"]`` (Starlette: ``request.session``): a dictionary, kept in a protected cookie.
+class SessionMiddleware(_Middleware[RequestSession]):
+    """``scope["session"]`` (Starlette: ``request.session``): a dictionary in a protected cookie.
 
-    Options: those of `dpmiddleware.web.sessions.cookie.SessionCookie`. Works for every framework that leaves the scope
-    as it is.
+    Options: see `dpmiddleware.web.sessions.cookie.SessionCookie`. Works for every framework that passes the scope on.
     """
 
     def __init__(self, app: ASGIApp, *, data_protection: DataProtection, **options: Unpack[SessionOptions]) -> None:
         super().__init__(app, data_protection)
         self.sessions = SessionCookie(data_protection, **options)
 
-    def serve(self, scope: Scope, receive: Receive, response: _Response) -> Awaitable[None]:
-        """Put the session into the scope; it is opened when somebody touches it."""
-        exchange = self.sessions.begin(cookie_header(scope), https=scope.get("scheme") in _ENCRYPTED)
-        response.exchange = exchange
-        scope["session"] = exchange.session
-        if AUTHENTICATION_KEY in scope:
-            scope[AUTHENTICATION_KEY].attach(exchange.session)
-        for key_id in (key_ids := self.sessions.key_ids(exchange.header, exchange.located)):
-            if self._wait_is_due(key_id):
-                return self._serve_later(scope, receive, response, exchange, key_ids)
-        return self.app(scope, receive, response)
-
-    async def _serve_later(
-        self, scope: Scope, receive: Receive, response: _Response, exchange: SessionExchange, key_ids: Sequence[bytes]
-    ) -> None:
-        try:
-            await self.wait(key_ids)
-        except KeyManagementError as error:
-            exchange.session.failure = error  # raised when the session is touched: other pages go on
-        await self.app(scope, receive, response)
+    def begin(self, scope: Scope, receive: Receive) -> RequestSession:
+        """Put the session into the scope; it is opened when the application touches it."""
+        part = self.sessions.begin(cookie_header(scope), https=scope.get("scheme") in _ENCRYPTED)
+        scope["session"] = part.session
+        return part
 
 
-class CookieProtectionMiddleware(_Middleware):
-    """Wraps cookies of an application that knows nothing of it: ``cookies=["sid", "auth*"]``.
+class CookieProtectionMiddleware(_Middleware[RequestCookies]):
+    """Seals cookies of an application that does not know of it: ``cookies=["sid", "auth*"]``.
 
-    Options: those of `dpmiddleware.web.cookies.application_cookies.ProtectionOptions`.
+    Options: see `dpmiddleware.web.cookies.application_cookies.ProtectionOptions`.
     """
 
     def __init__(
@@ -218,117 +226,59 @@ class CookieProtectionMiddleware(_Middleware):
         cookies: Sequence[str],
         **options: Unpack[ProtectionOptions],
     ) -> None:
-        super().__init__(app, data_protection)
+        super().__init__(self._opened, data_protection)
+        self._application = app
         self.protection = CookieProtection(data_protection, cookies, **options)
 
-    async def serve(self, scope: Scope, receive: Receive, response: _Response) -> None:
-        """Open wrapped cookies into the Cookie header, and seal those that the application sets."""
-        header = cookie_header(scope)
-        try:
-            await self.wait(self.protection.key_ids(header))
-            exchange = self.protection.begin(header, https=is_https(scope))
-        except KeyManagementError as error:
-            response.failure = error
-            raise
-        response.exchange = exchange
-        if exchange.header is not header:
-            others = [pair for pair in scope["headers"] if pair[0] != b"cookie"]
-            scope = {**scope, "headers": [*others, (b"cookie", exchange.header)] if exchange.header else others}
-        await self.app(scope, receive, response)
+    def begin(self, scope: Scope, receive: Receive) -> RequestCookies:
+        """See the class; the cookies are opened once the keys are there."""
+        return self.protection.begin(cookie_header(scope), https=is_https(scope))
+
+    async def _opened(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the application with the opened cookies in its Cookie header."""
+        part = parts.last(scope, RequestCookies)
+        if part is not None and part.header is not part.sent:
+            headers = [pair for pair in scope["headers"] if pair[0] != b"cookie"]
+            if part.header:
+                headers.append((b"cookie", part.header))
+            scope = {**scope, "headers": headers}
+        await self._application(scope, receive, send)
 
 
-class CookieAuthenticationMiddleware(_Middleware):
-    """Who is signed in: ``scope["dpmiddleware.principal"]``; and ``scope["dpmiddleware.authentication"]`` to change it.
+class CookieAuthenticationMiddleware(_Middleware[RequestAuthentication]):
+    """The user: ``scope["dpmiddleware.principal"]``. The verbs: ``scope["dpmiddleware.authentication"]``.
 
-    Options: those of `dpmiddleware.web.sign_in.options.CookieAuthenticationOptions`. Goes around or inside of
-    `SessionMiddleware`; a ticket is read ahead of the application where a store or an event has to be waited for.
+    Options: see `dpmiddleware.web.sign_in.options.CookieAuthenticationOptions`. Put it around `SessionMiddleware`, or
+    inside. A ticket is read before the application is called only if a session store or an event may have to wait.
     """
 
     def __init__(self, app: ASGIApp, *, data_protection: DataProtection, **options: Unpack[OptionArguments]) -> None:
         super().__init__(app, data_protection)
         self.authenticator = CookieAuthenticator(data_protection, CookieAuthenticationOptions(**options))
-        self._response = _SignInResponse
 
-    def serve(self, scope: Scope, receive: Receive, response: _Response) -> Awaitable[None]:
-        """Put the authentication into the scope; the user is read when somebody looks."""
+    def begin(self, scope: Scope, receive: Receive) -> RequestAuthentication:
+        """Put the authentication into the scope; the ticket is read when the application looks at the user."""
         header = cookie_header(scope)
         where = (scope.get("path", ""), scope.get("root_path", ""))  # as they are here: routers change them
-        describe = partial(self._describe, scope, receive, header, where)
-        authentication = CookieAuthentication(self.authenticator, header, is_https(scope), describe)
-        response.exchange = scope[AUTHENTICATION_KEY] = authentication
+        describe = lambda: _web_request(scope, header, *where, self.native(scope, receive))  # noqa: E731
+        authentication = RequestAuthentication(self.authenticator, header, is_https(scope), describe)
+        scope[AUTHENTICATION_KEY] = authentication
         self.place(scope, authentication)
-        if isinstance(session := scope.get("session"), Session):
-            authentication.attach(session)
-        for key_id in authentication.key_ids:
-            if self._wait_is_due(key_id):
-                return self._serve_later(scope, receive, response, authentication)
-        if authentication.must_read_ahead:
-            return self._serve_later(scope, receive, response, authentication)
-        return self.app(scope, receive, response)
+        return authentication
 
-    async def _serve_later(
-        self, scope: Scope, receive: Receive, response: _Response, authentication: CookieAuthentication
-    ) -> None:
-        try:
-            await self.wait(authentication.key_ids)
-            if authentication.must_read_ahead:
-                await _drive(authentication.authenticate())
-        except KeyManagementError as error:
-            authentication.failure = error  # raised when the user is looked at: other pages go on
-        await self.app(scope, receive, response)
-
-    def _describe(self, scope: Scope, receive: Receive, header: bytes, where: tuple[str, str]) -> WebRequest:
-        return _web_request(scope, header, *where, self.native(scope, receive))
-
-    def place(self, scope: Scope, authentication: CookieAuthentication) -> None:
-        """Where the application finds the user."""
+    def place(self, scope: Scope, authentication: RequestAuthentication) -> None:
+        """Put the user where the application finds it."""
         scope[PRINCIPAL_KEY] = LocalProxy(lambda: authentication.principal)
 
     def native(self, scope: Scope, receive: Receive) -> Any:
-        """What events are given as the request."""
+        """What events get as the request."""
         return scope
 
 
-class _SignInResponse(_Response):
-    """Sign-in, sign-out and redirects are done before the response starts; they may wait for a store or an event."""
-
-    _is_replaced = False
-    """A redirect has taken the place of what the application wrote."""
-
-    def __call__(self, message: Message) -> Awaitable[None]:
-        """The same; where more has to be asked or waited for, it is, and a redirect takes the place of the body."""
-        if self.started or message["type"] not in _STARTS:
-            return self._send(_without_data(message) if self._is_replaced else message)
-        authentication = self.exchange
-        if isinstance(authentication, CookieAuthentication) and authentication.has_more_to_do:
-            return self._start(message, authentication)
-        return _Response.__call__(self, message)
-
-    async def _start(self, message: Message, authentication: CookieAuthentication) -> None:
-        headers = decoded(message.get("headers", ()))
-        try:
-            await self.wait()
-            outcome = await _drive(authentication.finish(message.get("status", 101), headers))
-        except KeyManagementError as error:
-            self.failure = error
-            raise
-        self._is_replaced = outcome.replaces_body
-        headers = without_body(outcome.headers) if outcome.replaces_body else outcome.headers
-        status = {"status": outcome.status} if "status" in message else {}
-        self.started = True
-        await self._send({**message, "headers": encoded(headers), **status})
-
-
-def _without_data(message: Message) -> Message:
-    """A message of the body that the application wrote, where a redirect has taken its place."""
-    kind = "http.response.body" if message["type"].startswith("http") else message["type"]
-    return {"type": kind, "more_body": message.get("more_body", False)}
-
-
 class CookiePolicyMiddleware:
-    """The least that every cookie of an application must keep to; put it around all others.
+    """The minimum that every cookie of an application must meet. Put it around all other middleware.
 
-    Options: those of `dpmiddleware.web.cookies.policy.CookiePolicy`.
+    Options: see `dpmiddleware.web.cookies.policy.CookiePolicy`.
     """
 
     def __init__(
@@ -343,20 +293,20 @@ class CookiePolicyMiddleware:
         self.policy = CookiePolicy(minimum_same_site, secure, http_only)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection."""
+        """Serve one connection."""
 
         async def apply(message: Message) -> None:
             headers = message.get("headers", ()) if message["type"] in _STARTS else ()
             if any(name.lower() == b"set-cookie" for name, _ in headers):
-                applied = self.policy.apply(decoded(headers), https=is_https(scope))
-                message = {**message, "headers": encoded(applied)}
+                applied = self.policy.apply(_decoded(headers), https=is_https(scope))
+                message = {**message, "headers": _encoded(applied)}
             await send(message)
 
         await self.app(scope, receive, apply)
 
 
 async def _drive(steps: Steps[_T]) -> _T:
-    """Do all that ``steps`` need: coroutine functions are awaited, plain ones run in a worker thread."""
+    """Make all calls of ``steps``: await coroutine functions, run plain functions in a worker thread."""
     try:
         call = next(steps)
         while True:
@@ -366,7 +316,7 @@ async def _drive(steps: Steps[_T]) -> _T:
                 else:
                     answer = await run_in_threadpool(call.function, *call.arguments)
                     answer = await answer if inspect.isawaitable(answer) else answer
-            except Exception as error:  # noqa: BLE001 (the steps decide; what they do not catch comes back out)
+            except Exception as error:  # noqa: BLE001 (the steps decide; what they do not catch is raised from here)
                 call = steps.throw(error)
             else:
                 call = steps.send(answer)
@@ -376,16 +326,27 @@ async def _drive(steps: Steps[_T]) -> _T:
 
 
 def _web_request(scope: Scope, header: bytes, path: str, base: str, native: Any) -> WebRequest:
+    def named(wanted: str) -> str:
+        raw = wanted.encode("latin-1")
+        return b", ".join(value for name, value in scope["headers"] if name == raw).decode("latin-1")
+
     base = base.rstrip("/")
     if base and (path == base or path.startswith(f"{base}/")):
         path = path[len(base) :]
-    asked = b", ".join(value for name, value in scope["headers"] if name == b"x-requested-with")
     query = bytes(scope.get("query_string", b"")).decode("latin-1")
-    return WebRequest(header, is_https(scope), base, path, query, asked.decode("latin-1"), native)
+    return WebRequest(header, is_https(scope), base, path, query, named, native)
+
+
+def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+
+
+def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 def cookie_header(scope: Scope) -> bytes:
-    """The Cookie header of a connection; several lines (HTTP/2 may cut it) as one."""
+    """The Cookie header of a connection; several lines (HTTP/2 may split it) as one."""
     header: bytes = b""
     for name, value in scope["headers"]:
         if name == b"cookie":
@@ -394,5 +355,5 @@ def cookie_header(scope: Scope) -> bytes:
 
 
 def is_https(scope: Scope) -> bool:
-    """Whether the connection is encrypted, as the server (or a proxy that it trusts) says."""
+    """Whether the connection is encrypted, according to the server or a proxy that it trusts."""
     return scope.get("scheme") in _ENCRYPTED

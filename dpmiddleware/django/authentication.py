@@ -26,19 +26,20 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 
 from dpmiddleware.django.apps import get_data_protection
-from dpmiddleware.django.responses import SESSION_KEY, apply, cookie_header, is_outage, unavailable
+from dpmiddleware.django.responses import answer_outage, cookie_header, finish
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
+from dpmiddleware.web import parts
 from dpmiddleware.web.sign_in.authentication import (
     AUTHENTICATION_KEY,
     AuthenticateResult,
-    CookieAuthentication,
     CookieAuthenticator,
+    RequestAuthentication,
 )
+from dpmiddleware.web.sign_in.claims import Principal
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, allow_cookie_redirect, api
-from dpmiddleware.web.sign_in.redirects import without_body
+from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 from dpmiddleware.web.sign_in.return_urls import WebRequest
-from dpmiddleware.web.sign_in.steps import drive
-from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Principal
+from dpmiddleware.web.steps import drive
 
 __all__ = [
     "CookieAuthenticationMiddleware",
@@ -122,8 +123,7 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
 
         authentication = self.authenticator.begin(_web_request(request))
         request.META[AUTHENTICATION_KEY] = authentication
-        if SESSION_KEY in request.META:
-            authentication.attach(request.META[SESSION_KEY])
+        parts.join(request.META, authentication)
         before = getattr(request, "user", None)
         user: Any = SimpleLazyObject(lambda: self._user(authentication, before))
         request.principal = SimpleLazyObject(lambda: authentication.principal)  # type: ignore[attr-defined]  # ours
@@ -131,11 +131,11 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
         request.auser = sync_to_async(lambda: _resolved(user))
         if self.async_mode and authentication.must_read_ahead:
             try:
-                drive(authentication.authenticate())  # in a thread here; in an async view it would be on the loop
+                drive(authentication.authenticate())  # in a thread here; an async view would read on the event loop
             except KeyManagementError as error:
                 authentication.failure = error
 
-    def _user(self, authentication: CookieAuthentication, before: Any) -> Any:
+    def _user(self, authentication: RequestAuthentication, before: Any) -> Any:
         principal = authentication.principal
         user = self._user_of(principal) if principal.is_authenticated else None
         if user is not None:
@@ -143,27 +143,16 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
         return PrincipalUser(Principal()) if before is None else before
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """503 where a view met an outage."""
-        if isinstance(exception, KeyManagementError) and is_outage(request, exception):
-            return unavailable(exception)
-        return None
+        """Answer 503 if a view met an outage."""
+        return answer_outage(request, exception)
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        """Sign in, out, renew or redirect."""
+        """Sign in, sign out, renew or redirect."""
         authentication = request.META.get(AUTHENTICATION_KEY)
-        if not isinstance(authentication, CookieAuthentication) or authentication.untouched:
+        if not isinstance(authentication, RequestAuthentication):
             return response
-        try:
-            outcome = drive(authentication.finish(response.status_code, [*response.items()]))
-        except KeyManagementError as error:
-            return unavailable(error)
-        if not outcome.replaces_body:
-            apply(response, outcome.headers)
-            return response
-        replaced = HttpResponse(status=outcome.status)
-        replaced.cookies = response.cookies
-        apply(replaced, without_body(outcome.headers))
-        return replaced
+        touched = [part for part in (authentication, *authentication.companions) if part.touched]
+        return finish(response, touched) if touched else response
 
 
 def sign_in(request: HttpRequest, principal: Principal, properties: AuthenticationProperties | None = None) -> None:
@@ -214,9 +203,9 @@ def login_required(view: _View) -> _View:
     return cast("_View", guarded)
 
 
-def _authentication(request: HttpRequest) -> CookieAuthentication:
+def _authentication(request: HttpRequest) -> RequestAuthentication:
     found = request.META.get(AUTHENTICATION_KEY)
-    if not isinstance(found, CookieAuthentication):
+    if not isinstance(found, RequestAuthentication):
         raise ConfigurationError(
             "this request has not come through CookieAuthenticationMiddleware",
             hint="MIDDLEWARE += ['dpmiddleware.django.authentication.CookieAuthenticationMiddleware']",
@@ -241,6 +230,6 @@ def _web_request(request: HttpRequest) -> WebRequest:
         base,
         request.path_info,
         str(request.META.get("QUERY_STRING", "")),
-        request.headers.get("X-Requested-With", ""),
+        lambda name: str(request.headers.get(name, "")),
         request,
     )

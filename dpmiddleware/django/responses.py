@@ -1,4 +1,4 @@
-"""What the middleware of this package does to Django's responses."""
+"""How parts of a request change Django's responses."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from http.cookies import Morsel
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from dpmiddleware import telemetry
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.errors import KeyManagementError
-from dpmiddleware.web.caching import Headers, additions, with_cookies
-from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE
-from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY
+from dpmiddleware.web import parts
+from dpmiddleware.web.answer import Part, unavailable
 
-__all__ = ["SESSION_KEY", "add_cookies", "apply", "cookie_header", "is_outage", "unavailable"]
+__all__ = ["SESSION_KEY", "answer_outage", "cookie_header", "finish", "outage"]
 
 SESSION_KEY = "dpmiddleware.session"
-"""Where the session stands in ``request.META``."""
+"""Where the session is in ``request.META``."""
 
 
 class _Written(Morsel[str]):
-    """A cookie whose Set-Cookie text is given: Django writes it as it is."""
+    """A cookie with a given Set-Cookie text, which Django writes as it is."""
 
     def __init__(self, line: str) -> None:
         super().__init__()
@@ -34,7 +32,7 @@ class _Written(Morsel[str]):
         self._line = line
 
     def __reduce__(self) -> tuple[type[_Written], tuple[str]]:
-        """Copied and pickled (by Django's cache) as what it was made from."""
+        """Copied, and pickled by Django's cache, as the text."""
         return _Written, (self._line,)
 
     def OutputString(self, attrs: object = None) -> str:  # noqa: N802 (the library's name)
@@ -44,7 +42,7 @@ class _Written(Morsel[str]):
 
 @lru_cache(maxsize=64)
 def _attributes(text: str) -> dict[str, str]:
-    """The attributes of a Set-Cookie line as `Morsel` holds them. They differ by their date at most."""
+    """The attributes of a Set-Cookie line as `Morsel` holds them. Lines differ by a date at most."""
     morsel: Morsel[str] = Morsel()
     for attribute in text.split("; "):
         name, equals, value = attribute.partition("=")
@@ -58,33 +56,28 @@ def cookie_header(request: HttpRequest) -> bytes:
     return str(request.META.get("HTTP_COOKIE", "")).encode("latin-1", "replace")
 
 
-def add_cookies(response: HttpResponseBase, lines: Sequence[str]) -> None:
-    """What `with_cookies` does, in place where it only adds."""
-    added = additions(response.headers, lines)
-    if added is None:
-        apply(response, with_cookies([*response.items()], lines))
-        return
-    for name, value in added:
+def finish(response: HttpResponseBase, touched: Sequence[Part]) -> HttpResponseBase:
+    """The response as these parts of its request answer; in an outage, 503 in place of it."""
+    try:
+        answer = parts.finish(touched, response.status_code, [*response.items()])
+    except KeyManagementError as error:
+        return outage(error)
+    if answer.body is not None:
+        replaced = HttpResponse(answer.body)
+        replaced.cookies, replaced.headers = response.cookies, response.headers
+        response = replaced
+    if answer.status is not None:
+        response.status_code = answer.status
+    headers = response.headers
+    if answer.dropped or answer.body is not None:
+        for name in [name for name in headers if answer.drops(name.lower())]:
+            del response[name]
+    for name, value in answer.added:
         if name == "set-cookie":
             _set_cookie(response, value)
         else:
-            response.headers[name] = value
-
-
-def apply(response: HttpResponseBase, headers: Headers) -> None:
-    """Give ``response`` these headers in the place of its own; ``Set-Cookie`` lines become its cookies.
-
-    Where its own stand at the beginning, as they mostly do, they are left as they are.
-    """
-    before = [*response.items()]
-    kept = len(before) if headers[: len(before)] == before else 0
-    for name, _ in before[kept:]:
-        del response[name]
-    for name, value in headers[kept:]:
-        if name.lower() == "set-cookie":
-            _set_cookie(response, value)
-        else:
-            response[name] = f"{response[name]}, {value}" if response.has_header(name) else value
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return response
 
 
 def _set_cookie(response: HttpResponseBase, line: str) -> None:
@@ -92,14 +85,16 @@ def _set_cookie(response: HttpResponseBase, line: str) -> None:
     response.cookies[cookie.key] = cookie
 
 
-def is_outage(request: HttpRequest, error: KeyManagementError) -> bool:
-    """Whether there is no ring (or no ticket store); else an application's own dealings with keys went wrong."""
-    parts = (request.META.get(SESSION_KEY), request.META.get(AUTHENTICATION_KEY))
-    met = any(getattr(part, "failure", None) is error for part in parts)
-    return met or not get_data_protection().health().ready
+def answer_outage(request: HttpRequest, exception: Exception) -> HttpResponse | None:
+    """503 where a view met an outage; ``None`` for errors that are the application's own."""
+    if isinstance(exception, KeyManagementError) and parts.is_outage(
+        exception, parts.of(request.META), get_data_protection()
+    ):
+        return outage(exception)
+    return None
 
 
-def unavailable(error: KeyManagementError) -> HttpResponse:
-    """503: an outage is nobody's sign-out."""
-    telemetry.emit("unavailable", "error", "answered 503: there is no key ring", error=error, code=error.code)
-    return HttpResponse(UNAVAILABLE, status=503, headers=dict(RETRY_AFTER))
+def outage(error: KeyManagementError) -> HttpResponse:
+    """503: an outage signs nobody out."""
+    answer = unavailable(error)
+    return HttpResponse(answer.body, status=answer.status, headers=dict(answer.added))

@@ -29,14 +29,14 @@ from django.utils.module_loading import import_string
 from dpmiddleware.clock import Clock
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.django.apps import get_data_protection
-from dpmiddleware.django.responses import SESSION_KEY, add_cookies, cookie_header, is_outage, unavailable
+from dpmiddleware.django.responses import SESSION_KEY, answer_outage, cookie_header, finish, outage
 from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.web import parts
 from dpmiddleware.web.cookies.text import CookieSettings, SetCookie
-from dpmiddleware.web.sessions.cookie import SessionCookie, SessionExchange
+from dpmiddleware.web.sessions.cookie import RequestSession, SessionCookie
 from dpmiddleware.web.sessions.migration import SignedSessions
 from dpmiddleware.web.sessions.session import Session
 from dpmiddleware.web.sessions.stored import StoredSession, json_object, milliseconds
-from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY
 
 __all__ = ["DjangoFormat", "SessionMiddleware", "SessionStore"]
 
@@ -123,17 +123,17 @@ class SessionStore(SignedCookieStore):
     session_key: under our middleware the session's id; under Django's the cookie's value.
     """
 
-    exchange: SessionExchange | None = None
+    part: RequestSession | None = None
     is_written_by_us = False
     """Whether our middleware writes the cookie, in chunks where it is long."""
     _key_is_unread = False
     """Whether the key stands in the request's cookies, which nobody has parsed for it yet."""
 
     @classmethod
-    def of(cls, exchange: SessionExchange) -> Self:
-        """That of a request which came through our middleware."""
+    def of(cls, part: RequestSession) -> Self:
+        """The store of a request that came through our middleware."""
         store = cls(None)
-        store.exchange = exchange
+        store.part = part
         store.is_written_by_us = store._key_is_unread = True
         return store
 
@@ -144,8 +144,8 @@ class SessionStore(SignedCookieStore):
 
     @property
     def _session_key(self) -> str | None:
-        if self._key_is_unread and self.exchange is not None:
-            cookies = parse_cookie(self.exchange.header.decode("utf-8", "replace"))
+        if self._key_is_unread and self.part is not None:
+            cookies = parse_cookie(self.part.header.decode("utf-8", "replace"))
             self._session_key = cookies.get(settings.SESSION_COOKIE_NAME)
         return super()._session_key
 
@@ -157,12 +157,12 @@ class SessionStore(SignedCookieStore):
     @property
     def held(self) -> Session:
         """The session itself, read at first use."""
-        if self.exchange is None:  # Django's own middleware: the key is the value
+        if self.part is None:  # Django's own middleware: the key is the value
             header = f"{settings.SESSION_COOKIE_NAME}={self.session_key or ''}".encode("latin-1", "replace")
-            self.exchange = session_cookie(whole=True).begin(header, https=False)
-        session = self.exchange.session
+            self.part = session_cookie(whole=True).begin(header, https=False)
+        session = self.part.session
         if not session.accessed:
-            self._end_in_time(session, self.exchange.cookie.clock)
+            self._end_in_time(session, self.part.cookie.clock)
         return session
 
     def _end_in_time(self, session: Session, clock: Clock) -> None:
@@ -192,7 +192,7 @@ class SessionStore(SignedCookieStore):
         self.held.update(mapping)
 
     def _get_cache(self) -> Session:
-        if self.exchange is None or not self.exchange.session.accessed:
+        if self.part is None or not self.part.session.accessed:
             raise AttributeError("_session_cache")  # Django asks so whether it has been loaded
         return self.held
 
@@ -236,69 +236,59 @@ class SessionStore(SignedCookieStore):
 
     def _sealed(self) -> str:
         """The cookie's value, for Django's own middleware."""
-        exchange = session_cookie(whole=True).begin(b"", https=False)
-        exchange.session.update(self.held)
-        exchange.session.modified = True
-        lines = exchange.cookie.lines(exchange)
+        part = session_cookie(whole=True).begin(b"", https=False)
+        part.session.update(self.held)
+        part.session.modified = True
+        lines = part.cookie.lines(part)
         return SetCookie.parse(lines[-1]).value if lines else ""
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
-    """Sessions that fit a cookie's ways; in the place of Django's, and a subclass of it."""
+    """Sessions in cookies; a subclass of Django's middleware, to be used in place of it."""
 
     def process_request(self, request: HttpRequest) -> None:
-        """Put the session into the request; it is opened when somebody touches it."""
+        """Put the session into the request; it is opened when the application touches it."""
         if not issubclass(self.SessionStore, SessionStore):
             super().process_request(request)
             return
-        exchange = session_cookie().begin(cookie_header(request), https=False)  # is_secure() is asked where it counts
-        request.session = self.SessionStore.of(exchange)
-        request.META[SESSION_KEY] = exchange.session
-        if AUTHENTICATION_KEY in request.META:
-            request.META[AUTHENTICATION_KEY].attach(exchange.session)
+        part = session_cookie().begin(cookie_header(request), https=False)  # is_secure() is called when it matters
+        request.session = self.SessionStore.of(part)
+        request.META[SESSION_KEY] = part.session
+        parts.join(request.META, part)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """503 where a view met an outage."""
-        if isinstance(exception, KeyManagementError) and is_outage(request, exception):
-            return unavailable(exception)
-        return None
+        """Answer 503 if a view met an outage."""
+        return answer_outage(request, exception)
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Write the session, if it has to be written."""
+        """Write the session if that is necessary."""
         store = getattr(request, "session", None)
-        if not isinstance(store, SessionStore) or store.exchange is None:
+        if not isinstance(store, SessionStore) or store.part is None:
             return super().process_response(request, response)
         try:
-            return _finish(store, store.exchange, request, response)
+            touched = _prepare(store, store.part, request, response.status_code)
         except KeyManagementError as error:
-            return unavailable(error)
+            return outage(error)
+        if touched:
+            return cast("HttpResponse", finish(response, (store.part,)))
+        store.part.close()
+        return response
 
 
-def _finish(
-    store: SessionStore, exchange: SessionExchange, request: HttpRequest, response: HttpResponse
-) -> HttpResponse:
-    session, saves_always = exchange.session, settings.SESSION_SAVE_EVERY_REQUEST
+def _prepare(store: SessionStore, part: RequestSession, request: HttpRequest, status: int) -> bool:
+    """Mark a session as Django's rules demand; returns whether the response depends on it."""
+    session, saves_always = part.session, settings.SESSION_SAVE_EVERY_REQUEST
     if session.failure is not None:
         raise session.failure
-    touched = store.accessed or store.modified or session.accessed  # a sign-in or sign-out touches the session itself
-    if not (touched or saves_always):
-        exchange.close()
-        return response
+    if not (store.accessed or store.modified or session.accessed or saves_always):
+        return False
     held = store.held
-    if response.status_code < 500:
-        if held and (store.modified or saves_always):
-            session.modified = True
-            changed = True
-        else:
-            changed = not held or session.modified
-        add_cookies(response, _lines(store, exchange, request) if changed else [])
-    exchange.close()
-    return response
-
-
-def _lines(store: SessionStore, exchange: SessionExchange, request: HttpRequest) -> list[str]:
-    """The Set-Cookie lines of a session that was changed or emptied."""
-    if exchange.session and not store.get_expire_at_browser_close():
-        exchange.expires = exchange.cookie.clock.now() + timedelta(seconds=store.get_expiry_age())
-    exchange.https = request.is_secure()
-    return exchange.cookie.lines(exchange)
+    if status >= 500:
+        return False
+    if held and (store.modified or saves_always):
+        session.modified = True
+    if not held or session.modified:
+        if held and not store.get_expire_at_browser_close():
+            part.expires = part.cookie.clock.now() + timedelta(seconds=store.get_expiry_age())
+        part.https = request.is_secure()
+    return True

@@ -1,4 +1,4 @@
-"""Sign-in in Flask: the extension, and its verbs wherever a request is."""
+"""Sign-in for Flask: the extension, and its verbs, which work in every request."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from functools import wraps
 from typing import Any, Final, TypeVar, Unpack, cast
 
 import flask
-from werkzeug.datastructures import Headers
 from werkzeug.local import LocalProxy
 
 from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.errors import ConfigurationError, KeyManagementError
-from dpmiddleware.flask.extension import become_unavailable, register
-from dpmiddleware.web.sessions.session import Session
-from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, AuthenticateResult, CookieAuthenticator
-from dpmiddleware.web.sign_in.authentication import CookieAuthentication as RequestAuthentication
+from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.flask.extension import finish, register
+from dpmiddleware.web import parts
+from dpmiddleware.web.sign_in.authentication import (
+    AUTHENTICATION_KEY,
+    AuthenticateResult,
+    CookieAuthenticator,
+    RequestAuthentication,
+)
+from dpmiddleware.web.sign_in.claims import Principal
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, OptionArguments
-from dpmiddleware.web.sign_in.redirects import without_body
-from dpmiddleware.web.sign_in.steps import drive
-from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Principal
-from dpmiddleware.wsgi import SESSION_KEY, web_request
+from dpmiddleware.web.sign_in.properties import AuthenticationProperties
+from dpmiddleware.wsgi import web_request
 
 __all__ = [
     "AUTHENTICATOR",
@@ -36,7 +38,7 @@ __all__ = [
 ]
 
 AUTHENTICATOR: Final = "dpmiddleware.authenticator"
-"""Where an application keeps its `CookieAuthenticator`, among its extensions."""
+"""The key of an application's `CookieAuthenticator` in ``app.extensions``."""
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -44,8 +46,7 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 class CookieAuthentication:
     """Flask extension: cookie authentication; sign-ins can be shared with ASP.NET Core.
 
-    Options: those of `dpmiddleware.web.sign_in.options.CookieAuthenticationOptions`. Events are given Flask's
-    request.
+    Options: see `dpmiddleware.web.sign_in.options.CookieAuthenticationOptions`. Events get Flask's request.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class CookieAuthentication:
             self.init_app(app)
 
     def init_app(self, app: flask.Flask) -> None:
-        """Let ``app`` sign people in. Call it before other extensions that change responses."""
+        """Let ``app`` sign users in. Call it before other extensions that change responses."""
         data_protection = register(app, self._data_protection)
         app.extensions[AUTHENTICATOR] = CookieAuthenticator(data_protection, self._options)
         app.after_request(_finish)
@@ -78,24 +79,24 @@ def sign_out(properties: AuthenticationProperties | None = None) -> None:
 
 
 def authenticate() -> AuthenticateResult:
-    """What the request's cookie said: the ticket with its properties, or why there is none."""
+    """What the cookie of the request said: the ticket with its properties, or why there is none."""
     return _current().result
 
 
 def challenge(properties: AuthenticationProperties | None = None) -> flask.Response:
-    """The response that sends a browser to the login page, and tells a program 401."""
+    """A response that sends a browser to the login page, and gives a program 401."""
     _current().challenge(properties, endpoint=_endpoint())
     return flask.Response(status=401)
 
 
 def forbid(properties: AuthenticationProperties | None = None) -> flask.Response:
-    """The response that sends a browser to the access-denied page, and tells a program 403."""
+    """A response that sends a browser to the access-denied page, and gives a program 403."""
     _current().forbid(properties, endpoint=_endpoint())
     return flask.Response(status=403)
 
 
 def login_required(view: _View) -> _View:
-    """Challenge whoever is not signed in; plain and ``async`` views."""
+    """Challenge users who are not signed in. For plain and ``async`` views."""
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -112,39 +113,33 @@ def _current() -> RequestAuthentication:
 
 
 current_principal: Principal = cast("Principal", LocalProxy(lambda: _current().principal))
-"""The user of the request, nobody included."""
+"""The user of the request; ``Principal()`` if anonymous."""
 
 
 def authentication_of(app: flask.Flask, request: flask.Request) -> RequestAuthentication:
-    """That of the request: the middleware's around the application, else made at first use."""
+    """That of the request: made by middleware around the application, otherwise when it is first needed."""
     environ = request.environ
     if AUTHENTICATION_KEY not in environ:
         authenticator = app.extensions.get(AUTHENTICATOR)
         if authenticator is None:
             raise ConfigurationError(
-                "this application has no cookie authentication", hint="CookieAuthentication(…).init_app(app)"
+                "this Flask application has no cookie authentication",
+                hint="Call CookieAuthentication(data_protection=dp).init_app(app)",
             )
-        authentication = environ[AUTHENTICATION_KEY] = authenticator.begin(web_request(environ, request))
-        if isinstance(environ.get(SESSION_KEY), Session):
-            authentication.attach(environ[SESSION_KEY])
+        environ[AUTHENTICATION_KEY] = made = authenticator.begin(web_request(environ, request))
+        parts.join(environ, made)
     found: RequestAuthentication = environ[AUTHENTICATION_KEY]
     return found
 
 
 def _finish(response: flask.Response) -> flask.Response:
-    """Sign in, out, renew or redirect, before the session is saved."""
+    """Sign in, sign out, renew or redirect, before the session is saved."""
     authentication = flask.request.environ.get(AUTHENTICATION_KEY)
-    if authentication is None or authentication.untouched:
-        return response
-    try:
-        outcome = drive(authentication.finish(response.status_code, list(response.headers)))
-    except KeyManagementError as error:
-        become_unavailable(response, error)
-        return response
-    if outcome.replaces_body:
-        response.set_data(b"")
-    response.status_code = outcome.status
-    response.headers = Headers(without_body(outcome.headers) if outcome.replaces_body else outcome.headers)
+    if authentication is None and flask.current_app.extensions[AUTHENTICATOR].companions:
+        authentication = _current()
+    if authentication is not None:
+        touched = [part for part in (authentication, *authentication.companions) if part.touched]
+        finish(response, touched)
     return response
 
 

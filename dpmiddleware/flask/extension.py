@@ -1,20 +1,18 @@
-"""What both extensions share: the application's data protection, and the answer while there is no ring."""
+"""What both extensions share: the application's data protection, and how parts of a request change its response."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, cast
 
 import flask
-from werkzeug.datastructures import Headers
 
-from dpmiddleware import telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
-from dpmiddleware.web.exchange import RETRY_AFTER, UNAVAILABLE
-from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY
-from dpmiddleware.wsgi import SESSION_KEY
+from dpmiddleware.web import parts
+from dpmiddleware.web.answer import Answer, Part, unavailable
 
-__all__ = ["become_unavailable", "get_data_protection", "register"]
+__all__ = ["finish", "get_data_protection", "register"]
 
 _EXTENSION: Final = "dpmiddleware"
 _PREFIX: Final = "DATA_PROTECTION_"
@@ -25,17 +23,18 @@ def get_data_protection(app: flask.Flask | None = None) -> DataProtection:
     found = (app or flask.current_app).extensions.get(_EXTENSION)
     if not isinstance(found, DataProtection):
         raise ConfigurationError(
-            "this application has no data protection", hint="ProtectedSessions(data_protection=dp).init_app(app)"
+            "this Flask application has no data protection",
+            hint="Call ProtectedSessions(data_protection=dp).init_app(app)",
         )
     return found
 
 
 def register(app: flask.Flask, data_protection: DataProtection | None) -> DataProtection:
-    """The application's data protection: the one given, that of another extension, or from its configuration."""
+    """The application's data protection: the given one, that of another extension, or one from its configuration."""
     found = data_protection or app.extensions.get(_EXTENSION) or _from_config(app)
     if app.extensions.setdefault(_EXTENSION, found) is not found:
         raise ConfigurationError(
-            "this application has another data protection already", hint="give all extensions the same object"
+            "this Flask application already has another data protection", hint="Pass the same object to all extensions"
         )
     if KeyManagementError not in app.error_handler_spec[None][None]:
         app.register_error_handler(KeyManagementError, _unavailable)
@@ -48,26 +47,40 @@ def _from_config(app: flask.Flask) -> DataProtection:
     }
     if not given:
         raise ConfigurationError(
-            "no data protection for this application",
-            hint="data_protection=DataProtection(…), or DATA_PROTECTION_APPLICATION and others in app.config",
+            "no data protection is configured for this Flask application",
+            hint="Pass data_protection=, or set DATA_PROTECTION_APPLICATION and others in app.config",
         )
     return DataProtection.from_config(given)
 
 
 def _unavailable(error: KeyManagementError) -> flask.Response:
-    """The handler of outages; an application's own dealings with keys stay its errors."""
-    environ = flask.request.environ
-    parts = (environ.get(SESSION_KEY), environ.get(AUTHENTICATION_KEY))
-    if get_data_protection().health().ready and not any(getattr(part, "failure", None) is error for part in parts):
+    """The handler of outages. Errors in an application's own use of keys stay errors."""
+    if not parts.is_outage(error, parts.of(flask.request.environ), get_data_protection()):
         raise error
     response = flask.Response()
-    become_unavailable(response, error)
+    _become(response, unavailable(error, response.headers))
     return response
 
 
-def become_unavailable(response: flask.Response, error: KeyManagementError) -> None:
-    """503 in the place of what the application answered: an outage is nobody's sign-out."""
-    telemetry.emit("unavailable", "error", "answered 503: there is no key ring", error=error, code=error.code)
-    response.set_data(UNAVAILABLE)
-    response.status_code = 503
-    response.headers = Headers(RETRY_AFTER)
+def finish(response: flask.Response, touched: Sequence[Part]) -> None:
+    """Change a response as these parts of its request answer; in an outage, replace it by 503."""
+    headers = list(response.headers)
+    try:
+        answer = parts.finish(touched, response.status_code, headers)
+    except KeyManagementError as error:
+        answer = unavailable(error, headers)
+    _become(response, answer)
+
+
+def _become(response: flask.Response, answer: Answer) -> None:
+    headers = response.headers
+    if answer.status is not None:
+        response.status_code = answer.status
+    if answer.body is not None:
+        response.set_data(answer.body)
+    if answer.dropped or answer.body is not None:
+        for name in {name.lower() for name in headers.keys()}:  # noqa: SIM118 (iterating the object gives pairs)
+            if answer.drops(name):
+                headers.remove(name)
+    for name, value in answer.added:
+        headers.add(name, value)

@@ -7,7 +7,7 @@ The cookie is the one that ``SESSION_COOKIE_*`` and ``PERMANENT_SESSION_LIFETIME
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import lru_cache
 from operator import itemgetter
@@ -17,24 +17,22 @@ import flask
 from flask.json.provider import DefaultJSONProvider, JSONProvider
 from flask.json.tag import TaggedJSONSerializer
 from flask.sessions import SessionInterface, SessionMixin
-from werkzeug.datastructures import Headers
 
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.flask.authentication import AUTHENTICATOR, authentication_of
-from dpmiddleware.flask.extension import become_unavailable, register
-from dpmiddleware.web.caching import additions, with_cookies
+from dpmiddleware.flask.extension import finish, register
+from dpmiddleware.web import parts
 from dpmiddleware.web.cookies.text import CookieSettings
-from dpmiddleware.web.sessions.cookie import SessionCookie, SessionExchange
+from dpmiddleware.web.sessions.cookie import RequestSession, SessionCookie
 from dpmiddleware.web.sessions.migration import SignedSessions
 from dpmiddleware.web.sessions.session import Session
 from dpmiddleware.web.sessions.stored import json_object
-from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY
 from dpmiddleware.wsgi import SESSION_KEY, cookie_header, is_https
 
 __all__ = ["FlaskFormat", "FlaskSession", "ProtectedSessions"]
 
-_EXCHANGE: Final = "dpmiddleware.session_exchange"
+_PART: Final = "dpmiddleware.session_part"
 
 _TAGGED: Final = '" '
 """Tags are names that begin with a space: without one there is nothing to look for, value by value."""
@@ -163,31 +161,29 @@ class _Interface(SessionInterface):
         self._made: tuple[object, SessionCookie] | None = None
 
     def open_session(self, app: flask.Flask, request: flask.Request) -> FlaskSession:
-        """The session of a request; it is opened when somebody touches it."""
+        """The session of a request; it is opened when the application touches it."""
         environ = request.environ
-        exchange = self._session_cookie(app).begin(
+        part = self._session_cookie(app).begin(
             cookie_header(environ), https=is_https(environ), session_type=FlaskSession
         )
-        session = environ[SESSION_KEY] = exchange.session
-        environ[_EXCHANGE] = exchange
-        if AUTHENTICATION_KEY in environ:
-            environ[AUTHENTICATION_KEY].attach(session)
-        elif AUTHENTICATOR in app.extensions:
+        session = environ[SESSION_KEY] = part.session
+        environ[_PART] = part
+        if AUTHENTICATOR in app.extensions:
             session.bind(lambda: authentication_of(app, request).subject)
+        parts.join(environ, part)
         return cast("FlaskSession", session)
 
     def save_session(self, app: flask.Flask, session: SessionMixin, response: flask.Response) -> None:
-        """Write what changed into the response."""
-        exchange: SessionExchange = flask.request.environ[_EXCHANGE]
-        if session.accessed:
-            try:
-                exchange.expires = self.get_expiration_time(app, session)
-                lines = exchange.cookie.lines(exchange)
-            except KeyManagementError as error:
-                become_unavailable(response, error)
-                return
-            _add_cookies(response, lines)
-        exchange.close()
+        """Write what has changed into the response."""
+        part: RequestSession = flask.request.environ[_PART]
+        if not session.accessed:
+            part.close()
+            return
+        try:
+            part.expires = self.get_expiration_time(app, session)
+        except KeyManagementError as error:
+            part.failure = error
+        finish(response, (part,))
 
     def _session_cookie(self, app: flask.Flask) -> SessionCookie:
         """Made anew when the configuration has changed, as Flask allows until the first request."""
@@ -220,24 +216,3 @@ class _Interface(SessionInterface):
             same_site=cast("Any", "lax" if same_site is None else same_site.lower()),
             partitioned=self.get_cookie_partitioned(app),
         )
-
-
-def _add_cookies(response: flask.Response, lines: Sequence[str]) -> None:
-    """What `with_cookies` does, in place where it only adds."""
-    headers = response.headers
-    added = additions(headers.keys(), lines)
-    if added is None:
-        response.headers = _replaced(headers, with_cookies(list(headers), lines))
-        return
-    for name, value in added:
-        headers.add(name, value)
-
-
-def _replaced(headers: Headers, finished: list[tuple[str, str]]) -> Headers:
-    """The headers of a response, finished; those that were there stay as they are where they only grew."""
-    before = list(headers)
-    if finished[: len(before)] != before:
-        return Headers(finished)
-    for name, value in finished[len(before) :]:
-        headers.add(name, value)
-    return headers

@@ -16,8 +16,9 @@ from starlette.responses import Response
 from dpmiddleware import asgi
 from dpmiddleware.asgi import Receive, Scope
 from dpmiddleware.errors import ConfigurationError
-from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, AuthenticateResult, CookieAuthentication
-from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, ClaimTypes, Principal
+from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, AuthenticateResult, RequestAuthentication
+from dpmiddleware.web.sign_in.claims import ClaimTypes, Principal
+from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 
 __all__ = [
     "CookieAuthenticationMiddleware",
@@ -44,7 +45,7 @@ class CookieAuthenticationMiddleware(asgi.CookieAuthenticationMiddleware):
     Starlette ``Request``.
     """
 
-    def place(self, scope: Scope, authentication: CookieAuthentication) -> None:
+    def place(self, scope: Scope, authentication: RequestAuthentication) -> None:
         """Where Starlette looks."""
         scope["user"] = User(authentication)
         scope["auth"] = Credentials(authentication)
@@ -57,7 +58,7 @@ class CookieAuthenticationMiddleware(asgi.CookieAuthenticationMiddleware):
 class User(BaseUser):
     """The user of a request, in Starlette's words; ``user.principal`` in ours."""
 
-    def __init__(self, authentication: CookieAuthentication) -> None:
+    def __init__(self, authentication: RequestAuthentication) -> None:
         self._authentication = authentication
 
     @property
@@ -85,7 +86,7 @@ class User(BaseUser):
 class Credentials(AuthCredentials):
     """What the user of a request may: ``authenticated``, and each role."""
 
-    def __init__(self, authentication: CookieAuthentication) -> None:
+    def __init__(self, authentication: RequestAuthentication) -> None:
         self._authentication = authentication
 
     @property
@@ -163,9 +164,9 @@ def login_required(endpoint: _Endpoint) -> _Endpoint:
     return cast("_Endpoint", guarded)
 
 
-def _authentication(request: HTTPConnection) -> CookieAuthentication:
+def _authentication(request: HTTPConnection) -> RequestAuthentication:
     found = request.scope.get(AUTHENTICATION_KEY)
-    if not isinstance(found, CookieAuthentication):
+    if not isinstance(found, RequestAuthentication):
         raise ConfigurationError(
             "this request has not come through CookieAuthenticationMiddleware",
             hint="app.add_middleware(CookieAuthenticationMiddleware, data_protection=dp)",

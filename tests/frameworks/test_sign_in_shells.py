@@ -15,7 +15,7 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.session import Session
-from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, PRINCIPAL_KEY, CookieAuthentication
+from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, PRINCIPAL_KEY, RequestAuthentication
 from dpmiddleware.web.sign_in.events import CookieAuthenticationEvents
 from dpmiddleware.web.sign_in.ticket import Principal
 from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore
@@ -23,7 +23,7 @@ from tests.clients import Answer, DownRepository, Jar, StoppedClock, ask_wsgi
 from tests.fakes import WatchedTicketStore
 
 ADA = Principal("ada", roles=["admin"])
-App = Callable[[CookieAuthentication, Any], int | None]
+App = Callable[[RequestAuthentication, Any], int | None]
 """Gets the authentication, and the scope or environment; gives a status, 200 where it gives none."""
 shells = pytest.mark.parametrize("shell", ["wsgi", "asgi"])
 
@@ -88,20 +88,20 @@ def sessions(dp: DataProtection) -> Callable[[Any, Any], Any]:
     return lambda module, app: module.SessionMiddleware(app, data_protection=dp)
 
 
-def sign_in(auth: CookieAuthentication, scope: Any) -> None:
+def sign_in(auth: RequestAuthentication, scope: Any) -> None:
     auth.sign_in(ADA)
 
 
-def sign_out(auth: CookieAuthentication, scope: Any) -> None:
+def sign_out(auth: RequestAuthentication, scope: Any) -> None:
     auth.sign_out()
 
 
-def challenge(auth: CookieAuthentication, scope: Any) -> int:
+def challenge(auth: RequestAuthentication, scope: Any) -> int:
     auth.challenge()
     return 401
 
 
-def look(auth: CookieAuthentication, scope: Any) -> None:
+def look(auth: RequestAuthentication, scope: Any) -> None:
     assert auth.principal is not None
 
 
@@ -208,7 +208,7 @@ def test_without_a_ring_who_looks_gets_503(shell: str, clock: StoppedClock) -> N
 def test_a_slow_read_only_page_does_not_undo_the_sign_in_of_another(shell: str, dp: DataProtection) -> None:
     site = Site(shell, authentication(dp), sessions(dp))
 
-    def slow(auth: CookieAuthentication, scope: Any) -> None:
+    def slow(auth: RequestAuthentication, scope: Any) -> None:
         assert auth.principal.name is None
         fast = Site(shell, authentication(dp), sessions(dp))
         fast.get(sign_in)
@@ -217,7 +217,7 @@ def test_a_slow_read_only_page_does_not_undo_the_sign_in_of_another(shell: str, 
     if shell == "asgi":  # a second event loop needs a thread of its own
         in_thread = slow
 
-        def slow(auth: CookieAuthentication, scope: Any) -> None:
+        def slow(auth: RequestAuthentication, scope: Any) -> None:
             thread = threading.Thread(target=in_thread, args=(auth, scope))
             thread.start()
             thread.join()
@@ -232,7 +232,7 @@ def test_an_application_that_fails_undoes_no_sign_in(shell: str, dp: DataProtect
     site.get(sign_in)
     before = dict(site.jar.cookies)
 
-    def fail(auth: CookieAuthentication, scope: Any) -> int:
+    def fail(auth: RequestAuthentication, scope: Any) -> int:
         assert auth.principal.name == "ada"
         raise LookupError("no such page")
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from dpmiddleware.web import parts
+from dpmiddleware.web.answer import Headers, Part
 from dpmiddleware.web.cookies.text import SetCookie
-from dpmiddleware.web.sign_in.authentication import BoundSession, CookieAuthentication, CookieAuthenticator
+from dpmiddleware.web.sign_in.authentication import CookieAuthenticator, RequestAuthentication
+from dpmiddleware.web.sign_in.finishing import BoundSession
 from dpmiddleware.web.sign_in.return_urls import WebRequest
-from dpmiddleware.web.sign_in.steps import drive
 
-__all__ = ["Answer", "Visitor"]
+__all__ = ["Answer", "Visitor", "finished"]
 
-App = Callable[[CookieAuthentication], int | None]
+App = Callable[[RequestAuthentication], int | None]
 """Does something with the user of a request and says the status, 200 where it says none."""
 
 
@@ -37,6 +40,12 @@ class Answer:
         return self.all("set-cookie")
 
 
+def finished(part: Part, headers: Headers, status: int = 200) -> Answer:
+    """The response with these headers as ``part`` changes it."""
+    answer = parts.finish(parts.touched((part,)), status, headers)
+    return Answer(answer.status or status, answer.applied_to(headers), answer.body is not None)
+
+
 @dataclass
 class Visitor:
     """Somebody with a browser. ``jar``: name → value."""
@@ -55,14 +64,14 @@ class Visitor:
     ) -> Answer:
         """One request, with the cookies of the jar; those of the answer go into it."""
         path, _, query = url.partition("?")
+        sent = defaultdict(str, {"x-requested-with": requested_with})
         auth = self.authenticator.begin(
-            WebRequest(self.header, path=path, query=query, requested_with=requested_with, native="the request")
+            WebRequest(self.header, path=path, query=query, header=sent.__getitem__, native="the request")
         )
         if self.session is not None:
             auth.attach(self.session)
         status = app(auth) or 200
-        outcome = drive(auth.finish(status, list((headers or {}).items())))
-        answer = Answer(*outcome)
+        answer = finished(auth, list((headers or {}).items()), status)
         self.take(answer)
         return answer
 

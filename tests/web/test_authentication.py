@@ -20,7 +20,7 @@ from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.protection import base64url
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from dpmiddleware.web.cookies.text import CookieSettings
-from dpmiddleware.web.sign_in.authentication import CookieAuthentication, CookieAuthenticator
+from dpmiddleware.web.sign_in.authentication import CookieAuthenticator, RequestAuthentication
 from dpmiddleware.web.sign_in.events import CookieAuthenticationEvents
 from dpmiddleware.web.sign_in.options import (
     CookieAuthenticationOptions,
@@ -29,13 +29,13 @@ from dpmiddleware.web.sign_in.options import (
     api,
 )
 from dpmiddleware.web.sign_in.return_urls import WebRequest, is_local, location
-from dpmiddleware.web.sign_in.steps import Call, drive
 from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Claim, ClaimTypes, Principal, Ticket
 from dpmiddleware.web.sign_in.ticket_cookie import SESSION_ID_CLAIM
 from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore, entry_name
+from dpmiddleware.web.steps import Call, drive
 from tests.fakes import NOON, StoppedClock, WatchedTicketStore
 from tests.interop.vectors import load
-from tests.web.browser import Visitor
+from tests.web.browser import Visitor, finished
 from tests.web.ticket_json import to_json
 
 ADA, BOB = Principal("ada"), Principal("bob")
@@ -62,25 +62,25 @@ def visitor_with(dp: DataProtection, **options: Any) -> Visitor:
     return Visitor(CookieAuthenticator(dp, CookieAuthenticationOptions(**options)))
 
 
-def sign_in(principal: Principal = ADA, **properties: Any) -> Callable[[CookieAuthentication], None]:
+def sign_in(principal: Principal = ADA, **properties: Any) -> Callable[[RequestAuthentication], None]:
     return lambda auth: auth.sign_in(principal, AuthenticationProperties(**properties))
 
 
-def sign_out(auth: CookieAuthentication) -> None:
+def sign_out(auth: RequestAuthentication) -> None:
     auth.sign_out()
 
 
-def look(auth: CookieAuthentication) -> None:
+def look(auth: RequestAuthentication) -> None:
     """A page that shows who is signed in."""
     assert auth.principal is not None
 
 
-def challenge(auth: CookieAuthentication, endpoint: object = None) -> int:
+def challenge(auth: RequestAuthentication, endpoint: object = None) -> int:
     auth.challenge(endpoint=endpoint)
     return 401
 
 
-def forbid(auth: CookieAuthentication, endpoint: object = None) -> int:
+def forbid(auth: RequestAuthentication, endpoint: object = None) -> int:
     auth.forbid(endpoint=endpoint)
     return 403
 
@@ -125,7 +125,7 @@ def test_times_that_the_application_sets_win(visitor: Visitor, clock: StoppedClo
     visitor.visit(sign_in(issued_utc=issued, expires_utc=expires, is_persistent=True))
     seen: list[tuple[datetime | None, datetime | None]] = []
 
-    def show(auth: CookieAuthentication) -> None:
+    def show(auth: RequestAuthentication) -> None:
         ticket = auth.result.ticket
         assert ticket is not None
         seen.append((ticket.properties.issued_utc, ticket.properties.expires_utc))
@@ -137,7 +137,7 @@ def test_times_that_the_application_sets_win(visitor: Visitor, clock: StoppedClo
 def test_in_the_request_that_signs_in_the_user_is_known_at_once(visitor: Visitor) -> None:
     seen: list[str | None] = []
 
-    def page(auth: CookieAuthentication) -> None:
+    def page(auth: RequestAuthentication) -> None:
         seen.append(auth.principal.name)
         auth.sign_in(ADA)
         seen.append(auth.principal.name)
@@ -152,7 +152,7 @@ def test_in_the_request_that_signs_in_the_user_is_known_at_once(visitor: Visitor
 def test_signing_in_after_signing_out_signs_in(visitor: Visitor) -> None:
     visitor.visit(sign_in())
 
-    def switch(auth: CookieAuthentication) -> None:
+    def switch(auth: RequestAuthentication) -> None:
         auth.sign_out()
         auth.sign_in(BOB)
 
@@ -377,14 +377,14 @@ def test_a_renewal_happens_on_an_error_page_too_and_not_beside_a_sign_out(
     visitor.visit(sign_in())
     clock.advance(days=8)
 
-    def fail(auth: CookieAuthentication) -> int:
+    def fail(auth: RequestAuthentication) -> int:
         assert auth.principal.name == "ada"
         return 500
 
     assert visitor.visit(fail).cookies[0].startswith(".AspNetCore.Cookies=CfDJ8")
     clock.advance(days=8)
 
-    def leave(auth: CookieAuthentication) -> None:
+    def leave(auth: RequestAuthentication) -> None:
         assert auth.principal.name == "ada"
         auth.sign_out()
 
@@ -396,7 +396,7 @@ def test_story_27_a_slow_read_only_response_does_not_undo_a_sign_in(visitor: Vis
     slow = visitor.authenticator.begin(WebRequest(visitor.header))
     assert slow.principal == Principal()
     visitor.visit(sign_in())
-    late = drive(slow.finish(200, []))
+    late = finished(slow, [])
     assert [name for name, _ in late.headers] == ["vary"]
     assert user(visitor) == "ada"
 
@@ -408,7 +408,7 @@ def test_with_the_ticket_in_the_cookie_a_slow_renewal_undoes_a_sign_out(visitor:
     slow = visitor.authenticator.begin(WebRequest(visitor.header))
     look(slow)
     visitor.visit(sign_out)
-    assert any(name == "set-cookie" and "=CfDJ8" in value for name, value in drive(slow.finish(200, [])).headers)
+    assert any(name == "set-cookie" and "=CfDJ8" in value for name, value in finished(slow, []).headers)
 
 
 # --- challenges ---------------------------------------------------------------------------------------------
@@ -467,7 +467,7 @@ def test_the_predicate_says_what_an_api_is_and_a_mark_on_the_route_overrules_it(
 
 
 def test_a_challenge_whose_response_was_not_returned_changes_nothing(visitor: Visitor) -> None:
-    def undecided(auth: CookieAuthentication) -> int:
+    def undecided(auth: RequestAuthentication) -> int:
         auth.challenge()
         return 200
 
@@ -475,14 +475,14 @@ def test_a_challenge_whose_response_was_not_returned_changes_nothing(visitor: Vi
 
 
 def test_a_plain_401_of_the_application_stays_one(visitor: Visitor) -> None:
-    def refuse(auth: CookieAuthentication) -> int:
+    def refuse(auth: RequestAuthentication) -> int:
         return 401
 
     assert visitor.visit(refuse).status == 401
 
 
 def test_the_application_says_where_to_return_to(visitor: Visitor) -> None:
-    def ask(auth: CookieAuthentication) -> int:
+    def ask(auth: RequestAuthentication) -> int:
         auth.challenge(AuthenticationProperties(redirect_uri="/cart?x=é"))
         return 401
 
@@ -498,7 +498,7 @@ def test_paths_and_the_parameter_have_the_names_they_are_given(dp: DataProtectio
 def test_where_the_application_is_mounted_comes_first(visitor: Visitor) -> None:
     auth = visitor.authenticator.begin(WebRequest(path_base="/shop", path="/cart", query="q"))
     auth.challenge()
-    headers = dict(drive(auth.finish(401, [])).headers)
+    headers = dict(finished(auth, [], 401).headers)
     assert headers["location"] == "/shop/Account/Login?ReturnUrl=%2Fshop%2Fcart%3Fq"
 
 
@@ -507,7 +507,7 @@ def test_a_challenge_stays_here_whatever_the_request(path_base: str, path: str, 
     dp = DataProtection("shop", repository="memory:", key_wrapper="plain:")
     auth = CookieAuthenticator(dp).begin(WebRequest(path_base=path_base, path=path, query=query))
     auth.challenge()
-    target = dict(drive(auth.finish(401, [])).headers)["location"]
+    target = dict(finished(auth, [], 401).headers)["location"]
     assert target.isascii()
     assert target.isprintable()
     assert urlsplit(urljoin("https://shop.example/", target)).netloc == "shop.example"
@@ -550,7 +550,7 @@ RETURN_URLS = [
 @pytest.mark.parametrize(("given_url", "goes_to"), RETURN_URLS)
 @pytest.mark.parametrize("app", [pytest.param(sign_in(), id="login"), pytest.param(sign_out, id="logout")])
 def test_after_signing_in_or_out_a_browser_goes_where_it_wanted_within_this_host(
-    dp: DataProtection, app: Callable[[CookieAuthentication], None], given_url: str, goes_to: str | None
+    dp: DataProtection, app: Callable[[RequestAuthentication], None], given_url: str, goes_to: str | None
 ) -> None:
     visitor = visitor_with(dp, login_path="/here", logout_path="/here")
     answer = visitor.visit(app, f"/here?ReturnUrl={quote(given_url, safe='', errors='surrogatepass')}")
@@ -577,7 +577,7 @@ def test_a_return_url_counts_at_the_login_path_only_in_any_case_and_without_trai
 def test_a_status_of_the_application_other_than_200_stands(dp: DataProtection) -> None:
     visitor = visitor_with(dp, login_path="/login")
 
-    def refused(auth: CookieAuthentication) -> int:
+    def refused(auth: RequestAuthentication) -> int:
         auth.sign_in(ADA)
         return 303
 
@@ -858,7 +858,7 @@ def test_a_renewal_in_flight_does_not_bring_back_who_signed_out(
     slow = kept.authenticator.begin(WebRequest(kept.header))
     look(slow)
     kept.visit(sign_out)
-    late = drive(slow.finish(200, []))
+    late = finished(slow, [])
     assert [name for name, _ in late.headers] == ["vary"]
     assert len(store) == 0
     kept.jar = before
@@ -919,7 +919,7 @@ def test_a_store_that_is_down_is_an_outage_and_not_a_sign_out(dp: DataProtection
     visitor = visitor_with(dp, session_store=WatchedTicketStore(down=True))
     visitor.visit(sign_in())
 
-    def forgiving(auth: CookieAuthentication) -> None:
+    def forgiving(auth: RequestAuthentication) -> None:
         with pytest.raises(RepositoryError):
             _ = auth.principal
 
@@ -972,7 +972,7 @@ def test_the_session_is_told_whose_it_may_be_by_the_cookie_and_not_by_what_comes
     visitor.visit(sign_in())
     owners: list[str | None] = []
 
-    def switch(auth: CookieAuthentication) -> None:
+    def switch(auth: RequestAuthentication) -> None:
         owners.append(session.owner())
         auth.sign_in(BOB)
         owners.append(session.owner())
@@ -984,7 +984,7 @@ def test_the_session_is_told_whose_it_may_be_by_the_cookie_and_not_by_what_comes
 
 def test_signing_in_after_the_response_has_started_is_an_error(visitor: Visitor) -> None:
     auth = visitor.authenticator.begin(WebRequest())
-    drive(auth.finish(200, []))
+    finished(auth, [])
     with pytest.raises(ConfigurationError, match="after the response"):
         auth.sign_in(ADA)
 

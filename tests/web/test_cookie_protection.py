@@ -20,9 +20,11 @@ from dpmiddleware import purposes
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, CookieTooLargeError
 from dpmiddleware.protection import base64url
+from dpmiddleware.web.answer import UNCHANGED
 from dpmiddleware.web.cookies.application_cookies import MOST_NAMES, CookieProtection
 from dpmiddleware.web.cookies.text import SetCookie
 from tests.clients import Headers, Jar, StoppedClock, set_cookies
+from tests.web.browser import finished
 
 LATER = timedelta(days=1)
 
@@ -36,8 +38,8 @@ class Browser:
 
     def sets(self, *lines: str, https: bool = False, headers: Headers | None = None) -> Headers:
         """The application answers with these Set-Cookie lines."""
-        exchange = self.protection.begin(self.jar.header.encode(), https=https)
-        out = exchange.finish([*(headers or []), *(("Set-Cookie", line) for line in lines)])
+        part = self.protection.begin(self.jar.header.encode(), https=https)
+        out = finished(part, [*(headers or []), *(("Set-Cookie", line) for line in lines)]).headers
         self.jar.take(out)
         return out
 
@@ -74,7 +76,7 @@ def test_other_cookies_pass_byte_for_byte(browser: Browser) -> None:
 
 def test_a_page_without_wrapped_cookies_keeps_its_headers(browser: Browser) -> None:
     headers = [("Cache-Control", "public"), ("Set-Cookie", "other=1")]
-    assert browser.protection.begin(b"other=1", https=False).finish(headers) is headers
+    assert browser.protection.begin(b"other=1", https=False).answer(200, headers) is UNCHANGED
 
 
 @pytest.mark.parametrize(
@@ -169,15 +171,15 @@ def test_a_prefix_in_another_case_is_another_cookie(dp: DataProtection, clock: S
 @pytest.mark.parametrize("good_first", [True, False])
 def test_a_good_and_a_bad_one_give_the_good_one(browser: Browser, dp: DataProtection, good_first: bool) -> None:
     parts = [f"sid={sealed(dp, 'sid', 'good')}", "sid=bad"]
-    exchange = browser.protection.begin("; ".join(parts if good_first else parts[::-1]).encode(), https=False)
-    assert exchange.header == b"sid=good"
-    assert exchange.expire == ()
+    part = browser.protection.begin("; ".join(parts if good_first else parts[::-1]).encode(), https=False)
+    assert part.header == b"sid=good"
+    assert part.expire == ()
 
 
 def test_two_different_good_ones_give_none(browser: Browser, dp: DataProtection) -> None:
     header = f"sid={sealed(dp, 'sid', 'one')}; sid={sealed(dp, 'sid', 'two')}"
-    exchange = browser.protection.begin(header.encode(), https=False)
-    assert (exchange.header, exchange.expire) == (b"", ())
+    part = browser.protection.begin(header.encode(), https=False)
+    assert (part.header, part.expire) == (b"", ())
 
 
 @pytest.mark.parametrize(
@@ -355,7 +357,7 @@ def test_a_name_without_end_is_nobodys(dp: DataProtection, name: str) -> None:
     protection = CookieProtection(dp, ["a*b*c*", "auth*"])
     assert protection.begin(f"{name}=1; b=2".encode(), https=False).header == b"b=2"
     with pytest.raises(ConfigurationError, match="name"):
-        protection.begin(b"", https=False).finish([("Set-Cookie", f"{name}=1")])
+        protection.begin(b"", https=False).answer(200, [("Set-Cookie", f"{name}=1")])
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,15 @@ from dpmiddleware.errors import RepositoryError
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.cookie import SessionCookie
 from dpmiddleware.web.sessions.session import CSRF_KEYS, Session
-from dpmiddleware.web.sign_in.authentication import CookieAuthentication, CookieAuthenticator
+from dpmiddleware.web.sign_in.authentication import CookieAuthenticator, RequestAuthentication
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
 from dpmiddleware.web.sign_in.return_urls import WebRequest
-from dpmiddleware.web.sign_in.steps import drive
 from dpmiddleware.web.sign_in.ticket import Principal
 from tests.clients import Headers, Jar, StoppedClock
 from tests.fakes import WatchedTicketStore
+from tests.web.browser import finished
 
-App = Callable[[CookieAuthentication, Session], object]
+App = Callable[[RequestAuthentication, Session], object]
 ADA, BOB = Principal("ada"), Principal("bob")
 
 
@@ -36,11 +36,11 @@ class Browser:
     def __call__(self, app: App) -> Headers:
         header = self.jar.header.encode()
         auth = self.authenticator.begin(WebRequest(header))
-        exchange = self.sessions.begin(header, https=False)
-        auth.attach(exchange.session)
-        app(auth, exchange.session)
-        headers = drive(auth.finish(200, [])).headers
-        headers = headers if exchange.untouched else exchange.finish(headers)
+        part = self.sessions.begin(header, https=False)
+        auth.attach(part.session)
+        app(auth, part.session)
+        headers = finished(auth, []).headers
+        headers = finished(part, headers).headers if part.touched else headers
         self.jar.take(headers)
         return headers
 
@@ -63,7 +63,7 @@ def sign_in(principal: Principal = ADA) -> App:
     return lambda auth, session: auth.sign_in(principal)
 
 
-def sign_out(auth: CookieAuthentication, session: Session) -> None:
+def sign_out(auth: RequestAuthentication, session: Session) -> None:
     auth.sign_out()
 
 
@@ -160,7 +160,7 @@ def test_a_new_session_of_a_user_is_theirs_from_the_start(browser: Browser) -> N
 
 
 def test_signing_in_and_out_do_not_undo_each_other_in_one_request(browser: Browser) -> None:
-    def switch(auth: CookieAuthentication, session: Session) -> None:
+    def switch(auth: RequestAuthentication, session: Session) -> None:
         session["letter"] = "dear ada"
         auth.sign_out()
         auth.sign_in(BOB)
@@ -194,8 +194,8 @@ def test_an_outage_of_the_ticket_store_does_not_give_a_session_to_anybody(
 def test_sessions_without_sign_in_belong_to_whoever_brings_them(dp: DataProtection, clock: StoppedClock) -> None:
     sessions = SessionCookie(dp, CookieSettings("session"), idle=timedelta(days=1))
     jar = Jar(clock)
-    exchange = sessions.begin(b"", https=False)
-    exchange.session.renew("ada")
-    exchange.session["a"] = 1
-    jar.take(exchange.finish([]))
+    part = sessions.begin(b"", https=False)
+    part.session.renew("ada")
+    part.session["a"] = 1
+    jar.take(finished(part, []).headers)
     assert sessions.begin(jar.header.encode(), https=False).session["a"] == 1

@@ -16,6 +16,7 @@ from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.cookie import SessionCookie
 from dpmiddleware.web.sessions.session import Session
 from tests.clients import Headers, Jar, StoppedClock, set_cookies
+from tests.web.browser import finished
 
 
 class Browser:
@@ -27,9 +28,9 @@ class Browser:
         self.jar = Jar(clock)
 
     def __call__(self, view: Callable[[Session], object], *, https: bool = False) -> Headers:
-        exchange = self.cookie.begin(self.jar.header.encode(), https=https)
-        view(exchange.session)
-        headers = [] if exchange.untouched else exchange.finish([])
+        part = self.cookie.begin(self.jar.header.encode(), https=https)
+        view(part.session)
+        headers = finished(part, []).headers if part.touched else []
         self.jar.take(headers)
         return headers
 
@@ -190,7 +191,7 @@ def test_story_27_a_slow_response_that_only_read_does_not_undo_a_sign_in(browser
     slow = browser.cookie.begin(browser.jar.header.encode(), https=False)
     assert slow.session["a"] == 1
     browser(lambda session: session.renew("ada"))
-    browser.jar.take(slow.finish([]))
+    browser.jar.take(finished(slow, []).headers)
     assert browser.cookie.begin(browser.jar.header.encode(), https=False).session.subject == "ada"
 
 
@@ -201,7 +202,7 @@ def test_story_27_two_tabs_that_sign_in_together_end_signed_in(browser: Browser)
     for tab in tabs:
         tab.session.renew("ada")
     for tab in tabs:
-        browser.jar.take(tab.finish([]))
+        browser.jar.take(finished(tab, []).headers)
     assert browser.cookie.begin(browser.jar.header.encode(), https=False).session.subject == "ada"
 
 

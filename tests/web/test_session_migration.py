@@ -17,6 +17,7 @@ from dpmiddleware.web.sessions.cookie import SessionCookie
 from dpmiddleware.web.sessions.migration import DjangoSessions, FlaskSessions, SignedSessions, StarletteSessions
 from dpmiddleware.web.sessions.session import Session
 from tests.clients import Headers, Jar, StoppedClock
+from tests.web.browser import finished
 
 SECRET = "the secret that was used until now"
 DAY = timedelta(days=1)
@@ -29,9 +30,9 @@ class Browser:
         self.jar = Jar(clock)
 
     def __call__(self, view: Callable[[Session], object] = lambda session: None) -> Headers:
-        exchange = self.cookie.begin(self.jar.header.encode(), https=False)
-        view(exchange.session)
-        headers = [] if exchange.untouched else exchange.finish([])
+        part = self.cookie.begin(self.jar.header.encode(), https=False)
+        view(part.session)
+        headers = finished(part, []).headers if part.touched else []
         self.jar.take(headers)
         return headers
 

@@ -19,14 +19,15 @@ from typing import Final, TypedDict, Unpack
 
 from dpmiddleware import purposes
 from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
+from dpmiddleware.errors import ConfigurationError, KeyManagementError, MalformedPayloadError
 from dpmiddleware.printable import printable
-from dpmiddleware.web.caching import Headers, RawHeaders, decoded, encoded, with_cookies
+from dpmiddleware.web.answer import UNCHANGED, Answer, Headers, depends_on_cookies
 from dpmiddleware.web.cookies import chunks
 from dpmiddleware.web.cookies.protected import ProtectedCookie
 from dpmiddleware.web.cookies.text import CookieSettings, SameSite, SetCookie, attributes, pairs
+from dpmiddleware.web.steps import Steps, key_waits
 
-__all__ = ["MOST_NAMES", "CookieExchange", "CookieProtection", "ProtectionOptions"]
+__all__ = ["MOST_NAMES", "CookieProtection", "ProtectionOptions", "RequestCookies"]
 
 MOST_NAMES: Final = 50
 """Wrapped cookies of one request that are opened; browsers hardly keep more a site. Others are left out."""
@@ -45,40 +46,51 @@ _QUOTED: Final = r'"(?:[ !#-+\--:<-\[\]-~]|\\["\\]|\\[0-3][0-7]{2})*"'  # as htt
 _VALUE: Final = re.compile(f"{_OCTETS}|{_QUOTED}")
 
 
-@dataclass(frozen=True, slots=True)
-class CookieExchange:
-    """One request and its response. header: the Cookie header for the application, with opened values."""
+@dataclass(slots=True)
+class RequestCookies:
+    """An application's own cookies in one request: a part of it (see `dpmiddleware.web.answer.Part`)."""
 
+    companions = ()
+    touched = True  # the application may set such a cookie in any response
     protection: CookieProtection
-    header: bytes
     sent: bytes
     """The Cookie header as the client sent it."""
     https: bool
+    failure: KeyManagementError | None = None
     found: bool = False
-    """Whether a wrapped cookie was there, opened or not."""
+    """Whether the request brought sealed cookies, whether they opened or not."""
     expire: tuple[str, ...] = ()
-    """Names that the client should drop."""
+    """Names of cookies that the client should delete."""
+    _header: bytes | None = None
 
     @property
-    def failure(self) -> None:
-        """None: wrapped cookies are opened before the application is called, and an outage is met there."""
-        return
+    def header(self) -> bytes:
+        """The Cookie header for the application, with opened values."""
+        return self._open()
 
-    @property
-    def untouched(self) -> bool:
-        """False: the application may set a wrapped cookie in any response."""
-        return False
+    def _open(self) -> bytes:
+        """Open the cookies, once."""
+        if self.failure is not None:
+            raise self.failure
+        if self._header is None:
+            try:
+                self._header = self.protection.open(self)
+            except KeyManagementError as error:
+                self.failure = error
+                raise
+        return self._header
 
-    def finish(self, headers: Headers) -> Headers:
-        """The response's headers with wrapped cookies sealed; called before the response starts.
+    def ahead(self) -> Steps[object] | None:
+        """Wait for the keys that the cookies name."""
+        return key_waits(self.protection.data_protection.provider, self.protection.key_ids(self.sent))
 
-        `KeyManagementError` where there is no ring, `CookieTooLargeError` where a value does not fit.
-        """
-        return self.protection.sealed(headers, self)
+    def work(self, status: int) -> None:
+        """Nothing: sealing needs no other wait than that for the ring."""
 
-    def finish_raw(self, headers: RawHeaders) -> RawHeaders:
-        """`finish` for headers as ASGI has them."""
-        return encoded(self.finish(decoded(headers)))
+    def answer(self, status: int, headers: Headers) -> Answer:
+        """The application's cookies, sealed. `CookieTooLargeError` if a value does not fit."""
+        self._open()
+        return self.protection.seal(headers, self)
 
     def close(self) -> None:
         """Nothing is kept."""
@@ -137,7 +149,7 @@ class CookieProtection:
             http_only=self._settings.http_only,
             others=("partitioned",) if self._settings.partitioned else (),
         )
-        self._data_protection = data_protection
+        self.data_protection = data_protection
         self._cookie: Callable[[str], ProtectedCookie] = lru_cache(_KEPT_COOKIES)(self._make_cookie)
 
     def _make_cookie(self, name: str) -> ProtectedCookie:
@@ -146,8 +158,8 @@ class CookieProtection:
             raise ConfigurationError(f"a wrapped cookie with a name of {len(name)} characters")
         size, total = self._settings.chunk_size, self._settings.max_total
         settings = CookieSettings(name, secure="always", chunk_size=size, max_total=total)
-        protector = self._data_protection.create_protector(*purposes.cookie(name)).time_limited()
-        return ProtectedCookie(settings, protector, ring=self._data_protection.ring)
+        protector = self.data_protection.create_protector(*purposes.cookie(name)).time_limited()
+        return ProtectedCookie(settings, protector, ring=self.data_protection.ring)
 
     # --- the request ----------------------------------------------------------------------------------------
 
@@ -156,21 +168,25 @@ class CookieProtection:
         names = self._names(header)[0] if self._may_concern(header) else []
         return [key_id for name in names for key_id in self._cookie(name).key_ids(header)]
 
-    def begin(self, header: bytes, *, https: bool) -> CookieExchange:
-        """Open the wrapped cookies of a request. `KeyManagementError` where there are some and there is no ring."""
+    def begin(self, header: bytes, *, https: bool) -> RequestCookies:
+        """The cookies of a request with this Cookie header. Nothing is opened yet."""
+        return RequestCookies(self, header, https)
+
+    def open(self, request: RequestCookies) -> bytes:
+        """Open the sealed cookies of a request. `KeyManagementError` if there are some and there is no ring."""
+        header = request.sent
         if not self._may_concern(header):
-            return CookieExchange(self, header, header, https)
+            return header
         names, chunk_names = self._names(header)
+        request.found = bool(names)
         values: dict[str, str] = {}
-        expire: list[str] = []
         for name in names:
             opened = self._cookie(name).open(header, _cookie_value)
             if opened.content is not None:
                 values[name] = opened.content
             elif opened.expire:
-                expire.append(name)
-        cleaned = b";".join(self._parts(header, values, chunk_names)).strip()
-        return CookieExchange(self, cleaned, header, https, found=bool(names), expire=tuple(expire))
+                request.expire += (name,)
+        return b";".join(self._parts(header, values, chunk_names)).strip()
 
     def _may_concern(self, header: bytes) -> bool:
         """Whether a name that is wrapped can be in there at all: most requests end here."""
@@ -198,29 +214,34 @@ class CookieProtection:
 
     # --- the response ---------------------------------------------------------------------------------------
 
-    def sealed(self, headers: Headers, exchange: CookieExchange) -> Headers:
-        """The headers of a response to that request, with wrapped cookies sealed and unreadable ones expired."""
-        kept: Headers = []
-        wrapped: dict[tuple[str, str, str], SetCookie] = {}  # of several for one place the last one counts
+    def seal(self, headers: Headers, request: RequestCookies) -> Answer:
+        """Seal the cookies in the headers of the response to a request; expire those that cannot be opened."""
+        others: Headers = []
+        set_now: dict[tuple[str, str, str], SetCookie] = {}  # the last one for each name, domain and path counts
         for header in headers:
-            cookie = SetCookie.parse(header[1]) if header[0].lower() == "set-cookie" else None
-            if cookie is None or not cookie.name or not self._matches(cookie.name):
-                kept.append(header)
+            if header[0].lower() != "set-cookie":
+                continue
+            cookie = SetCookie.parse(header[1])
+            if not cookie.name or not self._matches(cookie.name):
+                others.append(header)
             else:
                 place = (cookie.name, (cookie.attribute("domain") or "").lower(), cookie.attribute("path") or "")
-                wrapped[place] = cookie
-        lines = [line for cookie in wrapped.values() for line in self._lines(cookie, exchange.sent)]
-        ended = self._settings.attributes(https=exchange.https)
-        for name in exchange.expire:
-            if not any(place[0] == name for place in wrapped):
-                lines += self._cookie(name).delete(exchange.sent, ended)
-        return with_cookies(kept, lines) if lines or exchange.found else headers
+                set_now[place] = cookie
+        lines = [line for cookie in set_now.values() for line in self._lines(cookie, request.sent)]
+        ended = self._settings.attributes(https=request.https)
+        for name in request.expire:
+            if not any(place[0] == name for place in set_now):
+                lines += self._cookie(name).delete(request.sent, ended)
+        if not (lines or request.found):
+            return UNCHANGED
+        answer = depends_on_cookies(headers, lines)
+        return Answer([*others, *answer.added], answer.dropped | {"set-cookie"}) if set_now else answer
 
     def _lines(self, cookie: SetCookie, sent: bytes) -> list[str]:
         """What goes to the client for a cookie that the application sets or deletes."""
         for attribute in self._forced:
             cookie = cookie.with_attribute(attribute)
-        now = self._data_protection.clock.now()
+        now = self.data_protection.clock.now()
         end = self._end(cookie, now)
         if end <= now:
             return self._cookie(cookie.name).delete(sent, cookie.attributes)

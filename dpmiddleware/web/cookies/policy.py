@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, get_args
 
 from dpmiddleware.errors import ConfigurationError
-from dpmiddleware.web.caching import Headers
+from dpmiddleware.web.answer import Headers
 from dpmiddleware.web.cookies.text import SameSite, SecurePolicy, SetCookie, attribute_name
 
 __all__ = ["CookiePolicy"]

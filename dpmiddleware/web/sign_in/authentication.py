@@ -1,65 +1,49 @@
-"""Cookie authentication as ASP.NET Core does it: sign in, sign out, authenticate, renew, challenge, forbid.
+"""Cookie authentication as ASP.NET Core does it: `CookieAuthenticator` for an application, `RequestAuthentication` for
+each of its requests.
 
-Written without I/O (see `dpmiddleware.web.sign_in.steps`): what a step needs (a ticket from the store, an event of the
-application) it yields as a `Call`, and is sent the answer.
-
-What the application says (`sign_in`, `sign_out`, `challenge`, `forbid`) is noted and done when the response starts:
-so nothing in between has to wait, and the last word counts. A ticket is read when somebody looks at the user; a
-request in which nobody does costs nothing and renews nothing.
+The verbs (`sign_in`, `sign_out`, `challenge`, `forbid`) are noted and done when the response starts, so that nothing in
+between has to wait and the last call counts (see `finishing`). A ticket is read when the application looks at the user;
+a request in which it does not costs nothing and renews nothing. There is no I/O here (see `dpmiddleware.web.steps`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple
 
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
-from dpmiddleware.web.caching import Headers, RawHeaders, encoded, with_cookies, with_cookies_raw
+from dpmiddleware.web.answer import Answer, Headers, Part, depends_on_cookies, never_stored
 from dpmiddleware.web.sign_in import redirects
 from dpmiddleware.web.sign_in.claims import Principal
-from dpmiddleware.web.sign_in.events import (
-    CookieAuthenticationEvents,
-    SignedInContext,
-    SigningInContext,
-    SigningOutContext,
-    SlidingExpirationContext,
-    ValidatePrincipalContext,
-)
+from dpmiddleware.web.sign_in.events import SlidingExpirationContext, ValidatePrincipalContext
+from dpmiddleware.web.sign_in.finishing import Asked, BoundSession, Finishing
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
-from dpmiddleware.web.sign_in.return_urls import WebRequest, is_local
-from dpmiddleware.web.sign_in.steps import Call, Steps, drive
-from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Ticket
+from dpmiddleware.web.sign_in.properties import AuthenticationProperties
+from dpmiddleware.web.sign_in.return_urls import WebRequest
+from dpmiddleware.web.sign_in.ticket import Ticket
 from dpmiddleware.web.sign_in.ticket_cookie import ReadTicket, TicketCookie
+from dpmiddleware.web.steps import Steps, drive, key_waits
 
 __all__ = [
     "AUTHENTICATION_KEY",
     "PRINCIPAL_KEY",
     "AuthenticateResult",
-    "BoundSession",
-    "CookieAuthentication",
     "CookieAuthenticator",
-    "Outcome",
+    "RequestAuthentication",
 ]
 
 AUTHENTICATION_KEY: Final = "dpmiddleware.authentication"
-"""Where shells put a request's `CookieAuthentication` (environ, scope)."""
+"""Where shells put a request's `RequestAuthentication` (environ, scope)."""
 PRINCIPAL_KEY: Final = "dpmiddleware.principal"
-"""Where shells put the request's user, a `Principal` that is read at first use."""
+"""Where shells put the user of a request, a `Principal` that is read at first use."""
 
-_NOBODY: Final = Principal()
-_NO_CACHE: Final = {
-    "cache-control": "no-cache,no-store",
-    "pragma": "no-cache",
-    "expires": "Thu, 01 Jan 1970 00:00:00 GMT",
-}
-_NO_CACHE_RAW_ITEMS: Final = encoded([*_NO_CACHE.items()])
-_NO_CACHE_RAW: Final = {name for name, _ in _NO_CACHE_RAW_ITEMS}
+_ANONYMOUS: Final = Principal()
 
 
 class AuthenticateResult(NamedTuple):
-    """What a request's cookie said: a ticket, nothing (no cookie), or why it does not count."""
+    """What the cookie of a request said: a ticket; nothing (there is no cookie); or why the ticket does not count."""
 
     ticket: Ticket | None = None
     failure: str | None = None
@@ -70,83 +54,30 @@ class AuthenticateResult(NamedTuple):
         return self.ticket is not None
 
 
-class BoundSession(Protocol):
-    """The session that goes with a sign-in; `dpmiddleware.web.sessions.session.Session` is one."""
-
-    def bind(self, owner: Callable[[], str | None]) -> None:
-        """From now on show this request's user (``owner`` tells their subject) no session of somebody else."""
-        ...
-
-    def renew(self, subject: str | None = None) -> None:
-        """Somebody signed in."""
-        ...
-
-    def empty(self) -> None:
-        """Somebody signed out."""
-        ...
-
-
-class Outcome(NamedTuple):
-    """What to answer. replaces_body: the response is a redirect now, and what the application wrote does not count."""
-
-    status: int
-    headers: Headers
-    replaces_body: bool = False
-
-
-class _Asked(NamedTuple):
-    """One call of ``sign_in`` (with a principal), ``sign_out``, ``challenge`` or ``forbid``."""
-
-    what: str
-    properties: AuthenticationProperties
-    principal: Principal = Principal()
-    endpoint: object = None
-
-
 class CookieAuthenticator:
-    """Cookie authentication of one application; makes a `CookieAuthentication` for each request."""
+    """Cookie authentication of one application; makes a `RequestAuthentication` for each request."""
 
     def __init__(self, data_protection: DataProtection, options: CookieAuthenticationOptions | None = None) -> None:
+        self.ring = data_protection.provider
         self.options = options or CookieAuthenticationOptions()
         self.cookie = TicketCookie(data_protection, self.options)
         self.has_store = self.options.store is not None
         self.now = (self.options.clock or data_protection.clock).now
+        self.companions: tuple[Callable[[RequestAuthentication], Part], ...] = ()
+        """Make further parts of each request, which go with its sign-in; register them here."""
 
-    def begin(self, request: WebRequest) -> CookieAuthentication:
+    def begin(self, request: WebRequest) -> RequestAuthentication:
         """Cookie authentication of one request. Nothing is read yet."""
-        return CookieAuthentication(self, request.cookies, request.https, lambda: request)
-
-    @property
-    def judges(self) -> bool:
-        """Whether an event of the application has a say in which tickets count."""
-        events = self.options.events
-        if not events.__dict__ and type(events) is CookieAuthenticationEvents:  # as most are: seen at a glance
-            return False
-        return bool(events.handler("validate_principal") or events.handler("check_sliding_expiration"))
+        return RequestAuthentication(self, request.cookies, request.https, lambda: request)
 
 
-class CookieAuthentication:
-    """Cookie authentication of one request, in the hands of a shell and of the application. Nothing is read yet.
+class RequestAuthentication:
+    """Cookie authentication of one request: a part of it (see `dpmiddleware.web.answer.Part`). Nothing is read yet.
 
-    describe: says the rest about the request; few ask for it.
-    cookies, https: see `WebRequest`. untouched: there is nothing to say in the response (yet, or any more).
-    has_more_to_do: something was asked for, or a store has to be waited for: `finish` is due, and not `finish_raw`.
-    failure: an outage that was met while reading ahead; whoever then looks at the user meets it too.
+    authenticator: that of the application.
+    cookies, https: see `WebRequest`.
+    describe: returns the whole request; called only if something asks for more than its cookies.
     """
-
-    untouched = True
-    has_more_to_do = False
-    failure: KeyManagementError | None = None
-    _request: WebRequest | None = None
-    _session: BoundSession | None = None
-    _finished = False
-    _found: ReadTicket | None = None
-    _is_read = False
-    _ticket: Ticket | None = None
-    _why_not: str | None = None
-    _renewal: Ticket | None = None
-    _asked: tuple[_Asked, ...] = ()
-    _target: str | None = None
 
     def __init__(
         self, authenticator: CookieAuthenticator, cookies: bytes, https: bool, describe: Callable[[], WebRequest]
@@ -154,14 +85,26 @@ class CookieAuthentication:
         self.authenticator = authenticator
         self.cookies = cookies
         self.https = https
+        self.touched = False
+        self.failure: KeyManagementError | None = None
         self._describe: Callable[[], WebRequest] | None = describe
+        self._request: WebRequest | None = None
+        self._session: BoundSession | None = None
         self._now = authenticator.now()
         self._located = authenticator.cookie.locate(cookies)
-        self._is_judged = authenticator.judges
+        self._is_judged = authenticator.options.events.judges
+        self._read: ReadTicket | None = None
+        self._result: AuthenticateResult | None = None
+        self._renewal: Ticket | None = None
+        self._asked: tuple[Asked, ...] = ()
+        self._finishing: Finishing | None = None
+        self._is_closed = False
+        companions = authenticator.companions
+        self.companions = tuple(make(self) for make in companions) if companions else ()
 
     @property
     def request(self) -> WebRequest:
-        """The request; of one whose response has started, what matters to its cookies."""
+        """The request. After its response has started: what matters to its cookies."""
         if self._request is None:
             self._request = self._describe() if self._describe else WebRequest(self.cookies, self.https)
         return self._request
@@ -170,307 +113,198 @@ class CookieAuthentication:
 
     @property
     def result(self) -> AuthenticateResult:
-        """What the cookie said. `KeyManagementError` where there is no ring, or the store cannot be reached."""
-        return AuthenticateResult(self._counting(), self._why_not)
+        """What the cookie said. `KeyManagementError` if there is no ring, or the session store cannot be reached."""
+        if not self._is_closed:
+            self.touched = True
+        if self.failure is not None:
+            raise self.failure
+        if self._result is None:
+            try:
+                return drive(self.authenticate())
+            except KeyManagementError as error:
+                self.failure = error
+                raise
+        return self._result
 
     @property
     def principal(self) -> Principal:
-        """Who the user is: as the cookie says, or as this request signed in or out; nobody is ``Principal()``."""
+        """The user: as the cookie says, or as this request signed in or out; ``Principal()`` if anonymous."""
         for asked in reversed(self._asked):
-            if asked.what in {"sign_in", "sign_out"}:
+            if asked.verb in {"sign_in", "sign_out"}:
                 return asked.principal
-        ticket = self._counting()
-        return _NOBODY if ticket is None else ticket.principal
+        ticket = self.result.ticket
+        return _ANONYMOUS if ticket is None else ticket.principal
 
     @property
     def subject(self) -> str | None:
-        """Whose sessions may be read in this request: that of the cookie's user; ``None`` for nobody."""
-        ticket = self._counting()
+        """Whose sessions may be read in this request: the cookie's user; ``None`` if anonymous."""
+        ticket = self.result.ticket
         return None if ticket is None else ticket.principal.subject
-
-    def _counting(self) -> Ticket | None:
-        """The ticket that counts, read now if it was not before."""
-        self.untouched = False
-        if self.failure is not None:
-            raise self.failure
-        if self._is_read:
-            return self._ticket
-        try:
-            if self._is_judged or self.authenticator.has_store:
-                return drive(self.authenticate())
-            self._found = self._found or self.authenticator.cookie.read(self.cookies, self._now, self._located)
-            return self._accept(*self._found)
-        except KeyManagementError as error:
-            self.failure = error
-            raise
 
     def sign_in(self, principal: Principal, properties: AuthenticationProperties | None = None) -> None:
         """Sign ``principal`` in when the response starts; from now on they are the user of this request.
 
-        The session gets a new id and loses its CSRF token; somebody else's is emptied.
+        The session gets a new id and loses its CSRF token; another user's session is emptied.
         """
         if self.authenticator.options.require_authenticated_sign_in and not principal.is_authenticated:
             raise ConfigurationError(
-                "a principal who is not authenticated cannot sign in",
-                hint="give the first identity an authentication_type, or say require_authenticated_sign_in=False",
+                "a principal that is not authenticated cannot sign in",
+                hint="Give its first identity an authentication_type, or set require_authenticated_sign_in=False",
             )
         self._ask("sign_in", properties, principal)
         if self._session is not None:
             self._session.renew(principal.subject)
 
     def sign_out(self, properties: AuthenticationProperties | None = None) -> None:
-        """Sign the user out when the response starts: the cookie ends, and the ticket in the session store."""
+        """Sign the user out when the response starts: delete the cookie, and the ticket in the session store."""
         self._ask("sign_out", properties)
         if self._session is not None:
             self._session.empty()
 
     def challenge(self, properties: AuthenticationProperties | None = None, *, endpoint: object = None) -> None:
-        """Send the browser to sign in, where the response's status is 401. ``redirect_uri``: where to return to.
+        """Send the browser to the login page if the response's status is 401.
 
-        endpoint: the function that serves the request, for its mark (`dpmiddleware.web.sign_in.options.api`).
+        properties: ``redirect_uri`` says where to return to.
+        endpoint: the function that serves the request, for its mark (see `dpmiddleware.web.sign_in.options.api`).
         """
         self._ask("challenge", properties, endpoint=endpoint)
 
     def forbid(self, properties: AuthenticationProperties | None = None, *, endpoint: object = None) -> None:
-        """Say that the user may not, where the response's status is 403. endpoint: as in `challenge`."""
+        """Send the browser to the access-denied page if the response's status is 403. Arguments: see `challenge`."""
         self._ask("forbid", properties, endpoint=endpoint)
 
     def attach(self, session: BoundSession) -> None:
-        """The session that goes with this request: it will be the user's own, or nobody's."""
+        """Bind the session of this request to its user."""
         self._session = session
         session.bind(lambda: self.subject)
 
     def _ask(
         self,
-        what: str,
+        verb: Literal["sign_in", "sign_out", "challenge", "forbid"],
         properties: AuthenticationProperties | None,
-        principal: Principal = Principal(),  # noqa: B008 (nobody; immutable)
+        principal: Principal = _ANONYMOUS,
         endpoint: object = None,
     ) -> None:
-        if self._finished:
+        if self._is_closed:
             raise ConfigurationError(
-                f"{what} was called after the response had started", hint="call it before the first byte is sent"
+                f"{verb} was called after the response had started", hint="Call it before the first byte is sent"
             )
-        self.untouched = False
-        self.has_more_to_do = True
+        self.touched = True
         asked = AuthenticationProperties() if properties is None else properties.copy()
-        self._asked = (*self._asked, _Asked(what, asked, principal, endpoint))
+        self._asked = (*self._asked, Asked(verb, asked, principal, endpoint))
 
     # --- reading --------------------------------------------------------------------------------------------
 
     @property
-    def key_ids(self) -> Sequence[bytes]:
-        """The key ids that the cookie names in clear: reading the ticket may have to wait for these."""
-        return self.authenticator.cookie.key_ids(self.cookies, self._located)
-
-    @property
     def must_read_ahead(self) -> bool:
-        """Whether a ticket is there whose reading may wait for a store or an event: not on an event loop, then."""
+        """Whether there is a ticket whose reading may wait for a store or an event."""
         return (self._is_judged or self.authenticator.has_store) and self.authenticator.cookie.is_in(self.cookies)
 
-    def authenticate(self) -> Steps[Ticket | None]:
+    def ahead(self) -> Steps[object] | None:
+        """Wait for the keys that the cookie names; read the ticket if that may wait for a store or an event."""
+        cookie = self.authenticator.cookie
+        steps = key_waits(self.authenticator.ring, cookie.key_ids(self.cookies, self._located))
+        return self._read_ahead(steps) if self.must_read_ahead else steps
+
+    def _read_ahead(self, steps: Steps[None] | None) -> Steps[object]:
+        if steps is not None:
+            yield from steps
+        return (yield from self.authenticate())
+
+    def authenticate(self) -> Steps[AuthenticateResult]:
         """Read the ticket, once; slide it; ask the application whether it still counts."""
-        if not self._is_read:
-            read = yield from self._read()
-            if read.ticket is None or not self._is_judged:
-                return self._accept(*read)
-            self._ticket, self._why_not = yield from self._judge(read.ticket)
-            self._is_read = True
-        return self._ticket
-
-    def _read(self) -> Steps[ReadTicket]:
-        if self._found is None:
-            cookie = self.authenticator.cookie
-            if self.authenticator.has_store:
-                self._found = yield from cookie.read_stored(self.cookies, self._now, self._located)
+        if self._result is None:
+            if self._read is None:
+                self._read = yield from self.authenticator.cookie.read(self.cookies, self._now, self._located)
+            ticket, why_not, _ = self._read
+            if ticket is not None and self._is_judged:
+                self._result = yield from self._judge(ticket)
             else:
-                self._found = cookie.read(self.cookies, self._now, self._located)
-        return self._found
+                if ticket is not None:
+                    self._slide(ticket)
+                self._result = AuthenticateResult(ticket, why_not)
+        return self._result
 
-    def _accept(self, ticket: Ticket | None, failure: str | None, _: str | None) -> Ticket | None:
-        """What was read is what counts: no event has a say in it."""
-        if ticket is not None:
-            times = self._times(ticket.properties)
-            if times is not None and times[1] < times[0]:
-                self._renew_later(ticket)
-        self._is_read, self._ticket, self._why_not = True, ticket, failure
-        return ticket
+    def _slide(self, ticket: Ticket) -> None:
+        times = self._times(ticket.properties)
+        if times is not None and times[1] < times[0]:
+            self._renew_later(ticket)
 
     def _times(self, properties: AuthenticationProperties) -> tuple[timedelta, timedelta] | None:
-        """How long ago a ticket was issued, and how long it holds; ``None`` where it does not slide."""
+        """How long ago a ticket was issued, and how long it is still valid; ``None`` if it does not slide."""
         lifetime = properties.lifetime if self.authenticator.options.sliding_expiration else None
         if lifetime is None or properties.allow_refresh is False:
             return None
         return self._now - lifetime[0], lifetime[1] - self._now
 
     def _judge(self, ticket: Ticket) -> Steps[AuthenticateResult]:
-        """What the application's events make of a ticket that holds."""
-        native, times = self.request.native, self._times(ticket.properties)
+        """Let the application's events decide about a valid ticket."""
+        native, options = self.request.native, self.authenticator.options
+        times = self._times(ticket.properties)
         if times is not None:
-            sliding = SlidingExpirationContext(
-                native,
-                self._scheme,
-                ticket.principal,
-                ticket.properties.copy(),
-                *times,
-                should_renew=times[1] < times[0],
-            )
-            yield from self._event("check_sliding_expiration", sliding)
+            copy = ticket.properties.copy()
+            due = times[1] < times[0]
+            sliding = SlidingExpirationContext(native, options.scheme, ticket.principal, copy, *times, should_renew=due)
+            yield from options.events.call("check_sliding_expiration", sliding)
             if sliding.should_renew:
                 self._renew_later(ticket)
-        context = ValidatePrincipalContext(native, self._scheme, ticket.principal, ticket.properties.copy())
-        yield from self._event("validate_principal", context)
+        context = ValidatePrincipalContext(native, options.scheme, ticket.principal, ticket.properties.copy())
+        yield from options.events.call("validate_principal", context)
         if context.principal is None:
             self._renewal = None
             return AuthenticateResult(None, "No principal.")
-        ticket = Ticket(self._scheme, context.principal, context.properties)
+        ticket = Ticket(options.scheme, context.principal, context.properties)
         if context.should_renew:
             self._renew_later(ticket)
         return AuthenticateResult(ticket)
 
     def _renew_later(self, ticket: Ticket) -> None:
-        """Note a renewal: the ticket's own lifetime again, from now on. One without dates has none to renew."""
+        """Note a renewal: the ticket's own lifetime again, from now on. A ticket without dates is not renewed."""
         lifetime = ticket.properties.lifetime
         if lifetime is not None:
             renewed = ticket.properties.renewed(self._now, lifetime[1] - lifetime[0])
-            self._renewal = Ticket(self._scheme, ticket.principal, renewed)
-            self.has_more_to_do = self.has_more_to_do or self.authenticator.has_store
+            self._renewal = Ticket(self.authenticator.options.scheme, ticket.principal, renewed)
 
-    # --- answering ------------------------------------------------------------------------------------------
+    # --- the response ---------------------------------------------------------------------------------------
 
-    def finish(self, status: int, headers: Headers) -> Steps[Outcome]:
-        """What to answer in place of ``status`` and ``headers``; called once, before the response starts.
+    def work(self, status: int) -> Steps[None] | None:
+        """Do what was asked, or renew the ticket in the session store; ``None`` if there is nothing of that kind."""
+        if not self._asked and (self._renewal is None or not self.authenticator.has_store):
+            return None
+        return self._work(status)
 
-        `KeyManagementError` where there is no ring or the store cannot be reached, `CookieTooLargeError` where the
-        ticket does not fit.
-        """
-        self._finished = True
-        if self.untouched:
-            return Outcome(status, headers)
+    def _work(self, status: int) -> Steps[None]:
+        self._is_closed = True
         if self.failure is not None:
             raise self.failure
-        lines: list[str] | None = None
-        for asked in self._asked:
-            if asked.what == "sign_in":
-                lines = yield from self._sign_in(asked)
-            elif asked.what == "sign_out":
-                lines = yield from self._sign_out(asked.properties)
-        if lines is None:
-            lines = yield from self._renew()
-        if lines is not None:
-            headers = [header for header in headers if header[0].lower() not in _NO_CACHE]
-            headers += _NO_CACHE.items()
-        answer = with_cookies(headers, lines or ())
-        outcome, redirect = Outcome(status, answer), self._redirect(status)
-        if redirect is not None:
-            decision = yield from redirects.decide(redirect, self.request, self.authenticator.options, status)
-            outcome = Outcome(decision.status, redirects.with_location(answer, decision), decision.status != status)
-        self.untouched = True
-        self.close()
-        return outcome
+        authenticator = self.authenticator
+        changes = any(asked.verb in {"sign_in", "sign_out"} for asked in self._asked)
+        if self._read is None and changes:  # for its key in the session store
+            self._read = yield from authenticator.cookie.read(self.cookies, self._now, self._located)
+        key = None if self._read is None else self._read.key
+        self._finishing = Finishing(
+            authenticator.options, authenticator.cookie, self.request, self._session, self._now, key
+        )
+        yield from self._finishing.run(self._asked, self._renewal, status)
 
-    def finish_raw(self, headers: RawHeaders) -> RawHeaders:
-        """`finish` in ASGI's terms for most responses: the user was looked at and perhaps renewed, nothing else."""
-        self._finished = True
+    def answer(self, status: int, headers: Headers) -> Answer:
+        """The sign-in cookie and the redirect. `CookieTooLargeError` if the ticket does not fit into the cookie."""
         if self.failure is not None:
             raise self.failure
-        if self._renewal is None:
-            answer = with_cookies_raw(headers, ())
-        else:
-            kept = [header for header in headers if header[0].lower() not in _NO_CACHE_RAW]
-            lines = self._sealed(self._renewal, self._renewal.properties)
-            cookies = [(b"set-cookie", line.encode("latin-1")) for line in lines]
-            answer = [*with_cookies_raw(kept, ()), *_NO_CACHE_RAW_ITEMS, *cookies]
-        self.untouched = True
+        finishing, cookie = self._finishing, self.authenticator.cookie
+        lines = None if finishing is None else finishing.lines
+        if self._renewal is not None and finishing is None:
+            expires = self._renewal.properties.cookie_expires
+            lines = cookie.seal(self._renewal, self, cookie.settings, expires)
+        answer = depends_on_cookies(headers) if lines is None else never_stored(headers, lines)
+        if finishing is not None and finishing.decision is not None:
+            answer = answer.then(redirects.answer(finishing.decision, status))
+        self.touched = False
         self.close()
         return answer
 
     def close(self) -> None:
-        """The response starts, and nothing more can be said in its headers."""
-        self._finished = True
+        """From now on signing in or out raises."""
+        self._is_closed = True
         if not self._is_judged:  # an event may ask for the request later
-            self._describe = None  # it holds the scope, which holds this: a circle in each request
-
-    def _redirect(self, status: int) -> redirects.Redirect | None:
-        """Where this request is to go instead; ``None``: nowhere."""
-        asked = {each.what: each for each in self._asked}
-        if status == 200 and self._target is not None:
-            return redirects.Redirect(redirects.RETURN, self._target, AuthenticationProperties())
-        options = self.authenticator.options
-        for on, what, event, path in (
-            (401, "challenge", "redirect_to_login", options.login_path),
-            (403, "forbid", "redirect_to_access_denied", options.access_denied_path),
-        ):
-            if status == on and what in asked:
-                properties = asked[what].properties
-                return_url = properties.redirect_uri or self.request.url
-                target = self.request.redirect_to(path, options.return_url_parameter, return_url)
-                return redirects.Redirect(event, target, properties, asked[what].endpoint)
-        return None
-
-    def _sign_in(self, asked: _Asked) -> Steps[list[str]]:
-        options, cookie, properties = self.authenticator.options, self.authenticator.cookie, asked.properties
-        old = yield from self._read()
-        issued = properties.issued_utc
-        if issued is None:
-            issued = properties.issued_utc = self._now
-        if properties.expires_utc is None:
-            properties.expires_utc = issued + options.expire_time_span
-        context = SigningInContext(self.request.native, self._scheme, asked.principal, properties, cookie.settings)
-        yield from self._event("signing_in", context)
-        if self._session is not None and context.principal.subject != asked.principal.subject:
-            self._session.renew(context.principal.subject)
-        properties, ends = context.properties, None
-        if properties.is_persistent:
-            ends = properties.expires_utc or issued + options.expire_time_span
-        ticket = Ticket(self._scheme, context.principal, properties)
-        carried, key = yield from cookie.keep(ticket, self._now, old.key)
-        self._found = ReadTicket(ticket, key=key)
-        lines = cookie.seal(carried, self, context.cookie, ends)
-        signed_in = SignedInContext(self.request.native, self._scheme, context.principal, properties)
-        yield from self._event("signed_in", signed_in)
-        self._aim(properties, options.login_path)
-        return lines
-
-    def _sign_out(self, properties: AuthenticationProperties) -> Steps[list[str]]:
-        cookie = self.authenticator.cookie
-        read = yield from self._read()
-        yield from cookie.forget(read.key)
-        self._found = ReadTicket()
-        context = SigningOutContext(self.request.native, self._scheme, properties, cookie.settings)
-        yield from self._event("signing_out", context)
-        self._aim(properties, self.authenticator.options.logout_path)
-        return cookie.delete(self, context.cookie)
-
-    def _renew(self) -> Steps[list[str] | None]:
-        """The renewed cookie; ``None`` where none is due, or the ticket was taken out of the store meanwhile."""
-        if self._renewal is None:
-            return None
-        ticket: Ticket | None = self._renewal
-        if self.authenticator.has_store:
-            read = yield from self._read()
-            ticket = yield from self.authenticator.cookie.renew(self._renewal, self._now, read.key)
-        return None if ticket is None else self._sealed(ticket, self._renewal.properties)
-
-    def _sealed(self, carried: Ticket, terms: AuthenticationProperties) -> list[str]:
-        """The cookie lines of a renewed ticket, or of the reference to one; ``terms``: the ticket's own."""
-        cookie = self.authenticator.cookie
-        return cookie.seal(carried, self, cookie.settings, terms.cookie_expires)
-
-    def _aim(self, properties: AuthenticationProperties, path: str) -> None:
-        """Where to go after signing in or out: where the application says, else at ``path`` the client's return URL."""
-        self._target = properties.redirect_uri or None
-        if self._target is None and self.request.is_at(path):
-            wanted = self.request.parameter(self.authenticator.options.return_url_parameter)
-            self._target = wanted if wanted is not None and is_local(wanted) else None
-
-    # --- events ---------------------------------------------------------------------------------------------
-
-    def _event(self, name: str, context: object) -> Steps[None]:
-        handler = self.authenticator.options.events.handler(name)
-        if handler is not None:
-            yield Call(handler, (context,))
-
-    @property
-    def _scheme(self) -> str:
-        return self.authenticator.options.scheme
+            self._describe = None  # it holds the scope, which holds this: a reference cycle in each request

@@ -1,7 +1,7 @@
-"""What an application can have a say in: the events of ASP.NET Core's cookie authentication, in its words.
+"""The events of cookie authentication, in ASP.NET Core's terms: what an application can change.
 
-Give functions (``CookieAuthenticationEvents(validate_principal=check)``) or override methods; either may be coroutine
-functions where the shell is ASGI. Plain functions run in a worker thread there.
+Pass functions (``CookieAuthenticationEvents(validate_principal=check)``) or override methods. With ASGI they may be
+coroutine functions; plain functions run in a worker thread there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sign_in.claims import Principal
 from dpmiddleware.web.sign_in.properties import AuthenticationProperties
+from dpmiddleware.web.steps import Call, Steps
 
 __all__ = [
     "CookieAuthenticationEvents",
@@ -29,7 +30,7 @@ __all__ = [
 
 @dataclass(slots=True)
 class SigningInContext:
-    """Before the ticket is made. ``principal``, ``properties`` and ``cookie`` may be changed or replaced."""
+    """Before the ticket is created. ``principal``, ``properties`` and ``cookie`` may be changed or replaced."""
 
     request: Any
     scheme: str
@@ -50,7 +51,7 @@ class SignedInContext:
 
 @dataclass(slots=True)
 class SigningOutContext:
-    """Before the cookie is deleted. ``cookie`` may be replaced: a browser deletes only what matches."""
+    """Before the cookie is deleted. ``cookie`` may be replaced: a browser deletes only a cookie that matches."""
 
     request: Any
     scheme: str
@@ -60,7 +61,10 @@ class SigningOutContext:
 
 @dataclass(slots=True)
 class SlidingExpirationContext:
-    """A valid ticket that may slide. ``should_renew``: more than half of its time is gone; may be changed."""
+    """A valid ticket that may be renewed.
+
+    ``should_renew``: whether more than half of its lifetime has passed; may be changed.
+    """
 
     request: Any
     scheme: str
@@ -73,9 +77,9 @@ class SlidingExpirationContext:
 
 @dataclass(slots=True)
 class ValidatePrincipalContext:
-    """A valid ticket. ``principal`` may be replaced, or rejected with ``None``. should_renew: write the cookie anew.
+    """A valid ticket. ``principal`` may be replaced, or rejected by setting ``None``.
 
-    Rejecting does not delete the cookie; sign out for that.
+    ``should_renew``: set it to write the cookie again. Rejecting does not delete the cookie; sign out to do that.
     """
 
     request: Any
@@ -87,9 +91,9 @@ class ValidatePrincipalContext:
 
 @dataclass(slots=True)
 class RedirectContext:
-    """A browser is about to be sent somewhere. ``status`` and ``redirect_uri`` may be changed; ``None`` leaves it out.
+    """A redirect that is about to be sent. ``status`` and ``redirect_uri`` may be changed; ``None`` leaves one out.
 
-    is_api: nobody reads a login page there (a script's call, an ``@api`` route), so the status says what is wrong.
+    ``is_api``: a program asks (a script's call, an ``@api`` route), so ``status`` is not a redirect.
     """
 
     request: Any
@@ -101,9 +105,9 @@ class RedirectContext:
 
 
 class CookieAuthenticationEvents:
-    """The events; each does nothing until it is given or overridden.
+    """The events; each does nothing until a function is given for it or its method is overridden.
 
-    The redirect events are called with the decision already in the context: 302, or 401, 403, 200 where ``is_api``.
+    The redirect events get the computed result in their context: status 302, or 401, 403, 200 where ``is_api``.
     """
 
     def __init__(
@@ -121,26 +125,41 @@ class CookieAuthenticationEvents:
         given = {name: handler for name, handler in locals().items() if name not in {"self", "__class__"} and handler}
         for name, handler in given.items():
             if not callable(handler):
-                raise ConfigurationError(f"the event {name} is no function", hint=f"{name}=a function of its context")
+                raise ConfigurationError(
+                    f"{name}={handler!r} is not a function", hint=f"Pass a function that takes the context of {name}"
+                )
             setattr(self, name, handler)
 
     def handler(self, name: str) -> Callable[[Any], Any] | None:
-        """What the application wants called at the event ``name``, or ``None``."""
+        """The application's function for the event ``name``, or ``None``."""
         given: Callable[[Any], Any] = getattr(self, name)
         untouched = getattr(given, "__func__", None) is getattr(CookieAuthenticationEvents, name)
         return None if untouched else given
 
+    def call(self, name: str, context: object) -> Steps[None]:
+        """Call the application's function for the event ``name``, if there is one."""
+        handler = self.handler(name)
+        if handler is not None:
+            yield Call(handler, (context,))
+
+    @property
+    def judges(self) -> bool:
+        """Whether the application decides which tickets count."""
+        if not self.__dict__ and type(self) is CookieAuthenticationEvents:  # the usual case, decided quickly
+            return False
+        return bool(self.handler("validate_principal") or self.handler("check_sliding_expiration"))
+
     def signing_in(self, context: SigningInContext) -> Any:
-        """Before the ticket is made."""
+        """Before the ticket is created."""
 
     def signed_in(self, context: SignedInContext) -> Any:
         """After the cookie has been written."""
 
     def validate_principal(self, context: ValidatePrincipalContext) -> Any:
-        """With every valid ticket that a request looks at."""
+        """With every valid ticket whose user a request looks at."""
 
     def check_sliding_expiration(self, context: SlidingExpirationContext) -> Any:
-        """Before it, where sliding applies."""
+        """Before `validate_principal`, if the ticket may be renewed."""
 
     def signing_out(self, context: SigningOutContext) -> Any:
         """Before the cookie is deleted."""
@@ -149,7 +168,7 @@ class CookieAuthenticationEvents:
         """At a challenge."""
 
     def redirect_to_access_denied(self, context: RedirectContext) -> Any:
-        """At a refusal of somebody who is signed in."""
+        """When a user who is signed in is refused."""
 
     def redirect_to_return_url(self, context: RedirectContext) -> Any:
-        """After signing in or out, where there is somewhere to go."""
+        """After signing in or out, if there is a page to go to."""

@@ -1,15 +1,17 @@
-r"""Where to send a browser: which return URLs are ours, and what may stand in ``Location``.
+r"""Where to send a browser: which return URLs are ours, and what may be in ``Location``.
 
-    Location := path-absolute, or a URI that the application itself gave; ASCII without spaces
+    Location  := path-absolute, or a URI that the application itself gave; ASCII without spaces
     challenge := path base ‖ login path ‖ "?" ‖ parameter ‖ "=" ‖ percent-encoded path and query of the request
 
-A return URL comes from the client. It counts if it is a path on this host: ``/`` and then neither ``/`` nor ``\``,
-without control characters, which browsers drop (``/<TAB>/evil.example`` would become ``//evil.example``).
+A return URL comes from the client. It is accepted if it is a path on this host: ``/`` that is followed neither by ``/``
+nor by ``\``. It may not contain control characters, because browsers drop them: ``/<TAB>/evil.example`` would become
+``//evil.example``.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
@@ -26,11 +28,15 @@ _MAX_FIELDS: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class WebRequest:
-    """What cookie authentication has to know of a request, in no framework's terms.
+    """What matters of a request, independent of a framework.
 
-    cookies: its Cookie headers, joined with ``; ``. path_base, path: decoded; where the application is mounted, and
-    what follows. query: as it came, without ``?``. requested_with: ``X-Requested-With``. native: what events are given
-    (environ, scope, the framework's request).
+    cookies: its Cookie headers, joined with ``; ``.
+    https: whether the connection is encrypted.
+    path_base: where the application is mounted; decoded.
+    path: the rest of the path; decoded.
+    query: as it was sent, without ``?``.
+    header: returns a header by its name in lower case; ``""`` if there is none.
+    native: what events get as the request (environ, scope, or the framework's request).
     """
 
     cookies: bytes = b""
@@ -38,23 +44,23 @@ class WebRequest:
     path_base: str = ""
     path: str = "/"
     query: str = ""
-    requested_with: str = ""
+    header: Callable[[str], str] = lambda _: ""
     native: Any = None
 
     @property
     def is_ajax(self) -> bool:
-        """Whether a script asks: the header, or a query parameter of its name, says exactly ``XMLHttpRequest``."""
-        return self.requested_with == AJAX or self.parameter(_REQUESTED_WITH) == AJAX
+        """Whether a header or query parameter ``X-Requested-With`` says exactly ``XMLHttpRequest``."""
+        return self.header(_REQUESTED_WITH) == AJAX or self.parameter(_REQUESTED_WITH) == AJAX
 
     @property
     def url(self) -> str:
-        """Path and query, percent-encoded: what a return URL says."""
+        """Path and query, percent-encoded, as a return URL names them."""
         path = quote(self.path_base + self.path, safe=_PATH, errors="surrogatepass")
         query = quote(self.query, safe=_URI, errors="surrogatepass")
         return f"{path}?{query}" if query else path
 
     def parameter(self, name: str) -> str | None:
-        """The query parameter ``name`` (in any case), decoded; ``None`` where it is not there, or there twice."""
+        """The query parameter ``name`` (in any case), decoded; ``None`` if it is not given exactly once."""
         try:
             fields = parse_qsl(self.query, keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="replace")
         except ValueError:
@@ -63,11 +69,11 @@ class WebRequest:
         return values[0] if len(values) == 1 else None
 
     def is_at(self, path: str) -> bool:
-        """Whether the request is for ``path`` within the application: without case, a trailing slash counts."""
+        """Whether the request is for ``path`` within the application; case is ignored, a trailing slash is not."""
         return self.path.lower() == path.lower()
 
     def redirect_to(self, path: str, parameter: str, return_url: str) -> str:
-        """A path of the application, with where to return to in its query."""
+        """A path of the application, with the return URL in its query."""
         target = quote(self.path_base + path, safe=_PATH, errors="surrogatepass")
         return f"/{target.lstrip('/')}?{quote(parameter, safe='')}={quote(return_url, safe='', errors='surrogatepass')}"
 
@@ -80,5 +86,5 @@ def is_local(url: str) -> bool:
 
 
 def location(uri: str) -> str:
-    r"""A URI as it may stand in a header: what is not ASCII, white space, quotes and ``\`` percent-encoded."""
+    r"""A URI fit for a header: anything but ASCII, white space, quotes and ``\`` are percent-encoded."""
     return quote(uri, safe=_URI, errors="surrogatepass")

@@ -1,7 +1,8 @@
-"""`TicketCookie`: read a sign-in ticket from a request; write it to the client, or to a store and its key there. ::
+"""`TicketCookie`: read a sign-in ticket from a request; write it to the client, or to a session store. ::
 
-cookie value := base64url of a payload, purposes "…CookieAuthenticationMiddleware", scheme, "v2"; inside: a ticket
-with a session store, that ticket is a reference: one claim "…Cookies-SessionId", the key of the real one
+    cookie value := base64url of a payload, purposes "…CookieAuthenticationMiddleware", scheme, "v2"; inside: a ticket
+
+With a session store that ticket is a reference: its one claim "…Cookies-SessionId" is the key of the real ticket.
 """
 
 from __future__ import annotations
@@ -17,29 +18,39 @@ from dpmiddleware.web.cookies.protected import ProtectedCookie
 from dpmiddleware.web.cookies.text import Attributes, CookieSettings, find, with_expiry
 from dpmiddleware.web.sign_in.claims import LOCAL_AUTHORITY, Claim, Identity, Principal
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
-from dpmiddleware.web.sign_in.steps import Call, Steps
 from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Ticket
 from dpmiddleware.web.sign_in.ticket_store import entry_name, new_key
+from dpmiddleware.web.steps import Call, Steps
 
-__all__ = ["SESSION_ID_CLAIM", "ReadTicket", "RequestCookies", "TicketCookie"]
+__all__ = ["SESSION_ID_CLAIM", "CookieSource", "ReadTicket", "TicketCookie"]
 
 SESSION_ID_CLAIM: Final = "Microsoft.AspNetCore.Authentication.Cookies-SessionId"
 """The type of the claim that names a ticket in the session store; ASP.NET Core's."""
 
 
 class ReadTicket(NamedTuple):
-    """What a request's cookie held: a ticket, nothing at all, or why it does not count. key: in the session store."""
+    """What the cookie of a request held: a ticket; nothing; or why the ticket does not count.
+
+    ``key``: of the ticket in the session store.
+    """
 
     ticket: Ticket | None = None
     failure: str | None = None
     key: str | None = None
 
 
-class RequestCookies(Protocol):
-    """What of a request matters to its cookies; see `dpmiddleware.web.sign_in.return_urls.WebRequest`."""
+class CookieSource(Protocol):
+    """What matters of a request to its cookies; see `dpmiddleware.web.sign_in.return_urls.WebRequest`."""
 
-    cookies: bytes
-    https: bool
+    @property
+    def cookies(self) -> bytes:
+        """The Cookie header."""
+        ...
+
+    @property
+    def https(self) -> bool:
+        """Whether the connection is encrypted."""
+        ...
 
 
 class TicketCookie:
@@ -55,54 +66,45 @@ class TicketCookie:
         self._attributes = {https: self.settings.attributes(https=https) for https in (False, True)}
 
     def is_in(self, header: bytes) -> bool:
-        """Whether a Cookie header brings something under the cookie's name."""
+        """Whether a Cookie header contains the cookie, whatever its value."""
         return bool(find(header, self.settings.name, 1))
 
-    def read(self, header: bytes, now: datetime, located: bytes | None = None) -> ReadTicket:
-        """The ticket of a request, if it still holds at ``now``; without a session store. ASP.NET Core's failures.
+    def read(self, header: bytes, now: datetime, located: bytes | None = None) -> Steps[ReadTicket]:
+        """Read the ticket of a request, from the session store if there is one. Failures are named as in ASP.NET Core.
 
-        located: what `locate` gave, if it was asked.
+        header: the Cookie header.
+        now: tickets that ended before do not count.
+        located: the result of `locate`, if it was called.
         """
-        ticket = self._cookie.open(header, Ticket.deserialize, located).content
-        return self._none(header) if ticket is None else self._held(ticket, now)
-
-    def read_stored(self, header: bytes, now: datetime, located: bytes | None = None) -> Steps[ReadTicket]:
-        """The same where the cookie holds a reference, and the ticket is in the session store."""
-        reference = self._cookie.open(header, Ticket.deserialize, located).content
-        if reference is None:
-            return self._none(header)
-        key = reference.principal.value(SESSION_ID_CLAIM)
-        if key is None or self._options.store is None:
-            return ReadTicket(failure="SessionId missing")
-        value = yield Call(self._options.store.get, (entry_name(key),))
-        ticket = None if value is None else self._open_entry(key, value)
+        ticket, key = self._cookie.open(header, Ticket.deserialize, located).content, None
         if ticket is None:
-            return ReadTicket(failure="Identity missing in session store")
-        read = self._held(ticket, now, key)
-        if read.ticket is None:
-            yield from self.forget(key)
-        return read
-
-    def _none(self, header: bytes) -> ReadTicket:
-        return ReadTicket(failure="Unprotect ticket failed") if self.is_in(header) else ReadTicket()
-
-    def _held(self, ticket: Ticket, now: datetime, key: str | None = None) -> ReadTicket:
+            return ReadTicket(failure="Unprotect ticket failed") if self.is_in(header) else ReadTicket()
+        store = self._options.store
+        if store is not None:
+            key = ticket.principal.value(SESSION_ID_CLAIM)
+            if key is None:
+                return ReadTicket(failure="SessionId missing")
+            value = yield Call(store.get, (entry_name(key),))
+            ticket = None if value is None else self._open_entry(key, value)
+            if ticket is None:
+                return ReadTicket(failure="Identity missing in session store")
         expires = ticket.properties.expires_utc
         if expires is not None and expires < now:
+            yield from self.forget(key)
             return ReadTicket(failure="Ticket expired")
         if ticket.scheme != self._options.scheme:
             ticket = Ticket(self._options.scheme, ticket.principal, ticket.properties)
         return ReadTicket(ticket, None, key)
 
     def forget(self, key: str | None) -> Steps[None]:
-        """Take a ticket out of the session store."""
+        """Remove a ticket from the session store."""
         if self._options.store is not None and key is not None:
             yield Call(self._options.store.remove, (entry_name(key),))
 
     def keep(self, ticket: Ticket, now: datetime, replaced: str | None) -> Steps[tuple[Ticket, str | None]]:
-        """Put a new ticket into the session store, in place of the one under the key ``replaced``.
+        """Put a new ticket into the session store, in place of the one with the key ``replaced``.
 
-        (what goes into the cookie, the new key); without a store the ticket itself.
+        Returns what goes into the cookie, and the new key; without a store that is the ticket itself, and ``None``.
         """
         store = self._options.store
         if store is None:
@@ -114,7 +116,10 @@ class TicketCookie:
         return self._reference(key, self._options.claims_issuer or ""), key
 
     def renew(self, ticket: Ticket, now: datetime, key: str | None) -> Steps[Ticket | None]:
-        """Put a renewed ticket where the old one is. ``None``: it was taken out meanwhile, and stays out."""
+        """Put a renewed ticket in place of the one with this key; returns what goes into the cookie.
+
+        ``None``: the ticket was removed meanwhile, and stays removed.
+        """
         store = self._options.store
         if store is None:
             return ticket
@@ -125,19 +130,25 @@ class TicketCookie:
         return self._reference(key, ticket.scheme) if there else None
 
     def seal(
-        self, ticket: Ticket, request: RequestCookies, settings: CookieSettings, expires: datetime | str | None
+        self, ticket: Ticket, request: CookieSource, settings: CookieSettings, expires: datetime | str | None
     ) -> list[str]:
-        """The Set-Cookie lines that give the client ``ticket``. ``expires``: when the browser forgets it."""
+        """The Set-Cookie lines that give the client a ticket.
+
+        ticket: what goes into the cookie.
+        request: its Cookie header says which old chunks to delete.
+        settings: those of the cookie; an event may have changed them.
+        expires: when the browser deletes the cookie; ``None``: when it is closed.
+        """
         cookie, attributes = self._under(settings, request)
         return cookie.seal(ticket.serialize(), request.cookies, with_expiry(attributes, expires))
 
-    def delete(self, request: RequestCookies, settings: CookieSettings) -> list[str]:
-        """The Set-Cookie lines that end the cookie."""
+    def delete(self, request: CookieSource, settings: CookieSettings) -> list[str]:
+        """The Set-Cookie lines that delete the cookie."""
         cookie, attributes = self._under(settings, request)
         return cookie.delete(request.cookies, attributes)
 
-    def _under(self, settings: CookieSettings, request: RequestCookies) -> tuple[ProtectedCookie, Attributes]:
-        """The cookie, and its attributes, under the settings that an event gave it."""
+    def _under(self, settings: CookieSettings, request: CookieSource) -> tuple[ProtectedCookie, Attributes]:
+        """The cookie and its attributes with the settings that an event gave it."""
         if settings is self.settings:
             return self._cookie, self._attributes[request.https]
         cookie = ProtectedCookie(settings, self._protector, ring=self._data_protection.ring)
@@ -152,7 +163,7 @@ class TicketCookie:
         return name, self._entry_protector(name).protect(ticket.serialize())
 
     def _open_entry(self, key: str, value: bytes) -> Ticket | None:
-        """The ticket in a value of the store; ``None`` where it is not the one that was kept under ``key``."""
+        """The ticket in a value of the store; ``None`` if it is not the one that was kept with ``key``."""
         try:
             return Ticket.deserialize(self._entry_protector(entry_name(key)).unprotect(value))
         except UnprotectError as refusal:

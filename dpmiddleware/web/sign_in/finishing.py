@@ -1,0 +1,150 @@
+"""`Finishing`: do what the application asked for (sign in, sign out, challenge, forbid) when the response starts.
+
+It runs once per request, and only in requests that asked for something or renew a ticket in a session store. It yields
+the calls that may have to wait (the store, the application's events); what is left for the response is in ``lines`` and
+``decision``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple, Protocol
+
+from dpmiddleware.web.sign_in import redirects
+from dpmiddleware.web.sign_in.claims import Principal
+from dpmiddleware.web.sign_in.events import SignedInContext, SigningInContext, SigningOutContext
+from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
+from dpmiddleware.web.sign_in.properties import AuthenticationProperties
+from dpmiddleware.web.sign_in.redirects import Decision, Redirect
+from dpmiddleware.web.sign_in.return_urls import WebRequest, is_local
+from dpmiddleware.web.sign_in.ticket import Ticket
+from dpmiddleware.web.sign_in.ticket_cookie import TicketCookie
+from dpmiddleware.web.steps import Steps
+
+__all__ = ["Asked", "BoundSession", "Finishing"]
+
+
+class BoundSession(Protocol):
+    """The session that goes with a sign-in; `dpmiddleware.web.sessions.session.Session` is one."""
+
+    def bind(self, owner: Callable[[], str | None]) -> None:
+        """Show the user of this request, whose subject ``owner`` returns, no other user's session."""
+        ...
+
+    def renew(self, subject: str | None = None) -> None:
+        """A user signed in."""
+        ...
+
+    def empty(self) -> None:
+        """The user signed out."""
+        ...
+
+
+class Asked(NamedTuple):
+    """One call of a verb by the application."""
+
+    verb: Literal["sign_in", "sign_out", "challenge", "forbid"]
+    properties: AuthenticationProperties
+    principal: Principal = Principal()
+    endpoint: object = None
+
+
+@dataclass(slots=True)
+class Finishing:
+    """What a response gets from the sign-in of its request.
+
+    options, cookie: of the application.
+    request: what matters of the request.
+    session: the session that goes with the sign-in, if there is one.
+    now: when the request began; aware.
+    key: of the request's ticket in the session store.
+    target: where to go after signing in or out.
+    lines: the Set-Cookie lines; ``None``: the sign-in cookie stays as it is.
+    decision: the redirect, if there is one.
+    """
+
+    options: CookieAuthenticationOptions
+    cookie: TicketCookie
+    request: WebRequest
+    session: BoundSession | None
+    now: datetime
+    key: str | None
+    target: str | None = None
+    lines: list[str] | None = None
+    decision: Decision | None = None
+
+    def run(self, asked: Sequence[Asked], renewal: Ticket | None, status: int) -> Steps[None]:
+        """Do what was asked; otherwise renew the ticket, if that is due. status: that of the response."""
+        for each in asked:
+            if each.verb == "sign_in":
+                yield from self._sign_in(each)
+            elif each.verb == "sign_out":
+                yield from self._sign_out(each.properties)
+        if self.lines is None and renewal is not None:
+            yield from self._renew(renewal)
+        redirect = self._redirect(asked, status)
+        if redirect is not None:
+            self.decision = yield from redirects.decide(redirect, self.request, self.options, status)
+
+    def _sign_in(self, asked: Asked) -> Steps[None]:
+        options, properties = self.options, asked.properties
+        issued = properties.issued_utc
+        if issued is None:
+            issued = properties.issued_utc = self.now
+        if properties.expires_utc is None:
+            properties.expires_utc = issued + options.expire_time_span
+        native, settings = self.request.native, self.cookie.settings
+        context = SigningInContext(native, options.scheme, asked.principal, properties, settings)
+        yield from options.events.call("signing_in", context)
+        if self.session is not None and context.principal.subject != asked.principal.subject:
+            self.session.renew(context.principal.subject)
+        properties, ends = context.properties, None
+        if properties.is_persistent:
+            ends = properties.expires_utc or issued + options.expire_time_span
+        ticket = Ticket(options.scheme, context.principal, properties)
+        carried, self.key = yield from self.cookie.keep(ticket, self.now, self.key)
+        self.lines = self.cookie.seal(carried, self.request, context.cookie, ends)
+        signed_in = SignedInContext(native, options.scheme, context.principal, properties)
+        yield from options.events.call("signed_in", signed_in)
+        self._aim(properties, options.login_path)
+
+    def _sign_out(self, properties: AuthenticationProperties) -> Steps[None]:
+        options = self.options
+        yield from self.cookie.forget(self.key)
+        self.key = None
+        context = SigningOutContext(self.request.native, options.scheme, properties, self.cookie.settings)
+        yield from options.events.call("signing_out", context)
+        self._aim(properties, options.logout_path)
+        self.lines = self.cookie.delete(self.request, context.cookie)
+
+    def _renew(self, renewal: Ticket) -> Steps[None]:
+        carried = yield from self.cookie.renew(renewal, self.now, self.key)
+        if carried is not None:  # it is still in the session store
+            self.lines = self.cookie.seal(
+                carried, self.request, self.cookie.settings, renewal.properties.cookie_expires
+            )
+
+    def _aim(self, properties: AuthenticationProperties, path: str) -> None:
+        """Choose where to go: where the application says; otherwise, at ``path``, the client's return URL."""
+        self.target = properties.redirect_uri or None
+        if self.target is None and self.request.is_at(path):
+            wanted = self.request.parameter(self.options.return_url_parameter)
+            self.target = wanted if wanted is not None and is_local(wanted) else None
+
+    def _redirect(self, asked: Sequence[Asked], status: int) -> Redirect | None:
+        """The redirect of this response, if there is one."""
+        if status == 200 and self.target is not None:
+            return Redirect(redirects.RETURN, self.target, AuthenticationProperties())
+        last, options = {each.verb: each for each in asked}, self.options
+        if status == 401 and (challenge := last.get("challenge")) is not None:
+            return self._away("redirect_to_login", options.login_path, challenge)
+        if status == 403 and (forbid := last.get("forbid")) is not None:
+            return self._away("redirect_to_access_denied", options.access_denied_path, forbid)
+        return None
+
+    def _away(self, event: str, path: str, asked: Asked) -> Redirect:
+        return_url = asked.properties.redirect_uri or self.request.url
+        target = self.request.redirect_to(path, self.options.return_url_parameter, return_url)
+        return Redirect(event, target, asked.properties, asked.endpoint)
