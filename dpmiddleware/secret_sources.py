@@ -30,7 +30,9 @@ def read_file(path: Path | str, what: str) -> bytes:
             f"{what}: {printable(path)}: {problem}", hint="check the path and its permissions"
         ) from None
     if len(data) > MAX_FILE:
-        raise ConfigurationError(f"{what}: {printable(path)} is larger than {MAX_FILE // 1024} KB")
+        raise ConfigurationError(
+            f"{what}: {printable(path)} is larger than {MAX_FILE // 1024} KB", hint="check the path"
+        )
     return data
 
 
@@ -51,7 +53,7 @@ def read_secret(reference: str, what: str) -> bytes:
         )
     data = read_file(reference, what)
     if not data:
-        raise ConfigurationError(f"{what}: {printable(reference)} is empty")
+        raise ConfigurationError(f"{what}: {printable(reference)} is empty", hint="write the secret into the file")
     return data
 
 

@@ -46,7 +46,9 @@ class CertificateKey:
                 hint="use an RSA certificate; only signers may have ECDSA or Ed25519 keys",
             )
         if isinstance(self.private_key, rsa.RSAPrivateKey) and not _belong_together(self.certificate, self.private_key):
-            raise ConfigurationError(f"the private key is not that of the certificate {subject}")
+            raise ConfigurationError(
+                f"the private key is not that of the certificate {subject}", hint="give the two that belong together"
+            )
         return self
 
 
@@ -64,7 +66,10 @@ def load_certificates(path: str | Path, password: bytes | None = None) -> list[C
             hint="give PEM (certificate and private key in one file) or PKCS#12; ?password=env:NAME or a file",
         ) from None
     if not found:
-        raise ConfigurationError(f"certificate: {printable(path)} does not contain a certificate")
+        raise ConfigurationError(
+            f"certificate: {printable(path)} does not contain a certificate",
+            hint="add it to the file, before or after its key",
+        )
     return found
 
 

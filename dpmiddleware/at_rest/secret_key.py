@@ -131,7 +131,7 @@ class SecretKeyWrapper(Unpicklable):
         if not self._sources:
             found = tuple(_read_as(value) for value in self._load())
             if not found:
-                raise ConfigurationError("no secret is configured to wrap keys with")
+                raise ConfigurationError("no secret is configured to wrap keys with", hint="name one: secret:env:NAME")
             self._sources = found
         return self._sources
 

@@ -116,7 +116,7 @@ class X509KeyWrapper(Unpicklable):
         if not self._keys:
             found = self._load()
             if not found:
-                raise ConfigurationError("no certificate is configured to wrap keys with")
+                raise ConfigurationError("no certificate is configured to wrap keys with", hint="name a PEM file")
             self._keys = (found[0].checked(), *(key.checked() for key in found[1:] if key.is_rsa))
         return self._keys
 

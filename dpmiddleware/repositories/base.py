@@ -41,6 +41,6 @@ class Repository:
 
 
 def check_one_given(store: str, url: object, client: object) -> None:
-    """Refuse neither and both of a URL and a ready client. `ConfigurationError`."""
+    """Raise `ConfigurationError` unless exactly one of a URL and a ready client is given."""
     if (url is None) == (client is None):
         raise ConfigurationError(f"a key ring in {store} needs a URL or a client", hint="give exactly one of them")

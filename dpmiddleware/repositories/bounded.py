@@ -1,4 +1,4 @@
-"""A call with a time limit, which holds in whatever function the call hangs."""
+"""A call with a time limit that applies wherever the call hangs."""
 
 from __future__ import annotations
 

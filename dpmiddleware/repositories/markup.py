@@ -92,7 +92,7 @@ def _positions(text: bytes) -> _Positions:
         if depth < 2:
             started[depth] = parser.CurrentByteIndex
         if depth == 0 and attributes.get("xmlns"):
-            raise MalformedDocumentError("the root has a default namespace, so its elements are not key documents")
+            raise MalformedDocumentError("has a default namespace at its root, so its elements are not key documents")
         depth += 1
 
     def end(_name: str) -> None:
@@ -112,7 +112,7 @@ def _positions(text: bytes) -> _Positions:
             found.root, found.root_closes = (started[0], stop), closes
 
     def doctype(*_: object) -> None:
-        raise MalformedDocumentError("a document type declaration")
+        raise MalformedDocumentError("has a document type declaration")
 
     parser.StartElementHandler = start
     parser.EndElementHandler = end
@@ -138,4 +138,4 @@ def _utf8(data: bytes) -> bytes:
             raise LookupError
         return data.decode(known).removeprefix("\ufeff").encode("utf-8")
     except (LookupError, UnicodeError) as error:
-        raise MalformedDocumentError("the encoding of the text is not supported") from error
+        raise MalformedDocumentError("has an encoding that is not supported") from error
