@@ -59,6 +59,7 @@ class KeyRepository(Protocol):
     @property
     def location(self) -> str:
         """The store for log messages: a URL without its password."""
+        ...
 
     def read(self) -> Snapshot:
         """All documents, or an error; never only some of them.
@@ -67,12 +68,14 @@ class KeyRepository(Protocol):
         missing store gives an empty snapshot. A store that cannot be reached, or that refuses, is a `RepositoryError`.
         Something that is too large or not a document (a FIFO, a folder) is returned with its ``problem`` and not read.
         """
+        ...
 
     def version(self) -> str:
         """A short text that is different after every change, by this package or by anyone else.
 
         Takes one round trip and reads no key.
         """
+        ...
 
     def commit(
         self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
@@ -82,6 +85,7 @@ class KeyRepository(Protocol):
         `VersionConflict` if it has changed; nothing is written then. Documents to remove come from a `read` of the same
         store. A document added under the name of a removed one replaces it. A name that is taken otherwise is refused.
         """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +110,15 @@ class KeyWrapper(Protocol):
     @property
     def decryptor_types(self) -> frozenset[str]:
         """The values of ``encryptedSecret/@decryptorType``, without version, that this wrapper unwraps."""
+        ...
 
     def wrap(self, secret: ET.Element, binding: Binding) -> tuple[str, ET.Element]:
         """``<masterKey>`` in; the ``decryptorType`` to write and the one child of ``<encryptedSecret>`` out."""
+        ...
 
     def unwrap(self, encrypted: ET.Element, binding: Binding) -> ET.Element:
         """The one child of ``<encryptedSecret>`` in, ``<masterKey>`` out. `KeyUnwrapError`, whatever the cause."""
+        ...
 
 
 @runtime_checkable
@@ -120,6 +127,7 @@ class RewrappingService(Protocol):
 
     def rewrap(self, encrypted: ET.Element) -> ET.Element | None:
         """The one child of ``<encryptedSecret>`` in, the new one out; ``None`` if there is no newer version."""
+        ...
 
 
 class DocumentVerifier(Protocol):
@@ -127,6 +135,7 @@ class DocumentVerifier(Protocol):
 
     def verify(self, element: ET.Element) -> None:
         """Return if a trusted signer has signed ``element`` for this ring; else raise `DocumentSignatureError`."""
+        ...
 
 
 class DocumentSigner(Protocol):
@@ -134,3 +143,4 @@ class DocumentSigner(Protocol):
 
     def sign(self, element: ET.Element, now: datetime) -> None:
         """Append the signature to ``element`` as its last child; it replaces an existing one."""
+        ...

@@ -50,6 +50,10 @@ def find_unsigned(manager: KeyManager) -> ExistingDocuments:
     for stored in snapshot.documents:
         try:
             loaded = document.load(stored)
+        except MalformedDocumentError as error:
+            left_out.append(SetAside(stored, str(error)))
+            continue
+        try:
             manager.verifier.verify(loaded.element)
         except MalformedDocumentError as error:
             left_out.append(SetAside(stored, str(error)))

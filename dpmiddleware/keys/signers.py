@@ -50,9 +50,11 @@ class Signer(Protocol):
     @property
     def public_key(self) -> PublicKey:
         """The public key. It decides the algorithm; see the table above."""
+        ...
 
     def sign(self, data: bytes) -> bytes:
         """The signature of ``data``."""
+        ...
 
 
 def key_id_of(key: PublicKey) -> str:
