@@ -17,76 +17,23 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dpmiddleware"
 
-RUNGS: tuple[tuple[str, ...], ...] = (
-    (
-        "dotnet_types",
-        "errors",
-        "purposes",
-        "printable",
-        "instants",
-        "clock",
-        "compiled",
-        "extras",
-        "forks",
-        "secret_sources",
-        "urls",
-        "windows",
-    ),
-    (
-        "telemetry",
-        "crypto.public_keys",
-        "crypto.secret",
-        "keys.xml",
-        "protection.base64url",
-        "protection.payload",
-        "web.cookies.text",
-        "web.answer",
-        "web.steps",
-        "web.cookies.http_dates",
-        "web.sign_in.claims",
-        "web.sign_in.ticket",
-        "web.sign_in.properties",
-        "web.sign_in.return_urls",
-    ),
-    ("crypto.derivation", "keys.interfaces", "web.cookies.chunks"),
-    ("crypto.encryptors", "repositories", "at_rest"),
-    ("keys.descriptor", "keys.signers"),
-    ("keys.document", "keys.signature"),
-    ("keys.key", "keys.wrapping"),
-    ("keys.rotation",),
-    ("keys.ring",),
-    ("keys.reading",),
-    ("keys.loading", "keys.reader"),
-    ("keys.manager",),
-    ("keys.maintenance", "keys.sign_existing"),
-    ("keys.freshness", "keys.refresh"),
-    ("keys.health",),
-    ("keys.provider",),
-    ("protection.time_limited", "default_location", "windows_account"),
-    ("protection.protector",),
-    ("protection.stamped", "protection.serializer", "web.sessions.migration", "web.sign_in.ticket_store"),
-    ("components",),
-    ("data_protection", "web.cookies.protected"),
-    (
-        "web.sessions.session",
-        "web.sessions.cookie",
-        "web.parts",
-        "web.sign_in.authentication",
-        "web.sign_in.events",
-        "web.sign_in.finishing",
-        "web.sign_in.options",
-        "web.sign_in.ticket_cookie",
-        "web.sign_in.redirects",
-        "web.cookies.policy",
-        "web.cookies.application_cookies",
-    ),
-    ("wsgi", "asgi", "django.apps"),
-    ("flask", "starlette", "django"),
-    ("",),  # the package itself: the names that a newcomer types
-    ("examples",),
-    ("cli",),
-    ("__main__",),
-)
+PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+
+
+def rungs() -> tuple[tuple[str, ...], ...]:
+    """The ladder as docs/architecture.md shows it, from the bottom of the package to its top."""
+    block = PAGE.partition("## The import ladder")[2].split("```")[1]
+    found: list[list[str]] = []
+    for line in block.strip("\n").splitlines():
+        number, names = line[:2].strip(), line[4:].split()
+        if number:
+            assert int(number) == len(found), line
+            found.append([])
+        found[-1] += ["" if name == "(dpmiddleware)" else name for name in names]
+    return tuple(map(tuple, found))
+
+
+RUNGS = rungs()
 PACKAGES_OF_NO_RUNG = {"crypto", "keys", "protection", "web", "web.cookies", "web.sessions", "web.sign_in"}
 """Their ``__init__`` is a docstring."""
 

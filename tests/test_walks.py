@@ -5,11 +5,21 @@ Each stage is called by hand and by its name, and what the package does in one g
 
 from __future__ import annotations
 
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from werkzeug.test import Client
 
+import dpmiddleware
 from dpmiddleware.crypto.encryptors import AuthenticatedEncryptor
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import DocumentSignatureError
@@ -28,6 +38,7 @@ from dpmiddleware.repositories.memory import MemoryKeyRepository
 from dpmiddleware.web.cookies import chunks
 from dpmiddleware.web.cookies.protected import ProtectedCookie
 from dpmiddleware.web.cookies.text import CookieSettings, find
+from dpmiddleware.wsgi import SESSION_KEY, SessionMiddleware
 from tests.fakes import BoxWrapper, StoppedClock, data_protection
 
 
@@ -151,3 +162,77 @@ def test_the_cookie_walk_from_a_header_to_what_the_application_sees() -> None:
     opened = basket.open(header, bytes.decode)
     assert opened.content == apples.decode()
     assert not opened.expire
+
+
+# --- the page that shows both walks ---------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text("utf-8")
+PACKAGE = Path(dpmiddleware.__file__).parent
+
+
+def stages(title: str) -> list[tuple[str, str]]:
+    """(file, function) of each row in the table of stages below a heading of the page."""
+    section = PAGE.partition(f"## {title}")[2].partition("\n## ")[0]
+    return re.findall(r"^\| [a-z ]+ \| `([\w/]+\.py): ([\w.]+)` \|", section, re.MULTILINE)
+
+
+@contextmanager
+def calls_traced() -> Iterator[list[tuple[str, str]]]:
+    """The functions of the package that run, as (file, qualified name), in the order in which they are first called."""
+    seen: dict[tuple[str, str], None] = {}
+
+    def trace(frame: FrameType, event: str, _: object) -> None:
+        path = Path(frame.f_code.co_filename)
+        if event == "call" and path.is_relative_to(PACKAGE):
+            seen.setdefault((path.relative_to(PACKAGE).as_posix(), frame.f_code.co_qualname))
+
+    found: list[tuple[str, str]] = []
+    threading.setprofile(trace)
+    sys.setprofile(trace)
+    try:
+        yield found
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+        found += seen
+
+
+def test_the_page_names_the_stages_of_the_key_walk_in_their_order(tmp_path: Path) -> None:
+    wrapper, signer = BoxWrapper(), Ed25519Signer(ed25519.Ed25519PrivateKey.generate())
+    old = DataProtection("shop", repository=tmp_path, key_wrapper=wrapper, signer=signer)
+    old.manager.revoke(old.manager.create_key())
+    with calls_traced() as called:
+        DataProtection("shop", repository=tmp_path, key_wrapper=wrapper, signer=signer).current()
+    listed = stages("The key walk")
+    assert len(listed) == 9
+    assert listed == [call for call in called if call in listed]
+
+
+def test_the_page_names_the_stages_of_the_cookie_walk_in_their_order() -> None:
+    """A session in chunks beside a forged one: with a single cookie in one piece some stages are skipped."""
+    repository = MemoryKeyRepository()
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        basket = environ[SESSION_KEY]
+        basket["apples"] = basket.get("apples", 4000 * "a") + "a"
+        start_response("200 OK", [])
+        return []
+
+    def member() -> Client:
+        shop = DataProtection("shop", repository=repository)
+        return Client(SessionMiddleware(application, data_protection=shop), use_cookies=False)
+
+    lines = member().get("/").headers.getlist("Set-Cookie")
+    header = "; ".join([*(line.partition(";")[0] for line in lines), "session=forged"])
+    reader = member()
+    with calls_traced() as called:
+        reader.get("/", headers={"Cookie": header})
+    listed = stages("The cookie walk")
+    assert len(listed) == 12
+    assert listed == [call for call in called if call in listed]
+
+
+@pytest.mark.parametrize("where", sorted({*re.findall(r"`((?:[\w.]+/)*[\w.]+\.(?:py|c))", PAGE)}))
+def test_the_page_names_files_that_exist(where: str) -> None:
+    roots = (PACKAGE, PACKAGE / "web" / "sign_in", PACKAGE.parent)
+    assert any((root / where).is_file() for root in roots)
