@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable
 from types import MethodType
 from typing import Any, Final, TypeVar
-from weakref import WeakMethod
+from weakref import WeakKeyDictionary
 
 __all__ = ["after_fork"]
 
 _Action = TypeVar("_Action", bound=Callable[[], object])
 
 _functions: Final[list[Callable[[], object]]] = []
-_methods: Final[set[WeakMethod[Any]]] = set()
+_methods: Final[WeakKeyDictionary[object, list[Callable[[Any], object]]]] = WeakKeyDictionary()
 
 
 def after_fork(action: _Action) -> _Action:
@@ -23,7 +23,7 @@ def after_fork(action: _Action) -> _Action:
     """
     given: object = action
     if isinstance(given, MethodType):
-        _methods.add(WeakMethod(given, _methods.discard))
+        _methods.setdefault(given.__self__, []).append(given.__func__)
     else:
         _functions.append(action)
     return action
@@ -32,10 +32,9 @@ def after_fork(action: _Action) -> _Action:
 def _run() -> None:
     for function in _functions:
         function()
-    for reference in tuple(_methods):
-        method = reference()
-        if method is not None:
-            method()
+    for owner, methods in list(_methods.items()):
+        for method in methods:
+            method(owner)
 
 
 if hasattr(os, "register_at_fork"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
 import sys
 import threading
 import weakref
@@ -245,6 +246,17 @@ def test_what_is_to_run_after_a_fork_keeps_no_object_alive() -> None:
     gc.collect()
     assert gone() is None
     assert len(forks._methods) == before - 1
+
+
+def test_a_process_ends_without_a_word() -> None:
+    """At the end of the interpreter objects go in any order; callbacks of weak references must not fail."""
+    program = (
+        "from dpmiddleware import DataProtection; dp = DataProtection('shop', repository='memory:');"
+        " p = dp.create_protector('p'); t = p.protect('x'); use = lambda: p.unprotect(t); use()"
+    )
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        assert "Exception" not in done.stderr
 
 
 def test_children_of_children_work_too(dp: DataProtection) -> None:
