@@ -57,7 +57,7 @@ class StampedProtector:
         return base64url.encode(self._protector(salt).protect(stamp + data))
 
     def unprotect(self, text: str, salt: str) -> tuple[int, bytes]:
-        """When the value was made, in ticks, and its data. `UnprotectError`, which is counted and logged."""
+        """Return when the value was made (ticks), and its data. An `UnprotectError` is counted and logged."""
         try:
             plain = self._protector(salt).unprotect(base64url.decode(text))
         except UnprotectError as error:
