@@ -64,13 +64,16 @@ def _pytest(*arguments: str, plugin: str = "") -> Arguments:
     return ("-m", "pytest", "-q", "--tb=short", "-p", "no:xdist", *plugins, *arguments)
 
 
+_UNCONFIGURED = ("-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", ".")
+"""Without a configuration file; pytest would look for one in the folders above, and find ours."""
+
+
 def _framework(name: str, plugin: str, *selected: str) -> Suite:
     """Run some tests of a framework, without the pytest options of its developers."""
-    alone = ("-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", ".", *selected)
     return Suite(
         name=name,
-        theirs=_pytest(*alone),
-        ours=_pytest(*alone, plugin=plugin),
+        theirs=_pytest(*_UNCONFIGURED, *selected),
+        ours=_pytest(*_UNCONFIGURED, *selected, plugin=plugin),
         environment="frameworks",
         listed_in=FRAMEWORKS_PAGE,
     )
@@ -129,7 +132,7 @@ SUITES = (
         tag="v1.7.2",
     ),
     _django_project("djangorestframework", "tests"),
-    _django_project("social-auth-app-django", "--ds=tests.settings", "tests"),
+    _django_project("social-auth-app-django", *_UNCONFIGURED, "--ds=tests.settings", "tests"),
     _django_project(
         "channels",
         *("tests/security/test_auth.py", "tests/test_http.py"),

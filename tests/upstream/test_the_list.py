@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.upstream import run
 from tests.upstream.differences import UNEXPLAINED, compare, judge, listed, updated
+from tests.upstream.installation import UnavailableError
 from tests.upstream.suites import HERE, SUITES, Suite
 
 DOCUMENTS = sorted({suite.list for suite in SUITES})
@@ -155,3 +157,47 @@ def test_an_update_keeps_rows_that_list_each_parameter() -> None:
 def test_an_update_fills_an_empty_list() -> None:
     empty = "| test | what differs, and why |\n| --- | --- |\n"
     assert updated(empty, "one", {"a.py::test": "failed"}) == f"{empty}| `one: a.py::test` | {UNEXPLAINED} |\n"
+
+
+@pytest.mark.parametrize(
+    ("found", "status"),
+    [
+        pytest.param({}, 0, id="all as listed"),
+        pytest.param({"flask": False}, 1, id="one is not"),
+        pytest.param({"channels": UnavailableError("tag 1")}, 2, id="one was not run"),
+        pytest.param({"flask": False, "channels": UnavailableError("tag 1")}, 1, id="one is not, one was not run"),
+    ],
+)
+def test_the_exit_status_says_whether_all_suites_ran_and_are_as_listed(
+    found: dict[str, bool | UnavailableError],
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run_suite(suite: Suite, *, update: bool) -> bool:
+        outcome = found.get(suite.name, True)
+        if isinstance(outcome, UnavailableError):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(run, "run", run_suite)
+    assert run.main([]) == status
+    not_run = "channels: NOT RUN, because tag 1 could not be downloaded\n"
+    assert capsys.readouterr().out == (not_run if "channels" in found else "")
+
+
+def test_only_the_suites_that_are_named_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def run_suite(suite: Suite, *, update: bool) -> bool:
+        seen.append((suite.name, update))
+        return True
+
+    monkeypatch.setattr(run, "run", run_suite)
+    assert run.main(["channels", "flask-wtf", "--update"]) == 0
+    assert seen == [("flask-wtf", True), ("channels", True)]
+
+
+def test_an_unknown_suite_is_refused() -> None:
+    with pytest.raises(SystemExit, match="unknown suite: flask-logon; the suites are starlette, flask, "):
+        run.main(["flask-logon"])
