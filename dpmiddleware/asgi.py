@@ -66,6 +66,9 @@ _ENCRYPTED: Final = {"https", "wss"}
 class _Middleware(Generic[_P]):
     """Joins a part to a request, waits for it off the event loop, and answers for it in the response."""
 
+    _has_user = False
+    """Whether it puts a user into the scope."""
+
     def __init__(self, app: ASGIApp, data_protection: DataProtection) -> None:
         self.app = app
         self.data_protection = data_protection
@@ -77,6 +80,8 @@ class _Middleware(Generic[_P]):
                 self.data_protection.start()
             await self.app(scope, receive, send)
             return
+        if self._has_user and AUTHENTICATION_KEY in scope:  # mounted in another application, which keeps its own user
+            scope = {**scope}
         part = self.begin(scope, receive)
         mine = parts.join(scope, part)
         response = _Response(self.data_protection.provider, send, mine)
@@ -251,6 +256,8 @@ class CookieAuthenticationMiddleware(_Middleware[RequestAuthentication]):
     Options: see `dpmiddleware.web.sign_in.options.CookieAuthenticationOptions`. Put it around `SessionMiddleware`, or
     inside. A ticket is read before the application is called only if a session store or an event may have to wait.
     """
+
+    _has_user = True
 
     def __init__(self, app: ASGIApp, *, data_protection: DataProtection, **options: Unpack[OptionArguments]) -> None:
         super().__init__(app, data_protection)

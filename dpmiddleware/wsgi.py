@@ -232,6 +232,12 @@ class CookieAuthenticationMiddleware(_Middleware[RequestAuthentication]):
         super().__init__(app, data_protection)
         self.authenticator = CookieAuthenticator(data_protection, CookieAuthenticationOptions(**options))
 
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        if AUTHENTICATION_KEY in environ:  # mounted in another application, which keeps its own user
+            environ = {**environ}
+        return super().__call__(environ, start_response)
+
     def begin(self, environ: WSGIEnvironment) -> RequestAuthentication:
         """The authentication; the ticket is read when the application looks at the user."""
         return self.authenticator.begin(web_request(environ))

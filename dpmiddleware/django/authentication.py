@@ -148,8 +148,8 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """Sign in, sign out, renew or redirect."""
-        authentication = request.META.get(AUTHENTICATION_KEY)
-        if not isinstance(authentication, RequestAuthentication):
+        authentication = parts.sign_in_of(request.META, self.authenticator)
+        if authentication is None:
             return response
         touched = [part for part in (authentication, *authentication.companions) if part.touched]
         return finish(response, touched) if touched else response

@@ -117,25 +117,29 @@ current_principal: Principal = cast("Principal", LocalProxy(lambda: _current().p
 
 
 def authentication_of(app: flask.Flask, request: flask.Request) -> RequestAuthentication:
-    """That of the request: made by middleware around the application, otherwise when it is first needed."""
-    environ = request.environ
-    if AUTHENTICATION_KEY not in environ:
-        authenticator = app.extensions.get(AUTHENTICATOR)
-        if authenticator is None:
-            raise ConfigurationError(
-                "this Flask application has no cookie authentication",
-                hint="Call CookieAuthentication(data_protection=dp).init_app(app)",
-            )
-        environ[AUTHENTICATION_KEY] = made = authenticator.begin(web_request(environ, request))
-        parts.join(environ, made)
-    found: RequestAuthentication = environ[AUTHENTICATION_KEY]
-    return found
+    """The sign-in of the request: the application's own if it has one, otherwise that of middleware around it."""
+    environ, authenticator = request.environ, app.extensions.get(AUTHENTICATOR)
+    if authenticator is not None:
+        own = parts.sign_in_of(environ, authenticator)
+        if own is None:
+            own = authenticator.begin(web_request(environ, request))
+            parts.join(environ, own)
+            environ.setdefault(AUTHENTICATION_KEY, own)
+        return own
+    outer = environ.get(AUTHENTICATION_KEY)
+    if not isinstance(outer, RequestAuthentication):
+        raise ConfigurationError(
+            "this Flask application has no cookie authentication",
+            hint="Call CookieAuthentication(data_protection=dp).init_app(app)",
+        )
+    return outer
 
 
 def _finish(response: flask.Response) -> flask.Response:
     """Sign in, sign out, renew or redirect, before the session is saved."""
-    authentication = flask.request.environ.get(AUTHENTICATION_KEY)
-    if authentication is None and flask.current_app.extensions[AUTHENTICATOR].companions:
+    authenticator = flask.current_app.extensions[AUTHENTICATOR]
+    authentication = parts.sign_in_of(flask.request.environ, authenticator)
+    if authentication is None and authenticator.companions:
         authentication = _current()
     if authentication is not None:
         touched = [part for part in (authentication, *authentication.companions) if part.touched]

@@ -168,9 +168,10 @@ class _Interface(SessionInterface):
         )
         session = environ[SESSION_KEY] = part.session
         environ[_PART] = part
-        if AUTHENTICATOR in app.extensions:
+        has_sign_in = AUTHENTICATOR in app.extensions
+        if has_sign_in:
             session.bind(lambda: authentication_of(app, request).subject)
-        parts.join(environ, part)
+        parts.join(environ, part, binds=not has_sign_in)
         return cast("FlaskSession", session)
 
     def save_session(self, app: flask.Flask, session: SessionMixin, response: flask.Response) -> None:

@@ -13,7 +13,7 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web.answer import LOOKED_AT, UNCHANGED, Answer, Headers, Part
 from dpmiddleware.web.sessions.cookie import RequestSession
-from dpmiddleware.web.sign_in.authentication import RequestAuthentication
+from dpmiddleware.web.sign_in.authentication import CookieAuthenticator, RequestAuthentication
 from dpmiddleware.web.steps import Steps, drive
 
 __all__ = ["PARTS_KEY", "answer", "finish", "is_outage", "join", "last", "of", "touched", "work"]
@@ -30,10 +30,12 @@ def of(request: MutableMapping[str, Any]) -> tuple[Part, ...]:
     return parts
 
 
-def join(request: MutableMapping[str, Any], part: Part) -> tuple[Part, ...]:
+def join(request: MutableMapping[str, Any], part: Part, *, binds: bool = True) -> tuple[Part, ...]:
     """Add ``part`` and its companions to a request; returns them.
 
     Here the session of a request is bound to its sign-in, whichever of the two joins first.
+
+    binds: ``False`` for a session whose application has a sign-in of its own, which joins later.
     """
     before, companions = request.get(PARTS_KEY), part.companions
     mine = (part, *companions) if companions else (part,)
@@ -42,9 +44,25 @@ def join(request: MutableMapping[str, Any], part: Part) -> tuple[Part, ...]:
         return mine
     request[PARTS_KEY] = (*before, *mine)
     session, authentication = last(request, RequestSession), last(request, RequestAuthentication)
-    if session is not None and authentication is not None and (part is session or part is authentication):
-        authentication.attach(session.session)
+    if binds and session is not None and authentication is not None and (part is session or part is authentication):
+        _bind(request, session, authentication)
     return mine
+
+
+def _bind(request: MutableMapping[str, Any], session: RequestSession, authentication: RequestAuthentication) -> None:
+    """Bind a session to a sign-in. What an outer application has bound is not taken over by one with another ring."""
+    for other in of(request):
+        if isinstance(other, RequestAuthentication) and other.has(session.session):
+            if session.cookie.ring is not authentication.authenticator.ring:
+                return
+            other.detach(session.session)
+    authentication.attach(session.session)
+
+
+def sign_in_of(request: MutableMapping[str, Any], authenticator: CookieAuthenticator) -> RequestAuthentication | None:
+    """The part that this authenticator began. That of another authenticator never takes its place."""
+    found = (part for part in reversed(of(request)) if isinstance(part, RequestAuthentication))
+    return next((part for part in found if part.authenticator is authenticator), None)
 
 
 def last(request: MutableMapping[str, Any], kind: type[_P]) -> _P | None:

@@ -795,8 +795,9 @@ def kept(dp: DataProtection, store: MemoryTicketStore) -> Visitor:
 
 
 def key_of(visitor: Visitor) -> str:
-    plain = Visitor(CookieAuthenticator(visitor.authenticator.cookie._data_protection), visitor.jar)
-    key = plain.authenticator.begin(WebRequest(plain.header)).principal.value(SESSION_ID_CLAIM)
+    reference = visitor.authenticator.cookie._cookie.open(visitor.header, Ticket.deserialize).content
+    assert reference is not None
+    key = reference.principal.value(SESSION_ID_CLAIM)
     assert key is not None
     return key
 

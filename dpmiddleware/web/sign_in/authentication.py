@@ -89,7 +89,7 @@ class RequestAuthentication:
         self.failure: KeyManagementError | None = None
         self._describe: Callable[[], WebRequest] | None = describe
         self._request: WebRequest | None = None
-        self._session: BoundSession | None = None
+        self._sessions: tuple[BoundSession, ...] = ()
         self._now = authenticator.now()
         self._located = authenticator.cookie.locate(cookies)
         self._is_judged = authenticator.options.events.judges
@@ -146,20 +146,26 @@ class RequestAuthentication:
 
         The session gets a new id and loses its CSRF token; another user's session is emptied.
         """
+        if not isinstance(principal, Principal):
+            raise ConfigurationError(
+                f"sign_in takes a Principal, not {type(principal).__name__}",
+                hint='Call it with Principal("ada", claims={"sub": "7"}), for example',
+            )
+        principal = principal.itself
         if self.authenticator.options.require_authenticated_sign_in and not principal.is_authenticated:
             raise ConfigurationError(
                 "a principal that is not authenticated cannot sign in",
                 hint="Give its first identity an authentication_type, or set require_authenticated_sign_in=False",
             )
         self._ask("sign_in", properties, principal)
-        if self._session is not None:
-            self._session.renew(principal.subject)
+        for session in self._sessions:
+            session.renew(principal.subject)
 
     def sign_out(self, properties: AuthenticationProperties | None = None) -> None:
         """Sign the user out when the response starts: delete the cookie, and the ticket in the session store."""
         self._ask("sign_out", properties)
-        if self._session is not None:
-            self._session.empty()
+        for session in self._sessions:
+            session.empty()
 
     def challenge(self, properties: AuthenticationProperties | None = None, *, endpoint: object = None) -> None:
         """Send the browser to the login page if the response's status is 401.
@@ -174,9 +180,17 @@ class RequestAuthentication:
         self._ask("forbid", properties, endpoint=endpoint)
 
     def attach(self, session: BoundSession) -> None:
-        """Bind the session of this request to its user."""
-        self._session = session
+        """Bind a session of this request to its user. There are several if applications are mounted in each other."""
+        self._sessions = (*self._sessions, session)
         session.bind(lambda: self.subject)
+
+    def has(self, session: BoundSession) -> bool:
+        """Whether this session is bound to the user."""
+        return any(bound is session for bound in self._sessions)
+
+    def detach(self, session: BoundSession) -> None:
+        """Leave this session to another sign-in, which binds it."""
+        self._sessions = tuple(bound for bound in self._sessions if bound is not session)
 
     def _ask(
         self,
@@ -253,7 +267,7 @@ class RequestAuthentication:
         if context.principal is None:
             self._renewal = None
             return AuthenticateResult(None, "No principal.")
-        ticket = Ticket(options.scheme, context.principal, context.properties)
+        ticket = Ticket(options.scheme, context.principal.itself, context.properties)
         if context.should_renew:
             self._renew_later(ticket)
         return AuthenticateResult(ticket)
@@ -283,7 +297,7 @@ class RequestAuthentication:
             self._read = yield from authenticator.cookie.read(self.cookies, self._now, self._located)
         key = None if self._read is None else self._read.key
         self._finishing = Finishing(
-            authenticator.options, authenticator.cookie, self.request, self._session, self._now, key
+            authenticator.options, authenticator.cookie, self.request, self._sessions, self._now, key
         )
         yield from self._finishing.run(self._asked, self._renewal, status)
 

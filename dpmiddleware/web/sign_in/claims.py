@@ -237,6 +237,11 @@ class Principal:
         return (claim for identity in self.identities for claim in identity.claims)
 
     @property
+    def itself(self) -> Principal:
+        """The same object. Asked of a lazy proxy such as Flask's ``current_principal``: the principal behind it."""
+        return self
+
+    @property
     def identity(self) -> Identity | None:
         """The first identity: the one that ``name`` and ``is_authenticated`` speak of."""
         return self.identities[0] if self.identities else None

@@ -57,7 +57,7 @@ class Finishing:
 
     options, cookie: of the application.
     request: what matters of the request.
-    session: the session that goes with the sign-in, if there is one.
+    sessions: those that are bound to the sign-in.
     now: when the request began; aware.
     key: of the request's ticket in the session store.
     target: where to go after signing in or out.
@@ -68,7 +68,7 @@ class Finishing:
     options: CookieAuthenticationOptions
     cookie: TicketCookie
     request: WebRequest
-    session: BoundSession | None
+    sessions: Sequence[BoundSession]
     now: datetime
     key: str | None
     target: str | None = None
@@ -98,15 +98,17 @@ class Finishing:
         native, settings = self.request.native, self.cookie.settings
         context = SigningInContext(native, options.scheme, asked.principal, properties, settings)
         yield from options.events.call("signing_in", context)
-        if self.session is not None and context.principal.subject != asked.principal.subject:
-            self.session.renew(context.principal.subject)
+        principal = context.principal.itself  # a handler may have put in the lazy user of this request
+        if principal.subject != asked.principal.subject:
+            for session in self.sessions:
+                session.renew(principal.subject)
         properties, ends = context.properties, None
         if properties.is_persistent:
             ends = properties.expires_utc or issued + options.expire_time_span
-        ticket = Ticket(options.scheme, context.principal, properties)
+        ticket = Ticket(options.scheme, principal, properties)
         carried, self.key = yield from self.cookie.keep(ticket, self.now, self.key)
         self.lines = self.cookie.seal(carried, self.request, context.cookie, ends)
-        signed_in = SignedInContext(native, options.scheme, context.principal, properties)
+        signed_in = SignedInContext(native, options.scheme, principal, properties)
         yield from options.events.call("signed_in", signed_in)
         self._aim(properties, options.login_path)
 

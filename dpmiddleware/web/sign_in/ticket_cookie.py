@@ -79,9 +79,11 @@ class TicketCookie:
         ticket, key = self._cookie.open(header, Ticket.deserialize, located).content, None
         if ticket is None:
             return ReadTicket(failure="Unprotect ticket failed") if self.is_in(header) else ReadTicket()
-        store = self._options.store
+        store, reference = self._options.store, ticket.principal.value(SESSION_ID_CLAIM)
+        if store is None and reference is not None:  # the ticket itself, and its end, are in a store
+            return ReadTicket(failure="SessionId without a session store")
         if store is not None:
-            key = ticket.principal.value(SESSION_ID_CLAIM)
+            key = reference
             if key is None:
                 return ReadTicket(failure="SessionId missing")
             value = yield Call(store.get, (entry_name(key),))
@@ -113,7 +115,7 @@ class TicketCookie:
         name, value = self._seal_entry(key, ticket)
         yield Call(store.put, (name, value, _lifetime(ticket.properties, now)))
         yield from self.forget(replaced)
-        return self._reference(key, self._options.claims_issuer or ""), key
+        return self._reference(key, self._options.claims_issuer or "", ticket.properties), key
 
     def renew(self, ticket: Ticket, now: datetime, key: str | None) -> Steps[Ticket | None]:
         """Put a renewed ticket in place of the one with this key; returns what goes into the cookie.
@@ -127,7 +129,7 @@ class TicketCookie:
             return None
         name, value = self._seal_entry(key, ticket)
         there = yield Call(store.replace, (name, value, _lifetime(ticket.properties, now)))
-        return self._reference(key, ticket.scheme) if there else None
+        return self._reference(key, ticket.scheme, ticket.properties) if there else None
 
     def seal(
         self, ticket: Ticket, request: CookieSource, settings: CookieSettings, expires: datetime | str | None
@@ -154,9 +156,11 @@ class TicketCookie:
         cookie = ProtectedCookie(settings, self._protector, ring=self._data_protection.ring)
         return cookie, settings.attributes(https=request.https)
 
-    def _reference(self, key: str, authentication_type: str) -> Ticket:
+    def _reference(self, key: str, authentication_type: str, terms: AuthenticationProperties) -> Ticket:
+        """What the cookie holds in place of a ticket that is in the store. It ends no later than the ticket."""
         claim = Claim(SESSION_ID_CLAIM, key, issuer=self._options.claims_issuer or LOCAL_AUTHORITY)
-        return Ticket(self._options.scheme, Principal(identities=[Identity((claim,), authentication_type)]))
+        principal = Principal(identities=[Identity((claim,), authentication_type)])
+        return Ticket(self._options.scheme, principal, AuthenticationProperties(expires_utc=terms.expires_utc))
 
     def _seal_entry(self, key: str, ticket: Ticket) -> tuple[str, bytes]:
         name = entry_name(key)
