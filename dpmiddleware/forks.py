@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from types import MethodType
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
@@ -19,7 +20,8 @@ _methods: Final[WeakKeyDictionary[object, list[Callable[[Any], object]]]] = Weak
 def after_fork(action: _Action) -> _Action:
     """Call ``action`` in every child that this process forks, before anything else runs there.
 
-    A bound method does not keep its object alive. Does nothing on systems without ``fork``.
+    A bound method does not keep its object alive. Does nothing on systems without ``fork``. An error does not keep the
+    other actions from being called; Python reports it, as all errors after a fork.
     """
     given: object = action
     if isinstance(given, MethodType):
@@ -30,11 +32,14 @@ def after_fork(action: _Action) -> _Action:
 
 
 def _run() -> None:
-    for function in _functions:
-        function()
-    for owner, methods in list(_methods.items()):
-        for method in methods:
-            method(owner)
+    bound: list[Callable[[], object]] = [partial(method, owner) for owner, methods in list(_methods.items()) for method
+    in methods] errors: list[Exception] = [] for action in (*_functions, *bound):
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 (raised below)
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("actions after a fork failed", errors)
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,7 +1,7 @@
 """Where secrets come from: ``env:NAME`` is an environment variable, any other text is the path of a file.
 
-Docker, Kubernetes and systemd put secrets in one of the two. A secret itself never stands in a URL or a setting, so no
-error here repeats a reference that may be one.
+Docker, Kubernetes and systemd put secrets in one of the two. URLs and settings never contain the secret itself. If a
+reference is neither, no error repeats it: it may be the secret.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     scheme://[host]/path[?option=value&…]
 
 `take_options` takes the options of ours out of a URL that a library opens (redis-py, SQLAlchemy); the rest is the
-library's and stays as written. `ConfigurationURL` is a URL of ours, in which nothing unknown may stand. No URL contains
-a secret: an option names where to find it (`dpmiddleware.secret_sources`).
+library's and stays as written. `ConfigurationURL` is a URL of ours, which contains nothing unknown. No URL contains a
+secret: an option names where to find it (`dpmiddleware.secret_sources`).
 """
 
 from __future__ import annotations

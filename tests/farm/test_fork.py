@@ -237,6 +237,24 @@ def test_a_fork_while_a_thread_is_inside_a_store_in_memory_gives_a_child_whose_s
     assert store.read().documents == ()
 
 
+def test_an_error_after_a_fork_does_not_keep_locks_from_being_renewed() -> None:
+    class Failing:
+        def fail(self) -> None:
+            raise ValueError("a client that cannot be closed")
+
+    failing, store = Failing(), MemoryTicketStore()
+    forks.after_fork(failing.fail)
+    last = MemoryTicketStore()
+
+    def work() -> None:
+        for each in (store, last):
+            each.put("a", b"one", None)
+            assert each.get("a") == b"one"
+
+    with held_by_another_thread(store._lock), held_by_another_thread(last._lock):
+        in_child(work)
+
+
 def test_what_is_to_run_after_a_fork_keeps_no_object_alive() -> None:
     gc.collect()
     store = MemoryTicketStore()
