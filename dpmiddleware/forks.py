@@ -32,8 +32,11 @@ def after_fork(action: _Action) -> _Action:
 
 
 def _run() -> None:
-    bound: list[Callable[[], object]] = [partial(method, owner) for owner, methods in list(_methods.items()) for method
-    in methods] errors: list[Exception] = [] for action in (*_functions, *bound):
+    actions = list(_functions)
+    for owner, methods in list(_methods.items()):
+        actions += [partial(method, owner) for method in methods]
+    errors: list[Exception] = []
+    for action in actions:
         try:
             action()
         except Exception as error:  # noqa: BLE001 (raised below)
