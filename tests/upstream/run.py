@@ -80,7 +80,11 @@ def run(suite: Suite, *, update: bool = False) -> bool:
 def _remembered(suite: Suite, python: Path, folder: Path) -> Outcomes:
     """The outcomes with what the project comes with: of an earlier run if nothing that matters has changed since."""
     files = [HERE / name for name in UNCHANGED]
-    key = digest(repr(suite).encode(), suite.pins.read_bytes(), *(path.read_bytes() for path in files))
+    key = digest(
+        repr((suite.version, suite.folder, suite.theirs)).encode(),
+        suite.pins.read_bytes(),
+        *(path.read_bytes() for path in files),
+    )
     memory = CACHE / "outcomes" / f"{suite.name}-{key}.json"
     if not memory.exists():
         outcomes, output = _run(python, suite.theirs, folder)

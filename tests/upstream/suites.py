@@ -79,9 +79,9 @@ def _framework(name: str, plugin: str, *selected: str) -> Suite:
     )
 
 
-def _flask_extension(name: str) -> Suite:
+def _flask_extension(name: str, plugin: str = "ours_in_flask_applications") -> Suite:
     """Run all tests of a Flask extension; each application gets our sessions."""
-    return Suite(name=name, theirs=_pytest("tests"), ours=_pytest("tests", plugin="ours_in_flask_applications"))
+    return Suite(name=name, theirs=_pytest("tests"), ours=_pytest("tests", plugin=plugin))
 
 
 def _django_project(name: str, *arguments: str, repository: str = "", tag: str = "") -> Suite:
@@ -123,7 +123,7 @@ SUITES = (
     _flask_extension("flask-login"),
     _flask_extension("flask-wtf"),
     _flask_extension("flask-dance"),
-    _flask_extension("flask-security"),
+    _flask_extension("flask-security", "ours_in_flask_security"),
     Suite(
         name="authlib",
         theirs=_pytest(*_AUTHLIB_TESTS),
