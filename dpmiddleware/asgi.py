@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
-from typing import Any, Final, Generic, TypeVar, Unpack
+from typing import Any, Final, TypeVar, Unpack
 
 from starlette.concurrency import run_in_threadpool
 from werkzeug.local import LocalProxy
@@ -21,7 +21,7 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.provider import KeyRingProvider
 from dpmiddleware.web import parts
-from dpmiddleware.web.answer import FIXED, LOOKED_AT, Answer, Headers, Part, unavailable
+from dpmiddleware.web.answer import LOOKED_AT, VARIES, Answer, Headers, Part, unavailable
 from dpmiddleware.web.cookies.application_cookies import CookieProtection, ProtectionOptions, RequestCookies
 from dpmiddleware.web.cookies.policy import CookiePolicy
 from dpmiddleware.web.cookies.text import SameSite, SecurePolicy
@@ -52,18 +52,17 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 _T = TypeVar("_T")
-_P = TypeVar("_P", bound=Part)
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _STARTS: Final = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 """Messages that carry the headers of a response."""
 _LOOKED_AT: Final = {name.encode("latin-1") for name in LOOKED_AT}
-_FIXED: Final = {header: (header[0].encode("latin-1"), header[1].encode("latin-1")) for header in FIXED}
+_VARY: Final = (b"vary", b"Cookie")
 _TRY_AGAIN_LATER: Final = 1013
 _ENCRYPTED: Final = {"https", "wss"}
 
 
-class _Middleware(Generic[_P]):
+class _Middleware:
     """Joins a part to a request, waits for it off the event loop, and answers for it in the response."""
 
     _has_user = False
@@ -72,6 +71,7 @@ class _Middleware(Generic[_P]):
     def __init__(self, app: ASGIApp, data_protection: DataProtection) -> None:
         self.app = app
         self.data_protection = data_protection
+        self._ring = data_protection.provider
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection. When a lifespan starts, the ring begins to load."""
@@ -82,23 +82,21 @@ class _Middleware(Generic[_P]):
             return
         if self._has_user and AUTHENTICATION_KEY in scope:  # mounted in another application, which keeps its own user
             scope = {**scope}
-        part = self.begin(scope, receive)
-        mine = parts.join(scope, part)
-        response = _Response(self.data_protection.provider, send, mine)
+        part = parts.join(scope, self.begin(scope, receive))
+        response = _Response(self._ring, send, part)
         try:
-            for each in mine:
-                steps = each.ahead()
-                if steps is not None:
-                    await _get_ahead(each, steps)
+            steps = part.ahead()
+            if steps is not None:
+                await _get_ahead(part, steps)
             await self.app(scope, receive, response)
-            if not response.started:
-                response.raise_failure()
+            if not response.started and part.failure is not None:
+                raise part.failure  # an outage that the application has swallowed
         except KeyManagementError as error:
-            if response.started or not parts.is_outage(error, mine, self.data_protection):
+            if response.started or not parts.is_outage(error, scope, self.data_protection):
                 raise
             await _answer_instead(scope, send, unavailable(error))
 
-    def begin(self, scope: Scope, receive: Receive) -> _P:
+    def begin(self, scope: Scope, receive: Receive) -> Part:
         """The part of this middleware in a request; puts into the scope what the application looks for."""
         raise NotImplementedError
 
@@ -111,14 +109,14 @@ async def _get_ahead(part: Part, steps: Steps[object]) -> None:
 
 
 class _Response:
-    """``send`` for the application; changes the response as the parts answer."""
+    """``send`` for the application; changes the response as the part answers."""
 
-    __slots__ = ("_body", "_parts", "_ring", "_send", "started")
+    __slots__ = ("_body", "_part", "_ring", "_send", "started")
 
-    def __init__(self, ring: KeyRingProvider, send: Send, mine: Sequence[Part]) -> None:
+    def __init__(self, ring: KeyRingProvider, send: Send, part: Part) -> None:
         self.started = False
         self._body: bytes | None = None
-        self._parts = mine
+        self._part = part
         self._ring = ring
         self._send = send
 
@@ -126,68 +124,58 @@ class _Response:
         """See ASGI. There is a coroutine of our own only where something has to be waited for."""
         if self.started or message["type"] not in _STARTS:
             return self._send(message if self._body is None else self._replaced(message, self._body))
-        for part in self._parts:
-            if part.touched:
-                return self._answered(message)
-            part.close()
+        if self._part.touched:
+            steps = self._part.work(message.get("status", 101))
+            if steps is not None or self._ring.wait_is_due(None):  # no ring to seal with, or its version is in doubt
+                return self._start_later(message, steps)
+            message = self._changed(message)
+        else:
+            self._part.close()
         self.started = True
         return self._send(message)
 
-    def _answered(self, message: Message) -> Awaitable[None]:
-        """Start the response as the parts answer."""
-        touched = parts.touched(self._parts)
-        steps = parts.work(touched, message.get("status", 101))
-        if steps is not None or self._ring.wait_is_due(None):  # no ring to seal with, or its version is in doubt
-            return self._start_later(message, touched, steps)
-        return self._send(self._start(message, touched))
-
-    async def _start_later(self, message: Message, touched: Sequence[Part], steps: Steps[None] | None) -> None:
-        if steps is not None:
-            await self._wait()
-            await _drive(steps)
+    async def _start_later(self, message: Message, steps: Steps[object] | None) -> None:
+        try:
+            if steps is not None:
+                if self._ring.wait_is_due(None):
+                    await run_in_threadpool(self._ring.wait, None)
+                await _drive(steps)
+        except KeyManagementError as error:
+            self._part.failure = error
+            raise
         if self._ring.wait_is_due(None):
-            message = await run_in_threadpool(self._start, message, touched)
+            message = await run_in_threadpool(self._changed, message)
         else:
-            message = self._start(message, touched)
+            message = self._changed(message)
+        self.started = True
         await self._send(message)
 
-    def _start(self, message: Message, touched: Sequence[Part]) -> Message:
-        """The start of the response as the parts answer."""
+    def _changed(self, message: Message) -> Message:
+        """The start of the response as the part answers."""
         headers, looked_at = [*message.get("headers", ())], []
         for name, value in headers:
             if name.lower() in _LOOKED_AT:
                 looked_at.append((name.decode("latin-1"), value.decode("latin-1")))
-        answer = parts.answer(touched, message.get("status", 101), looked_at)
+        try:
+            answer = self._part.answer(message.get("status", 101), looked_at)
+        except KeyManagementError as error:
+            self._part.failure = error
+            raise
+        if answer is VARIES:
+            return {**message, "headers": [*headers, _VARY]}
         if answer.dropped or answer.body is not None:
             headers = [header for header in headers if not answer.drops(header[0].decode("latin-1").lower())]
-        for header in answer.added:
-            headers.append(_FIXED.get(header) or (header[0].encode("latin-1"), header[1].encode("latin-1")))
-        self.started, self._body = True, answer.body
-        message = {**message, "headers": headers}
+        self._body = answer.body
+        message = {**message, "headers": [*headers, *_encoded(answer.added)]}
         if answer.status is not None and "status" in message:
             message["status"] = answer.status
         return message
-
-    async def _wait(self) -> None:
-        if not self._ring.wait_is_due(None):
-            return
-        try:
-            await run_in_threadpool(self._ring.wait, None)
-        except KeyManagementError as error:
-            self._parts[0].failure = error
-            raise
 
     def _replaced(self, message: Message, body: bytes) -> Message:
         """A message of the application's body, with what is left of the answer's in place of its data."""
         self._body = b""
         kind = "http.response.body" if message["type"].startswith("http") else message["type"]
         return {"type": kind, "body": body, "more_body": message.get("more_body", False)}
-
-    def raise_failure(self) -> None:
-        """Raise an outage that a part has met and the application has swallowed."""
-        for part in self._parts:
-            if part.failure is not None:
-                raise part.failure
 
 
 async def _answer_instead(scope: Scope, send: Send, answer: Answer) -> None:
@@ -200,7 +188,7 @@ async def _answer_instead(scope: Scope, send: Send, answer: Answer) -> None:
     await send({"type": f"{prefix}.response.body", "body": answer.body})
 
 
-class SessionMiddleware(_Middleware[RequestSession]):
+class SessionMiddleware(_Middleware):
     """``scope["session"]`` (Starlette: ``request.session``): a dictionary in a protected cookie.
 
     Options: see `dpmiddleware.web.sessions.cookie.SessionCookie`. Works for every framework that passes the scope on.
@@ -217,7 +205,7 @@ class SessionMiddleware(_Middleware[RequestSession]):
         return part
 
 
-class CookieProtectionMiddleware(_Middleware[RequestCookies]):
+class CookieProtectionMiddleware(_Middleware):
     """Seals cookies of an application that does not know of it: ``cookies=["sid", "auth*"]``.
 
     Options: see `dpmiddleware.web.cookies.application_cookies.ProtectionOptions`.
@@ -250,7 +238,7 @@ class CookieProtectionMiddleware(_Middleware[RequestCookies]):
         await self._application(scope, receive, send)
 
 
-class CookieAuthenticationMiddleware(_Middleware[RequestAuthentication]):
+class CookieAuthenticationMiddleware(_Middleware):
     """The user: ``scope["dpmiddleware.principal"]``. The verbs: ``scope["dpmiddleware.authentication"]``.
 
     Options: see `dpmiddleware.web.sign_in.options.CookieAuthenticationOptions`. Put it around `SessionMiddleware`, or

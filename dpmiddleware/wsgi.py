@@ -68,13 +68,12 @@ class _Middleware(Generic[_P]):
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         part = self.begin(environ)
-        mine = parts.join(environ, part)
-        response = _Response(start_response, mine)
+        response = _Response(start_response, parts.join(environ, part))
         try:
             self.place(environ, part)
             return response.run(self.app, environ)
         except KeyManagementError as error:
-            if response.started or not parts.is_outage(error, mine, self.data_protection):
+            if response.started or not parts.is_outage(error, environ, self.data_protection):
                 raise
             answer = unavailable(error)
             start_response(_status_line(answer.status), [*answer.added])
@@ -90,11 +89,11 @@ class _Middleware(Generic[_P]):
 
 
 class _Response:
-    """``start_response`` for the application; changes the response as the parts answer."""
+    """``start_response`` for the application; changes the response as the part answers."""
 
-    def __init__(self, start_response: StartResponse, mine: Sequence[Part]) -> None:
+    def __init__(self, start_response: StartResponse, part: Part) -> None:
         self.started = False
-        self._parts = mine
+        self._part = part
         self._start_response = start_response
         self._held: tuple[str, Headers, _ExcInfo | None] | None = None
         self._write: Write | None = None
@@ -131,12 +130,15 @@ class _Response:
         if self.started or self._held is None:
             return
         line, headers, exc_info = self._held
-        answer = parts.finish(parts.touched(self._parts), int(line.partition(" ")[0]), headers)
-        if answer.status is not None:
-            line = _status_line(answer.status)
-        self._body = answer.body
+        if self._part.touched:
+            answer = parts.finish(self._part, int(line.partition(" ")[0]), headers)
+            headers, self._body = answer.applied_to(headers), answer.body
+            if answer.status is not None:
+                line = _status_line(answer.status)
+        else:
+            self._part.close()
         self.started = True
-        self._write = self._start_response(line, answer.applied_to(headers), *(() if exc_info is None else (exc_info,)))
+        self._write = self._start_response(line, headers, *(() if exc_info is None else (exc_info,)))
 
     def _legacy_write(self, data: bytes) -> None:
         self._start()

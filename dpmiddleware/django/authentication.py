@@ -149,10 +149,9 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """Sign in, sign out, renew or redirect."""
         authentication = parts.sign_in_of(request.META, self.authenticator)
-        if authentication is None:
-            return response
-        touched = [part for part in (authentication, *authentication.companions) if part.touched]
-        return finish(response, touched) if touched else response
+        if authentication is not None and (part := parts.together(authentication)).touched:
+            return finish(response, part)
+        return response
 
 
 def sign_in(request: HttpRequest, principal: Principal, properties: AuthenticationProperties | None = None) -> None:

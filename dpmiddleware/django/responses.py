@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from http.cookies import Morsel
 
@@ -56,10 +55,10 @@ def cookie_header(request: HttpRequest) -> bytes:
     return str(request.META.get("HTTP_COOKIE", "")).encode("latin-1", "replace")
 
 
-def finish(response: HttpResponseBase, touched: Sequence[Part]) -> HttpResponseBase:
-    """The response as these parts of its request answer; in an outage, 503 in place of it."""
+def finish(response: HttpResponseBase, part: Part) -> HttpResponseBase:
+    """The response as a part of its request answers; in an outage, 503 in place of it."""
     try:
-        answer = parts.finish(touched, response.status_code, [*response.items()])
+        answer = parts.finish(part, response.status_code, [*response.items()])
     except KeyManagementError as error:
         return outage(error)
     if answer.body is not None:
@@ -87,9 +86,7 @@ def _set_cookie(response: HttpResponseBase, line: str) -> None:
 
 def answer_outage(request: HttpRequest, exception: Exception) -> HttpResponse | None:
     """503 where a view met an outage; ``None`` for errors that are the application's own."""
-    if isinstance(exception, KeyManagementError) and parts.is_outage(
-        exception, parts.of(request.META), get_data_protection()
-    ):
+    if isinstance(exception, KeyManagementError) and parts.is_outage(exception, request.META, get_data_protection()):
         return outage(exception)
     return None
 

@@ -270,7 +270,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         except KeyManagementError as error:
             return outage(error)
         if touched:
-            return cast("HttpResponse", finish(response, (store.part,)))
+            return cast("HttpResponse", finish(response, store.part))
         store.part.close()
         return response
 

@@ -141,9 +141,8 @@ def _finish(response: flask.Response) -> flask.Response:
     authentication = parts.sign_in_of(flask.request.environ, authenticator)
     if authentication is None and authenticator.companions:
         authentication = _current()
-    if authentication is not None:
-        touched = [part for part in (authentication, *authentication.companions) if part.touched]
-        finish(response, touched)
+    if authentication is not None and (part := parts.together(authentication)).touched:
+        finish(response, part)
     return response
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, cast
 
 import flask
@@ -55,18 +54,18 @@ def _from_config(app: flask.Flask) -> DataProtection:
 
 def _unavailable(error: KeyManagementError) -> flask.Response:
     """The handler of outages. Errors in an application's own use of keys stay errors."""
-    if not parts.is_outage(error, parts.of(flask.request.environ), get_data_protection()):
+    if not parts.is_outage(error, flask.request.environ, get_data_protection()):
         raise error
     response = flask.Response()
     _become(response, unavailable(error, response.headers))
     return response
 
 
-def finish(response: flask.Response, touched: Sequence[Part]) -> None:
-    """Change a response as these parts of its request answer; in an outage, replace it by 503."""
+def finish(response: flask.Response, part: Part) -> None:
+    """Change a response as a part of its request answers; in an outage, replace it by 503."""
     headers = list(response.headers)
     try:
-        answer = parts.finish(touched, response.status_code, headers)
+        answer = parts.finish(part, response.status_code, headers)
     except KeyManagementError as error:
         answer = unavailable(error, headers)
     _become(response, answer)

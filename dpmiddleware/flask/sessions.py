@@ -184,7 +184,7 @@ class _Interface(SessionInterface):
             part.expires = self.get_expiration_time(app, session)
         except KeyManagementError as error:
             part.failure = error
-        finish(response, (part,))
+        finish(response, part)
 
     def _session_cookie(self, app: flask.Flask) -> SessionCookie:
         """Made anew when the configuration has changed, as Flask allows until the first request."""

@@ -15,9 +15,9 @@ from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web.steps import Steps
 
 __all__ = [
-    "FIXED",
     "LOOKED_AT",
     "UNCHANGED",
+    "VARIES",
     "Answer",
     "Headers",
     "Part",
@@ -43,9 +43,7 @@ _NEVER_STORED: Final = (
     ("pragma", "no-cache"),
     ("expires", "Thu, 01 Jan 1970 00:00:00 GMT"),
 )
-FIXED: Final = (_VARY, _NO_STORE, *_NEVER_STORED)
-"""Headers that answers add again and again."""
-LOOKED_AT: Final = frozenset(("set-cookie", *(name for name, _ in FIXED)))
+LOOKED_AT: Final = frozenset(("set-cookie", "vary", *(name for name, _ in _NEVER_STORED)))
 """Names of the headers that an answer may depend on, in lower case."""
 _OF_A_BODY: Final = ("content-", "etag", "last-modified")
 
@@ -110,7 +108,7 @@ class Part(Protocol):
         """The response starts, and the part does not change it: from now on it is too late for that."""
         ...
 
-    def work(self, status: int) -> Steps[None] | None:
+    def work(self, status: int) -> Steps[object] | None:
         """What to wait for before `answer`; ``None``: nothing. status: that of the application's response."""
         ...
 
@@ -124,7 +122,8 @@ class Part(Protocol):
 
 
 UNCHANGED: Final = Answer()
-_VARIES: Final = Answer([_VARY])
+VARIES: Final = Answer([_VARY])
+"""That of a part that was read, but not written."""
 
 
 def depends_on_cookies(headers: Headers, set_cookies: Sequence[str] = ()) -> Answer:
@@ -134,7 +133,7 @@ def depends_on_cookies(headers: Headers, set_cookies: Sequence[str] = ()) -> Ans
     ``private`` or ``no-store``.
     """
     if not (headers or set_cookies):
-        return _VARIES
+        return VARIES
     keep = not set_cookies or _words(headers, "cache-control") & {"private", "no-store"}
     return _answer(headers, set_cookies, () if keep else (_NO_STORE,))
 

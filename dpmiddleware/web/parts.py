@@ -6,7 +6,7 @@ Today a part is the session (`RequestSession`), the sign-in (`RequestAuthenticat
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import MutableMapping
 from typing import Any, Final, TypeVar
 
 from dpmiddleware.data_protection import DataProtection
@@ -16,7 +16,7 @@ from dpmiddleware.web.sessions.cookie import RequestSession
 from dpmiddleware.web.sign_in.authentication import CookieAuthenticator, RequestAuthentication
 from dpmiddleware.web.steps import Steps, drive
 
-__all__ = ["PARTS_KEY", "answer", "finish", "is_outage", "join", "last", "of", "touched", "work"]
+__all__ = ["PARTS_KEY", "finish", "is_outage", "join", "last", "of", "together"]
 
 PARTS_KEY: Final = "dpmiddleware.parts"
 """Where a request carries its parts: a tuple, in the order in which they joined."""
@@ -30,23 +30,34 @@ def of(request: MutableMapping[str, Any]) -> tuple[Part, ...]:
     return parts
 
 
-def join(request: MutableMapping[str, Any], part: Part, *, binds: bool = True) -> tuple[Part, ...]:
-    """Add ``part`` and its companions to a request; returns them.
+def last(request: MutableMapping[str, Any], kind: type[_P]) -> _P | None:
+    """The part of this kind that has joined a request last."""
+    return next((part for part in reversed(of(request)) if isinstance(part, kind)), None)
+
+
+def sign_in_of(request: MutableMapping[str, Any], authenticator: CookieAuthenticator) -> RequestAuthentication | None:
+    """The part that this authenticator began. That of another authenticator never takes its place."""
+    found = (part for part in reversed(of(request)) if isinstance(part, RequestAuthentication))
+    return next((part for part in found if part.authenticator is authenticator), None)
+
+
+def join(request: MutableMapping[str, Any], part: Part, *, binds: bool = True) -> Part:
+    """Add ``part`` and its companions to a request; returns what the shell answers for.
 
     Here the session of a request is bound to its sign-in, whichever of the two joins first.
 
     binds: ``False`` for a session whose application has a sign-in of its own, which joins later.
     """
-    before, companions = request.get(PARTS_KEY), part.companions
-    mine = (part, *companions) if companions else (part,)
-    if before is None:
-        request[PARTS_KEY] = mine
-        return mine
-    request[PARTS_KEY] = (*before, *mine)
-    session, authentication = last(request, RequestSession), last(request, RequestAuthentication)
-    if binds and session is not None and authentication is not None and (part is session or part is authentication):
-        _bind(request, session, authentication)
-    return mine
+    companions = part.companions
+    if PARTS_KEY not in request:
+        request[PARTS_KEY] = (part, *companions) if companions else (part,)
+    else:
+        request[PARTS_KEY] = (*request[PARTS_KEY], part, *companions)
+        session, authentication = last(request, RequestSession), last(request, RequestAuthentication)
+        is_new = part is session or part is authentication
+        if binds and is_new and session is not None and authentication is not None:
+            _bind(request, session, authentication)
+    return _Together(part, *companions) if companions else part
 
 
 def _bind(request: MutableMapping[str, Any], session: RequestSession, authentication: RequestAuthentication) -> None:
@@ -59,73 +70,76 @@ def _bind(request: MutableMapping[str, Any], session: RequestSession, authentica
     authentication.attach(session.session)
 
 
-def sign_in_of(request: MutableMapping[str, Any], authenticator: CookieAuthenticator) -> RequestAuthentication | None:
-    """The part that this authenticator began. That of another authenticator never takes its place."""
-    found = (part for part in reversed(of(request)) if isinstance(part, RequestAuthentication))
-    return next((part for part in found if part.authenticator is authenticator), None)
+def together(part: Part) -> Part:
+    """``part`` and its companions as one part."""
+    return _Together(part, *part.companions) if part.companions else part
 
 
-def last(request: MutableMapping[str, Any], kind: type[_P]) -> _P | None:
-    """The part of this kind that has joined a request last."""
-    return next((part for part in reversed(of(request)) if isinstance(part, kind)), None)
+class _Together:
+    """Several parts that answer as one, in their order. The first one speaks for them in an outage."""
 
+    companions = ()
 
-def is_outage(error: KeyManagementError, parts: Sequence[Part], data_protection: DataProtection) -> bool:
-    """Whether ``error`` comes from the ring (or a ticket store); else it is the application's own."""
-    return any(part.failure is error for part in parts) or not data_protection.health().ready
+    def __init__(self, *parts: Part) -> None:
+        self._parts = parts
 
+    @property
+    def failure(self) -> KeyManagementError | None:
+        return self._parts[0].failure
 
-def touched(mine: Sequence[Part]) -> list[Part]:
-    """Those of these parts that change the response, which is about to start. The others are closed."""
-    found: list[Part] = []
-    for part in mine:
-        if part.touched:
-            found.append(part)
-        else:
+    @failure.setter
+    def failure(self, error: KeyManagementError | None) -> None:
+        self._parts[0].failure = error
+
+    @property
+    def touched(self) -> bool:
+        return any(part.touched for part in self._parts)
+
+    def ahead(self) -> Steps[object] | None:
+        return _in_turn([part.ahead() for part in self._parts])
+
+    def work(self, status: int) -> Steps[object] | None:
+        return _in_turn([part.work(status) for part in self._parts if part.touched])
+
+    def answer(self, status: int, headers: Headers) -> Answer:
+        whole = UNCHANGED
+        for part in self._parts:
+            if part.touched:
+                whole = whole.then(part.answer(status, whole.applied_to(headers)))
+            else:
+                part.close()
+        return whole
+
+    def close(self) -> None:
+        for part in self._parts:
             part.close()
-    return found
 
 
-def work(touched: Sequence[Part], status: int) -> Steps[None] | None:
-    """What parts have to wait for before `answer`; ``None``: nothing."""
-    for number, part in enumerate(touched):
+def _in_turn(found: list[Steps[object] | None]) -> Steps[object] | None:
+    return _each(found) if any(steps is not None for steps in found) else None
+
+
+def _each(found: list[Steps[object] | None]) -> Steps[None]:
+    for steps in found:
+        if steps is not None:
+            yield from steps
+
+
+def is_outage(error: KeyManagementError, request: MutableMapping[str, Any], data_protection: DataProtection) -> bool:
+    """Whether ``error`` comes from the ring (or a ticket store); else it is the application's own."""
+    return any(part.failure is error for part in of(request)) or not data_protection.health().ready
+
+
+def finish(part: Part, status: int, headers: Headers) -> Answer:
+    """What a part that is touched changes in a response, where waiting is allowed. May raise `KeyManagementError`.
+
+    status, headers: those of the application's response.
+    """
+    try:
         steps = part.work(status)
         if steps is not None:
-            return _work(part, steps, work(touched[number + 1 :], status))
-    return None
-
-
-def _work(part: Part, steps: Steps[None], others: Steps[None] | None) -> Steps[None]:
-    try:
-        yield from steps
+            drive(steps)
+        return part.answer(status, [header for header in headers if header[0].lower() in LOOKED_AT])
     except KeyManagementError as error:
         part.failure = error
         raise
-    if others is not None:
-        yield from others
-
-
-def answer(touched: Sequence[Part], status: int, headers: Headers) -> Answer:
-    """What parts change in a response, just before it starts. May raise `KeyManagementError`.
-
-    touched: the parts that change it.
-    status: that of the application's response.
-    headers: those of the application's response that are named in `LOOKED_AT`.
-    """
-    whole = UNCHANGED
-    for part in touched:
-        try:
-            one = part.answer(status, headers if whole is UNCHANGED else whole.applied_to(headers))
-        except KeyManagementError as error:
-            part.failure = error
-            raise
-        whole = one if whole is UNCHANGED else whole.then(one)
-    return whole
-
-
-def finish(touched: Sequence[Part], status: int, headers: Headers) -> Answer:
-    """`work` and `answer`, where waiting is allowed. ``headers``: all those of the response."""
-    steps = work(touched, status)
-    if steps is not None:
-        drive(steps)
-    return answer(touched, status, [header for header in headers if header[0].lower() in LOOKED_AT])

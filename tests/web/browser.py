@@ -42,7 +42,10 @@ class Answer:
 
 def finished(part: Part, headers: Headers, status: int = 200) -> Answer:
     """The response with these headers as ``part`` changes it."""
-    answer = parts.finish(parts.touched((part,)), status, headers)
+    if not part.touched:
+        part.close()
+        return Answer(status, headers, replaces_body=False)
+    answer = parts.finish(part, status, headers)
     return Answer(answer.status or status, answer.applied_to(headers), answer.body is not None)
 
 

@@ -10,7 +10,7 @@ from dpmiddleware.protection import base64url
 from dpmiddleware.purposes import authentication_cookie
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from dpmiddleware.web.cookies.text import find
-from dpmiddleware.web.parts import finish, touched
+from dpmiddleware.web.parts import finish
 from dpmiddleware.web.sign_in.authentication import AuthenticateResult, CookieAuthenticator
 from dpmiddleware.web.sign_in.claims import Principal
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
@@ -28,7 +28,7 @@ def ask(
     result = authentication.result
     if sign_in:
         authentication.sign_in(Principal("ada"))
-    answer = finish(touched([authentication]), 200, [])
+    answer = finish(authentication, 200, [])
     lines = [value for name, value in answer.added if name == "set-cookie"]
     return result, lines[-1].partition(";")[0].encode() if lines else cookies
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from operator import attrgetter
-from typing import Final, TypedDict, cast
+from typing import Final, TypedDict
 
 from dpmiddleware import purposes
 from dpmiddleware.clock import Clock
@@ -52,7 +51,7 @@ class RequestSession:
     """The session of one request: a part of it (see `dpmiddleware.web.answer.Part`)."""
 
     companions = ()
-    touched = cast("bool", property(attrgetter("session.accessed")))  # asked in every request: without a Python call
+
     session: Session
     cookie: SessionCookie
     header: bytes
@@ -73,10 +72,14 @@ class RequestSession:
     def failure(self, error: KeyManagementError | None) -> None:
         self.session.failure = error
 
+    @property
+    def touched(self) -> bool:
+        """Whether the application has looked at the session."""
+        return self.session.accessed
+
     def ahead(self) -> Steps[object] | None:
         """Wait for the keys that the cookie names."""
-        cookie = self.cookie
-        return key_waits(cookie.ring, cookie.key_ids(self.header, self.located))
+        return key_waits(self.cookie.ring, self.cookie.key_ids(self.header, self.located))
 
     def work(self, status: int) -> None:
         """Nothing: sealing a session needs no other wait than that for the ring."""
