@@ -84,6 +84,11 @@ def load(stored: StoredDocument) -> KeyDocument | RevocationDocument:
         return _load_key(stored, element)
     if element.tag == "revocation":
         return _load_revocation(stored, element)
+    if _inside(element):
+        raise MalformedDocumentError(
+            f"a ring in one text: <{printable(element.tag, 60)}> around keys; "
+            "import it with `dpm keys import`, then remove the document"
+        )
     raise MalformedDocumentError(f"neither a key nor a revocation, but <{printable(element.tag, 60)}>")
 
 
@@ -148,31 +153,88 @@ def guid(text: str) -> UUID:
     return UUID("".join(digits.rjust(size, "0") for digits, size in zip(hexadecimal.groups(), sizes, strict=True)))
 
 
-_SKIPPED: Final = re.compile(r"\A(?:\s|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^<>\[]*(?:\[.*?\])?\s*>)*", re.DOTALL)
-_TAG: Final = re.compile(r"<([^\s/>]*)")
-
-
 def may_be_revocation(stored: StoredDocument) -> bool:
-    """Whether a document that cannot be loaded may be a revocation: the ring is not used without it."""
+    """Whether a document that cannot be loaded may be, or contain, a revocation: the ring is not used without it."""
     return _may_be(stored, "revocation")
 
 
 def may_be_key(stored: StoredDocument) -> bool:
-    """Whether a document that cannot be loaded may be a key: no new key is created instead of it."""
-    return _may_be(stored, "key")
+    """Whether a document that cannot be loaded may be, or contain, a key: no new key is created instead of it.
+
+    A document that was not read because of its size may be a whole ring, whatever its name is.
+    """
+    return _may_be(stored, "key") or (stored.problem == xml.TOO_LARGE and not may_be_revocation(stored))
 
 
 def _may_be(stored: StoredDocument, kind: str) -> bool:
+    if _contains(stored, kind):
+        return True
     if stored.name is not None:
         return stored.name.startswith(f"{kind}-")
     if stored.problem and not stored.data:
         return True
     encoding = "utf-16" if stored.data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
-    text = _SKIPPED.sub("", stored.data[: xml.MAX_SIZE].decode(encoding, "replace"), count=1)
-    tag = _TAG.match(text)
+    text = stored.data[: xml.MAX_SIZE].decode(encoding, "replace")
+    tag = _TAG.match(text, _root_at(text))
     if tag is None:
         return False
     return tag[1] == kind or (tag.end() == len(text) and kind.startswith(tag[1]))
+
+
+def _contains(stored: StoredDocument, kind: str) -> bool:
+    """Whether a document is well-formed XML of another shape, with a ``kind`` in it: a ring in one text."""
+    try:
+        root = xml.parse(stored.data)
+    except MalformedDocumentError:
+        return False
+    return root.tag not in {"key", "revocation"} and kind in _inside(root)
+
+
+def _inside(root: ET.Element) -> set[str]:
+    """Which of ``key`` and ``revocation`` are in an element, in any namespace. A ``<key>`` without a date is not one."""
+    found: set[str] = set()
+    for element in root.iter():
+        if not isinstance(element.tag, str):
+            continue
+        name = xml.split_name(element.tag)[1]
+        if name == "revocation" or (name == "key" and _has_dates(element)):
+            found.add(name)
+    return found
+
+
+def _has_dates(element: ET.Element) -> bool:
+    return any(xml.split_name(child.tag)[1] == "creationDate" for child in element if isinstance(child.tag, str))
+
+
+_TAG: Final = re.compile(r"<([^\s/>]*)")
+_BLANK: Final = re.compile(r"\s*")
+_DOCTYPE_ENDS: Final = re.compile(r"[\[>]")
+
+
+def _root_at(text: str) -> int:
+    """Where the root element begins: after white space, comments, instructions and a DTD. Each is passed once."""
+    position = 0
+    while True:
+        position = _BLANK.match(text, position).end()  # type: ignore[union-attr]  # always matches
+        if text.startswith("<?", position):
+            end = _after("?>", text, position)
+        elif text.startswith("<!--", position):
+            end = _after("-->", text, position)
+        elif text.startswith("<!DOCTYPE", position):
+            opens = _DOCTYPE_ENDS.search(text, position)
+            start = position if opens is None or opens[0] == ">" else _after("]", text, opens.end())
+            end = _after(">", text, start) if start >= 0 else -1
+        else:
+            return position
+        if end < 0:
+            return position
+        position = end
+
+
+def _after(what: str, text: str, position: int) -> int:
+    """The end of the first ``what`` at or after ``position``; -1 if there is none."""
+    found = text.find(what, position)
+    return found if found < 0 else found + len(what)
 
 
 # --- create and write --------------------------------------------------------------------------------------

@@ -1,16 +1,16 @@
 """The key walk: from the documents of a store to keys that may be used.
 
-`KeyReader.read` reads the store, `KeyReader._admit` one document: load, verify, unwrap. Admitted documents are
-remembered by the digest of their bytes, so a refresh parses, verifies and unwraps only what is new. A key that could
-not be unwrapped is tried again each time.
+`KeyReader.read` reads the store, `KeyReader._admit` one document: load, verify, unwrap. Documents are remembered by the
+digest of their bytes, refused ones too, so a refresh parses, verifies and unwraps only what is new. A key that could not
+be unwrapped is tried again each time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
@@ -26,15 +26,31 @@ from dpmiddleware.instants import Instant
 from dpmiddleware.keys.document import KeyDocument, RevocationDocument, load, may_be_key, may_be_revocation
 from dpmiddleware.keys.interfaces import DocumentVerifier, KeyRepository, KeyWrapper, Snapshot, StoredDocument
 from dpmiddleware.keys.key import Key, Revocation, apply_revocations
-from dpmiddleware.keys.reading import Reading, Reason, SetAside
+from dpmiddleware.keys.reading import Reading, Reason, SetAside, check_size
 from dpmiddleware.keys.wrapping import is_wrapped, unwrap
 from dpmiddleware.keys.xml import SIGNATURE
+from dpmiddleware.printable import printable
 from dpmiddleware.telemetry import emit
 
 __all__ = ["KeyReader"]
 
 _Item = Key | Revocation
 _TWO_KEYS: Final = "two different keys have this id"
+_MAX_LINES: Final = 20
+"""Log lines about documents that are not used, per walk."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """What was found out about a document that is not used; parsed once, as long as the store has it."""
+
+    aside: SetAside
+    may_be_revocation: bool
+    may_be_key: bool
+
+    @classmethod
+    def of(cls, aside: SetAside) -> _Refusal:
+        return cls(aside, may_be_revocation(aside.stored), may_be_key(aside.stored))
 
 
 class KeyReader:
@@ -55,8 +71,9 @@ class KeyReader:
         self._allow_plain = allow_plain
         self._verifier = verifier
         self._admitted: dict[bytes, tuple[_Item, bool]] = {}
+        self._refused: dict[tuple[bytes, str | None], _Refusal] = {}
         self._keys: dict[UUID, Key] = {}
-        self._revocations: dict[Revocation, None] = {}
+        self._revocations: dict[Revocation, StoredDocument] = {}
         self._reported: set[tuple[str, ...]] = set()
         self._renew_lock()
         after_fork(self._renew_lock)
@@ -78,16 +95,20 @@ class KeyReader:
             return self._walk(self._repository.read())
 
     def _walk(self, snapshot: Snapshot) -> Reading:
-        documents, aside, signed = self._admit_all(snapshot.documents)
-        self._revocations.update(dict.fromkeys(item for _, item in documents if isinstance(item, Revocation)))
+        check_size(snapshot.documents, self._repository.location)
+        documents, refusals, signed = self._admit_all(snapshot.documents)
+        aside = [refusal.aside for refusal in refusals]
+        present = {item: stored for stored, item in documents if isinstance(item, Revocation)}
+        self._revocations |= present
         found = _one_of_each(item for _, item in documents if isinstance(item, Key))
         for key in [key for key in found.values() if not key.usable]:
             found[key.id] = self._still_open(key)
         keys = apply_revocations(self._with_lost(found), tuple(self._revocations))
         lost = tuple(key for key in keys[len(found) :] if key.revocation is None)
+        withdrawn = tuple((stored, item) for item, stored in self._revocations.items() if item not in present)
         self._keys = {key.id: key for key in keys}
-        self._report(aside, keys, lost)
-        unread = [a.stored for a in aside if not a.refused] if self._verifier is None else []
+        self._report(aside, keys, lost, [item for _, item in withdrawn])
+        unread = [one for one in refusals if not one.aside.refused] if self._verifier is None else []
         return Reading(
             snapshot.version,
             self._repository.location,
@@ -96,31 +117,37 @@ class KeyReader:
             tuple(aside),
             signed,
             lost,
-            _first(unread, may_be_revocation),
-            _first(unread, may_be_key),
+            next((_cannot_be_read(one) for one in unread if one.may_be_revocation), ""),
+            next((_cannot_be_read(one) for one in unread if one.may_be_key), ""),
             tuple(documents),
+            withdrawn,
         )
 
     def _admit_all(
         self, stored: Iterable[StoredDocument]
-    ) -> tuple[list[tuple[StoredDocument, _Item]], list[SetAside], bool]:
+    ) -> tuple[list[tuple[StoredDocument, _Item]], list[_Refusal], bool]:
         """The documents in use, those set aside, and whether any in use is signed."""
         admitted: dict[bytes, tuple[_Item, bool]] = {}
+        refused: dict[tuple[bytes, str | None], _Refusal] = {}
         documents: list[tuple[StoredDocument, _Item]] = []
-        aside: list[SetAside] = []
         any_signed = False
+        aside: list[_Refusal] = []
         for one in stored:
-            digest = hashlib.sha256(one.data).digest()
-            outcome = self._admitted.get(digest) or self._admit(one)
+            digest = hashlib.sha256(one.data + one.problem.encode()).digest()
+            known = self._refused.get((digest, one.name))
+            outcome = self._admitted.get(digest) or known or self._admit(one)
             if isinstance(outcome, SetAside):
-                aside.append(outcome)
+                outcome = _Refusal.of(outcome)
+            if isinstance(outcome, _Refusal):
+                refused[digest, one.name] = outcome
+                aside.append(replace(outcome, aside=replace(outcome.aside, stored=one)))
                 continue
             item, signed = outcome
             documents.append((one, item))
             any_signed |= signed
             if isinstance(item, Revocation) or item.usable:
                 admitted[digest] = outcome
-        self._admitted = admitted
+        self._admitted, self._refused = admitted, refused
         return documents, aside, any_signed
 
     def _admit(self, stored: StoredDocument) -> tuple[_Item, bool] | SetAside:
@@ -168,30 +195,42 @@ class KeyReader:
         """The keys found, and those known from before: a store that loses keys logs no user out."""
         return [*found.values(), *(key for name, key in self._keys.items() if name not in found)]
 
-    def _report(self, aside: Sequence[SetAside], keys: Sequence[Key], lost: Sequence[Key]) -> None:
-        """Report each problem once, and again if it was gone in between."""
+    def _report(
+        self, aside: Sequence[SetAside], keys: Sequence[Key], lost: Sequence[Key], withdrawn: Sequence[Revocation]
+    ) -> None:
+        """Report each problem once, and again if it was gone in between.
+
+        aside: documents that are not used. keys: all. lost, withdrawn: keys and revocations that the store has lost.
+        """
         location, seen = self._repository.location, set[tuple[str, ...]]()
 
         def is_new(*problem: str) -> bool:
             seen.add(problem)
             return problem not in self._reported
 
-        for one in aside:
-            if is_new(one.name, one.problem):
-                event = "document_refused" if one.refused else "document_set_aside"
-                emit(event, "error", document=one.name, problem=one.problem, location=location)
-        for key in keys:
-            if key.problem and key.revocation is None and is_new(str(key.id), key.problem):
-                emit("key_unusable", "error", key_id=key.id, problem=key.problem, location=location)
-        missing = ", ".join(str(key.id) for key in lost[:5]) + (" …" if len(lost) > 5 else "")
-        if missing and is_new(missing):
-            emit("ring_shrank", "error", "the store has lost keys", missing=missing, location=location)
+        new = [one for one in aside if is_new(one.name[:200], one.problem)]
+        for one in new[:_MAX_LINES]:
+            event = "document_refused" if one.refused else "document_set_aside"
+            emit(event, "error", document=one.name, problem=one.problem, location=location)
+        broken = [key for key in keys if key.problem and key.revocation is None and is_new(str(key.id), key.problem)]
+        for key in broken[:_MAX_LINES]:
+            emit("key_unusable", "error", key_id=key.id, problem=key.problem, location=location)
+        more = max(0, len(new) - _MAX_LINES) + max(0, len(broken) - _MAX_LINES)
+        if more:
+            problem = f"{more} more documents are not used; `dpm keys list` shows them"
+            emit("document_set_aside", "error", document="", problem=problem, location=location)
+        for things, ids in (
+            ("keys", [str(key.id) for key in lost]),
+            ("revocations", [str(one.key_id or "*") for one in withdrawn]),
+        ):
+            missing = ", ".join(ids[:5]) + (" …" if len(ids) > 5 else "")
+            if missing and is_new(things, missing):
+                emit("ring_shrank", "error", f"the store has lost {things}", missing=missing, location=location)
         self._reported = seen
 
 
-def _first(stored: Iterable[StoredDocument], test: Callable[[StoredDocument], bool]) -> str:
-    """The name of the first document that passes ``test``, or ""."""
-    return next((f"{SetAside(one, '').name} cannot be read" for one in stored if test(one)), "")
+def _cannot_be_read(refusal: _Refusal) -> str:
+    return f"{printable(refusal.aside.name)} cannot be read"
 
 
 def _one_of_each(keys: Iterable[Key]) -> dict[UUID, Key]:

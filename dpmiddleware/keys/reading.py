@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import enum
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from dpmiddleware.errors import RepositoryError
 from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.keys.key import Key, Revocation
 
-__all__ = ["Reading", "Reason", "SetAside"]
+__all__ = ["MAX_DOCUMENTS", "Reading", "Reason", "SetAside", "check_size"]
+
+MAX_DOCUMENTS: Final = 50_000
+"""Of one store, used or not."""
+MAX_TOTAL_SIZE: Final = 64 * 1024 * 1024
+"""Of all documents of one store, in bytes; about 30,000 keys."""
+
+
+def check_size(documents: Sequence[StoredDocument], location: str) -> None:
+    """`RepositoryError` if a store has more documents, or larger ones in all, than any ring needs."""
+    size = sum(len(document.data) for document in documents)
+    if len(documents) <= MAX_DOCUMENTS and size <= MAX_TOTAL_SIZE:
+        return
+    what = f"{len(documents):,} documents" if len(documents) > MAX_DOCUMENTS else f"{size / 2**20:.0f} MB of documents"
+    limit = f"{MAX_DOCUMENTS:,} documents of {MAX_TOTAL_SIZE // 2**20} MB in all"
+    raise RepositoryError(
+        f"{location} has {what}; a ring may have {limit}",
+        hint="find out what writes there; remove what is not yours, and old keys with `dpm keys prune`",
+    )
 
 
 class Reason(enum.Enum):
@@ -52,6 +72,8 @@ class Reading:
     lost: keys that this process has read before, that were not revoked, and that are no longer in the store.
     lost_revocation, unreadable: a document that cannot be read and may be a revocation, or a key; "" if there is none.
     documents: the documents in use, and what each says (keys without revocations applied).
+    lost_revocations: revocations that this process has read before and that are no longer in the store, with their
+    documents. They still apply in this process, but a process that starts now accepts the payloads of these keys.
     """
 
     version: str
@@ -64,6 +86,19 @@ class Reading:
     lost_revocation: str = ""
     unreadable: str = ""
     documents: tuple[tuple[StoredDocument, Key | Revocation], ...] = ()
+    lost_revocations: tuple[tuple[StoredDocument, Revocation], ...] = ()
+
+    @property
+    def loss(self) -> str:
+        """What the store has lost since this process started, for people; "" if nothing."""
+        parts: list[str] = []
+        if self.lost:
+            parts.append(f"{len(self.lost)} keys that this process has read before")
+        if self.lost_revocations:
+            named = sorted(str(item.key_id or "all keys") for _, item in self.lost_revocations)
+            shown = ", ".join(named[:5]) + (" …" if len(named) > 5 else "")
+            parts.append(f"the revocation of {shown}, which a process that starts now does not know")
+        return f"the store has lost {' and '.join(parts)}" if parts else ""
 
     @property
     def refused(self) -> tuple[SetAside, ...]:

@@ -7,6 +7,7 @@ default key at once is created only if every document that may be a key can be r
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -187,9 +188,14 @@ def rotation_due(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> I
     last = _default(now, keys, policy)
     if last is None:
         return now if not keys or any(key.usable for key in keys) else None
-    while (successor := _default(last.expiration_date, keys, policy)) is not None:
+    ordered = sorted(keys, key=lambda key: (key.activation_date, -key.id.int))
+    activations = [key.activation_date for key in ordered]
+    while True:  # `_default` at the expiration of each key, found by bisection
+        place = bisect_right(activations, last.expiration_date + policy.clock_skew)
+        successor = ordered[place - 1]
+        if not _is_good(successor, last.expiration_date):
+            return max(now, last.expiration_date - policy.refresh - policy.propagation)
         last = successor
-    return max(now, last.expiration_date - policy.refresh - policy.propagation)
 
 
 def _spare(resolution: Resolution) -> Key | None:

@@ -1,8 +1,12 @@
 """Key documents as XML: strict and bounded parsing, compact writing, and the canonical form that is signed.
 
 A document must not have a DTD (so it has no entities) or a processing instruction, and at most 64 KB, 32 levels, and 64
-attributes and namespace declarations per element. Comments are dropped, and the text around them is joined. Everything
-that is wrong with a document is a `MalformedDocumentError`.
+attributes and namespace declarations per element. The names of its elements and attributes, each with its namespace, may
+have 64 K characters in all: ElementTree writes the namespace into every name, so a long one multiplies. Comments are
+dropped, and the text around them is joined. Everything that is wrong with a document is a `MalformedDocumentError`.
+
+A document that declares UTF-16 in bytes that are not UTF-16 is UTF-8: .NET's XmlWriter writes that declaration into
+strings, and .NET ignores it when it reads a string.
 
 The output is that of ASP.NET Core without indentation: a namespace is declared where it begins, and the prefix of an
 attribute is ``p`` and its depth.
@@ -21,6 +25,7 @@ ElementTree's C14N is not used: it is quadratic in depth, and white space change
 
 from __future__ import annotations
 
+import codecs
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -38,7 +43,9 @@ __all__ = [
     "REQUIRES_ENCRYPTION",
     "SIGNATURE",
     "TOO_LARGE",
+    "WHITE_SPACE",
     "canonical",
+    "declared_encoding",
     "dump",
     "parse",
     "split_name",
@@ -57,6 +64,10 @@ MAX_SIZE: Final = 64 * 1024
 TOO_LARGE: Final = f"larger than {MAX_SIZE // 1024} KB"
 MAX_DEPTH: Final = 32
 MAX_ATTRIBUTES: Final = 64
+WHITE_SPACE: Final = " \t\r\n"
+"""Of XML. `str.strip` without an argument also strips characters that are text in XML, and not base64."""
+_WIDE_ENCODINGS: Final = ("utf-16", "utf16", "utf-32", "utf32", "ucs", "iso-10646", "unicode")
+"""Of more than one byte per character: a document in one of them does not begin with the bytes ``<?xml``."""
 _DECLARATION: Final = re.compile(rb'(?:\xef\xbb\xbf)?(?:<\?xml version="1\.0" encoding="utf-8"\?>)?')
 _NEITHER_TAG_NOR_COMMENT: Final = re.compile(rb"<(?:\?|!(?!--))")
 
@@ -68,6 +79,7 @@ class _BoundedBuilder(ET.TreeBuilder):
         super().__init__()
         self._depth = 0
         self._declarations = 0
+        self._names = 0
 
     def start(self, tag: str, attrs: dict[str, str], /) -> ET.Element:
         self._depth += 1
@@ -76,6 +88,9 @@ class _BoundedBuilder(ET.TreeBuilder):
         if len(attrs) + self._declarations > MAX_ATTRIBUTES:
             raise MalformedDocumentError(f"an element has more than {MAX_ATTRIBUTES} attributes")
         self._declarations = 0
+        self._names += len(tag) + sum(map(len, attrs))
+        if self._names > MAX_SIZE:
+            raise MalformedDocumentError("the names of its elements, with their namespaces, are too long")
         return super().start(tag, attrs)
 
     def end(self, tag: str, /) -> ET.Element:
@@ -96,6 +111,9 @@ def parse(data: bytes) -> ET.Element:
     """The root element of a document, or `MalformedDocumentError`."""
     if len(data) > MAX_SIZE:
         raise MalformedDocumentError(TOO_LARGE)
+    encoding, end = declared_encoding(data)
+    if encoding.startswith(_WIDE_ENCODINGS):
+        data = data[end:]
     parser = ET.XMLParser(target=None if _is_plainly_bounded(data) else _BoundedBuilder())
     try:
         parser.feed(data)
@@ -109,18 +127,29 @@ def parse(data: bytes) -> ET.Element:
     return root
 
 
+def declared_encoding(data: bytes) -> tuple[str, int]:
+    """The encoding that a document declares, in lower case, and where its declaration ends; "" if there is none."""
+    start = 3 if data.startswith(codecs.BOM_UTF8) else 0
+    end = data.find(b"?>", start) if data.startswith(b"<?xml", start) else -1
+    if end < 0:
+        return "", start
+    value = data[start:end].partition(b"encoding")[2].lstrip(b" \t\r\n=")
+    return value[1:].partition(value[:1])[0].decode("ascii", "replace").lower() if value else "", end + 2
+
+
 def _is_plainly_bounded(data: bytes) -> bool:
     """Whether a count of characters shows that a document is bounded; ten times as fast as the builder.
 
-    A level takes two "<" (the innermost one), an attribute or declaration one "=". NUL bytes mean UTF-16.
+    A level takes two "<" (the innermost one), an attribute or declaration one "=". NUL bytes mean UTF-16. Each name may
+    have the longest namespace; after ``xmlns``, that is what is in quotation marks.
     """
     start = _DECLARATION.match(data).end()  # type: ignore[union-attr]  # always matches, at least the empty text
-    return (
-        data.count(b"<", start) < 2 * MAX_DEPTH
-        and data.count(b"=", start) <= MAX_ATTRIBUTES
-        and b"\0" not in data
-        and _NEITHER_TAG_NOR_COMMENT.search(data, start) is None
-    )
+    tags, equals = data.count(b"<", start), data.count(b"=", start)
+    if tags >= 2 * MAX_DEPTH or equals > MAX_ATTRIBUTES or b"\0" in data or b"'" in data:
+        return False
+    namespaces = (part.split(b'"', 2)[1:2] for part in data.split(b"xmlns")[1:])
+    longest = max((len(namespace) for found in namespaces for namespace in found), default=0)
+    return (tags + equals) * longest <= MAX_SIZE and _NEITHER_TAG_NOR_COMMENT.search(data, start) is None
 
 
 def dump(root: ET.Element) -> bytes:
@@ -198,7 +227,7 @@ def _canonical_parts(root: ET.Element, leave_out: frozenset[str]) -> Iterator[by
             open_elements.pop()
             yield b"\x02"
             continue
-        if (child.tail or "").strip():
+        if (child.tail or "").strip(WHITE_SPACE):
             raise MalformedDocumentError("has text between elements")
         if isinstance(child.tag, str) and child.tag not in leave_out:
             yield from _opening(child)
@@ -209,7 +238,7 @@ def _opening(element: ET.Element) -> Iterator[bytes]:
     yield b"\x01" + _text(element.tag) + len(element.attrib).to_bytes(4, "big")
     for name in sorted(element.attrib):
         yield _text(name) + _text(element.attrib[name])
-    yield _text((element.text or "").strip())
+    yield _text((element.text or "").strip(WHITE_SPACE))
 
 
 def _text(text: str) -> bytes:

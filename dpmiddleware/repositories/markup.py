@@ -19,18 +19,19 @@ from xml.parsers import expat
 
 from dpmiddleware.errors import MalformedDocumentError
 from dpmiddleware.keys.interfaces import StoredDocument
-from dpmiddleware.keys.xml import parse
+from dpmiddleware.keys.xml import declared_encoding, parse
 from dpmiddleware.repositories.documents import stored_document
 
 __all__ = ["EMPTY_REPOSITORY", "MAX_REPOSITORY_SIZE", "bare", "edit", "split"]
 
 MAX_REPOSITORY_SIZE: Final = 64 * 1024 * 1024
 """Bytes of one ``<repository>``; about 30,000 keys."""
-EMPTY_REPOSITORY: Final = b'<?xml version="1.0" encoding="utf-8"?><repository></repository>'
+_DECLARATION: Final = b'<?xml version="1.0" encoding="utf-8"?>'
+EMPTY_REPOSITORY: Final = _DECLARATION + b"<repository></repository>"
 
-_DECLARED: Final = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)["']""")
 _TAG: Final = re.compile(rb"""<[^<>"']*(?:"[^"]*"[^<>"']*|'[^']*'[^<>"']*)*>""")
-_ENCODINGS: Final = {"utf-8", "ascii", "iso8859-1", "utf-16"}
+_ENCODINGS: Final = {"utf-8", "ascii", "iso8859-1"}
+_WIDE: Final = {"utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"}
 
 
 def bare(data: bytes) -> bytes:
@@ -69,7 +70,9 @@ def edit(data: bytes, add: Sequence[StoredDocument], remove: Sequence[StoredDocu
             pieces.append(text[position:start])
             position = end
     pieces += [text[position : found.root_closes], added, text[found.root_closes :]]
-    return re.sub(_DECLARED, b'<?xml version="1.0" encoding="utf-8"', b"".join(pieces), count=1)
+    edited = b"".join(pieces)
+    encoding, end = declared_encoding(edited)
+    return edited if encoding in {"", "utf-8"} else _DECLARATION + edited[end:]
 
 
 @dataclass(slots=True)
@@ -125,17 +128,18 @@ def _positions(text: bytes) -> _Positions:
 
 
 def _utf8(data: bytes) -> bytes:
-    """Decode ``data`` and encode it as UTF-8 without byte order mark."""
+    """Decode ``data`` and encode it as UTF-8 without byte order mark.
+
+    Bytes that begin with an XML declaration in ASCII are not UTF-16, even if they declare it: they are UTF-8.
+    """
     if data.startswith(codecs.BOM_UTF8):
         return data[3:]
-    declared = _DECLARED.match(data)
-    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
-    if declared is not None:
-        encoding = declared.group(1).decode("ascii")
     try:
-        known = codecs.lookup(encoding).name
-        if known not in _ENCODINGS:
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return data.decode("utf-16").encode("utf-8")
+        known = codecs.lookup(declared_encoding(data)[0] or "utf-8").name
+        if known not in _ENCODINGS | _WIDE:
             raise LookupError
-        return data.decode(known).removeprefix("\ufeff").encode("utf-8")
+        return data.decode("utf-8" if known in _WIDE else known).encode("utf-8")
     except (LookupError, UnicodeError) as error:
         raise MalformedDocumentError("has an encoding that is not supported") from error

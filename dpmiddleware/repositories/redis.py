@@ -22,6 +22,7 @@ from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
 from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories.base import Repository, check_one_given
+from dpmiddleware.repositories.documents import text_of
 from dpmiddleware.repositories.markup import bare
 from dpmiddleware.secret_sources import password_text
 from dpmiddleware.urls import take_options
@@ -114,7 +115,7 @@ class RedisKeyRepository(Repository):
             tuple(
                 StoredDocument(None, b"", str(place), TOO_LARGE)
                 if isinstance(element, int)
-                else StoredDocument(None, _bytes(element), str(place))
+                else StoredDocument(None, text_of(_bytes(element)), str(place))
                 for place, element in enumerate(elements)
             ),
             _bytes(version).decode("ascii"),

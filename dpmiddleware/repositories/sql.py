@@ -34,7 +34,7 @@ from dpmiddleware.keys.xml import MAX_SIZE
 from dpmiddleware.printable import without_password
 from dpmiddleware.repositories.base import Repository, check_one_given
 from dpmiddleware.repositories.bounded import Call, within
-from dpmiddleware.repositories.documents import stored_document
+from dpmiddleware.repositories.documents import stored_document, text_of
 from dpmiddleware.repositories.markup import bare
 from dpmiddleware.repositories.sql_engine import TABLE, engine_of, is_collision, key_table, reason, says_no_table
 
@@ -268,7 +268,7 @@ class _CollisionError(Exception):
 
 
 def _document(row_id: int, name: str | None, xml: str | None) -> StoredDocument:
-    return stored_document(name, (xml or "").encode("utf-8", "surrogatepass"), str(row_id))
+    return stored_document(name, text_of((xml or "").encode("utf-8", "surrogatepass")), str(row_id))
 
 
 def _stated(version: object) -> str:

@@ -24,7 +24,7 @@ from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.printable import printable
 from dpmiddleware.repositories.base import Repository
-from dpmiddleware.repositories.documents import is_revocation, safe_name, stored_document
+from dpmiddleware.repositories.documents import is_revocation, safe_name, stored_document, text_of
 from dpmiddleware.urls import ConfigurationURL
 from dpmiddleware.windows import is_windows, last_error, library, registry
 
@@ -207,6 +207,6 @@ def _document(value: _Value) -> StoredDocument:
     if not value.content:  # such as a key's default value: neither a key nor a revocation
         return StoredDocument(name, b"", value.name)
     try:
-        return stored_document(name, value.content.encode("utf-8"), value.name)
+        return stored_document(name, text_of(value.content.encode("utf-8")), value.name)
     except UnicodeEncodeError:
         return StoredDocument(name, b"", value.name, "not Unicode text")
