@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from dpmiddleware.errors import KeyUnwrapError, MalformedDocumentError
 from dpmiddleware.keys.interfaces import Binding
-from dpmiddleware.keys.xml import dump, parse, split_name
+from dpmiddleware.keys.xml import WHITE_SPACE, dump, parse, split_name
 
 __all__ = [
     "attribute",
@@ -38,6 +38,7 @@ __all__ = [
 
 NONCE_SIZE: Final = 12
 _TAG_SIZE: Final = 16
+_WITHOUT_WHITE_SPACE: Final = str.maketrans("", "", WHITE_SPACE)
 _HINT: Final = "check who changed the document, or which program wrote it"
 _DOCUMENT_START: Final = b'\xef\xbb\xbf<?xml version="1.0" encoding="utf-8"?>'
 
@@ -80,7 +81,7 @@ def decode(element: ET.Element) -> bytes:
     if len(element):
         raise _malformed(f"<{split_name(element.tag)[1]}> with children")
     try:
-        return binascii.a2b_base64("".join((element.text or "").split()), strict_mode=True)
+        return binascii.a2b_base64((element.text or "").translate(_WITHOUT_WHITE_SPACE), strict_mode=True)
     except ValueError:
         raise _malformed(f"<{split_name(element.tag)[1]}> that is not base64") from None
 

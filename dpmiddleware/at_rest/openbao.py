@@ -37,7 +37,7 @@ from dpmiddleware.at_rest.elements import binding_bytes, children, master_key_in
 from dpmiddleware.crypto.secret import Unpicklable
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
-from dpmiddleware.keys.xml import dump
+from dpmiddleware.keys.xml import WHITE_SPACE, dump
 from dpmiddleware.printable import printable, without_password
 from dpmiddleware.secret_sources import read_secret
 from dpmiddleware.urls import ConfigurationURL
@@ -213,7 +213,7 @@ class OpenBaoKeyWrapper(Unpicklable):
 
 def _ciphertext(encrypted: ET.Element) -> str:
     (value,) = children(encrypted, "value")
-    text = (value.text or "").strip()
+    text = (value.text or "").strip(WHITE_SPACE)
     if len(value) or not _CIPHERTEXT.fullmatch(text):
         raise KeyUnwrapError(
             "the wrapping cannot be read: not a ciphertext of a transit engine", hint="check who changed the document"

@@ -10,6 +10,7 @@ import argparse
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Final, Literal
 
 from dpmiddleware.at_rest.checks import weak_files, weaknesses
@@ -27,6 +28,8 @@ from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["Finding", "add_to", "findings_of"]
 
+_FAR: Final = timedelta(days=730)
+"""A key that expires later than this protects longer than any rotation; .NET's documentation recommends 90 days."""
 NOT_SEEN: Final = (
     "not checked: behind a proxy, Secure cookies need forwarded headers; "
     "cookies that scripts read (csrftoken) must not be wrapped"
@@ -175,11 +178,21 @@ def _keys(dp: DataProtection, view: RingView) -> Iterator[Finding]:
     if decided.blocked:
         yield Finding("making_blocked", "problem", f"a key is due but is not created: {decided.blocked}")
     elif decided.protect_with is None or decided.protect_with.expiration_date <= now:
-        text = "there is no valid default key: the next member that may create keys creates one"
-        yield Finding("no_default_key", "note", text)
+        text = "no valid key protects: members that only read answer 503 until another member creates one"
+        hint = "run `dpm keys rotate --if-due`, or start a member that may create keys"
+        yield Finding("no_default_key", "problem", text, hint)
     elif decided.make is not None:
         text = f"the default key expires {moment(decided.protect_with.expiration_date)} and a successor is due"
         yield Finding("successor_due", "note", text, "run `dpm keys rotate --if-due`, or wait for the next member")
+    endless = [key for key in _alive(view) if key.usable and now + _FAR < key.expiration_date]
+    if endless:
+        date = moment(endless[0].expiration_date)
+        text = f"{counted(len(endless), 'key')} of more than two years: key {endless[0].id} protects until {date}"
+        hint = "create a key with the usual lifetime: `dpm keys create`; it protects once every member has read it"
+        yield Finding("key_never_rotates", "note", text, hint)
+    if reading.loss:
+        hint = "restore the documents from a backup, or revoke these keys again with `dpm keys revoke KEY --unknown`"
+        yield Finding("ring_shrank", "problem", reading.loss, hint)
 
 
 def _clock(dp: DataProtection, view: RingView) -> Iterator[Finding]:

@@ -191,7 +191,7 @@ def _contains(stored: StoredDocument, kind: str) -> bool:
 
 
 def _inside(root: ET.Element) -> set[str]:
-    """Which of ``key`` and ``revocation`` are in an element, in any namespace. A ``<key>`` without a date is not one."""
+    """Which of ``key`` and ``revocation`` are in an element, in any namespace. A key has a creation date."""
     found: set[str] = set()
     for element in root.iter():
         if not isinstance(element.tag, str):

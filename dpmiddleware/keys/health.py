@@ -19,7 +19,8 @@ class Health:
     status: ``starting`` (the first load is in progress), ``ok``, ``stale`` (three polls failed; the ring is still
     used), ``down`` (there is no ring, and the last load failed).
     keys: how many. default_key: the key that protects.
-    seconds_since_check: since the store last answered; ``None`` if it never did. problem: the last error.
+    seconds_since_check: since the store last answered; ``None`` if it never did.
+    problem: the last error, or which keys and revocations the store has lost since this process started.
     newest_key_age, seconds_to_rotation: age of the newest key, and time until the next one is due; ``None``: unknown.
     """
 
@@ -41,12 +42,13 @@ def health_of(state: State, seconds: float, now: Instant) -> Health:
     """``seconds``: of the monotonic clock. ``now``: of the wall clock."""
     ring = state.ring
     default = None if ring is None else ring.default
+    loss = "" if ring is None else ring.loss
     return Health(
         _status(state),
         0 if ring is None else len(ring),
         None if default is None else default.id,
         state.age(seconds),
-        "" if state.failure is None else str(state.failure),
+        loss if state.failure is None else str(state.failure),
         *_dates(state, now),
     )
 

@@ -64,6 +64,7 @@ def ring_of(name: str, reading: Reading, decided: Plan, now: Instant, policy: Ro
         good_until=_good_until(reading, decided, now, policy),
         problem=decided.blocked,
         rotation_due=rotation_due(now, reading.keys, policy),
+        loss=reading.loss,
     )
 
 

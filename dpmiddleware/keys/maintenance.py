@@ -147,7 +147,8 @@ def _prune_once(manager: KeyManager, age: timedelta, *, dry_run: bool) -> Pruned
     reading, now = manager.read(), manager.now()
     resolution = resolve(now, reading.keys, manager.policy)
     needed = {key.id for key in (resolution.default, resolution.preferred, resolution.fallback) if key is not None}
-    expired = [key for key in reading.keys if key.expiration_date <= now and key not in reading.lost]
+    lost = {key.id for key in reading.lost}
+    expired = [key for key in reading.keys if key.expiration_date <= now and key.id not in lost]
     kept = [(key, "it is the default key or would replace it") for key in expired if key.id in needed]
     kept += [
         (key, "its payloads may still be valid")

@@ -26,7 +26,7 @@ from dpmiddleware.keys.loading import plan_for, ring_of
 from dpmiddleware.keys.reader import KeyReader
 from dpmiddleware.keys.reading import Reading
 from dpmiddleware.keys.ring import KeyRing
-from dpmiddleware.keys.rotation import NewKey, Plan, RotationPolicy, plan
+from dpmiddleware.keys.rotation import NewKey, Plan, RotationPolicy, plan, replacement, replacement_of_all
 from dpmiddleware.telemetry import emit
 
 __all__ = ["KeyManager", "RevokedAll"]
@@ -114,6 +114,8 @@ class KeyManager:
     def _load_once(self, *, create_keys: bool) -> KeyRing:
         now = self.now()
         reading, decided = self._planned(now)
+        if create_keys and self._put_back(reading):
+            reading, decided = self._planned(now)
         if decided.make is not None and create_keys:
             failure: DataProtectionError | None = None
             try:
@@ -129,6 +131,26 @@ class KeyManager:
                 decided = Plan(decided.protect_with, None, f"no key was created: {failure}")
         self._report(reading, decided, now, create_keys=create_keys)
         return ring_of(self.ring_name, reading, decided, now, self.policy)
+
+    def _put_back(self, reading: Reading) -> bool:
+        """Store revocations again that the store has lost; ``False`` if there are none, or the store refuses.
+
+        They are stored byte for byte, so that their signatures stay valid and no signer is needed. Not if the store has
+        lost keys too: then it is perhaps another store, such as a volume that is not mounted.
+        """
+        if not reading.lost_revocations or reading.lost or not reading.documents:
+            return False
+        named = reading.with_free_names(stored for stored, _ in reading.lost_revocations)
+        try:
+            self.repository.commit(add=named, expected=reading.version)
+        except VersionConflict:
+            raise
+        except DataProtectionError:  # reported as lost, and tried again at the next load
+            return False
+        for _, revocation in reading.lost_revocations:
+            message = "a revocation that the store had lost was stored again"
+            emit("key_revoked", "warning", message, key_id=revocation.key_id or "*", location=reading.location)
+        return True
 
     def _planned(self, now: Instant) -> tuple[Reading, Plan]:
         reading = self.read()
@@ -172,17 +194,39 @@ class KeyManager:
         return self._commit_new_key(new, reading)
 
     def revoke(self, key_id: UUID, reason: str = "") -> bool:
-        """Revoke one key, in the store or not, everywhere within one poll. ``False``: it was revoked already."""
+        """Revoke one key, in the store or not, everywhere within one poll. ``False``: it was revoked already.
+
+        If it is the key that protects, its successor is created in the same commit and protects at once: where other
+        members only read, nothing would protect until a writer runs again.
+        """
         return self.retried(lambda: self._revoke_once(key_id, reason))
 
     def _revoke_once(self, key_id: UUID, reason: str) -> bool:
-        reading = self.read()
-        if any(revocation.key_id == key_id for revocation in reading.revocations):
+        reading, now = self.read(), self.now()
+        lost = {revocation for _, revocation in reading.lost_revocations}
+        if any(one.key_id == key_id and one not in lost for one in reading.revocations):
             return False
-        revocation = document.new_revocation(key_id, date=self.now(), reason=reason)
-        self.commit([revocation], reading)
+        add = [document.new_revocation(key_id, date=now, reason=reason)]
+        new = replacement(now, reading.keys, key_id, reading.revocations, self.policy)
+        new_id = None
+        if new is not None:
+            self._refuse_unwrapped_successor(key_id, reading)
+            new_id, element = self._new_key(new)
+            add.append(element)
+        self.commit(add, reading)
         emit("key_revoked", "warning", key_id=key_id, location=self.repository.location)
+        if new_id is not None:
+            emit("key_created", "info", key_id=new_id, location=self.repository.location)
         return True
+
+    def _refuse_unwrapped_successor(self, key_id: UUID, reading: Reading) -> None:
+        """Where keys are wrapped, the other members do not accept a successor that is not."""
+        if not self.wrappers and any(key.id == key_id and key.wrapped for key in reading.keys):
+            raise ConfigurationError(
+                f"{key_id} protects now and is wrapped, but no key wrapper is configured for its successor: "
+                "nothing was written",
+                hint="set key_wrapper= (--key-wrapper) as in the other members, and revoke it then",
+            )
 
     def revoke_all(self, date: Instant | None = None, reason: str = "", *, future: bool = False) -> RevokedAll:
         """Revoke every key created before ``date``, and create a new key in the same step.
@@ -202,7 +246,7 @@ class KeyManager:
         newest = max((key.creation_date for key in reading.keys), default=now)
         date = date or max(now, newest.next())
         born = max(now, date)
-        new_id, element = self._new_key(NewKey(born, born, born + self.policy.lifetime))
+        new_id, element = self._new_key(replacement_of_all(now, born, reading.keys, self.policy))
         self.commit([document.new_revocation(None, date=date, reason=reason), element], reading)
         emit("key_revoked", "warning", key_id="*", location=self.repository.location)
         emit("key_created", "info", key_id=new_id, location=self.repository.location)

@@ -1,8 +1,8 @@
 """The key walk: from the documents of a store to keys that may be used.
 
 `KeyReader.read` reads the store, `KeyReader._admit` one document: load, verify, unwrap. Documents are remembered by the
-digest of their bytes, refused ones too, so a refresh parses, verifies and unwraps only what is new. A key that could not
-be unwrapped is tried again each time.
+digest of their bytes, refused ones too, so a refresh parses, verifies and unwraps only what is new. A key that could
+not be unwrapped is tried again each time.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ class KeyReader:
             return self._walk(self._repository.read())
 
     def _walk(self, snapshot: Snapshot) -> Reading:
-        check_size(snapshot.documents, self._repository.location)
+        size = sum(len(stored.data) for stored in snapshot.documents)
+        check_size(len(snapshot.documents), size, self._repository.location)
         documents, refusals, signed = self._admit_all(snapshot.documents)
         aside = [refusal.aside for refusal in refusals]
         present = {item: stored for stored, item in documents if isinstance(item, Revocation)}
@@ -209,16 +210,18 @@ class KeyReader:
             return problem not in self._reported
 
         new = [one for one in aside if is_new(one.name[:200], one.problem)]
-        for one in new[:_MAX_LINES]:
+        for number, one in enumerate(new[: _MAX_LINES + 1]):
             event = "document_refused" if one.refused else "document_set_aside"
-            emit(event, "error", document=one.name, problem=one.problem, location=location)
+            name, problem = one.name, one.problem
+            if number == _MAX_LINES:
+                name, problem = "", f"{len(new) - number} more documents are not used; `dpm keys list` shows them"
+            emit(event, "error", document=name, problem=problem, location=location)
         broken = [key for key in keys if key.problem and key.revocation is None and is_new(str(key.id), key.problem)]
-        for key in broken[:_MAX_LINES]:
-            emit("key_unusable", "error", key_id=key.id, problem=key.problem, location=location)
-        more = max(0, len(new) - _MAX_LINES) + max(0, len(broken) - _MAX_LINES)
-        if more:
-            problem = f"{more} more documents are not used; `dpm keys list` shows them"
-            emit("document_set_aside", "error", document="", problem=problem, location=location)
+        for number, key in enumerate(broken[: _MAX_LINES + 1]):
+            problem = (
+                key.problem if number < _MAX_LINES else f"{len(broken) - number} keys cannot be used, this one too"
+            )
+            emit("key_unusable", "error", key_id=key.id, problem=problem, location=location)
         for things, ids in (
             ("keys", [str(key.id) for key in lost]),
             ("revocations", [str(one.key_id or "*") for one in withdrawn]),

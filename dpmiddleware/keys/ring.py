@@ -20,6 +20,7 @@ class KeyRing:
     version: the version of the store that the ring was read at.
     good_until: when to read the whole ring again, whether or not the version has changed.
     problem: why a key that is due was not created, or why there is no default key; else "".
+    loss: which keys and revocations the store has lost since this process started; else "".
     rotation_due: when the next key is due, as far as is known now; ``None``: unknown.
     by_id: the keys by their 16 raw id bytes, as in a payload (GUID byte order).
     """
@@ -31,6 +32,7 @@ class KeyRing:
     good_until: Instant
     problem: str = ""
     rotation_due: Instant | None = None
+    loss: str = ""
     by_id: dict[bytes, Key] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -12,12 +12,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.key import Key, Revocation
 
-__all__ = ["NewKey", "Plan", "Resolution", "RotationPolicy", "plan", "resolve", "rotation_due"]
+__all__ = [
+    "NewKey",
+    "Plan",
+    "Resolution",
+    "RotationPolicy",
+    "plan",
+    "replacement",
+    "replacement_of_all",
+    "resolve",
+    "rotation_due",
+]
 
 _REVOKED_FROM_THE_START: Final = (
     "a revocation of all keys has a date in the future: a new key would be revoked from the start"
@@ -196,6 +207,27 @@ def rotation_due(now: Instant, keys: Sequence[Key], policy: RotationPolicy) -> I
         if not _is_good(successor, last.expiration_date):
             return max(now, last.expiration_date - policy.refresh - policy.propagation)
         last = successor
+
+
+def replacement(
+    now: Instant, keys: Sequence[Key], revoked: UUID, revocations: Sequence[Revocation], policy: RotationPolicy
+) -> NewKey | None:
+    """The key to create together with the revocation of one key; ``None`` if that key does not protect now.
+
+    keys: of the ring. revoked: the id of the key to revoke. revocations: of the ring; a new key must not be revoked by
+    them, so it is ``None`` too if they reach into the future.
+    """
+    resolution = resolve(now, keys, policy)
+    in_use = (resolution.preferred, None if resolution.default else _spare(resolution))
+    if not any(key is not None and key.id == revoked for key in in_use):
+        return None
+    born = _birth(now, revocations, policy)
+    return None if born is None else _to_be_default(born, resolution.preferred, policy)
+
+
+def replacement_of_all(now: Instant, born: Instant, keys: Sequence[Key], policy: RotationPolicy) -> NewKey:
+    """The key to create together with a revocation of all keys; ``born``: its creation date."""
+    return _to_be_default(born, _preferred(now, keys, policy), policy)
 
 
 def _spare(resolution: Resolution) -> Key | None:

@@ -30,7 +30,7 @@ from cryptography.exceptions import InvalidSignature
 from dpmiddleware.errors import ConfigurationError, DocumentSignatureError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.signers import PublicKey, Signer, checked_key, key_id_of, verify_bytes
-from dpmiddleware.keys.xml import SIGNATURE, canonical, dump, parse
+from dpmiddleware.keys.xml import SIGNATURE, WHITE_SPACE, canonical, dump, parse
 from dpmiddleware.printable import printable
 
 __all__ = ["DocumentSignature", "RingSigner", "TrustedSigners", "is_signed", "signature_of", "signed_bytes"]
@@ -78,7 +78,7 @@ def signature_of(element: ET.Element) -> DocumentSignature:
         _malformed("the signer is not a key id")
     try:
         Instant.parse(signature.attrib["time"])
-        text = (signature.text or "").strip()
+        text = (signature.text or "").strip(WHITE_SPACE)
         value = b64decode(text, validate=True)
     except ValueError:
         _malformed("the time or the value of the signature cannot be read")

@@ -1,9 +1,9 @@
 """Key documents as XML: strict and bounded parsing, compact writing, and the canonical form that is signed.
 
 A document must not have a DTD (so it has no entities) or a processing instruction, and at most 64 KB, 32 levels, and 64
-attributes and namespace declarations per element. The names of its elements and attributes, each with its namespace, may
-have 64 K characters in all: ElementTree writes the namespace into every name, so a long one multiplies. Comments are
-dropped, and the text around them is joined. Everything that is wrong with a document is a `MalformedDocumentError`.
+attributes and namespace declarations per element. The names of its elements and attributes, each with its namespace,
+may have 64 K characters in all: ElementTree writes the namespace into every name, so a long one multiplies. Comments
+are dropped, and the text around them is joined. Everything that is wrong with a document is a `MalformedDocumentError`.
 
 A document that declares UTF-16 in bytes that are not UTF-16 is UTF-8: .NET's XmlWriter writes that declaration into
 strings, and .NET ignores it when it reads a string.

@@ -25,6 +25,7 @@ import errno
 import os
 import stat
 import time
+from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,6 +36,7 @@ from uuid import uuid4
 
 from dpmiddleware.errors import ConfigurationError, RepositoryError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
+from dpmiddleware.keys.reading import check_size
 from dpmiddleware.printable import printable
 from dpmiddleware.repositories.base import Repository
 from dpmiddleware.repositories.documents import is_revocation, safe_name, stored_document
@@ -131,9 +133,12 @@ class FileKeyRepository(Repository):
         """Each file's mark, taken before it is opened, and its document. Entries are not kept: there may be 10,000."""
         marks: list[str] = []
         documents: list[StoredDocument] = []
+        size = 0
         for entry in list_documents(self.folder):
             marks.append(entry.mark)
             documents.append(self._load(entry))
+            size += len(documents[-1].data)
+            check_size(len(documents), size, self.location)
         return marks, tuple(documents)
 
     def _load(self, entry: Entry) -> StoredDocument:
@@ -168,9 +173,9 @@ class FileKeyRepository(Repository):
 
     def _apply(self, named: list[tuple[str, StoredDocument]], removed: set[str]) -> None:
         """Take the five steps. ``named``: documents to write, by file name; ``removed``: files to delete or replace."""
-        names = [name for name, _ in named]
+        names = Counter(name for name, _ in named)
         for name, document in named:
-            if names.count(name) > 1 or (name not in removed and os.path.lexists(self.folder / name)):
+            if names[name] > 1 or (name not in removed and os.path.lexists(self.folder / name)):
                 raise self._name_taken(document.name or name)
         temporary = self._publish_new(named, removed)
         try:

@@ -19,6 +19,7 @@ from xml.parsers import expat
 
 from dpmiddleware.errors import MalformedDocumentError
 from dpmiddleware.keys.interfaces import StoredDocument
+from dpmiddleware.keys.reading import MAX_DOCUMENTS
 from dpmiddleware.keys.xml import declared_encoding, parse
 from dpmiddleware.repositories.documents import stored_document
 
@@ -111,6 +112,8 @@ def _positions(text: bytes) -> _Positions:
             stop = text.index(b">", closes) + 1
         if depth == 1:
             found.children.append((started[1], stop))
+            if len(found.children) > MAX_DOCUMENTS:
+                raise MalformedDocumentError(f"more than {MAX_DOCUMENTS:,} documents")
         else:
             found.root, found.root_closes = (started[0], stop), closes
 

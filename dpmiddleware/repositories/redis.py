@@ -19,6 +19,7 @@ from uuid import uuid4
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.extras import import_extra
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
+from dpmiddleware.keys.reading import MAX_DOCUMENTS, MAX_TOTAL_SIZE, check_size
 from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
 from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories.base import Repository, check_one_given
@@ -49,10 +50,11 @@ _ASK: Final = _VERSION + "return version()"
 _READ: Final = (
     _VERSION
     + """
-local found = redis.call('LRANGE', KEYS[1], 0, -1)
+local found, size = redis.call('LRANGE', KEYS[1], 0, -1), 0
 for place, element in ipairs(found) do
-  if #element > tonumber(ARGV[1]) then found[place] = #element end
+  if #element > tonumber(ARGV[1]) then found[place] = #element else size = size + #element end
 end
+if size > tonumber(ARGV[2]) or #found > tonumber(ARGV[3]) then return {#found, size} end
 return {version(), found}
 """
 )
@@ -110,7 +112,9 @@ class RedisKeyRepository(Repository):
 
     def read(self) -> Snapshot:
         """Return all elements and the version. One round trip."""
-        version, elements = self._run("read", _READ, MAX_SIZE)
+        version, elements = self._run("read", _READ, MAX_SIZE, MAX_TOTAL_SIZE, MAX_DOCUMENTS)
+        if isinstance(version, int):
+            check_size(version, elements, self.location)
         return Snapshot(
             tuple(
                 StoredDocument(None, b"", str(place), TOO_LARGE)

@@ -23,6 +23,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -30,6 +31,7 @@ from dpmiddleware.errors import ConfigurationError, RepositoryError
 from dpmiddleware.extras import import_extra
 from dpmiddleware.forks import after_fork
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
+from dpmiddleware.keys.reading import MAX_DOCUMENTS
 from dpmiddleware.keys.xml import MAX_SIZE
 from dpmiddleware.printable import without_password
 from dpmiddleware.repositories.base import Repository, check_one_given
@@ -149,10 +151,10 @@ class SqlKeyRepository(Repository):
 
     def _read(self, connection: Connection) -> Snapshot:
         sql, columns = self._sqlalchemy, self._table.c
-        limited = sql.func.substr(columns.Xml, 1, MAX_SIZE + 1)
+        named, limited = sql.func.substr(columns.FriendlyName, 1, 256), sql.func.substr(columns.Xml, 1, MAX_SIZE + 1)
         version: Any = sql.literal_column(f"({self._version})") if self._version else sql.null()
-        chosen = sql.select(columns.Id, columns.FriendlyName, limited, sql.func.char_length(columns.Xml), version)
-        rows: Sequence[Any] = connection.execute(chosen.order_by(columns.Id)).all()
+        chosen = sql.select(columns.Id, named, limited, sql.func.char_length(columns.Xml), version)
+        rows: Sequence[Any] = connection.execute(chosen.order_by(columns.Id).limit(MAX_DOCUMENTS + 1)).all()
         documents = tuple(_document(row_id, name, xml) for row_id, name, xml, _, _ in rows)
         if not rows:
             return Snapshot((), _EMPTY)
@@ -165,9 +167,10 @@ class SqlKeyRepository(Repository):
         sql, table = self._sqlalchemy, self._table
         if removed:
             connection.execute(sql.delete(table).where(table.c.Id.in_(removed)))
-        names = [row["FriendlyName"] for row in added if row["FriendlyName"] is not None]
-        found = sql.select(table.c.FriendlyName).where(table.c.FriendlyName.in_(names))
-        taken = [*(connection.scalars(found).all() if names else ()), *(n for n in names if names.count(n) > 1)]
+        names = Counter(row["FriendlyName"] for row in added if row["FriendlyName"] is not None)
+        found = sql.select(table.c.FriendlyName).where(table.c.FriendlyName.in_(list(names)))
+        twice = [name for name, number in names.items() if number > 1]
+        taken = [*(connection.scalars(found).all() if names else ()), *twice]
         if taken:
             raise self._name_taken(str(taken[0]))
         for row in added:

@@ -165,7 +165,7 @@ def test_a_key_is_revoked_with_its_reason(clock: StoppedClock, caplog: pytest.Lo
     stored = key_document()
     keys = manager(ring_of(stored), clock)
     assert keys.revoke(id_of(stored), "laptop stolen") is True
-    (key,) = keys.read().keys
+    key, _successor = keys.read().keys
     assert key.revocation is not None
     assert key.revocation.reason == "laptop stolen"
     assert key.state(now(clock)) is KeyState.REVOKED
@@ -195,7 +195,7 @@ def test_a_reason_may_be_anything_and_comes_back_as_it_was(clock: StoppedClock) 
     stored = key_document()
     keys = manager(ring_of(stored), clock)
     keys.revoke(id_of(stored), 'a < b & "c"\r\n\té')
-    (key,) = keys.read().keys
+    key, _successor = keys.read().keys
     assert key.revocation is not None
     assert key.revocation.reason == 'a < b & "c"\r\n\té'
 

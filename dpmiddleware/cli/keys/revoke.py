@@ -59,10 +59,15 @@ def _revoke(arguments: argparse.Namespace, console: Console) -> int:
     changed = dp.manager.revoke(wanted, arguments.reason)
     lines = [f"revoked {wanted}; {_effect(dp)}" if changed else f"{wanted} is already revoked"]
     was_default = wanted == view.default
-    if changed and was_default:
-        text = "it was the default key: the next member to refresh, or `dpm keys create --now`, creates a new one"
-        lines.append(text)
-    console.result({"revoked": str(wanted), "already": not changed, "was_default": was_default}, lines)
+    default = RingView.of(dp).default if changed else view.default
+    successor = None if default is None or default == view.default else str(default)
+    if successor is not None:
+        lines.append(f"it was the default key: {successor} was created and protects now")
+    data = {"revoked": str(wanted), "already": not changed, "was_default": was_default, "successor": successor}
+    console.result(data, lines)
+    if default is None and was_default:
+        console.error("no key protects now", "run `dpm check` for the reason, then `dpm keys create --now`")
+        return 1
     return 0
 
 
