@@ -10,10 +10,14 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 from uuid import UUID
 
+from dpmiddleware.errors import RepositoryError
+
 __all__ = [
+    "MAX_DOCUMENTS",
+    "MAX_TOTAL_SIZE",
     "Binding",
     "DocumentSigner",
     "DocumentVerifier",
@@ -22,6 +26,7 @@ __all__ = [
     "RewrappingService",
     "Snapshot",
     "StoredDocument",
+    "check_size",
 ]
 
 
@@ -47,6 +52,24 @@ class Snapshot:
 
     documents: tuple[StoredDocument, ...]
     version: str
+
+
+MAX_DOCUMENTS: Final = 50_000
+"""Of one store, used or not."""
+MAX_TOTAL_SIZE: Final = 64 * 1024 * 1024
+"""Of all documents of one store, in bytes; about 30,000 keys."""
+
+
+def check_size(number: int, size: int, location: str) -> None:
+    """`RepositoryError` if a store has more documents, or larger ones in all, than any ring needs."""
+    if number <= MAX_DOCUMENTS and size <= MAX_TOTAL_SIZE:
+        return
+    what = f"more than {MAX_DOCUMENTS:,} documents" if number > MAX_DOCUMENTS else "documents"
+    much = f" of more than {MAX_TOTAL_SIZE // 2**20} MB in all" if size > MAX_TOTAL_SIZE else ""
+    raise RepositoryError(
+        f"{location} has {what}{much}: this is not a key ring",
+        hint="find out what writes there; remove what is not yours, and old keys with `dpm keys prune`",
+    )
 
 
 class KeyRepository(Protocol):

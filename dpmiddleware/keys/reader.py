@@ -24,9 +24,16 @@ from dpmiddleware.errors import (
 from dpmiddleware.forks import after_fork
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.document import KeyDocument, RevocationDocument, load, may_be_key, may_be_revocation
-from dpmiddleware.keys.interfaces import DocumentVerifier, KeyRepository, KeyWrapper, Snapshot, StoredDocument
+from dpmiddleware.keys.interfaces import (
+    DocumentVerifier,
+    KeyRepository,
+    KeyWrapper,
+    Snapshot,
+    StoredDocument,
+    check_size,
+)
 from dpmiddleware.keys.key import Key, Revocation, apply_revocations
-from dpmiddleware.keys.reading import Reading, Reason, SetAside, check_size
+from dpmiddleware.keys.reading import Reading, Reason, SetAside
 from dpmiddleware.keys.wrapping import is_wrapped, unwrap
 from dpmiddleware.keys.xml import SIGNATURE
 from dpmiddleware.printable import printable

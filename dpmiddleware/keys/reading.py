@@ -6,30 +6,11 @@ import enum
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
-from dpmiddleware.errors import RepositoryError
 from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.keys.key import Key, Revocation
 
-__all__ = ["MAX_DOCUMENTS", "MAX_TOTAL_SIZE", "Reading", "Reason", "SetAside", "check_size"]
-
-MAX_DOCUMENTS: Final = 50_000
-"""Of one store, used or not."""
-MAX_TOTAL_SIZE: Final = 64 * 1024 * 1024
-"""Of all documents of one store, in bytes; about 30,000 keys."""
-
-
-def check_size(number: int, size: int, location: str) -> None:
-    """`RepositoryError` if a store has more documents, or larger ones in all, than any ring needs."""
-    if number <= MAX_DOCUMENTS and size <= MAX_TOTAL_SIZE:
-        return
-    what = f"more than {MAX_DOCUMENTS:,} documents" if number > MAX_DOCUMENTS else "documents"
-    much = f" of more than {MAX_TOTAL_SIZE // 2**20} MB in all" if size > MAX_TOTAL_SIZE else ""
-    raise RepositoryError(
-        f"{location} has {what}{much}: this is not a key ring",
-        hint="find out what writes there; remove what is not yours, and old keys with `dpm keys prune`",
-    )
+__all__ = ["Reading", "Reason", "SetAside"]
 
 
 class Reason(enum.Enum):

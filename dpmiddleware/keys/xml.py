@@ -2,8 +2,8 @@
 
 A document must not have a DTD (so it has no entities) or a processing instruction, and at most 64 KB, 32 levels, and 64
 attributes and namespace declarations per element. The names of its elements and attributes, each with its namespace,
-may have 64 K characters in all: ElementTree writes the namespace into every name, so a long one multiplies. Comments
-are dropped, and the text around them is joined. Everything that is wrong with a document is a `MalformedDocumentError`.
+may have 64 K characters in all, and a namespace 1,000: ElementTree writes the namespace into every name. Comments are
+dropped, and the text around them is joined. Everything that is wrong with a document is a `MalformedDocumentError`.
 
 A document that declares UTF-16 in bytes that are not UTF-16 is UTF-8: .NET's XmlWriter writes that declaration into
 strings, and .NET ignores it when it reads a string.
@@ -44,6 +44,7 @@ __all__ = [
     "SIGNATURE",
     "TOO_LARGE",
     "WHITE_SPACE",
+    "WIDE_ENCODINGS",
     "canonical",
     "declared_encoding",
     "dump",
@@ -64,9 +65,11 @@ MAX_SIZE: Final = 64 * 1024
 TOO_LARGE: Final = f"larger than {MAX_SIZE // 1024} KB"
 MAX_DEPTH: Final = 32
 MAX_ATTRIBUTES: Final = 64
+_MAX_NAMESPACE: Final = 1000
+"""Characters: expat writes the namespace into all names of an element before the element can be refused."""
 WHITE_SPACE: Final = " \t\r\n"
 """Of XML. `str.strip` without an argument also strips characters that are text in XML, and not base64."""
-_WIDE_ENCODINGS: Final = ("utf-16", "utf16", "utf-32", "utf32", "ucs", "iso-10646", "unicode")
+WIDE_ENCODINGS: Final = ("utf-16", "utf16", "utf-32", "utf32", "ucs", "iso-10646", "unicode")
 """Of more than one byte per character: a document in one of them does not begin with the bytes ``<?xml``."""
 _DECLARATION: Final = re.compile(rb'(?:\xef\xbb\xbf)?(?:<\?xml version="1\.0" encoding="utf-8"\?>)?')
 _NEITHER_TAG_NOR_COMMENT: Final = re.compile(rb"<(?:\?|!(?!--))")
@@ -99,6 +102,8 @@ class _BoundedBuilder(ET.TreeBuilder):
 
     def start_ns(self, prefix: str, uri: str) -> None:
         self._declarations += 1
+        if len(uri) > _MAX_NAMESPACE:
+            raise MalformedDocumentError(f"a namespace has more than {_MAX_NAMESPACE} characters")
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> NoReturn:
         raise MalformedDocumentError("has a document type declaration")
@@ -112,7 +117,7 @@ def parse(data: bytes) -> ET.Element:
     if len(data) > MAX_SIZE:
         raise MalformedDocumentError(TOO_LARGE)
     encoding, end = declared_encoding(data)
-    if encoding.startswith(_WIDE_ENCODINGS):
+    if encoding.startswith(WIDE_ENCODINGS):
         data = data[end:]
     parser = ET.XMLParser(target=None if _is_plainly_bounded(data) else _BoundedBuilder())
     try:
@@ -149,7 +154,8 @@ def _is_plainly_bounded(data: bytes) -> bool:
         return False
     namespaces = (part.split(b'"', 2)[1:2] for part in data.split(b"xmlns")[1:])
     longest = max((len(namespace) for found in namespaces for namespace in found), default=0)
-    return (tags + equals) * longest <= MAX_SIZE and _NEITHER_TAG_NOR_COMMENT.search(data, start) is None
+    fits = longest <= _MAX_NAMESPACE and (tags + equals) * longest <= MAX_SIZE
+    return fits and _NEITHER_TAG_NOR_COMMENT.search(data, start) is None
 
 
 def dump(root: ET.Element) -> bytes:

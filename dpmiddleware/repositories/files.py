@@ -35,8 +35,7 @@ from urllib.request import url2pathname
 from uuid import uuid4
 
 from dpmiddleware.errors import ConfigurationError, RepositoryError
-from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
-from dpmiddleware.keys.reading import check_size
+from dpmiddleware.keys.interfaces import Snapshot, StoredDocument, check_size
 from dpmiddleware.printable import printable
 from dpmiddleware.repositories.base import Repository
 from dpmiddleware.repositories.documents import is_revocation, safe_name, stored_document

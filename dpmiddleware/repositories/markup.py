@@ -18,9 +18,8 @@ from typing import Final
 from xml.parsers import expat
 
 from dpmiddleware.errors import MalformedDocumentError
-from dpmiddleware.keys.interfaces import StoredDocument
-from dpmiddleware.keys.reading import MAX_DOCUMENTS
-from dpmiddleware.keys.xml import declared_encoding, parse
+from dpmiddleware.keys.interfaces import MAX_DOCUMENTS, StoredDocument
+from dpmiddleware.keys.xml import WIDE_ENCODINGS, declared_encoding, parse
 from dpmiddleware.repositories.documents import stored_document
 
 __all__ = ["EMPTY_REPOSITORY", "MAX_REPOSITORY_SIZE", "bare", "edit", "split"]
@@ -32,7 +31,6 @@ EMPTY_REPOSITORY: Final = _DECLARATION + b"<repository></repository>"
 
 _TAG: Final = re.compile(rb"""<[^<>"']*(?:"[^"]*"[^<>"']*|'[^']*'[^<>"']*)*>""")
 _ENCODINGS: Final = {"utf-8", "ascii", "iso8859-1"}
-_WIDE: Final = {"utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"}
 
 
 def bare(data: bytes) -> bytes:
@@ -84,6 +82,12 @@ class _Positions:
     root_closes: int = 0
     children: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
 
+    def add_child(self, start: int, end: int) -> None:
+        """Add one; `MalformedDocumentError` if there are too many, which would take much more memory than the text."""
+        if len(self.children) == MAX_DOCUMENTS:
+            raise MalformedDocumentError(f"more than {MAX_DOCUMENTS:,} documents")
+        self.children.append((start, end))
+
 
 def _positions(text: bytes) -> _Positions:
     parser = expat.ParserCreate("utf-8")
@@ -111,9 +115,7 @@ def _positions(text: bytes) -> _Positions:
         else:
             stop = text.index(b">", closes) + 1
         if depth == 1:
-            found.children.append((started[1], stop))
-            if len(found.children) > MAX_DOCUMENTS:
-                raise MalformedDocumentError(f"more than {MAX_DOCUMENTS:,} documents")
+            found.add_child(started[1], stop)
         else:
             found.root, found.root_closes = (started[0], stop), closes
 
@@ -140,9 +142,10 @@ def _utf8(data: bytes) -> bytes:
     try:
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return data.decode("utf-16").encode("utf-8")
-        known = codecs.lookup(declared_encoding(data)[0] or "utf-8").name
-        if known not in _ENCODINGS | _WIDE:
+        declared = declared_encoding(data)[0]
+        known = codecs.lookup("utf-8" if not declared or declared.startswith(WIDE_ENCODINGS) else declared).name
+        if known not in _ENCODINGS:
             raise LookupError
-        return data.decode("utf-8" if known in _WIDE else known).encode("utf-8")
+        return data.decode(known).encode("utf-8")
     except (LookupError, UnicodeError) as error:
         raise MalformedDocumentError("has an encoding that is not supported") from error

@@ -18,8 +18,7 @@ from uuid import uuid4
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.extras import import_extra
-from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
-from dpmiddleware.keys.reading import MAX_DOCUMENTS, MAX_TOTAL_SIZE, check_size
+from dpmiddleware.keys.interfaces import MAX_DOCUMENTS, MAX_TOTAL_SIZE, Snapshot, StoredDocument, check_size
 from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
 from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories.base import Repository, check_one_given

@@ -30,8 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from dpmiddleware.errors import ConfigurationError, RepositoryError
 from dpmiddleware.extras import import_extra
 from dpmiddleware.forks import after_fork
-from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
-from dpmiddleware.keys.reading import MAX_DOCUMENTS
+from dpmiddleware.keys.interfaces import MAX_DOCUMENTS, Snapshot, StoredDocument
 from dpmiddleware.keys.xml import MAX_SIZE
 from dpmiddleware.printable import without_password
 from dpmiddleware.repositories.base import Repository, check_one_given
