@@ -53,7 +53,7 @@ local found, size = redis.call('LRANGE', KEYS[1], 0, -1), 0
 for place, element in ipairs(found) do
   if #element > tonumber(ARGV[1]) then found[place] = #element else size = size + #element end
 end
-if size > tonumber(ARGV[2]) or #found > tonumber(ARGV[3]) then return {#found, size} end
+if size > tonumber(ARGV[2]) or #found > tonumber(ARGV[3]) then return {'', {#found, size}} end
 return {version(), found}
 """
 )
@@ -112,8 +112,8 @@ class RedisKeyRepository(Repository):
     def read(self) -> Snapshot:
         """Return all elements and the version. One round trip."""
         version, elements = self._run("read", _READ, MAX_SIZE, MAX_TOTAL_SIZE, MAX_DOCUMENTS)
-        if isinstance(version, int):
-            check_size(version, elements, self.location)
+        if not version:
+            check_size(elements[0], elements[1], self.location)
         return Snapshot(
             tuple(
                 StoredDocument(None, b"", str(place), TOO_LARGE)

@@ -25,7 +25,7 @@ import pytest
 
 from dpmiddleware.errors import RepositoryError, VersionConflict
 from dpmiddleware.keys.interfaces import KeyRepository, StoredDocument
-from dpmiddleware.keys.xml import MAX_SIZE
+from dpmiddleware.keys.xml import MAX_SIZE, canonical, parse
 from dpmiddleware.repositories.files import FileKeyRepository
 from tests.servers import LOOPBACK, free_port
 
@@ -202,6 +202,15 @@ class RepositoryContract:
             return
         assert good.data in contents(repository)
         assert len(repository.read().documents) == 2
+
+    def test_a_text_that_only_declares_utf_16_is_read(self, store: Store, repository: KeyRepository) -> None:
+        """.NET's XmlWriter puts this declaration into strings: a revocation in that form was missed."""
+        revocation = b"<revocation version='1'><key id='*' /></revocation>"
+        commit(repository, document())
+        if not store.one_text:
+            store.append("revocation-net", b'<?xml version="1.0" encoding="utf-16"?>\r\n' + revocation)
+            read = [canonical(parse(found.data)) for found in repository.read().documents]
+            assert canonical(parse(revocation)) in read
 
     def test_what_net_wrote_with_a_byte_order_mark_can_be_committed(self, repository: KeyRepository) -> None:
         net = StoredDocument(

@@ -133,6 +133,17 @@ def test_what_net_could_not_read_is_never_written(list_of_keys: RedisList) -> No
     assert list_of_keys.raw.exists(list_of_keys.key) == 0
 
 
+@pytest.mark.parametrize("limit", ["MAX_DOCUMENTS", "MAX_TOTAL_SIZE"])
+def test_a_list_that_is_too_large_is_an_error_that_says_so_and_is_not_transferred(
+    limit: str, list_of_keys: RedisList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(list_of_keys.open(), document("one"), document("two"), document("three"))
+    for module in ("dpmiddleware.keys.interfaces", "dpmiddleware.repositories.redis"):
+        monkeypatch.setattr(f"{module}.{limit}", 2)
+    with pytest.raises(RepositoryError, match="not a key ring"):
+        list_of_keys.open().read()
+
+
 def test_the_default_list_is_that_of_net(redis_server: Server) -> None:
     repository = RedisKeyRepository(client=redis.Redis.from_url(redis_server.address))
     assert "DataProtection-Keys" in repository.location

@@ -192,6 +192,18 @@ def test_an_empty_table_and_no_table_are_one_version(table: Table) -> None:
     assert table.open().version() == before
 
 
+def test_a_friendly_name_of_any_length_is_read_up_to_256_characters(table: Table) -> None:
+    """In SQLite and PostgreSQL it is a text without a limit."""
+    good = StoredDocument("key-1", document().data)
+    commit(table.open(), good)
+    if table.raw.dialect.name in {"sqlite", "postgresql"}:
+        table.sql(f"UPDATE {table.table} SET {table.name} = '{'n' * 100_000}'")
+        (found,) = table.open().read().documents
+        assert (found.name, found.data) == ("n" * 256, good.data)
+        table.open().commit(remove=[found], expected=table.open().version())
+        assert contents(table.open()) == []
+
+
 def test_a_row_without_text_is_named(table: Table) -> None:
     commit(table.open(), document())
     table.sql(f"INSERT INTO {table.table} ({table.name}) VALUES ('key-null')")
