@@ -62,7 +62,7 @@ def test_the_key_walk_from_a_folder_to_the_key_that_protects(tmp_path: Path) -> 
     # read: all documents of the store, and its version
     store = FileKeyRepository(tmp_path)
     snapshot = store.read()
-    assert len(snapshot.documents) == 6
+    assert len(snapshot.documents) == 7  # the revoked key was the default: its successor is one of them
     assert snapshot.version == store.version()
 
     # load: documents that say what they are; their secrets are not opened yet
@@ -80,7 +80,7 @@ def test_the_key_walk_from_a_folder_to_the_key_that_protects(tmp_path: Path) -> 
         for each in verified
         if isinstance(each, document.KeyDocument)
     ]
-    assert len(keys) == 4
+    assert len(keys) == 5
 
     # apply revocations
     revocations = [Revocation.of(each) for each in verified if isinstance(each, document.RevocationDocument)]
