@@ -10,11 +10,11 @@ from dpmiddleware.flask.sessions import _Interface
 
 
 class OurInterface(_Interface):
-    """Made without arguments, as Flask's is."""
+    """Needs no arguments, as Flask's interface."""
 
     def __init__(self) -> None:
         super().__init__(new_ring(), None, None, None)
 
 
-flask.sessions.SecureCookieSessionInterface = OurInterface  # type: ignore[assignment, misc]  # the point
+flask.sessions.SecureCookieSessionInterface = OurInterface  # type: ignore[assignment, misc]  # the purpose of this plugin
 flask.Flask.session_interface = OurInterface()

@@ -33,4 +33,4 @@ def _open_cookie(serializer: Any, value: str, *arguments: Any, **named: Any) -> 
 
 
 flask.Flask.__init__ = _create_and_remember  # type: ignore[method-assign, assignment]  # the purpose of this plugin
-itsdangerous.URLSafeTimedSerializer.loads_unsafe = _open_cookie  # type: ignore[method-assign]  # likewise
+itsdangerous.URLSafeTimedSerializer.loads_unsafe = _open_cookie  # type: ignore[method-assign, assignment]  # likewise

@@ -15,12 +15,12 @@ _ring: list[DataProtection] = []
 
 
 def pytest_runtest_setup() -> None:
-    """Each test begins at a time of its own."""
+    """Create a ring for each test: some tests change the clock."""
     _ring[:] = [new_ring()]
 
 
 class OurSerializer(ProtectedSerializer):
-    """Takes what itsdangerous' takes; what has to do with secrets and signers has no meaning on a ring."""
+    """Accepts itsdangerous' arguments; those about secrets and signers are ignored."""
 
     def __init__(  # noqa: PLR0917 (the signature is itsdangerous')
         self,

@@ -17,7 +17,7 @@ RING = new_ring()
 
 
 class OurSessions(SessionMiddleware):
-    """Takes what Starlette's takes."""
+    """Accepts the arguments of Starlette's middleware."""
 
     def __init__(  # noqa: PLR0917 (the signature is Starlette's)
         self,
@@ -45,7 +45,7 @@ class OurSessions(SessionMiddleware):
 
 
 def session_of(mapping: dict[str, Any]) -> Session:
-    """A session that a cookie held; Starlette's takes the mapping itself."""
+    """Return a session that a cookie held, with this content; Starlette's class takes the mapping itself."""
     now = milliseconds(datetime.now(timezone.utc))
     kept = {"_dpm_id": "its id", **mapping}
     return Session(lambda: StoredSession(now, now, JSON.dumps(kept), dict(kept)))

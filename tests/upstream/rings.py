@@ -13,17 +13,17 @@ __all__ = ["new_ring"]
 class TestedClock:
     """Asks ``time.time``, which both Django's tests and freezegun replace."""
 
-    __test__ = False  # no test, in spite of its name
+    __test__ = False  # not a test, in spite of its name
 
     def now(self) -> datetime:
-        """Aware, UTC."""
+        """Return an aware time in UTC."""
         return datetime.fromtimestamp(time.time(), timezone.utc)
 
     def monotonic(self) -> float:
-        """Seconds."""
+        """Return seconds."""
         return time.monotonic()
 
 
 def new_ring() -> DataProtection:
-    """Keys in memory, nothing in it yet."""
+    """Create an empty ring in memory."""
     return DataProtection("upstream", repository="memory:", key_wrapper="plain:", clock=TestedClock())
