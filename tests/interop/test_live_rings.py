@@ -312,5 +312,8 @@ def test_a_document_that_somebody_rewrote_is_read_by_both(
     file.write_bytes(rewritten(file.read_text("utf-8")))
     assert theirs_in(peer, tmp_path).unprotect(payload, "p") == b"x"
     assert ours_in(tmp_path).create_protector("p").unprotect(payload) == b"x"
-    ours_in(tmp_path).manager.revoke(UUID(file.stem.removeprefix("key-")), "Ä \u0001 ]]> &amp;")
-    assert [key["revoked"] for key in theirs_in(peer, tmp_path).list_keys()] == [True]
+    revoked = file.stem.removeprefix("key-")
+    ours_in(tmp_path).manager.revoke(UUID(revoked), "Ä \u0001 ]]> &amp;")
+    theirs = {key["key"]: key["revoked"] for key in theirs_in(peer, tmp_path).list_keys()}
+    assert theirs.pop(revoked) is True
+    assert list(theirs.values()) == [False]  # the successor
