@@ -126,9 +126,15 @@ class DataProtection:
 
     # --- the ring -------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Start to load the ring in the background, and return at once."""
+    def start(self, *, wait: bool = False) -> None:
+        """Begin to load the ring, and return immediately.
+
+        wait: return when the ring can protect; `KeyManagementError` if it cannot. For a server that should not start
+        to serve without a ring (for instance in gunicorn's ``post_fork``).
+        """
         self.provider.start()
+        if wait:
+            self.provider.current().protecting_key()
 
     def health(self) -> Health:
         """Return the state of the ring, without I/O. Starts to load the ring if that has not been done."""

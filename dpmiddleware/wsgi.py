@@ -18,6 +18,7 @@ from werkzeug.local import LocalProxy
 
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.keys import waiting
 from dpmiddleware.web import parts
 from dpmiddleware.web.answer import Headers, Part, unavailable
 from dpmiddleware.web.cookies.application_cookies import CookieProtection, ProtectionOptions, RequestCookies
@@ -68,6 +69,7 @@ class _Middleware(Generic[_P]):
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         part = self.begin(environ)
+        is_outermost = parts.PARTS_KEY not in environ
         response = _Response(start_response, parts.join(environ, part))
         try:
             self.place(environ, part)
@@ -78,6 +80,9 @@ class _Middleware(Generic[_P]):
             answer = unavailable(error)
             start_response(_status_line(answer.status), [*answer.added])
             return [answer.body or b""]
+        finally:
+            if is_outermost:
+                waiting.end()
 
     def begin(self, environ: WSGIEnvironment) -> _P:
         """The part of this middleware in a request."""

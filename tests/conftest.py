@@ -183,3 +183,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"{count} test{'s' if count > 1 else ''}: {reason}")
     if not reasons:
         terminalreporter.write_line("nothing was skipped")
+
+
+@pytest.fixture
+def exact_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Polls without jitter."""
+    monkeypatch.setattr("dpmiddleware.keys.freshness.random.random", lambda: 0.0)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from functools import lru_cache
 from http.cookies import Morsel
 
+from django.core.signals import request_finished
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.keys import waiting
 from dpmiddleware.web import parts
 from dpmiddleware.web.answer import Part, unavailable
 
@@ -48,6 +51,11 @@ def _attributes(text: str) -> dict[str, str]:
         if morsel.isReservedKey(name):
             morsel[name] = value if equals else True
     return dict(morsel)
+
+
+@receiver(request_finished)
+def _end_waiting(**_: object) -> None:
+    waiting.end()
 
 
 def cookie_header(request: HttpRequest) -> bytes:

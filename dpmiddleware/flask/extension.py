@@ -8,6 +8,7 @@ import flask
 
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
+from dpmiddleware.keys import waiting
 from dpmiddleware.web import parts
 from dpmiddleware.web.answer import Answer, Part, unavailable
 
@@ -37,6 +38,7 @@ def register(app: flask.Flask, data_protection: DataProtection | None) -> DataPr
         )
     if KeyManagementError not in app.error_handler_spec[None][None]:
         app.register_error_handler(KeyManagementError, _unavailable)
+        app.teardown_request(lambda _: waiting.end())
     return cast("DataProtection", found)
 
 

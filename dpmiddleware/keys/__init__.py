@@ -20,6 +20,7 @@ manager.py        reads the ring and changes it: create and revoke keys
 maintenance.py    the work of an operator: rotate, copy, prune, wrap again
 sign_existing.py  sign the documents of a ring that was not signed so far
 freshness.py      use the ring, check it, wait, or fail: one decision from state and time
+waiting.py        how long one request may wait
 refresh.py        one refresh at a time, and waiting for it
 health.py         status and gauges of a ring
 provider.py       the current ring of a process, kept fresh

@@ -9,16 +9,19 @@ last check within a poll                      ``USE``                      ``WAI
 check due                                     ``CHECK``                    ``WAIT``, once per second; else ``USE``
 check due, last good check over 2 polls ago   ``WAIT``                     ``WAIT``, once per second; else ``USE``
 beyond ``max_stale``, last try within a poll  ``FAIL``
+last refresh failed, or took too long         ``CHECK`` for ``WAIT``       ``CHECK`` for ``WAIT``
 ============================================  ===========================  ==========================================
 
 The second question comes after the first: a request that looks for a key has a ring. While a refresh is in progress, a
 request joins it instead of failing or starting another one, and a missing key waits for it. After a wait the ring is
 used as it is then; if there is none, or if it is beyond ``max_stale``, the request fails.
+`dpmiddleware.keys.waiting` says how long a request may wait in all.
 """
 
 from __future__ import annotations
 
 import enum
+import random
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -88,8 +91,14 @@ class State:
 
     def after_success(self, ring: KeyRing, began: float, now: float, policy: RotationPolicy) -> State:
         """The state after a refresh that began at ``began`` and has succeeded at ``now`` with ``ring``."""
-        due = now + policy.poll.total_seconds()
+        spread = 1 - random.random() / 10  # noqa: S311 (the members of a farm do not ask all at once, and never late)
+        due = now + policy.poll.total_seconds() * spread
         return State(ring, checked=began, next_check=due, next_try=due, next_search=self.next_search)
+
+    def after_abandoning(self, failure: KeyManagementError, now: float, policy: RotationPolicy) -> State:
+        """The state after a refresh was abandoned, because it took longer than three polls: the ring is stale."""
+        due = now + policy.poll.total_seconds()
+        return replace(self, failure=failure, missed=max(self.missed, MISSED_POLLS), next_try=due, next_check=due)
 
     def after_failure(
         self, failure: KeyManagementError, ring: KeyRing | None, began: float, now: float, policy: RotationPolicy
@@ -107,14 +116,27 @@ class State:
         return replace(failed, missed=self.missed + 1, next_try=next_try, next_check=_NEVER if is_too_old else next_try)
 
 
-def decide(state: State, now: float, policy: RotationPolicy, *, in_progress: bool, missing_key: bool = False) -> Step:
+def decide(
+    state: State,
+    now: float,
+    policy: RotationPolicy,
+    *,
+    in_progress: bool,
+    is_slow: bool = False,
+    missing_key: bool = False,
+) -> Step:
     """What a request does next: see the table above.
 
-    state, now, policy: what is known, the reading of the clock, and the intervals.
-    in_progress: whether a refresh is in progress. missing_key: whether this is the second question of the table.
+    state: what is known.
+    now: the reading of the clock.
+    policy: the intervals.
+    in_progress: whether a refresh is in progress.
+    is_slow: whether the refresh in progress, or else the last one, takes longer than a request may wait.
+    missing_key: whether this is the second question of the table.
     """
+    wait = Step.CHECK if is_slow or state.failure is not None else Step.WAIT
     if missing_key:
-        return Step.WAIT if in_progress or now >= state.next_search else Step.USE
+        return wait if in_progress or now >= state.next_search else Step.USE
     if state.ring is not None and now < state.next_check:
         return Step.USE
     if not in_progress and now < state.next_try:
@@ -122,4 +144,4 @@ def decide(state: State, now: float, policy: RotationPolicy, *, in_progress: boo
     if state.ring is None:
         return Step.LOAD
     age = state.age(now)
-    return Step.WAIT if age is None or age > 2 * policy.poll.total_seconds() else Step.CHECK
+    return wait if age is None or age > 2 * policy.poll.total_seconds() else Step.CHECK

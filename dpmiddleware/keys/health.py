@@ -16,8 +16,8 @@ __all__ = ["Health", "gauges_of", "health_of"]
 class Health:
     """What a readiness probe asks.
 
-    status: ``starting`` (the first load is in progress), ``ok``, ``stale`` (three polls failed; the ring is still
-    used), ``down`` (there is no ring, and the last load failed).
+    status: ``starting`` (the first load is in progress), ``ok``, ``stale`` (three polls failed, or a refresh
+    hangs; the ring is still used), ``down`` (no ring, and the last load failed; or a ring without a key that protects).
     keys: how many. default_key: the key that protects.
     seconds_since_check: since the store last answered; ``None`` if it never did.
     problem: the last error, or which keys and revocations the store has lost since this process started.
@@ -42,13 +42,12 @@ def health_of(state: State, seconds: float, now: Instant) -> Health:
     """``seconds``: of the monotonic clock. ``now``: of the wall clock."""
     ring = state.ring
     default = None if ring is None else ring.default
-    loss = "" if ring is None else ring.loss
     return Health(
         _status(state),
         0 if ring is None else len(ring),
         None if default is None else default.id,
         state.age(seconds),
-        loss if state.failure is None else str(state.failure),
+        _problem(state),
         *_dates(state, now),
     )
 
@@ -56,7 +55,18 @@ def health_of(state: State, seconds: float, now: Instant) -> Health:
 def _status(state: State) -> Literal["starting", "ok", "stale", "down"]:
     if state.ring is None:
         return "starting" if state.failure is None else "down"
+    if state.ring.default is None:
+        return "down"
     return "stale" if state.missed >= MISSED_POLLS else "ok"
+
+
+def _problem(state: State) -> str:
+    ring = state.ring
+    if state.failure is not None:
+        return str(state.failure)
+    if ring is None:
+        return ""
+    return ring.loss or ("" if ring.default else ring.problem or "the ring has no key that protects")
 
 
 def gauges_of(state: State, seconds: float, now: Instant) -> tuple[str, dict[str, float]]:

@@ -26,13 +26,14 @@ from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.refresh import Refresh, Run, in_thread, on_event_loop
 from dpmiddleware.keys.ring import KeyRing
 from dpmiddleware.keys.rotation import RotationPolicy
+from dpmiddleware.keys.waiting import FIRST_LOAD, budget
 from dpmiddleware.telemetry import emit, watch
 
 __all__ = ["KeyRingProvider"]
 
-_FIRST_LOAD_WAIT: Final = 30.0
-_WAIT: Final = 0.5
 _REMEMBERED_IDS: Final = 4096
+_STORE_LIMIT: Final = 10.0
+"""Seconds that a refresh may take whatever the poll: each call of a store is bounded to about five."""
 
 
 class KeyRingProvider:
@@ -57,6 +58,8 @@ class KeyRingProvider:
         self._policy = policy or self.manager.policy
         self._monotonic = self._clock.monotonic
         self._refresh = Refresh(start)
+        self._patience = max(_STORE_LIMIT, MISSED_POLLS * self._policy.poll.total_seconds())
+        """Seconds after which a refresh in progress is given up, once there is a ring."""
         self._state = State()
         """Replaced only by the refresh in progress, or under the lock of `Refresh` when one begins."""
         self._absent: dict[bytes, None] = {}
@@ -118,7 +121,7 @@ class KeyRingProvider:
 
     def start(self) -> None:
         """Begin the first load, or the check that is due, and return at once."""
-        self._refresh.begin(self._check, self._check_is_due)
+        self._begin(self._check_is_due)
 
     def health(self) -> Health:
         """From memory. Begins a check that is due, so that a probe keeps an idle process current."""
@@ -133,7 +136,16 @@ class KeyRingProvider:
 
     def _decide(self, now: float, *, missing_key: bool = False) -> Step:
         in_progress = self._refresh.running is not None
-        return decide(self._state, now, self._policy, in_progress=in_progress, missing_key=missing_key)
+        is_slow = self._refresh.is_slow
+        return decide(self._state, now, self._policy, in_progress=in_progress, is_slow=is_slow, missing_key=missing_key)
+
+    def _begin(self, is_due: Callable[[], bool]) -> Run | None:
+        """Begin a refresh if one is due; first give up one that has been in progress for too long."""
+        if self._refresh.running is not None:
+            patience = FIRST_LOAD if self._state.ring is None else self._patience
+            if self._refresh.abandon(patience):
+                self._abandoned(patience)
+        return self._refresh.begin(self._check, is_due)
 
     def _check_is_due(self) -> bool:
         return self._decide(self._monotonic()).refreshes
@@ -150,7 +162,7 @@ class KeyRingProvider:
         """The ring, after the check that is due."""
         step = self._decide(self._monotonic())
         if step.refreshes:
-            self._wait_for(self._refresh.begin(self._check, self._check_is_due), step)
+            self._wait_for(self._begin(self._check_is_due), step)
         state = self._state
         ring = state.usable_ring(self._monotonic(), self._policy)
         if ring is None:
@@ -165,7 +177,7 @@ class KeyRingProvider:
         step = self._decide(self._monotonic(), missing_key=True)
         if not step.refreshes:
             return None
-        run = self._refresh.begin(self._check, self._search_is_due)
+        run = self._begin(self._search_is_due)
         self._wait_for(run, step)
         ring = self._state.ring
         key = None if ring is None else ring.find(key_id)
@@ -181,9 +193,9 @@ class KeyRingProvider:
         if run is None:
             return
         if step is Step.LOAD:
-            run.ended.wait(_FIRST_LOAD_WAIT)
+            budget().wait_for_first_load(run.ended)
         elif step is Step.WAIT and not on_event_loop():
-            self._refresh.wait_for(run, _WAIT)
+            self._refresh.wait_for(run)
 
     def _remember_absent(self, key_id: bytes) -> None:
         with self._lock:
@@ -201,8 +213,18 @@ class KeyRingProvider:
         except Exception as error:  # noqa: BLE001 (a client library may raise anything)
             self._failed(error, began)
             return False
-        self._state = self._state.after_success(ring, began, self._monotonic(), self._policy)
+        state = self._state
+        if state.checked is None or state.checked <= began:  # else a later refresh has succeeded meanwhile
+            self._state = state.after_success(ring, began, self._monotonic(), self._policy)
         return True
+
+    def _abandoned(self, seconds: float) -> None:
+        """A refresh has not ended in time: report it, and go on using the ring."""
+        before, location, now = self._state, self._location(), self._monotonic()
+        problem = f"{location} has not answered for {seconds:g} seconds"
+        failure = RepositoryError(problem, hint="check the store and the network")
+        self._state = before.after_abandoning(failure, now, self._policy)
+        self._report(failure, failure.code, before, now)
 
     def _fresh_ring(self) -> KeyRing:
         """The ring that there is, if the store has not changed; else the ring as it is in the store now."""
@@ -223,9 +245,13 @@ class KeyRingProvider:
         failure = _as_key_management_error(error, location)
         self._state = before.after_failure(failure, ring, began, now, self._policy)
         code = error.code if isinstance(error, DataProtectionError) else type(error).__name__
+        self._report(error, code, before, now)
+
+    def _report(self, error: Exception, code: str, before: State, now: float) -> None:
+        location = self._location()
         emit("refresh_failed", "error", "the ring could not be refreshed", error=error, code=code, location=location)
         age = before.age(now)
-        if age is not None and before.missed < self._state.missed == MISSED_POLLS:
+        if age is not None and before.missed < MISSED_POLLS <= self._state.missed:
             emit("ring_stale", "error", "the ring is stale", seconds=round(age), location=location)
 
     def _location(self) -> str:

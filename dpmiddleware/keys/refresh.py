@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from dpmiddleware.forks import after_fork
+from dpmiddleware.keys.waiting import REFRESH, budget
 
 __all__ = ["Refresh", "Run", "in_thread", "on_event_loop"]
 
 _WAITERS: Final = 8
 """Requests that wait at the same time: worker threads are few."""
+_HANGING: Final = 2
+"""Refreshes that were abandoned and whose threads still hang: with that many, no further one begins."""
 
 
 @dataclass(slots=True, eq=False)
@@ -23,6 +27,12 @@ class Run:
 
     ended: threading.Event = field(default_factory=threading.Event)
     succeeded: bool = False
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it takes longer than a request may wait."""
+        return time.monotonic() - self.began > REFRESH
 
 
 class Refresh:
@@ -38,6 +48,9 @@ class Refresh:
         self._lock = threading.Lock()
         self.running: Run | None = None
         self.waiting = 0
+        self.was_slow = False
+        """Whether the last refresh that ended took longer than a request may wait."""
+        self._hanging: list[Run] = []
 
     def begin(self, refresh: Callable[[], bool], is_due: Callable[[], bool]) -> Run | None:
         """Begin a refresh; ``None`` if one is running already, or if none is due.
@@ -45,7 +58,8 @@ class Refresh:
         refresh: returns whether it succeeded, and raises nothing. is_due: called under the lock.
         """
         with self._lock:
-            if self.running is not None or not is_due():
+            self._hanging = [run for run in self._hanging if not run.ended.is_set()]
+            if self.running is not None or len(self._hanging) >= _HANGING or not is_due():
                 return None
             run = self.running = Run()
         try:
@@ -63,17 +77,36 @@ class Refresh:
     def _end(self, run: Run) -> None:
         with self._lock:
             if self.running is run:
-                self.running = None
+                self.running, self.was_slow = None, run.is_slow
         run.ended.set()
 
-    def wait_for(self, run: Run, seconds: float) -> None:
-        """Wait for a refresh, unless eight requests do so already."""
+    @property
+    def is_slow(self) -> bool:
+        """Whether the refresh in progress, or else the last one, takes longer than a request may wait."""
+        run = self.running
+        return self.was_slow if run is None else self.was_slow or run.is_slow
+
+    def abandon(self, seconds: float) -> bool:
+        """Give up the refresh in progress if it began more than ``seconds`` ago; whether that was so.
+
+        Its thread may hang forever in a client library. A result that comes later still counts.
+        """
+        with self._lock:
+            run = self.running
+            if run is None or time.monotonic() - run.began <= seconds:
+                return False
+            self.running, self.was_slow = None, True
+            self._hanging.append(run)
+        return True
+
+    def wait_for(self, run: Run) -> None:
+        """Wait for a refresh as long as the request's budget lasts, unless eight requests do so already."""
         with self._lock:
             if self.is_crowded:
                 return
             self.waiting += 1
         try:
-            run.ended.wait(seconds)
+            budget().wait(run.ended)
         finally:
             with self._lock:
                 self.waiting -= 1

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.keys import waiting
 from dpmiddleware.web.answer import LOOKED_AT, UNCHANGED, Answer, Headers, Part
 from dpmiddleware.web.sessions.cookie import RequestSession
 from dpmiddleware.web.sign_in.authentication import CookieAuthenticator, RequestAuthentication
@@ -50,6 +51,7 @@ def join(request: MutableMapping[str, Any], part: Part, *, binds: bool = True) -
     """
     companions = part.companions
     if PARTS_KEY not in request:
+        waiting.begin()
         request[PARTS_KEY] = (part, *companions) if companions else (part,)
     else:
         request[PARTS_KEY] = (*request[PARTS_KEY], part, *companions)

@@ -29,6 +29,7 @@ def farm_of(store: WatchedRepository, clock: StoppedClock, count: int) -> list[D
     return farm
 
 
+@pytest.mark.usefixtures("exact_polls")
 def test_a_thousand_processes_ask_for_the_version_a_hundred_times_a_second_and_read_no_key() -> None:
     """A minute of a farm with ten requests per second and process: at most 100 small questions per second."""
     clock, store = StoppedClock(), ring_of(key_document())
@@ -47,6 +48,7 @@ def test_a_thousand_processes_ask_for_the_version_a_hundred_times_a_second_and_r
     assert max(a_second.values()) <= 1.05 * PROCESSES / POLL  # in each second too
 
 
+@pytest.mark.usefixtures("exact_polls")
 def test_a_thousand_processes_that_start_together_ask_no_more_often() -> None:
     """All processes at the same moment: one question per poll and process; a hundred per second on average."""
     clock, store = StoppedClock(), ring_of(key_document())

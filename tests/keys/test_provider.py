@@ -187,6 +187,7 @@ def test_a_payload_that_meets_an_empty_budget_is_healed_by_a_request_a_second_la
     assert protector.unprotect(good) == b"from elsewhere"
 
 
+@pytest.mark.usefixtures("exact_polls")
 def test_an_id_that_was_not_found_is_remembered_until_the_store_moves(
     dp: DataProtection, store: WatchedRepository, clock: StoppedClock
 ) -> None:
@@ -638,7 +639,7 @@ def test_a_first_load_that_never_ends_is_told_after_a_while(
     store: WatchedRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every repository has a timeout; one that does not must not delay a request forever."""
-    monkeypatch.setattr("dpmiddleware.keys.provider._FIRST_LOAD_WAIT", 0.01)
+    monkeypatch.setattr("dpmiddleware.keys.waiting.Budget.first_load", 0.01)
     store.gate = threading.Event()
     dp = DataProtection("shop", repository=store, clock=StoppedClock())
     with pytest.raises(RepositoryError, match="has not answered yet") as caught:
@@ -770,7 +771,8 @@ def test_at_most_eight_requests_wait_and_the_rest_go_on(
     dp: DataProtection, store: WatchedRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There are few worker threads: a flood of forged cookies on a store that hangs must not occupy all of them."""
-    monkeypatch.setattr("dpmiddleware.keys.provider._WAIT", 60)
+    monkeypatch.setattr("dpmiddleware.keys.waiting.Budget.refresh", 60)
+    monkeypatch.setattr("dpmiddleware.keys.refresh.REFRESH", 60)
     dp.provider._refresh.start = in_thread
     store.gate = threading.Event()
     protector, refused = dp.create_protector("p"), []
@@ -842,6 +844,7 @@ def test_on_an_event_loop_nothing_waits_for_a_store_that_does_not_answer(
     store.gate.set()
 
 
+@pytest.mark.usefixtures("exact_polls")
 def test_a_provider_by_itself_has_the_same_clock_and_policy_as_its_manager(clock: StoppedClock) -> None:
     rings = provider(ring_of(key_document()), clock, policy=RotationPolicy(poll=timedelta(seconds=60)))
     store = rings.manager.repository

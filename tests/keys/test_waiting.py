@@ -1,0 +1,263 @@
+"""How long requests wait for a store: one budget per request, and nobody waits for a store that is known to be slow."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+from uuid import uuid4
+
+import flask
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
+from werkzeug.test import Client
+
+from dpmiddleware import asgi, wsgi
+from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.errors import KeyManagementError, NoUsableKeyError, RepositoryError
+from dpmiddleware.flask import ProtectedSessions
+from dpmiddleware.instants import Instant
+from dpmiddleware.keys import waiting
+from dpmiddleware.keys.freshness import MISSED_POLLS, State
+from dpmiddleware.keys.refresh import in_thread
+from dpmiddleware.keys.ring import KeyRing
+from dpmiddleware.keys.rotation import RotationPolicy
+from dpmiddleware.protection import base64url
+from dpmiddleware.protection.payload import head_of
+from dpmiddleware.repositories.memory import MemoryKeyRepository
+from tests.fakes import StoppedClock, WatchedRepository, events, until
+
+INVENTED = 60
+
+
+class SlowRepository(MemoryKeyRepository):
+    """Takes ``seconds`` to say its version, and counts how often it is asked."""
+
+    seconds = 0.0
+    asked = 0
+
+    def version(self) -> str:
+        self.asked += 1
+        time.sleep(self.seconds)
+        return super().version()
+
+
+def cookies(name: str, count: int = INVENTED) -> str:
+    """A Cookie header of payloads under keys that nobody has: one session, the rest as the application's own."""
+    values = [base64url.encode(head_of(uuid4().bytes_le) + 112 * b"x") for _ in range(count)]
+    return "; ".join([f"{name}={values[0]}", *(f"own{number}={value}" for number, value in enumerate(values[1:]))])
+
+
+def in_wsgi(shop: DataProtection) -> Any:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        len(environ[wsgi.SESSION_KEY])
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    both = wsgi.SessionMiddleware(app, data_protection=shop)
+    return Client(wsgi.CookieProtectionMiddleware(both, data_protection=shop, cookies=["own*"]), use_cookies=False)
+
+
+def in_asgi(shop: DataProtection) -> Any:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        len(scope["session"])
+        await PlainTextResponse("ok")(scope, receive, send)
+
+    both = asgi.SessionMiddleware(app, data_protection=shop)
+    return TestClient(asgi.CookieProtectionMiddleware(both, data_protection=shop, cookies=["own*"]))
+
+
+def in_flask(shop: DataProtection) -> Any:
+    app = flask.Flask("shop")
+    ProtectedSessions(app, data_protection=shop)
+    app.get("/")(lambda: str(len(flask.session)))
+    app.wsgi_app = wsgi.CookieProtectionMiddleware(  # type: ignore[method-assign]
+        app.wsgi_app, data_protection=shop, cookies=["own*"]
+    )
+    return app.test_client(use_cookies=False)
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds of each wait, as the budget counts them."""
+    seconds: list[float] = []
+    real = waiting._waited
+
+    def watched(ended: threading.Event, limit: float) -> float:
+        spent = real(ended, limit)
+        seconds.append(min(spent, max(limit, 0)))
+        return spent
+
+    monkeypatch.setattr(waiting, "_waited", watched)
+    return seconds
+
+
+@pytest.mark.parametrize("make", [in_wsgi, in_asgi, in_flask])
+def test_many_invented_keys_cost_a_request_one_budget(make: Any, waited: list[float]) -> None:
+    """A forged header of 60 key ids held a thread for half a second per payload."""
+    store = SlowRepository()
+    shop = DataProtection("shop", repository=store)
+    shop.start(wait=True)
+    client = make(shop)
+    store.seconds = 2
+    waited.clear()
+    assert client.get("/", headers={"Cookie": cookies("session")}).status_code == 200
+    assert sum(waited) <= waiting.REFRESH + 0.001
+    assert store.asked == 1
+
+
+def test_nobody_waits_for_a_check_that_others_have_waited_for_in_vain(waited: list[float]) -> None:
+    store = SlowRepository()
+    shop = DataProtection("shop", repository=store)
+    shop.start(wait=True)
+    client = in_wsgi(shop)
+    store.seconds = 2
+    waited.clear()
+    client.get("/", headers={"Cookie": cookies("session", 1)})
+    first = sum(waited)
+    assert first > 0
+    for _ in range(5):
+        client.get("/", headers={"Cookie": cookies("session", 3)})
+    assert sum(waited) == first
+
+
+def test_nobody_waits_for_a_check_after_one_that_failed(waited: list[float]) -> None:
+    clock, store = StoppedClock(), WatchedRepository()
+    shop = DataProtection("shop", repository=store, clock=clock)
+    shop.start(wait=True)
+    waited.clear()
+    store.failure = RepositoryError("the store is down")
+    client = in_wsgi(shop)
+    for _ in range(3):
+        clock.advance(seconds=2)
+        client.get("/", headers={"Cookie": cookies("session", 2)})
+    until(lambda: shop.provider._state.failure is not None)
+    until(lambda: shop.provider._refresh.running is None)
+    waited.clear()
+    clock.advance(seconds=2)
+    client.get("/", headers={"Cookie": cookies("session", 5)})
+    assert waited == []
+
+
+def test_each_request_has_a_budget_of_its_own() -> None:
+    never = threading.Event()
+    waiting.begin()
+    waiting.budget().refresh = 0.01
+    waiting.budget().wait(never)
+    spent = waiting.budget()
+    assert spent.refresh <= 0
+    waiting.begin()
+    assert waiting.budget() is not spent
+    assert waiting.budget().refresh == waiting.REFRESH
+    waiting.end()
+
+
+@pytest.mark.parametrize("make", [in_wsgi, in_flask])
+def test_what_a_thread_does_after_a_request_is_not_part_of_it(make: Any) -> None:
+    client = make(DataProtection("shop", repository=MemoryKeyRepository()))
+    client.get("/")
+    assert waiting.budget() is not waiting.budget()
+
+
+def test_polls_of_a_farm_are_spread_and_never_later_than_promised() -> None:
+    policy = RotationPolicy()
+    poll = policy.poll.total_seconds()
+    ring = KeyRing("", (), None, version="1", good_until=Instant.of(StoppedClock().now()))
+    due = {State().after_success(ring, 0, 0, policy).next_check for _ in range(200)}
+    assert len(due) > 100
+    assert all(0.9 * poll <= each <= poll for each in due)
+    assert max(due) - min(due) > 0.05 * poll
+
+
+# --- a store that never answers -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> tuple[DataProtection, WatchedRepository, StoppedClock]:
+    """A ring whose store stops answering; a refresh is given up at once."""
+    clock, store = StoppedClock(), WatchedRepository()
+    shop = DataProtection("shop", repository=store, clock=clock)
+    shop.start(wait=True)
+    shop.provider._refresh.start = in_thread
+    shop.provider._patience = 0
+    store.gate = threading.Event()
+    return shop, store, clock
+
+
+def test_a_refresh_that_never_ends_makes_the_ring_stale_and_is_reported(
+    hanging: tuple[DataProtection, WatchedRepository, StoppedClock], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was joined forever: health() said ok, nothing was logged, and no revocation was seen."""
+    shop, store, clock = hanging
+    caplog.set_level(logging.INFO, "dpmiddleware")
+    payload = shop.create_protector("p").protect("still served")
+    clock.advance(seconds=11)
+    shop.health()
+    until(lambda: shop.provider._refresh.running is not None)
+    time.sleep(0.01)
+    assert shop.health().status == "stale"
+    assert "has not answered" in shop.health().problem
+    assert shop.create_protector("p").unprotect(payload) == "still served"
+    assert len(events(caplog, "refresh_failed")) == 1
+    assert len(events(caplog, "ring_stale")) == 1
+    assert store.gate is not None
+    store.gate.set()
+    clock.advance(seconds=11)
+    until(lambda: shop.health().status == "ok")
+
+
+def test_refreshes_that_hang_use_two_threads_at_most(
+    hanging: tuple[DataProtection, WatchedRepository, StoppedClock],
+) -> None:
+    shop, store, clock = hanging
+    before = threading.active_count()
+    for _ in range(10):
+        clock.advance(seconds=11)
+        shop.health()
+        time.sleep(0.01)
+    assert threading.active_count() - before <= 2
+    assert store.gate is not None
+    store.gate.set()
+    until(lambda: threading.active_count() <= before)
+
+
+def test_a_result_that_comes_late_does_not_replace_a_newer_one() -> None:
+    policy = RotationPolicy()
+    newer = KeyRing("", (), None, version="2", good_until=Instant.of(StoppedClock().now()))
+    shop = DataProtection("shop", repository=WatchedRepository())
+    shop.start(wait=True)
+    shop.provider._state = shop.provider._state.after_success(newer, float("inf"), 0, policy)
+    shop.provider._check()
+    assert shop.provider._state.ring is newer
+
+
+# --- starting with a ring -------------------------------------------------------------------------------------
+
+
+def test_start_can_wait_until_the_ring_protects() -> None:
+    shop = DataProtection("shop", repository=MemoryKeyRepository())
+    shop.start(wait=True)
+    assert shop.health().status == "ok"
+
+
+def test_a_store_that_cannot_be_reached_fails_the_start() -> None:
+    store = WatchedRepository()
+    store.failure = RepositoryError("the store is down")
+    with pytest.raises(KeyManagementError, match="the store is down"):
+        DataProtection("shop", repository=store).start(wait=True)
+
+
+def test_a_reader_of_an_empty_store_fails_the_start_and_is_not_ok() -> None:
+    shop = DataProtection("shop", repository=MemoryKeyRepository(), auto_create_keys=False)
+    with pytest.raises(NoUsableKeyError):
+        shop.start(wait=True)
+    health = shop.health()
+    assert (health.status, health.keys, health.ready) == ("down", 0, False)
+    assert health.problem
+
+
+def test_a_missed_poll_counts_three_times_when_it_was_abandoned() -> None:
+    state = State().after_abandoning(RepositoryError("silent"), 5, RotationPolicy())
+    assert state.missed == MISSED_POLLS
