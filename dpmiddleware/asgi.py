@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar, Unpack
 
 from starlette.concurrency import run_in_threadpool
@@ -45,6 +46,7 @@ __all__ = [
     "SessionMiddleware",
     "cookie_header",
     "is_https",
+    "where",
 ]
 
 Message = MutableMapping[str, Any]
@@ -200,7 +202,8 @@ class SessionMiddleware(_Middleware):
 
     def begin(self, scope: Scope, receive: Receive) -> RequestSession:
         """Put the session into the scope; it is opened when the application touches it."""
-        part = self.sessions.begin(cookie_header(scope), https=scope.get("scheme") in _ENCRYPTED)
+        https = scope.get("scheme") in _ENCRYPTED
+        part = self.sessions.begin(cookie_header(scope), https=https, where=partial(where, scope))
         scope["session"] = part.session
         return part
 
@@ -225,12 +228,12 @@ class CookieProtectionMiddleware(_Middleware):
 
     def begin(self, scope: Scope, receive: Receive) -> RequestCookies:
         """See the class; the cookies are opened once the keys are there."""
-        return self.protection.begin(cookie_header(scope), https=is_https(scope))
+        return self.protection.begin(cookie_header(scope), https=is_https(scope), where=partial(where, scope))
 
     async def _opened(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application with the opened cookies in its Cookie header."""
         part = parts.last(scope, RequestCookies)
-        if part is not None and part.header is not part.sent:
+        if part is not None and (part.header is not part.sent or part.is_too_long):
             headers = [pair for pair in scope["headers"] if pair[0] != b"cookie"]
             if part.header:
                 headers.append((b"cookie", part.header))
@@ -330,6 +333,14 @@ def _web_request(scope: Scope, header: bytes, path: str, base: str, native: Any)
         path = path[len(base) :]
     query = bytes(scope.get("query_string", b"")).decode("latin-1")
     return WebRequest(header, is_https(scope), base, path, query, named, native)
+
+
+def where(scope: Scope) -> tuple[str, str]:
+    """The Host header and the decoded path of a connection."""
+    host: bytes = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    path, base = scope.get("path", ""), scope.get("root_path", "").rstrip("/")
+    is_whole = not base or path == base or path.startswith(f"{base}/")
+    return host.decode("latin-1"), path if is_whole else base + path
 
 
 def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -87,6 +87,11 @@ class CookieTooLargeError(ConfigurationError):
 
     code = "cookie_too_large"
 
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        if hint:
+            self.add_note(hint)  # for the log of the server, where an application finds it
+
 
 # --- the operator must act ----------------------------------------------------------------------------------
 

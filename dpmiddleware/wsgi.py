@@ -9,6 +9,7 @@ out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from http import HTTPStatus
 from itertools import chain
 from types import TracebackType
@@ -48,6 +49,7 @@ __all__ = [
     "cookie_header",
     "is_https",
     "web_request",
+    "where",
 ]
 
 SESSION_KEY: Final = "dpmiddleware.session"
@@ -190,7 +192,7 @@ class SessionMiddleware(_Middleware[RequestSession]):
 
     def begin(self, environ: WSGIEnvironment) -> RequestSession:
         """The session; it is opened when the application touches it."""
-        return self.sessions.begin(cookie_header(environ), https=is_https(environ))
+        return self.sessions.begin(cookie_header(environ), https=is_https(environ), where=partial(where, environ))
 
     def place(self, environ: WSGIEnvironment, part: RequestSession) -> None:
         """See the class."""
@@ -216,7 +218,7 @@ class CookieProtectionMiddleware(_Middleware[RequestCookies]):
 
     def begin(self, environ: WSGIEnvironment) -> RequestCookies:
         """The cookies of the request."""
-        return self.protection.begin(cookie_header(environ), https=is_https(environ))
+        return self.protection.begin(cookie_header(environ), https=is_https(environ), where=partial(where, environ))
 
     def place(self, environ: WSGIEnvironment, part: RequestCookies) -> None:
         """Put the opened cookies into the Cookie header."""
@@ -293,6 +295,11 @@ def web_request(environ: WSGIEnvironment, native: object = None) -> WebRequest:
         lambda name: str(environ.get("HTTP_" + name.upper().replace("-", "_"), "")),
         environ if native is None else native,
     )
+
+
+def where(environ: WSGIEnvironment) -> tuple[str, str]:
+    """The Host header and the decoded path of a request."""
+    return str(environ.get("HTTP_HOST", "")), _text(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
 
 
 def _text(native: str) -> str:

@@ -16,7 +16,7 @@ from dpmiddleware.keys import waiting
 from dpmiddleware.web import parts
 from dpmiddleware.web.answer import Part, unavailable
 
-__all__ = ["SESSION_KEY", "answer_outage", "cookie_header", "finish", "outage"]
+__all__ = ["SESSION_KEY", "answer_outage", "cookie_header", "finish", "outage", "where"]
 
 SESSION_KEY = "dpmiddleware.session"
 """Where the session is in ``request.META``."""
@@ -63,10 +63,16 @@ def cookie_header(request: HttpRequest) -> bytes:
     return str(request.META.get("HTTP_COOKIE", "")).encode("latin-1", "replace")
 
 
+def where(request: HttpRequest) -> tuple[str, str]:
+    """The Host header and the decoded path of a request."""
+    return str(request.META.get("HTTP_HOST", "")), request.path
+
+
 def finish(response: HttpResponseBase, part: Part) -> HttpResponseBase:
     """The response as a part of its request answers; in an outage, 503 in place of it."""
     try:
-        answer = parts.finish(part, response.status_code, [*response.items()])
+        cookies = [("set-cookie", morsel.OutputString()) for morsel in response.cookies.values()]
+        answer = parts.finish(part, response.status_code, [*response.items(), *cookies])
     except KeyManagementError as error:
         return outage(error)
     if answer.body is not None:
@@ -89,7 +95,9 @@ def finish(response: HttpResponseBase, part: Part) -> HttpResponseBase:
 
 def _set_cookie(response: HttpResponseBase, line: str) -> None:
     cookie = _Written(line)
-    response.cookies[cookie.key] = cookie
+    attributes = line.partition("; ")[2].split("; ")
+    elsewhere = attributes[0] == "max-age=0"  # expires the name at another place; Django keeps one cookie per key
+    response.cookies[f"{cookie.key};{attributes[1:]}" if elsewhere else cookie.key] = cookie
 
 
 def answer_outage(request: HttpRequest, exception: Exception) -> HttpResponse | None:

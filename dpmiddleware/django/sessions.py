@@ -29,7 +29,7 @@ from django.utils.module_loading import import_string
 from dpmiddleware.clock import Clock
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.django.apps import get_data_protection
-from dpmiddleware.django.responses import SESSION_KEY, answer_outage, cookie_header, finish, outage
+from dpmiddleware.django.responses import SESSION_KEY, answer_outage, cookie_header, finish, outage, where
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web import parts
 from dpmiddleware.web.cookies.text import CookieSettings, SetCookie
@@ -49,9 +49,12 @@ _COOKIE_SETTINGS: Final = (
     "SESSION_COOKIE_SAMESITE",
     "SESSION_SERIALIZER",
 )
+_MAX_TOTAL: Final = "SESSION_COOKIE_MAX_TOTAL"
+"""A setting of ours: ``max_total`` of `CookieSettings`."""
 _MIGRATION: Final = "DATA_PROTECTION_SESSION_MIGRATION"
 _asked_for: Final = itemgetter(*_COOKIE_SETTINGS)
 
+_DEFAULT: Final = CookieSettings("default").max_total
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -89,7 +92,11 @@ class _JsonFormat(DjangoFormat):
 
 @lru_cache(maxsize=8)
 def _session_cookie(
-    protection: DataProtection, described: tuple[Any, ...], migration: SignedSessions | None, whole: bool
+    protection: DataProtection,
+    described: tuple[Any, ...],
+    migration: SignedSessions | None,
+    max_total: int,
+    whole: bool,
 ) -> SessionCookie:
     name, path, domain, secure, http_only, same_site, serializer_name = described
     cookie = CookieSettings(
@@ -100,6 +107,7 @@ def _session_cookie(
         http_only=bool(http_only),
         same_site=same_site.lower() if same_site else None,
         chunk_size=None if whole else 4050,
+        max_total=max_total,
     )
     serializer = import_string(serializer_name)()
     value_format = (_JsonFormat if type(serializer) is JSONSerializer else DjangoFormat)(serializer)
@@ -110,11 +118,11 @@ def session_cookie(*, whole: bool = False) -> SessionCookie:
     """The session cookie as the settings describe it; made anew when they change. whole: never in chunks."""
     known = vars(settings)  # those that were asked for, until they change; each attribute costs ten times as much
     try:
-        described, migration = _asked_for(known), known.get(_MIGRATION)
+        described, migration, max_total = _asked_for(known), known.get(_MIGRATION), known.get(_MAX_TOTAL, _DEFAULT)
     except KeyError:
         described = tuple(getattr(settings, name) for name in _COOKIE_SETTINGS)
-        migration = getattr(settings, _MIGRATION, None)
-    return _session_cookie(get_data_protection(), described, migration, whole)
+        migration, max_total = getattr(settings, _MIGRATION, None), getattr(settings, _MAX_TOTAL, _DEFAULT)
+    return _session_cookie(get_data_protection(), described, migration, max_total, whole)
 
 
 class SessionStore(SignedCookieStore):
@@ -251,7 +259,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
         if not issubclass(self.SessionStore, SessionStore):
             super().process_request(request)
             return
-        part = session_cookie().begin(cookie_header(request), https=False)  # is_secure() is called when it matters
+        header = cookie_header(request)
+        part = session_cookie().begin(header, https=False, where=lambda: where(request))  # is_secure(): when it matters
         request.session = self.SessionStore.of(part)
         request.META[SESSION_KEY] = part.session
         parts.join(request.META, part)

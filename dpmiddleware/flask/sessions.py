@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Any, Final, cast
 
@@ -28,7 +28,7 @@ from dpmiddleware.web.sessions.cookie import RequestSession, SessionCookie
 from dpmiddleware.web.sessions.migration import SignedSessions
 from dpmiddleware.web.sessions.session import Session
 from dpmiddleware.web.sessions.stored import json_object
-from dpmiddleware.wsgi import SESSION_KEY, cookie_header, is_https
+from dpmiddleware.wsgi import SESSION_KEY, cookie_header, is_https, where
 
 __all__ = ["FlaskFormat", "FlaskSession", "ProtectedSessions"]
 
@@ -40,6 +40,9 @@ _TAGGED: Final = '" '
 _PLAIN: Final = frozenset((str, int, float, bool, type(None)))
 """What JSON holds as it is; a class made of one of them may be written otherwise."""
 
+_MAX_TOTAL: Final = "SESSION_COOKIE_MAX_TOTAL"
+"""A setting of ours: ``max_total`` of `CookieSettings`."""
+
 _configuration: Final = itemgetter(
     "PERMANENT_SESSION_LIFETIME",
     "SESSION_COOKIE_NAME",
@@ -50,6 +53,7 @@ _configuration: Final = itemgetter(
     "SESSION_COOKIE_HTTPONLY",
     "SESSION_COOKIE_SAMESITE",
     "SESSION_COOKIE_PARTITIONED",
+    _MAX_TOTAL,
 )
 """What of ``app.config`` describes sessions; cheaper to compare on each request than to make their settings."""
 _GETTERS: Final = tuple(name for name in vars(SessionInterface) if name.startswith("get_cookie_"))
@@ -142,6 +146,7 @@ class ProtectedSessions:
     def init_app(self, app: flask.Flask) -> None:
         """Put the sessions of ``app`` under its ring."""
         data_protection = register(app, self._data_protection)
+        app.config.setdefault(_MAX_TOTAL, CookieSettings("default").max_total)
         app.session_interface = _Interface(data_protection, self._cookie, self._migration, self._absolute)
 
 
@@ -164,7 +169,10 @@ class _Interface(SessionInterface):
         """The session of a request; it is opened when the application touches it."""
         environ = request.environ
         part = self._session_cookie(app).begin(
-            cookie_header(environ), https=is_https(environ), session_type=FlaskSession
+            cookie_header(environ),
+            https=is_https(environ),
+            session_type=FlaskSession,
+            where=partial(where, environ),
         )
         session = environ[SESSION_KEY] = part.session
         environ[_PART] = part
@@ -216,4 +224,5 @@ class _Interface(SessionInterface):
             http_only=self.get_cookie_httponly(app),
             same_site=cast("Any", "lax" if same_site is None else same_site.lower()),
             partitioned=self.get_cookie_partitioned(app),
+            max_total=app.config[_MAX_TOTAL],
         )

@@ -83,7 +83,7 @@ def test_a_session_works_in_chunks_and_above_its_cap_is_refused_with_a_message_t
     with page.expect_navigation() as refused:
         page.click("text=Save")
     assert refused.value.status == 413
-    assert "7168 are allowed" in page.inner_text("main")
+    assert "8000 are allowed" in page.inner_text("main")
     assert "keep it on the server" in page.inner_text("main")
     page.goto(f"{url}basket")
     assert "Maidenhair fern" in page.inner_text("main"), "nothing but the message is lost"

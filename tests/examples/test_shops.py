@@ -149,7 +149,7 @@ def test_a_long_message_takes_chunks_and_a_longer_one_is_refused_with_a_hint(sho
     assert customer.names(shop.session) == [shop.session, f"{shop.session}C1", f"{shop.session}C2"]
     refused = customer.post("/basket/note", note="b" * 9000)
     assert refused.status == 413
-    assert "7168 are allowed" in refused.main
+    assert "8000 are allowed" in refused.main
     assert "keep it on the server" in refused.main
     after = customer.get("/basket").main
     assert "Maidenhair fern" in after

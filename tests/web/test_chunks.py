@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dpmiddleware.errors import CookieTooLargeError
 from dpmiddleware.web.cookies.chunks import MAX_CHUNKS, announced, chunk_names, delete, join, leftovers, split
-from dpmiddleware.web.cookies.text import Attributes, CookieSettings, attributes, find, render
+from dpmiddleware.web.cookies.text import Attributes, CookieSettings, attributes, expired, find, render
 
 VECTORS: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "cookies.json").read_text("utf-8")
@@ -75,7 +75,11 @@ def test_chunks_are_joined_as_aspnet_core_joins_them(case: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("case", VECTORS["delete"], ids=lambda case: f"{case['request']}-{len(case['options'])}")
 def test_a_cookie_is_deleted_as_aspnet_core_deletes_it(case: dict[str, Any]) -> None:
-    assert delete(case["name"], finder(case["request"]), options(case["options"])) == case["set_cookie"]
+    """And the chunks that ASP.NET Core leaves because the marker is damaged."""
+    find, these = finder(case["request"]), options(case["options"])
+    left = ["cC1"] if "chunks-x" in case["request"] else []
+    expected = [*case["set_cookie"], *(render(name, "", expired(these)) for name in left)]
+    assert delete(case["name"], find, these) == expected
 
 
 def test_the_edge_case_of_the_original_test_suite() -> None:
@@ -108,8 +112,11 @@ def test_from_one_to_three_chunks_and_back_nothing_is_left_over() -> None:
         assert len(jar) == len(cookies)
 
 
-def test_chunks_left_over_are_expired_up_to_the_first_one_missing() -> None:
-    assert leftovers("c", finder("c=chunks-4; cC1=a; cC3=c; cC4=d")) == ["cC1"]
+def test_all_chunks_left_over_are_expired_with_a_marker_or_without() -> None:
+    """ASP.NET Core ends at the first one missing, and does nothing without a marker: the others stayed."""
+    assert leftovers("c", finder("c=chunks-4; cC1=a; cC3=c; cC4=d")) == ["cC1", "cC3", "cC4"]
+    assert leftovers("c", finder("c=plain; cC2=b; cC20=z; cC21=no")) == ["cC2", "cC20"]
+    assert leftovers("c", finder("cC1=a")) == ["cC1"]
     assert leftovers("c", finder("c=chunks-4; cC3=c; cC4=d"), kept=2) == ["cC3", "cC4"]
 
 

@@ -123,7 +123,7 @@ def test_what_is_no_cookie_value_never_gets_into_the_header(
     [
         pytest.param("sid=plain", id="not-sealed"),
         pytest.param("sid=", id="empty"),
-        pytest.param("sid=" + "x" * 100_000, id="100-KB"),
+        pytest.param("sid=" + "x" * 60_000, id="60-KB"),
         pytest.param("sid=chunks-2; sidC1=a", id="chunks-missing"),
         pytest.param('sid="plain', id="an-open-quote"),
         pytest.param("sid=plain text", id="a-space-inside"),
@@ -204,7 +204,8 @@ def test_a_value_sealed_for_something_else_is_refused(
 
 
 def test_what_can_never_be_opened_is_expired(browser: Browser) -> None:
-    browser.jar.cookies["sid"] = "garbage"
+    browser.sets("sid=1")
+    browser.jar.cookies["sid"] = browser.jar.cookies["sid"][:-4]
     headers = browser.sets()
     assert browser.jar.cookies == {}
     assert ("vary", "Cookie") in headers
@@ -297,7 +298,7 @@ def test_flags_force_attributes(dp: DataProtection, clock: StoppedClock) -> None
     [cookie] = set_cookies(browser.sets("sid=1; Path=/; SameSite=Lax; HttpOnly"))
     assert cookie.attributes == ("Path=/", "secure", "samesite=none", "httponly", "partitioned")
     [deletion] = set_cookies(browser.sets("sid=; Max-Age=0; Path=/"))
-    assert deletion.attributes[1:] == cookie.attributes
+    assert deletion.attributes[1:] == ("max-age=0", *cookie.attributes)
 
 
 @pytest.mark.parametrize(
@@ -352,7 +353,7 @@ def test_of_a_flood_of_names_a_bounded_number_is_opened(
     assert refusals() == {"malformed": MOST_NAMES}
 
 
-@pytest.mark.parametrize("name", ["auth" + "x" * 257, "auth" + "x" * 100_000])
+@pytest.mark.parametrize("name", ["auth" + "x" * 257, "auth" + "x" * 60_000])
 def test_a_name_without_end_is_nobodys(dp: DataProtection, name: str) -> None:
     protection = CookieProtection(dp, ["a*b*c*", "auth*"])
     assert protection.begin(f"{name}=1; b=2".encode(), https=False).header == b"b=2"
@@ -405,6 +406,10 @@ def test_key_ids_are_those_of_matching_cookies(browser: Browser, dp: DataProtect
     default = dp.current().default
     assert default is not None
     value = sealed(dp, "sid", "1")
-    assert browser.protection.key_ids(f"other={value}; sid={value}".encode()) == [default.id.bytes_le]
-    assert browser.protection.key_ids(f"other={value}".encode()) == []
+
+    def key_ids(header: str) -> list[bytes]:
+        return browser.protection.key_ids(browser.protection.begin(header.encode(), https=False))
+
+    assert key_ids(f"other={value}; sid={value}") == [default.id.bytes_le]
+    assert key_ids(f"other={value}") == []
     assert SetCookie.parse("sid=1").name == "sid"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -20,11 +20,22 @@ from typing import Final, TypedDict, Unpack
 from dpmiddleware import purposes
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError, MalformedPayloadError
-from dpmiddleware.printable import printable
+from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.web.answer import UNCHANGED, Answer, Headers, depends_on_cookies
-from dpmiddleware.web.cookies import chunks
+from dpmiddleware.web.cookies import budget, chunks
+from dpmiddleware.web.cookies.names import matcher, possible_names
+from dpmiddleware.web.cookies.places import NOWHERE, Cleanup, Place, Where, place_of
 from dpmiddleware.web.cookies.protected import ProtectedCookie
-from dpmiddleware.web.cookies.text import CookieSettings, SameSite, SetCookie, attributes, pairs
+from dpmiddleware.web.cookies.text import (
+    Attributes,
+    CookieSettings,
+    SameSite,
+    SetCookie,
+    attributes,
+    bounded,
+    by_name,
+    pairs,
+)
 from dpmiddleware.web.steps import Steps, key_waits
 
 __all__ = ["MOST_NAMES", "CookieProtection", "ProtectionOptions", "RequestCookies"]
@@ -35,11 +46,10 @@ MOST_NAMES: Final = 50
 _KEPT_COOKIES: Final = 64
 """`ProtectedCookie` objects kept ready; names that match a pattern are chosen by clients, so this is bounded."""
 _LONGEST_NAME: Final = 256
+_MOST_EXPIRED: Final = 4096
+"""Bytes of Set-Cookie lines that one response spends on cookies which cannot be opened; the next one continues."""
 _SMALLEST_CHUNK: Final = 512  # room for a value beside the longest name
 _LONGEST_LIFE: Final = timedelta(days=400)  # browsers cut to this
-_TOKEN_BYTES: Final = bytes(c for c in range(33, 127) if c not in b'"(),/:;<=>?@[\\]{}')
-_OTHER_BYTES: Final = bytes(c for c in range(256) if c not in _TOKEN_BYTES)
-_PATTERN: Final = re.compile(r"[*!#$%&'+\-.^_`|~0-9A-Za-z]+")
 _SECONDS: Final = re.compile(r"-?[0-9]{1,12}")
 _OCTETS: Final = r"[!#-+\--:<-\[\]-~]*"
 _QUOTED: Final = r'"(?:[ !#-+\--:<-\[\]-~]|\\["\\]|\\[0-3][0-7]{2})*"'  # as http.cookies and Werkzeug quote
@@ -61,7 +71,25 @@ class RequestCookies:
     """Whether the request brought sealed cookies, whether they opened or not."""
     expire: tuple[str, ...] = ()
     """Names of cookies that the client should delete."""
+    where: Where = NOWHERE
+    """Host and path of the request."""
+    values: dict[str, str] = field(default_factory=dict)
+    """Names and values of the cookies that opened."""
+    is_too_long: bool = False
+    """Whether the client sent more than is looked at; then ``sent`` is empty."""
     _header: bytes | None = None
+    _by_name: dict[str, list[str]] | None = None
+
+    @property
+    def by_name(self) -> dict[str, list[str]]:
+        """All cookies that the client sent, parsed once."""
+        if self._by_name is None:
+            self._by_name = by_name(self.sent)
+        return self._by_name
+
+    def find(self, name: str) -> list[str]:
+        """The values of the cookies with this name."""
+        return self.by_name.get(name, [])
 
     @property
     def header(self) -> bytes:
@@ -82,7 +110,7 @@ class RequestCookies:
 
     def ahead(self) -> Steps[object] | None:
         """Wait for the keys that the cookies name."""
-        return key_waits(self.protection.data_protection.provider, self.protection.key_ids(self.sent))
+        return key_waits(self.protection.data_protection.provider, self.protection.key_ids(self))
 
     def work(self, status: int) -> None:
         """Nothing: sealing needs no other wait than that for the ring."""
@@ -90,10 +118,13 @@ class RequestCookies:
     def answer(self, status: int, headers: Headers) -> Answer:
         """The application's cookies, sealed. `CookieTooLargeError` if a value does not fit."""
         self._open()
-        return self.protection.seal(headers, self)
+        answer = self.protection.seal(headers, self)
+        self.close()
+        return answer
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Nothing is kept that refers to the request."""
+        self.where = NOWHERE
 
 
 class ProtectionOptions(TypedDict, total=False):
@@ -128,7 +159,7 @@ class CookieProtection:
         secure, chunk_size = options.get("secure", False), options.get("chunk_size", 4050)
         if chunk_size is not None and chunk_size < _SMALLEST_CHUNK:
             raise ConfigurationError(f"wrapped cookies need a chunk_size of {_SMALLEST_CHUNK} or more")
-        self._matches = _matcher(cookies)
+        self._matches = matcher(cookies)
         self._needles = [name.partition("*")[0].encode("ascii") for name in cookies]
         self._max_age = options.get("max_age", timedelta(days=14))
         self._settings = CookieSettings(
@@ -141,7 +172,7 @@ class CookieProtection:
             partitioned=options.get("partitioned", False),
             max_age=self._max_age,
             chunk_size=chunk_size,
-            max_total=options.get("max_total", 7168),
+            max_total=options.get("max_total", 8000),
         )
         self._forced = attributes(
             secure=secure,
@@ -163,41 +194,55 @@ class CookieProtection:
 
     # --- the request ----------------------------------------------------------------------------------------
 
-    def key_ids(self, header: bytes) -> list[bytes]:
-        """The key ids that a request's wrapped cookies name in clear."""
-        names = self._names(header)[0] if self._may_concern(header) else []
-        return [key_id for name in names for key_id in self._cookie(name).key_ids(header)]
+    def key_ids(self, request: RequestCookies) -> list[bytes]:
+        """The key ids in the sealed cookies of a request. They are not encrypted, and nothing is verified."""
+        if not self._may_concern(request.sent):
+            return []
+        names, found = self._names(request)[0], []
+        for name in names:
+            for value in request.find(name):
+                text = value if chunks.announced(value) == 0 else "".join(request.find(f"{name}C1")[:1])
+                key_id = peek_key_id(text)
+                if key_id is not None and key_id not in found:
+                    found.append(key_id)
+        return found
 
-    def begin(self, header: bytes, *, https: bool) -> RequestCookies:
-        """The cookies of a request with this Cookie header. Nothing is opened yet."""
-        return RequestCookies(self, header, https)
+    def begin(self, header: bytes, *, https: bool, where: Where = NOWHERE) -> RequestCookies:
+        """The cookies of a request. Nothing is opened yet.
+
+        header: the Cookie header. If it is too long, the application gets none of it.
+        https: whether the connection is encrypted.
+        where: returns host and path of the request; called only if cookies at other places have to be expired.
+        """
+        sent = bounded(header)
+        return RequestCookies(self, sent, https, where=where, is_too_long=sent is not header)
 
     def open(self, request: RequestCookies) -> bytes:
         """Open the sealed cookies of a request. `KeyManagementError` if there are some and there is no ring."""
         header = request.sent
         if not self._may_concern(header):
             return header
-        names, chunk_names = self._names(header)
+        names, chunk_names = self._names(request)
         request.found = bool(names)
-        values: dict[str, str] = {}
         for name in names:
-            opened = self._cookie(name).open(header, _cookie_value)
+            opened = self._cookie(name).open(header, _cookie_value, find=request.find)
             if opened.content is not None:
-                values[name] = opened.content
+                request.values[name] = opened.content
             elif opened.expire:
                 request.expire += (name,)
-        return b";".join(self._parts(header, values, chunk_names)).strip()
+        return b";".join(self._parts(header, request.values, chunk_names)).strip()
 
     def _may_concern(self, header: bytes) -> bool:
         """Whether a name that is wrapped can be in there at all: most requests end here."""
         return any(header.find(needle) >= 0 for needle in self._needles)
 
-    def _names(self, header: bytes) -> tuple[list[str], set[str]]:
-        """(names of wrapped cookies in a header, the first `MOST_NAMES`; names of their chunks)."""
-        found: dict[str, int] = {}
-        for name, value in pairs(header):
-            if len(name) <= _LONGEST_NAME and self._matches(name):
-                found[name] = max(found.get(name, 0), chunks.announced(value))
+    def _names(self, request: RequestCookies) -> tuple[list[str], set[str]]:
+        """(names of wrapped cookies in a request, the first `MOST_NAMES`; names of their chunks)."""
+        found = {
+            name: max(map(chunks.announced, values))
+            for name, values in request.by_name.items()
+            if len(name) <= _LONGEST_NAME and self._matches(name)
+        }
         chunk_names = {chunk for name, count in found.items() for chunk in chunks.chunk_names(name, count)}
         return [name for name in found if name not in chunk_names][:MOST_NAMES], chunk_names
 
@@ -206,7 +251,7 @@ class CookieProtection:
         left = dict(values)
         for part in header.split(b";"):
             pair = next(pairs(part), None)
-            names = _possible_names(part) if pair is None else [pair[0]]
+            names = possible_names(part) if pair is None else [pair[0]]
             if not any(name in chunk_names or self._matches(name) for name in names):
                 yield part
             elif pair is not None and pair[0] in left:
@@ -217,7 +262,7 @@ class CookieProtection:
     def seal(self, headers: Headers, request: RequestCookies) -> Answer:
         """Seal the cookies in the headers of the response to a request; expire those that cannot be opened."""
         others: Headers = []
-        set_now: dict[tuple[str, str, str], SetCookie] = {}  # the last one for each name, domain and path counts
+        set_now: dict[tuple[str, Place], SetCookie] = {}  # the last one for each name and place counts
         for header in headers:
             if header[0].lower() != "set-cookie":
                 continue
@@ -225,32 +270,54 @@ class CookieProtection:
             if not cookie.name or not self._matches(cookie.name):
                 others.append(header)
             else:
-                place = (cookie.name, (cookie.attribute("domain") or "").lower(), cookie.attribute("path") or "")
-                set_now[place] = cookie
-        lines = [line for cookie in set_now.values() for line in self._lines(cookie, request.sent)]
-        ended = self._settings.attributes(https=request.https)
-        for name in request.expire:
-            if not any(place[0] == name for place in set_now):
-                lines += self._cookie(name).delete(request.sent, ended)
+                for attribute in self._forced:
+                    cookie = cookie.with_attribute(attribute)
+                set_now[cookie.name, place_of(cookie.attributes)] = cookie
+        lines: list[str] = []
+        for cookie in set_now.values():
+            taken = [other.attributes for other in set_now.values() if other.name == cookie.name]
+            lines += self._lines(cookie, request, taken)
+        lines = self._expired(request, {name for name, _ in set_now}) + lines
         if not (lines or request.found):
             return UNCHANGED
+        if set_now:
+            before = [value for _, value in others]
+            budget.check(request.sent, [*before, *lines], self._settings.max_total, next(iter(set_now))[0])
         answer = depends_on_cookies(headers, lines)
         return Answer([*others, *answer.added], answer.dropped | {"set-cookie"}) if set_now else answer
 
-    def _lines(self, cookie: SetCookie, sent: bytes) -> list[str]:
-        """What goes to the client for a cookie that the application sets or deletes."""
-        for attribute in self._forced:
-            cookie = cookie.with_attribute(attribute)
+    def _expired(self, request: RequestCookies, set_now: set[str]) -> list[str]:
+        """The lines that delete the cookies which cannot be opened, as many as one response can hold."""
+        lines: list[str] = []
+        room, attributes = _MOST_EXPIRED, self._settings.attributes(https=request.https)
+        for name in request.expire:
+            if name not in set_now:
+                ended = self._cookie(name).delete(request.sent, attributes)
+                room -= sum(map(len, ended))
+                if room < 0:
+                    break
+                lines += ended
+        return lines
+
+    def _lines(self, cookie: SetCookie, request: RequestCookies, taken: Sequence[Attributes]) -> list[str]:
+        """What goes to the client for a cookie that the application sets or deletes. taken: see `Cleanup`."""
         now = self.data_protection.clock.now()
-        end = self._end(cookie, now)
+        end, name = self._end(cookie, now), cookie.name
         if end <= now:
-            return self._cookie(cookie.name).delete(sent, cookie.attributes)
+            return self._cookie(name).delete(request.sent, cookie.attributes, Cleanup(request.where, taken=taken))
         if not _VALUE.fullmatch(cookie.value):
             raise ConfigurationError(
-                f"the value of the wrapped cookie {cookie.name!r} holds characters that no Cookie header can",
+                f"the value of the wrapped cookie {name!r} holds characters that no Cookie header can",
                 hint="quote it, as http.cookies does, or encode it as base64url",
             )
-        return self._cookie(cookie.name).seal(cookie.value.encode("ascii"), sent, cookie.attributes, expires=end)
+        is_another = request.values.get(name, cookie.value) != cookie.value
+        return self._cookie(name).seal(
+            cookie.value.encode("ascii"),
+            request.sent,
+            cookie.attributes,
+            expires=end,
+            cleanup=Cleanup(request.where, is_another, taken),
+        )
 
     def _end(self, cookie: SetCookie, now: datetime) -> datetime:
         """When the value ends, as a browser reckons it: Max-Age before Expires; with neither, ``max_age``."""
@@ -262,35 +329,6 @@ class CookieProtection:
         except ValueError:
             return now + self._max_age
         return min(end if end.tzinfo else end.replace(tzinfo=timezone.utc), now + _LONGEST_LIFE)
-
-
-def _matcher(cookies: Sequence[str]) -> Callable[[str], bool]:
-    """Whether a name is, or matches, one of these. Linear in the name's length."""
-    if isinstance(cookies, str) or not cookies:
-        raise ConfigurationError("cookies= takes a list of names and patterns", hint='cookies=["sid", "auth*"]')
-    for name in cookies:
-        if not _PATTERN.fullmatch(name):
-            raise ConfigurationError(f"{printable(name, 80)!r} is no name of a cookie, and no pattern of names")
-    expression = re.compile("|".join(map(_expression, cookies)))
-    return lambda name: expression.fullmatch(name) is not None
-
-
-def _expression(pattern: str) -> str:
-    """A pattern as a regular expression; what a ``*`` has matched is not tried again (as in fnmatch)."""
-    first, *rest = map(re.escape, pattern.split("*"))
-    if not rest:
-        return first
-    *middle, last = rest
-    return first + "".join(f"(?>.*?{text})" for text in middle) + ".*" + last
-
-
-def _possible_names(part: bytes) -> list[str]:
-    """What a lenient parser might take for the name of a cookie in a malformed part: any token before any ``=``."""
-    names: list[str] = []
-    for text in part.split(b"=")[:-1]:
-        end = text.rstrip(_OTHER_BYTES)
-        names.append(end[len(end.rstrip(_TOKEN_BYTES)) :].decode("ascii"))
-    return names
 
 
 def _cookie_value(plain: bytes) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from itertools import takewhile
 from typing import Final
 
 from dpmiddleware.errors import CookieTooLargeError
@@ -75,23 +74,30 @@ def join(name: str, find: Find, limit: int = MAX_CHUNKS) -> list[str]:
     return values
 
 
-def leftovers(name: str, find: Find, kept: int = 0, limit: int = MAX_CHUNKS) -> list[str]:
-    """Return the names of old chunks in a request, so that they can be deleted.
+def leftovers(name: str, find: Find, kept: int = 0) -> list[str]:
+    """Return the names of old chunks in a request, so that they can be deleted: with a marker or without.
 
-    The list ends where the largest marker says, or at the first missing chunk: no later chunk can ever be joined.
+    Two responses that cross leave chunks without a marker, and they would stay.
 
     name: the name of the cookie.
     find: finds cookies in the request.
     kept: how many chunks are not deleted.
-    limit: the maximum number of chunks.
     """
-    count = max((_count(value, limit, cut=True) for value in find(name)), default=0)
-    return list(takewhile(find, chunk_names(name, count)[kept:]))
+    return [chunk for chunk in chunk_names(name, MAX_CHUNKS)[kept:] if find(chunk)]
 
 
-def delete(name: str, find: Find, attributes: Attributes) -> list[str]:
-    """Return the Set-Cookie lines that delete a cookie and those of its chunks that the request contains."""
-    return [render(each, "", expired(attributes)) for each in (name, *leftovers(name, find))]
+def delete(
+    name: str, find: Find, attributes: Attributes, end: Callable[[Attributes], Attributes] = expired
+) -> list[str]:
+    """Return the Set-Cookie lines that delete a cookie and those of its chunks that the request contains.
+
+    name: the name of the cookie.
+    find: finds cookies in the request.
+    attributes: those that the cookie was set with.
+    end: makes attributes that delete a cookie from them.
+    """
+    ended = end(attributes)
+    return [render(each, "", ended) for each in (name, *leftovers(name, find))]
 
 
 def announced(value: str) -> int:
@@ -104,13 +110,11 @@ def chunk_names(name: str, count: int) -> list[str]:
     return [f"{name}C{number}" for number in range(1, count + 1)]
 
 
-def _count(value: str, limit: int, *, cut: bool = False) -> int:
-    """The number of chunks that a marker announces; 0 for other values. Above the limit: 0, or the limit if ``cut``."""
+def _count(value: str, limit: int) -> int:
+    """The number of chunks that a marker announces; 0 for other values, and above the limit."""
     match = _MARKER.fullmatch(value)
     count = int(match[1]) if match else 0
-    if count > 2**31 - 1:
-        return 0
-    return count if count <= limit else limit if cut else 0
+    return count if count <= limit else 0
 
 
 def _joined(chunks: list[list[str]]) -> list[str]:

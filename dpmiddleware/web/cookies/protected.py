@@ -13,7 +13,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from dpmiddleware import telemetry
 from dpmiddleware.errors import (
     ConfigurationError,
-    CookieTooLargeError,
+    MalformedPayloadError,
     UnknownKeyError,
     UnprotectError,
     UnusableKeyError,
@@ -22,7 +22,8 @@ from dpmiddleware.protection import base64url
 from dpmiddleware.protection.payload import MAGIC, peek_key_id
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
-from dpmiddleware.web.cookies import chunks
+from dpmiddleware.web.cookies import budget, chunks
+from dpmiddleware.web.cookies.places import Cleanup, everywhere_else
 from dpmiddleware.web.cookies.text import MAX_PER_NAME, Attributes, CookieSettings, expired, find, render
 
 __all__ = ["Opened", "ProtectedCookie"]
@@ -30,6 +31,7 @@ __all__ = ["Opened", "ProtectedCookie"]
 _T = TypeVar("_T")
 
 _START: Final = base64url.encode(MAGIC)[:5].encode("ascii")
+_NO_CLEANUP: Final = Cleanup()
 _HEAD: Final = 27
 """Characters with magic and key id. The last one contains two bits of what follows."""
 
@@ -38,9 +40,9 @@ class Opened(NamedTuple, Generic[_T]):
     """What was found under the name of a cookie."""
 
     content: _T | None
-    """The content; ``None`` if no cookie was found, if none opens, or if two with different contents open."""
+    """The content; ``None`` if no cookie was found, if none opens, or if several open and none of them counts."""
     expire: bool
-    """Whether the client should delete its cookies: none opens, and no ring could ever open them."""
+    """Whether the client should delete its cookies: none opens, they are ours, and no ring could ever open them."""
 
 
 class ProtectedCookie:
@@ -49,16 +51,25 @@ class ProtectedCookie:
     settings: name and attributes of the cookie.
     protector: for the purpose of this cookie. A time-limited one adds an expiry to the value.
     ring: the name of the ring, for the log.
+    as_aspnet: delete it exactly as ASP.NET Core does, by a date; otherwise by ``max-age=0`` as well, which depends on
+        no clock and is what some programs need.
     """
 
     def __init__(
-        self, settings: CookieSettings, protector: DataProtector | TimeLimitedDataProtector, *, ring: str
+        self,
+        settings: CookieSettings,
+        protector: DataProtector | TimeLimitedDataProtector,
+        *,
+        ring: str,
+        as_aspnet: bool = False,
     ) -> None:
+        self._ended = expired if as_aspnet else _expired_at_once
         self.settings = settings
         self._protector = protector
         self._ring = ring
         self._whole = f"{settings.name}=".encode("ascii")
-        self._first_chunk = f"{chunks.chunk_names(settings.name, 1)[0]}=".encode("ascii")
+        self._chunk = f"{settings.name}C".encode("ascii")
+        self._first_chunk = self._chunk + b"1="
 
     def locate(self, header: bytes) -> bytes | None:
         """Find the value in the usual case: one cookie of the name, not split, as `seal` writes it.
@@ -71,7 +82,15 @@ class ProtectedCookie:
             return None
         return value
 
-    def open(self, header: bytes, read: Callable[[bytes], _T], located: bytes | None = None) -> Opened[_T]:
+    def open(
+        self,
+        header: bytes,
+        read: Callable[[bytes], _T],
+        located: bytes | None = None,
+        *,
+        choose: Callable[[Sequence[_T]], _T | None] | None = None,
+        find: chunks.Find | None = None,
+    ) -> Opened[_T]:
         """Find the cookie in a Cookie header and open it.
 
         All cookies of the name are tried, and those that do not open are ignored if one opens.
@@ -79,65 +98,113 @@ class ProtectedCookie:
         header: the Cookie header.
         read: converts the plaintext to the content; may refuse it with an `UnprotectError`.
         located: the result of `locate`, if it was called.
+        choose: if several different contents open, returns the one that counts; by default none does.
+        find: finds cookies in the header, if it has been parsed already.
         """
-        value = located or self.locate(header)
+        value = located or (self.locate(header) if find is None else None)
         payload = None if value is None else base64url.decode_strict(value)
         if payload is None:
-            return self._open_each(header, read)
+            return self._open_each(find or self._finder(header), read, choose)
         try:
             return Opened(read(self._protector.unprotect(payload)), False)  # noqa: FBT003 (a keyword costs a tenth)
         except UnprotectError as refusal:
-            return Opened(None, expire=self._is_final(refusal))
+            return Opened(None, expire=self._is_final(refusal, payload))
 
-    def _open_each(self, header: bytes, read: Callable[[bytes], _T]) -> Opened[_T]:
+    def _finder(self, header: bytes) -> chunks.Find:
+        return partial(find, header)
+
+    def _open_each(
+        self,
+        find: chunks.Find,
+        read: Callable[[bytes], _T],
+        choose: Callable[[Sequence[_T]], _T | None] | None,
+    ) -> Opened[_T]:
         opened: dict[bytes, _T] = {}
         verdicts: list[bool] = []  # whether each refusal is final (the errors themselves would refer to this frame)
-        for value in chunks.join(self.settings.name, partial(find, header))[:MAX_PER_NAME]:
+        values = chunks.join(self.settings.name, find)
+        values.sort(key=lambda value: peek_key_id(value) is None)  # payloads first: others must not use up the limit
+        for value in values[:MAX_PER_NAME]:
             try:
                 plain = self._protector.unprotect(base64url.decode(value))
                 opened[plain] = read(plain)
             except UnprotectError as refusal:
-                verdicts.append(self._is_final(refusal))
+                verdicts.append(self._is_final(refusal, value))
         if len(opened) > 1:
-            telemetry.refused("ambiguous_cookie", key_id=None, ring=self._ring, where=self.settings.name)
-            return Opened(None, expire=False)
+            chosen = choose([*opened.values()]) if choose else None
+            if chosen is None:
+                telemetry.refused("ambiguous_cookie", key_id=None, ring=self._ring, where=self.settings.name)
+            return Opened(chosen, expire=False)
         return Opened(next(iter(opened.values()), None), expire=not opened and bool(verdicts) and all(verdicts))
 
-    def _is_final(self, refusal: UnprotectError) -> bool:
-        """Count a refusal; ``False`` if another slot, or this one after a refresh, could open the payload."""
+    def _is_final(self, refusal: UnprotectError, value: str | bytes) -> bool:
+        """Count a refusal; ``True`` if the cookie is surely ours, and neither a ring nor a refresh could open it.
+
+        What is neither a payload nor a chunk marker may belong to another application on the host, since browsers do
+        not tell ports apart.
+        """
         telemetry.refused(refusal.code, key_id=refusal.key_id, ring=self._ring, where=self.settings.name)
-        return not isinstance(refusal, UnknownKeyError | UnusableKeyError)
+        if isinstance(refusal, UnknownKeyError | UnusableKeyError):
+            return False
+        if not isinstance(refusal, MalformedPayloadError) or peek_key_id(value) is not None:
+            return True
+        return isinstance(value, str) and chunks.announced(value) > 0
 
-    def seal(self, data: bytes, header: bytes, attributes: Attributes, *, expires: datetime | None = None) -> list[str]:
-        """Return the Set-Cookie lines for ``data``. Lines that delete old chunks come first.
+    def seal(
+        self,
+        data: bytes,
+        header: bytes,
+        attributes: Attributes,
+        *,
+        expires: datetime | None = None,
+        cleanup: Cleanup = _NO_CLEANUP,
+        response: Sequence[str] = (),
+    ) -> list[str]:
+        """Return the Set-Cookie lines for ``data``. Lines that delete old cookies and chunks come first.
 
-        `CookieTooLargeError` if the cookie is larger than browsers or ``max_total`` permit.
+        `CookieTooLargeError` if a browser would then send more than browsers or ``max_total`` permit.
 
         data: the plaintext.
         header: the Cookie header of the request.
         attributes: the attributes of each Set-Cookie.
         expires: the expiry inside the payload, for time-limited protectors only.
+        cleanup: what to do about cookies of the name at other places.
+        response: the Set-Cookie lines that the response has already.
         """
         name, size, limit = self.settings.name, self.settings.chunk_size, self.settings.max_total
         value = base64url.encode(self._protect(data, expires))
-        chunked = header.find(b"chunks-") >= 0
+        is_usual = header.find(self._chunk) < 0 and header.count(self._whole) <= (not cleanup.always)
         line = "; ".join((f"{name}={value}", *attributes))  # as `render`, since base64url needs no escapes
-        if not chunked and (size is None or len(line) < size) and len(name) + 1 + len(value) <= limit:
-            return [line]
-        cookies = chunks.split(name, value, attributes, size)
-        total = len("; ".join(f"{each}={value}" for each, value in cookies))
-        if total > limit:
-            raise CookieTooLargeError(
-                f"cookie {name!r} would take {total} bytes of each request, but only {limit} are allowed",
-                hint="store less in it (an id instead of the data), keep it on the server, or raise max_total",
-            )
-        old = chunks.leftovers(name, partial(find, header), kept=len(cookies) - 1) if chunked else []
-        ends = [render(chunk, "", expired(attributes)) for chunk in old]
-        return [*ends, *(render(each, value, attributes) for each, value in cookies)]
+        if is_usual and (size is None or len(line) < size):
+            lines = [line]
+        else:
+            cookies = chunks.split(name, value, attributes, size)
+            lines = [render(each, value, attributes) for each, value in cookies]
+            if not is_usual:
+                lines = self.cleaned(header, attributes, cleanup, lines, kept=len(cookies) - 1)
+        budget.check(header, [*response, *lines] if response else lines, limit, name)
+        return lines
 
-    def delete(self, header: bytes, attributes: Attributes) -> list[str]:
+    def delete(self, header: bytes, attributes: Attributes, cleanup: Cleanup = _NO_CLEANUP) -> list[str]:
         """Return the Set-Cookie lines that delete the cookie and those of its chunks that the request contains."""
-        return chunks.delete(self.settings.name, partial(find, header), attributes)
+        lines = chunks.delete(self.settings.name, self._finder(header), attributes, self._ended)
+        return self.cleaned(header, attributes, cleanup._replace(always=True), lines, chunks.MAX_CHUNKS)
+
+    def cleaned(
+        self, header: bytes, attributes: Attributes, cleanup: Cleanup, lines: list[str], kept: int = 0
+    ) -> list[str]:
+        """Put in front of ``lines`` those that delete old chunks, and old cookies at other places.
+
+        header: the Cookie header of the request.
+        attributes: those of the cookie that ``lines`` write or delete.
+        cleanup: what to do about cookies of the name at other places.
+        lines: the Set-Cookie lines of this cookie.
+        kept: how many chunks they write or delete.
+        """
+        name, find = self.settings.name, self._finder(header)
+        ends = [render(chunk, "", self._ended(attributes)) for chunk in chunks.leftovers(name, find, kept)]
+        enough = 1 if cleanup.always else 2
+        names = [each for each in (name, *chunks.chunk_names(name, chunks.MAX_CHUNKS)) if len(find(each)) >= enough]
+        return [*(everywhere_else(names, attributes, cleanup, [*ends, *lines]) if names else ()), *ends, *lines]
 
     def key_ids(self, header: bytes, located: bytes | None = None) -> Sequence[bytes]:
         """Return the key ids in the cookie's values. They are not encrypted, and nothing is verified.
@@ -161,6 +228,11 @@ class ProtectedCookie:
                 f"cookie {self.settings.name!r} cannot have an expiry inside", hint="pass a time-limited protector"
             )
         return self._protector.protect(data)
+
+
+def _expired_at_once(these: Attributes) -> Attributes:
+    date, *others = expired(these)
+    return (date, "max-age=0", *others)
 
 
 def _heads(header: bytes, needle: bytes) -> list[bytes]:

@@ -1,13 +1,9 @@
-"""Cookies as text: finds them in a Cookie header, reads and writes Set-Cookie, and has the settings of a cookie. ::
+"""Cookies as text: reads and writes Set-Cookie, and has the settings of a cookie. ::
 
-    Cookie     := part *( ";" part )
-    part       := OWS name "=" value OWS            (a part with anything else, even a comma, is ignored)
-    value      := 1*octet | DQUOTE *octet DQUOTE    (the quotes are part of the value)
     Set-Cookie := name "=" value *( "; " attribute )
     attribute  := expires, max-age, domain, path, secure, samesite, httponly, others: in this order, in lower case
 
-Reading and writing follow ASP.NET Core 10, with two exceptions. Names are compared exactly, because a browser protects
-``__Host-x`` but may accept ``__host-x`` from anyone. All cookies with a name are found, not only the last one.
+Writing follows ASP.NET Core 10. The Cookie header is read by `dpmiddleware.web.cookies.header`.
 """
 
 from __future__ import annotations
@@ -21,9 +17,12 @@ from urllib.parse import quote
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable
+from dpmiddleware.web.cookies.header import HTTP_TOKEN, MAX_HEADER, MAX_PER_NAME, bounded, by_name, find, pairs
 from dpmiddleware.web.cookies.http_dates import http_date
 
 __all__ = [
+    "MAX_HEADER",
+    "MAX_PARTITIONED",
     "MAX_PER_NAME",
     "Attributes",
     "CookieSettings",
@@ -32,6 +31,8 @@ __all__ = [
     "SetCookie",
     "attribute_name",
     "attributes",
+    "bounded",
+    "by_name",
     "expired",
     "find",
     "pairs",
@@ -39,84 +40,19 @@ __all__ = [
     "with_expiry",
 ]
 
-MAX_PER_NAME: Final = 4
-"""How many cookies of one name are considered. Several are normal (one per path), but not this many."""
+MAX_PARTITIONED: Final = 10_240
+"""Bytes of names and values in one partition of a site: the limit of the CHIPS specification, as in Chromium."""
 
 SecurePolicy = Literal["same_as_request", "always", "never"]
 SameSite = Literal["strict", "lax", "none"]
 Attributes = tuple[str, ...]
 """The attributes of one Set-Cookie, in their written form: ``("path=/", "httponly")``."""
 
-_HTTP_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 (a token of RFC 9110, not a secret)
-_OWS: Final = r"(?:[ \t]|\r\n[ \t])*"
-_OCTET: Final = r"[!#-+\--:<-\[\]-~]"
-_PART: Final = re.compile(rf'{_OWS}({_HTTP_TOKEN})=({_OCTET}+|"{_OCTET}*"){_OWS}'.encode())
-_OCTETS: Final = b"".join(re.findall(_OCTET.encode(), bytes(range(128))))
-_NAME: Final = re.compile(_HTTP_TOKEN)
+_NAME: Final = re.compile(HTTP_TOKEN)
 _ATTRIBUTE_VALUE: Final = re.compile(r"[ -:<-~]*")
-_ESCAPES: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _MAX_COOKIE: Final = 4096
-_MAX_PARTITIONED: Final = 10_240
-"""Bytes of names and values in one partition of a site: the limit of the CHIPS specification, as in Chromium."""
 _SOME_DATE: Final = datetime(2000, 1, 1, tzinfo=timezone.utc)
 _EPOCH: Final = "expires=Thu, 01 Jan 1970 00:00:00 GMT"
-
-
-# --- reading a Cookie header --------------------------------------------------------------------------------
-
-
-def find(header: bytes, name: str, limit: int = MAX_PER_NAME) -> list[str]:
-    """Return the values of the cookies with exactly this name (a token), in the order of the header, at most ``limit``.
-
-    The result is the same as from `pairs`, at a fraction of the cost: only parts that may contain the name are read.
-    """
-    needle = name.encode("ascii") + b"="
-    found: list[str] = []
-    end = 0
-    while len(found) < limit and (at := header.find(needle, end)) >= 0:
-        start = header.rfind(b";", end, at) + 1
-        end = header.find(b";", at)
-        part = header[start:] if end < 0 else header[start:end]
-        value = _value(part, needle)
-        if value is not None:
-            found.append(_unescaped(value.decode("ascii")))
-        if end < 0:
-            break
-    return found
-
-
-def _value(part: bytes, needle: bytes) -> bytes | None:
-    """The value of a well-formed ``part`` that begins with ``needle``, a name and ``=``; otherwise ``None``."""
-    plain = part.strip(b" \t")
-    if plain.startswith(needle):
-        value = plain[len(needle) :]
-        if value and not value.translate(None, _OCTETS):  # as the expression below, at a third of its cost
-            return value
-    match = _PART.fullmatch(part)
-    return match[2] if match and match[1] == needle[:-1] else None
-
-
-def pairs(header: bytes) -> Iterator[tuple[str, str]]:
-    """Yield all well-formed cookies of a header as (name, value), in order. Names may be repeated."""
-    for part in header.split(b";"):
-        match = _PART.fullmatch(part)
-        if match:
-            yield match[1].decode("ascii"), _unescaped(match[2].decode("ascii"))
-
-
-def _unescaped(value: str) -> str:
-    """Percent-decode UTF-8, as in .NET: what is not an escape or not UTF-8 is kept, and ``+`` remains a plus."""
-    return _ESCAPES.sub(_unescape, value) if "%" in value else value
-
-
-def _unescape(match: re.Match[str]) -> str:
-    escapes, at = match[0], 0
-    characters = []
-    for character in bytes.fromhex(escapes.replace("%", "")).decode("utf-8", "surrogateescape"):
-        lone = "\udc80" <= character <= "\udcff"
-        characters.append(escapes[at : at + 3] if lone else character)
-        at += 3 * len(character.encode("utf-8", "surrogateescape"))
-    return "".join(characters)
 
 
 # --- writing Set-Cookie -------------------------------------------------------------------------------------
@@ -221,7 +157,7 @@ class CookieSettings:
     http_only, same_site, partitioned: as in Set-Cookie.
     max_age: how long the browser keeps the cookie; ``None``: until the browser is closed.
     chunk_size: characters of a Set-Cookie header above which its value is split; ``None``: it is never split.
-    max_total: bytes of a Cookie header that this cookie may use, with its chunks.
+    max_total: bytes of Cookie header that a browser may send after this cookie is written, all cookies included.
     """
 
     name: str
@@ -233,7 +169,7 @@ class CookieSettings:
     partitioned: bool = False
     max_age: timedelta | None = None
     chunk_size: int | None = 4050
-    max_total: int = 7168
+    max_total: int = 8000
 
     def __post_init__(self) -> None:
         for wrong, problem, hint in _impossible(self):
@@ -282,9 +218,9 @@ def _impossible(cookie: CookieSettings) -> Iterator[tuple[bool, str, str]]:
 
 def _impossible_sizes(cookie: CookieSettings) -> Iterator[tuple[bool, str, str]]:
     yield (
-        cookie.partitioned and cookie.max_total > _MAX_PARTITIONED,
-        f"browsers keep {_MAX_PARTITIONED} bytes of a site's partitioned cookies, and silently drop the oldest",
-        f"set a max_total of at most {_MAX_PARTITIONED}, or less if the site has other partitioned cookies",
+        cookie.partitioned and cookie.max_total > MAX_PARTITIONED,
+        f"browsers keep {MAX_PARTITIONED} bytes of a site's partitioned cookies, and silently drop the oldest",
+        f"set a max_total of at most {MAX_PARTITIONED}, or less if the site has other partitioned cookies",
     )
     short = cookie.max_age is not None and cookie.max_age < timedelta(seconds=1)
     yield short, f"max_age={cookie.max_age} is less than a second", "pass a longer time, or None for a session cookie"

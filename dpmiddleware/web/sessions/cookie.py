@@ -6,6 +6,7 @@ half of it has passed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypedDict
@@ -22,9 +23,10 @@ from dpmiddleware.errors import (
 )
 from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.web.answer import Answer, Headers, depends_on_cookies
-from dpmiddleware.web.cookies import chunks
+from dpmiddleware.web.cookies import budget, chunks
+from dpmiddleware.web.cookies.places import NOWHERE, Cleanup, Where
 from dpmiddleware.web.cookies.protected import Opened, ProtectedCookie
-from dpmiddleware.web.cookies.text import Attributes, CookieSettings, find, with_expiry
+from dpmiddleware.web.cookies.text import Attributes, CookieSettings, bounded, find, with_expiry
 from dpmiddleware.web.sessions.migration import SignedSessions
 from dpmiddleware.web.sessions.session import Session
 from dpmiddleware.web.sessions.stored import (
@@ -34,6 +36,7 @@ from dpmiddleware.web.sessions.stored import (
     end_in,
     milliseconds,
     moment,
+    newest,
     pack,
     unpack,
 )
@@ -42,6 +45,8 @@ from dpmiddleware.web.steps import Steps, key_waits
 __all__ = ["RequestSession", "SessionCookie", "SessionOptions"]
 
 _LONGEST_COOKIE: Final = 4096
+_MOST_OLD: Final = 16
+"""Cookies of the name in which an old session is looked for: those of other applications have no mark to skip them."""
 _FOREVER: Final = 2**63
 """Milliseconds; more than a plaintext can hold."""
 
@@ -62,6 +67,8 @@ class RequestSession:
     """The content of the cookie once the session has been opened."""
     expires: datetime | None = None
     """When the browser is to delete the cookie, if its settings do not say so; aware."""
+    where: Where = NOWHERE
+    """Host and path of the request."""
 
     @property
     def failure(self) -> KeyManagementError | None:
@@ -89,13 +96,15 @@ class RequestSession:
         session = self.session
         if session.failure is not None:
             raise session.failure
-        answer = depends_on_cookies(headers, self.cookie.lines(self))
-        session.closed = True
+        response = [value for name, value in headers if name.lower() == "set-cookie"] if headers else ()
+        answer = depends_on_cookies(headers, self.cookie.lines(self, response))
+        self.close()
         return answer
 
     def close(self) -> None:
         """From now on a change of the session raises."""
         self.session.closed = True
+        self.where = NOWHERE  # it may refer to the request, which refers to this: a reference cycle in each request
 
 
 class SessionOptions(TypedDict, total=False):
@@ -142,24 +151,33 @@ class SessionCookie:
         self._idle, self._absolute = _limit("idle", idle), _limit("absolute", absolute)
         self._format = value_format
 
-    def begin(self, header: bytes, *, https: bool, session_type: type[Session] = Session) -> RequestSession:
-        """The session of a request with this Cookie header. Nothing is opened yet.
+    def begin(
+        self, header: bytes, *, https: bool, session_type: type[Session] = Session, where: Where = NOWHERE
+    ) -> RequestSession:
+        """The session of a request. Nothing is opened yet.
 
+        header: the Cookie header.
+        https: whether the connection is encrypted.
         session_type: the class of the session, for frameworks that add to it.
+        where: returns host and path of the request; called only if cookies at other places have to be expired.
         """
+        header = bounded(header)
         located = self._locate(header)
         found: list[Opened[StoredSession]] = []
         session = session_type(lambda: self._open(header, located, found), self._format)
-        return RequestSession(session, self, header, https, located, found)
+        return RequestSession(session, self, header, https, located, found, None, where)
 
     def _open(self, header: bytes, located: bytes | None, found: list[Opened[StoredSession]]) -> StoredSession | None:
-        opened = self.protected.open(header, self._read, located)
+        opened = self.protected.open(header, self._read, located, choose=newest)
         found.append(opened)
         content = opened.content
         return self._old(header, self._migration) if content is None and self._migration else content
 
-    def lines(self, request: RequestSession) -> list[str]:
-        """The Set-Cookie lines for a touched session; none if it was only read."""
+    def lines(self, request: RequestSession, response: Sequence[str] = ()) -> list[str]:
+        """The Set-Cookie lines for a touched session; none if it was only read.
+
+        response: the Set-Cookie lines that the response has already.
+        """
         session = request.session
         data = session.changed()
         is_empty = not dict.__len__(session)
@@ -168,13 +186,24 @@ class SessionCookie:
         attributes = with_expiry(self._attributes[request.https], request.expires)
         if is_empty:
             had_one = session.stored is not None or any(opened.expire for opened in request.found)
-            return self.protected.delete(request.header, attributes) if had_one else []
+            return self.protected.delete(request.header, attributes, Cleanup(request.where)) if had_one else []
         now = self.clock.now()
         if self._migration is not None and self._migration.writes_old and now < self._migration.until:
-            return self._old_lines(session, self._migration, attributes)
+            line = self._old_line(session, self._migration, attributes)
+            lines = self.protected.cleaned(
+                request.header, attributes, Cleanup(request.where, session.has_started_over), [line]
+            )
+            budget.check(request.header, [*response, *lines], self.protected.settings.max_total, line.partition("=")[0])
+            return lines
         renewed = milliseconds(now)
         created = renewed if session.created_ms is None else session.created_ms
-        return self.protected.seal(pack(created, renewed, data or session.dumps()), request.header, attributes)
+        return self.protected.seal(
+            pack(created, renewed, data or session.dumps()),
+            request.header,
+            attributes,
+            cleanup=Cleanup(request.where, session.has_started_over),
+            response=response,
+        )
 
     def _read(self, plain: bytes) -> StoredSession:
         """Unpack a session that has not ended. `MalformedPayloadError`, `ExpiredPayloadError`."""
@@ -194,7 +223,7 @@ class SessionCookie:
 
         It counts as changed, so the response to the first request that reads it writes our cookie.
         """
-        values = find(header, self.protected.settings.name)
+        values = find(header, self.protected.settings.name, _MOST_OLD)
         if any(peek_key_id(value) is not None or chunks.announced(value) for value in values):
             return None
         for value in values:
@@ -205,7 +234,7 @@ class SessionCookie:
                 return StoredSession(issued, issued, b"", old.data, milliseconds(old.ends))
         return None
 
-    def _old_lines(self, session: Session, migration: SignedSessions, attributes: Attributes) -> list[str]:
+    def _old_line(self, session: Session, migration: SignedSessions, attributes: Attributes) -> str:
         """The cookie as the old framework writes it, for members of the farm that read only that."""
         value = migration.dumps({**session.reserved(), **session.copy()}, self.clock.now())
         name = self.protected.settings.name
@@ -214,7 +243,7 @@ class SessionCookie:
                 f"cookie {name!r} would take {len(value)} bytes in its old format, which has no chunks",
                 hint="Keep less in the session until the whole farm writes the new format",
             )
-        return ["; ".join((f"{name}={value}", *attributes))]
+        return "; ".join((f"{name}={value}", *attributes))
 
 
 def _limit(name: str, limit: timedelta | None) -> int:

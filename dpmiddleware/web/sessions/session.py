@@ -39,6 +39,8 @@ class Session(dict[str, Any]):
     failure: KeyManagementError | None = None
     renewal_due: bool = False
     """Whether the session is to be written even if it has not changed."""
+    has_started_over: bool = False
+    """Whether it was emptied or renewed in this request, so that older cookies of the session must not come back."""
     created_ms: int | None = None
     """`created` in milliseconds since 1970 UTC; ``None`` before the session has been read."""
     _stored: StoredSession | None = None
@@ -120,13 +122,14 @@ class Session(dict[str, Any]):
         for key in CSRF_KEYS:
             dict.pop(self, key, None)
         self._id = self.created_ms = None
-        self._forced = True
+        self._forced = self.has_started_over = True
 
     def empty(self) -> None:
         """Remove everything, including the subject. Call it when a user signs out. The cookie is deleted."""
         self._change()
         dict.clear(self)
         self._id = self._subject = self.created_ms = self._ends = None
+        self.has_started_over = True
 
     def mark_accessed(self) -> None:
         """Read the session if that has not been done. Starlette calls this at ``request.session``."""
@@ -203,6 +206,7 @@ class Session(dict[str, Any]):
             dict.clear(self)
             self._stored = self._id = self._subject = self.created_ms = self._ends = None
             self.renewal_due = False
+            self.has_started_over = True
         if owner is not None and self._subject is None:
             self._subject = owner
             if self._stored is not None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, NamedTuple, Protocol, cast
 
@@ -32,6 +32,7 @@ __all__ = [
     "json_object",
     "milliseconds",
     "moment",
+    "newest",
     "pack",
     "unpack",
 ]
@@ -122,6 +123,20 @@ class StoredSession(NamedTuple):
     mapping: dict[str, Any]
     ends: int | None = None
     renew: bool = False
+
+
+def newest(sessions: Sequence[StoredSession]) -> StoredSession | None:
+    """The one that was written last, if all have the same subject or the same id; otherwise ``None``."""
+    last = max(reversed(sessions), key=lambda session: session.renewed_ms)  # of equal ones the last in the header
+    subject, own_id = last.mapping.get(SUBJECT), last.mapping.get(ID)
+    for each in sessions:
+        other, other_id = each.mapping.get(SUBJECT), each.mapping.get(ID)
+        if subject is None or other is None:
+            if own_id is None or other_id != own_id:
+                return None
+        elif other != subject:
+            return None
+    return last
 
 
 def pack(created_ms: int, renewed_ms: int, data: bytes) -> bytes:

@@ -15,6 +15,8 @@ from typing import Final, Literal, NamedTuple
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.web.answer import Answer, Headers, Part, depends_on_cookies, never_stored
+from dpmiddleware.web.cookies import budget
+from dpmiddleware.web.cookies.text import bounded
 from dpmiddleware.web.sign_in import redirects
 from dpmiddleware.web.sign_in.claims import Principal
 from dpmiddleware.web.sign_in.events import SlidingExpirationContext, ValidatePrincipalContext
@@ -83,7 +85,7 @@ class RequestAuthentication:
         self, authenticator: CookieAuthenticator, cookies: bytes, https: bool, describe: Callable[[], WebRequest]
     ) -> None:
         self.authenticator = authenticator
-        self.cookies = cookies
+        self.cookies = cookies = bounded(cookies)
         self.https = https
         self.touched = False
         self.failure: KeyManagementError | None = None
@@ -108,6 +110,10 @@ class RequestAuthentication:
         if self._request is None:
             self._request = self._describe() if self._describe else WebRequest(self.cookies, self.https)
         return self._request
+
+    def where(self) -> tuple[str, str]:
+        """The Host header and the decoded path of the request."""
+        return self.request.where()
 
     # --- for the application --------------------------------------------------------------------------------
 
@@ -230,7 +236,7 @@ class RequestAuthentication:
         if self._result is None:
             if self._read is None:
                 self._read = yield from self.authenticator.cookie.read(self.cookies, self._now, self._located)
-            ticket, why_not, _ = self._read
+            ticket, why_not = self._read.ticket, self._read.failure
             if ticket is not None and self._is_judged:
                 self._result = yield from self._judge(ticket)
             else:
@@ -310,6 +316,9 @@ class RequestAuthentication:
         if self._renewal is not None and finishing is None:
             expires = self._renewal.properties.cookie_expires
             lines = cookie.seal(self._renewal, self, cookie.settings, expires)
+        if lines and headers:
+            response = [value for name, value in headers if name.lower() == "set-cookie"]
+            budget.check(self.cookies, [*response, *lines], cookie.settings.max_total, cookie.settings.name)
         answer = depends_on_cookies(headers) if lines is None else never_stored(headers, lines)
         if finishing is not None and finishing.decision is not None:
             answer = answer.then(redirects.answer(finishing.decision, status))

@@ -107,7 +107,7 @@ class Finishing:
             ends = properties.expires_utc or issued + options.expire_time_span
         ticket = Ticket(options.scheme, principal, properties)
         carried, self.key = yield from self.cookie.keep(ticket, self.now, self.key)
-        self.lines = self.cookie.seal(carried, self.request, context.cookie, ends)
+        self.lines = self.cookie.seal(carried, self.request, context.cookie, ends, is_new=True)
         signed_in = SignedInContext(native, options.scheme, principal, properties)
         yield from options.events.call("signed_in", signed_in)
         self._aim(properties, options.login_path)

@@ -19,7 +19,6 @@ from dpmiddleware.web.sign_in.ticket_store import TicketStore, ticket_store_from
 __all__ = ["CookieAuthenticationOptions", "OptionArguments", "allow_cookie_redirect", "api", "is_api"]
 
 _MARK: Final = "__dpmiddleware_api__"
-_MAX_TOTAL: Final = 16_384
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 
@@ -100,7 +99,7 @@ class CookieAuthenticationOptions:
         """The cookie, by default ASP.NET Core's."""
         if isinstance(self.cookie, CookieSettings):
             return self.cookie
-        return CookieSettings(self.cookie or f".AspNetCore.{quote(self.scheme, safe='')}", max_total=_MAX_TOTAL)
+        return CookieSettings(self.cookie or f".AspNetCore.{quote(self.scheme, safe='')}")
 
 
 def api(endpoint: _Endpoint) -> _Endpoint:

@@ -47,6 +47,10 @@ class WebRequest:
     header: Callable[[str], str] = lambda _: ""
     native: Any = None
 
+    def where(self) -> tuple[str, str]:
+        """The Host header and the decoded path."""
+        return self.header("host"), self.path_base + self.path
+
     @property
     def is_ajax(self) -> bool:
         """Whether a header or query parameter ``X-Requested-With`` says exactly ``XMLHttpRequest``."""

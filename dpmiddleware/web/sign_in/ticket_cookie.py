@@ -7,13 +7,15 @@ With a session store that ticket is a reference: its one claim "…Cookies-Sessi
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Final, NamedTuple, Protocol
 
 from dpmiddleware import purposes, telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import UnprotectError
 from dpmiddleware.protection.protector import DataProtector
+from dpmiddleware.web.cookies.places import Cleanup
 from dpmiddleware.web.cookies.protected import ProtectedCookie
 from dpmiddleware.web.cookies.text import Attributes, CookieSettings, find, with_expiry
 from dpmiddleware.web.sign_in.claims import LOCAL_AUTHORITY, Claim, Identity, Principal
@@ -27,11 +29,13 @@ __all__ = ["SESSION_ID_CLAIM", "CookieSource", "ReadTicket", "TicketCookie"]
 SESSION_ID_CLAIM: Final = "Microsoft.AspNetCore.Authentication.Cookies-SessionId"
 """The type of the claim that names a ticket in the session store; ASP.NET Core's."""
 
+_EARLIEST: Final = datetime.min.replace(tzinfo=timezone.utc)
+
 
 class ReadTicket(NamedTuple):
     """What the cookie of a request held: a ticket; nothing; or why the ticket does not count.
 
-    ``key``: of the ticket in the session store.
+    key: of the ticket in the session store.
     """
 
     ticket: Ticket | None = None
@@ -52,6 +56,10 @@ class CookieSource(Protocol):
         """Whether the connection is encrypted."""
         ...
 
+    def where(self) -> tuple[str, str]:
+        """The Host header and the decoded path."""
+        ...
+
 
 class TicketCookie:
     """The sign-in cookie of one scheme, and the session store behind it where there is one."""
@@ -61,7 +69,7 @@ class TicketCookie:
         self._options = options
         self._data_protection = data_protection
         self._protector = data_protection.create_protector(*purposes.authentication_cookie(options.scheme))
-        self._cookie = ProtectedCookie(self.settings, self._protector, ring=data_protection.ring)
+        self._cookie = ProtectedCookie(self.settings, self._protector, ring=data_protection.ring, as_aspnet=True)
         self.locate, self.key_ids = self._cookie.locate, self._cookie.key_ids
         self._attributes = {https: self.settings.attributes(https=https) for https in (False, True)}
 
@@ -76,20 +84,36 @@ class TicketCookie:
         now: tickets that ended before do not count.
         located: the result of `locate`, if it was called.
         """
-        ticket, key = self._cookie.open(header, Ticket.deserialize, located).content, None
-        if ticket is None:
+        has_store, several = self._options.store is not None, list[Ticket]()
+        choose = several.extend if has_store else _newest  # tickets in the session store say which is the newest
+        opened = self._cookie.open(header, Ticket.deserialize, located, choose=choose)
+        tickets = several if opened.content is None else [opened.content]
+        if not tickets:
             return ReadTicket(failure="Unprotect ticket failed") if self.is_in(header) else ReadTicket()
+        found: list[ReadTicket] = []
+        for ticket in tickets:  # more than one only if they name entries of the session store
+            found += [(yield from self._checked(ticket, now))]
+        valid = [each.ticket for each in found if each.ticket is not None]
+        if len(valid) > 1:
+            chosen = _newest(valid)
+            return next((e for e in found if e.ticket is chosen), ReadTicket(failure="Unprotect ticket failed"))
+        return next((each for each in found if each.ticket is not None), found[0])
+
+    def _checked(self, ticket: Ticket, now: datetime) -> Steps[ReadTicket]:
+        """A ticket of a cookie, or the one that it names in the session store, if it is still valid."""
         store, reference = self._options.store, ticket.principal.value(SESSION_ID_CLAIM)
         if store is None and reference is not None:  # the ticket itself, and its end, are in a store
             return ReadTicket(failure="SessionId without a session store")
+        key: str | None = None
         if store is not None:
             key = reference
             if key is None:
                 return ReadTicket(failure="SessionId missing")
             value = yield Call(store.get, (entry_name(key),))
-            ticket = None if value is None else self._open_entry(key, value)
-            if ticket is None:
+            entry = None if value is None else self._open_entry(key, value)
+            if entry is None:
                 return ReadTicket(failure="Identity missing in session store")
+            ticket = entry
         expires = ticket.properties.expires_utc
         if expires is not None and expires < now:
             yield from self.forget(key)
@@ -132,7 +156,13 @@ class TicketCookie:
         return self._reference(key, ticket.scheme, ticket.properties) if there else None
 
     def seal(
-        self, ticket: Ticket, request: CookieSource, settings: CookieSettings, expires: datetime | str | None
+        self,
+        ticket: Ticket,
+        request: CookieSource,
+        settings: CookieSettings,
+        expires: datetime | str | None,
+        *,
+        is_new: bool = False,
     ) -> list[str]:
         """The Set-Cookie lines that give the client a ticket.
 
@@ -140,20 +170,22 @@ class TicketCookie:
         request: its Cookie header says which old chunks to delete.
         settings: those of the cookie; an event may have changed them.
         expires: when the browser deletes the cookie; ``None``: when it is closed.
+        is_new: whether a user signs in, so that no other cookie may remain; otherwise the ticket is only renewed.
         """
         cookie, attributes = self._under(settings, request)
-        return cookie.seal(ticket.serialize(), request.cookies, with_expiry(attributes, expires))
+        cleanup = Cleanup(request.where, is_new)
+        return cookie.seal(ticket.serialize(), request.cookies, with_expiry(attributes, expires), cleanup=cleanup)
 
     def delete(self, request: CookieSource, settings: CookieSettings) -> list[str]:
         """The Set-Cookie lines that delete the cookie."""
         cookie, attributes = self._under(settings, request)
-        return cookie.delete(request.cookies, attributes)
+        return cookie.delete(request.cookies, attributes, Cleanup(request.where))
 
     def _under(self, settings: CookieSettings, request: CookieSource) -> tuple[ProtectedCookie, Attributes]:
         """The cookie and its attributes with the settings that an event gave it."""
         if settings is self.settings:
             return self._cookie, self._attributes[request.https]
-        cookie = ProtectedCookie(settings, self._protector, ring=self._data_protection.ring)
+        cookie = ProtectedCookie(settings, self._protector, ring=self._data_protection.ring, as_aspnet=True)
         return cookie, settings.attributes(https=request.https)
 
     def _reference(self, key: str, authentication_type: str, terms: AuthenticationProperties) -> Ticket:
@@ -177,6 +209,14 @@ class TicketCookie:
 
     def _entry_protector(self, name: str) -> DataProtector:
         return self._data_protection.create_protector(*purposes.ticket_store(self._options.scheme, name))
+
+
+def _newest(tickets: Sequence[Ticket]) -> Ticket | None:
+    """The ticket that was issued last, if all have the same subject; otherwise ``None``."""
+    subjects = {ticket.principal.subject for ticket in tickets}
+    if len(subjects) > 1 or None in subjects:
+        return None
+    return max(reversed(tickets), key=lambda ticket: ticket.properties.issued_utc or _EARLIEST)
 
 
 def _lifetime(properties: AuthenticationProperties, now: datetime) -> timedelta | None:
