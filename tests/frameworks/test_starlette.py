@@ -229,7 +229,7 @@ def test_a_middleware_that_copies_the_scope_does_no_harm(dp: DataProtection) -> 
     app.add_middleware(CookieAuthenticationMiddleware, data_protection=dp)
     app.add_middleware(CookiePolicyMiddleware, secure="always")
     client = TestClient(app, base_url="https://testserver", follow_redirects=False)
-    client.cookies.set("other", "x")
+    client.cookies.set("other", dp.create_protector("another purpose").protect("x"))
     assert client.get("/data").status_code == 401
     cookies = set_cookies(client.get("/login").headers.multi_items())
     assert {cookie.name: cookie.attribute("secure") for cookie in cookies} == {

@@ -61,13 +61,21 @@ def place_of(attributes: Attributes, path: str = "") -> Place:
     return found.get("domain", "").lower().lstrip("."), own if own.startswith("/") else default, "partitioned" in found
 
 
-def everywhere_else(names: Sequence[str], attributes: Attributes, cleanup: Cleanup, lines: Sequence[str]) -> list[str]:
+def everywhere_else(
+    names: Sequence[str],
+    attributes: Attributes,
+    cleanup: Cleanup,
+    lines: Sequence[str],
+    *,
+    are_several: bool = False,
+) -> list[str]:
     """Return the Set-Cookie lines that expire cookies at all other places, as many as a response can hold.
 
     names: the names of the cookies, the most important one first.
     attributes: those of the cookie that is written or deleted.
     cleanup: see there.
     lines: the Set-Cookie lines that the response needs anyway.
+    are_several: whether the request brought several cookies of one of these names.
     """
     host, path = cleanup.where()
     if not host:
@@ -76,10 +84,11 @@ def everywhere_else(names: Sequence[str], attributes: Attributes, cleanup: Clean
     own = place_of(attributes, path)
     taken = {own, *(place_of(each, path) for each in cleanup.taken)}
     spent = sum(len(line) + _HEADER for line in lines)
-    room = max(_PROXY_BUFFER - spent, 0 if cleanup.always and spent < _PROXY_BUFFER else _MOST_BYTES)
+    room = max(_PROXY_BUFFER - spent, _MOST_BYTES if are_several or spent > _PROXY_BUFFER else 0)
     written = {attribute_name(text): text.lower() for text in attributes}
     across = written.get("samesite") == "samesite=none"
-    others = [place for place in _places(host, path, own, secure="secure" in written) if place not in taken]
+    domains = ("", *_domains(host, itself=are_several))
+    others = [place for place in _places(domains, path, own, secure="secure" in written) if place not in taken]
     found: list[str] = []
     for name in names:
         host_only, needs_secure = name.lower().startswith("__host-"), name.startswith("__")
@@ -112,20 +121,23 @@ def _expiring(name: str, place: Place, *, secure: bool, across: bool) -> str:
     )
 
 
-def _places(host: str, path: str, own: Place, *, secure: bool) -> list[Place]:
+def _places(domains: Sequence[str], path: str, own: Place, *, secure: bool) -> list[Place]:
     """All places that a server can name, those first that differ least from the cookie's own."""
     partitions = (False, True) if secure else (False,)
-    found = [(domain, each, flag) for flag in partitions for domain in _domains(host) for each in _paths(path)]
+    found = [(domain, each, flag) for flag in partitions for domain in domains for each in _paths(path)]
     return sorted(found, key=lambda place: sum(one != other for one, other in zip(place, own, strict=True)))
 
 
-def _domains(host: str) -> Iterator[str]:
-    """None (host-only), the host, and its parent domains but for the last one."""
-    yield ""
+def _domains(host: str, *, itself: bool) -> Iterator[str]:
+    """The host and its parent domains, but for the last one.
+
+    A host of two labels only if ``itself`` says so: the Host header comes from the client, and what it says goes into a
+    response no further than it has to.
+    """
     domain = host.lower().partition(":")[0].rstrip(".")
     if len(domain) <= 253 and _HOST.fullmatch(domain):
         labels = domain.split(".")
-        for at in range(max(len(labels) - _MOST_DOMAINS - 1, 0), len(labels) - 1):
+        for at in range(max(len(labels) - _MOST_DOMAINS - 1, 0), len(labels) - 1 if itself or len(labels) > 2 else 0):
             yield ".".join(labels[at:])
 
 

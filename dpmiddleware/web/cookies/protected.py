@@ -203,8 +203,13 @@ class ProtectedCookie:
         name, find = self.settings.name, self._finder(header)
         ends = [render(chunk, "", self._ended(attributes)) for chunk in chunks.leftovers(name, find, kept)]
         enough = 1 if cleanup.always else 2
-        names = [each for each in (name, *chunks.chunk_names(name, chunks.MAX_CHUNKS)) if len(find(each)) >= enough]
-        return [*(everywhere_else(names, attributes, cleanup, [*ends, *lines]) if names else ()), *ends, *lines]
+        counts = {each: len(find(each)) for each in (name, *chunks.chunk_names(name, chunks.MAX_CHUNKS))}
+        names = [each for each, count in counts.items() if count >= enough]
+        lines = [*ends, *lines]
+        if not names:
+            return lines
+        are_several = max(counts.values()) > 1
+        return [*everywhere_else(names, attributes, cleanup, lines, are_several=are_several), *lines]
 
     def key_ids(self, header: bytes, located: bytes | None = None) -> Sequence[bytes]:
         """Return the key ids in the cookie's values. They are not encrypted, and nothing is verified.
