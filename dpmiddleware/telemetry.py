@@ -21,6 +21,7 @@ no_default_key                   ERROR    location
 keys_in_memory                   WARNING  why (memory was chosen; empty if it was configured)
 keys_not_wrapped                 WARNING  location
 unprotect_refused                WARNING  reason, key_id, ring, where, suppressed (lines since the last one)
+cookie_header_too_long           -        only counted: a request brought more cookies than are looked at
 session_discarded                INFO     reason
 key_pruned                       INFO     key_id, location
 key_rewrapped                    INFO     key_id, location

@@ -170,10 +170,15 @@ def places(answer: Answer, path: str) -> list[str]:
 
 
 def shapes(answer: Answer, *, lengths: bool) -> list[tuple[str, object, tuple[str, ...]]]:
-    """Each Set-Cookie: name, value (markers and nothing as they are, payloads by their length), attributes in order."""
+    """Each Set-Cookie: name, value (markers and nothing as they are, payloads by their length), attributes in order.
+
+    Without those that expire the name at other places, which ASP.NET Core does not do (docs/compatibility.md).
+    """
     shown: list[tuple[str, object, tuple[str, ...]]] = []
     for line in answer.all("set-cookie"):
         cookie = SetCookie.parse(line)
+        if not cookie.value and cookie.attributes[0] == "max-age=0":
+            continue
         value: object = cookie.value
         if cookie.value and not cookie.value.startswith("chunks-"):
             value = len(cookie.value) if lengths else "a payload"

@@ -145,9 +145,19 @@ class ProtectedCookie:
         telemetry.refused(refusal.code, key_id=refusal.key_id, ring=self._ring, where=self.settings.name)
         if isinstance(refusal, UnknownKeyError | UnusableKeyError):
             return False
-        if not isinstance(refusal, MalformedPayloadError) or peek_key_id(value) is not None:
+        if not isinstance(refusal, MalformedPayloadError):
             return True
-        return isinstance(value, str) and chunks.announced(value) > 0
+        if isinstance(value, str):
+            return chunks.announced(value) > 0 or self._decrypts(value)
+        return self._decrypts(value)
+
+    def _decrypts(self, value: str | bytes) -> bool:
+        """Whether only the content of a value was refused."""
+        try:
+            self._protector.unprotect(base64url.decode(value) if isinstance(value, str) else value)
+        except UnprotectError:
+            return False
+        return True
 
     def seal(
         self,

@@ -127,9 +127,7 @@ class StoredSession(NamedTuple):
 
 def newest(sessions: Sequence[StoredSession]) -> StoredSession | None:
     """The one that was written last, if all have the same subject or the same id; otherwise ``None``."""
-    last: StoredSession = max(
-        reversed(sessions), key=lambda session: session.renewed_ms
-    )  # of equal ones the last in the header
+    last: StoredSession = max(reversed(sessions), key=lambda session: session.renewed_ms)
     subject, own_id = last.mapping.get(SUBJECT), last.mapping.get(ID)
     for each in sessions:
         other, other_id = each.mapping.get(SUBJECT), each.mapping.get(ID)
