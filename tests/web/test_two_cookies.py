@@ -7,6 +7,7 @@ live tests (tests/live/test_changed_settings.py) show the same with servers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from http.cookies import CookieError, SimpleCookie
 from time import perf_counter
@@ -162,20 +163,9 @@ def test_a_domain_with_a_leading_dot_is_the_same_place(dp: DataProtection) -> No
 
 PARTS = st.sampled_from(
     [
-        "sid",
-        " sid ",
-        "sid=",
-        "=sid",
-        "sid;",
-        "\xa0sid",
-        "sid\x1f",
-        '"sid"',
-        "a sid",
-        "sid=evil",
-        "a=1 sid=evil",
-        "x,sid=e",
+        *("sid", " sid ", "sid=", "=sid", "sid;", "\xa0sid", "sid\x1f", '"sid"', "a sid", "sid=evil", "a=1 sid=evil"),
+        *("x,sid=e", "=", "a=b", "\tsid\t=evil", "\x85sid=evil", "sid =evil", 'a="', 'x"', "$sid=1", "sid==", "b"),
     ]
-    + ["=", "a=b", "\tsid\t=evil", "\x85sid=evil", "sid =evil", 'a="', 'x"', "$sid=1", "sid==", "b"]
 )
 
 
@@ -187,10 +177,8 @@ def test_no_parser_finds_a_name_that_was_not_opened(parts: list[str]) -> None:
     assert "sid" not in werkzeugs(header)
     assert "sid" not in djangos(header)
     assert "sid" not in starlettes(header)
-    try:
+    with suppress(CookieError):
         assert "sid" not in SimpleCookie(header)
-    except CookieError:
-        pass
 
 
 RING = DataProtection("shop", repository="memory:")
