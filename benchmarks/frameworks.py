@@ -33,8 +33,13 @@ from benchmarks.harness import Case
 from benchmarks.payloads import SECRET, SESSION
 from dpmiddleware import DataProtection
 from dpmiddleware.flask import ProtectedSessions
-from dpmiddleware.starlette import CookieAuthenticationMiddleware, SessionMiddleware, sign_in
-from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Principal
+from dpmiddleware.starlette import (
+    AuthenticationProperties,
+    CookieAuthenticationMiddleware,
+    Principal,
+    SessionMiddleware,
+    sign_in,
+)
 
 __all__ = ["cases"]
 

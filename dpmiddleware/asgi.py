@@ -21,11 +21,12 @@ from werkzeug.local import LocalProxy
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.provider import KeyRingProvider
-from dpmiddleware.web import parts
+from dpmiddleware.web import parts, public
 from dpmiddleware.web.answer import LOOKED_AT, VARIES, Answer, Headers, Part, unavailable
 from dpmiddleware.web.cookies.application_cookies import CookieProtection, ProtectionOptions, RequestCookies
 from dpmiddleware.web.cookies.policy import CookiePolicy
 from dpmiddleware.web.cookies.text import SameSite, SecurePolicy
+from dpmiddleware.web.public import *  # noqa: F403 (the names that every framework hands on)
 from dpmiddleware.web.sessions.cookie import RequestSession, SessionCookie, SessionOptions
 from dpmiddleware.web.sign_in.authentication import (
     AUTHENTICATION_KEY,
@@ -48,6 +49,7 @@ __all__ = [
     "is_https",
     "where",
 ]
+__all__ += public.__all__
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]

@@ -20,11 +20,12 @@ from werkzeug.local import LocalProxy
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys import waiting
-from dpmiddleware.web import parts
+from dpmiddleware.web import parts, public
 from dpmiddleware.web.answer import Headers, Part, unavailable
 from dpmiddleware.web.cookies.application_cookies import CookieProtection, ProtectionOptions, RequestCookies
 from dpmiddleware.web.cookies.policy import CookiePolicy
 from dpmiddleware.web.cookies.text import SameSite, SecurePolicy
+from dpmiddleware.web.public import *  # noqa: F403 (the names that every framework hands on)
 from dpmiddleware.web.sessions.cookie import RequestSession, SessionCookie, SessionOptions
 from dpmiddleware.web.sign_in.authentication import (
     AUTHENTICATION_KEY,
@@ -51,6 +52,7 @@ __all__ = [
     "web_request",
     "where",
 ]
+__all__ += public.__all__
 
 SESSION_KEY: Final = "dpmiddleware.session"
 """Where the session is in the environment."""

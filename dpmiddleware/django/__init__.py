@@ -1,12 +1,41 @@
-"""Django on a ring of keys: sessions, sign-in, signed values. See the modules; settings are in `apps`.
+"""Django on a key ring: sessions, sign-in, signed values. Settings are described in `apps`.
 
-INSTALLED_APPS += ["dpmiddleware.django"]
-MIDDLEWARE = ["dpmiddleware.django.sessions.SessionMiddleware", …]      # in the place of Django's
-SESSION_ENGINE = "dpmiddleware.django.sessions"
-SIGNING_BACKEND = "dpmiddleware.django.signing.ProtectedSigner"
-DATA_PROTECTION = {"application": "shop", "repository": "redis://localhost/0", "key_wrapper": "x509:///keys.pem"}
+    INSTALLED_APPS += ["dpmiddleware.django"]
+    MIDDLEWARE = ["dpmiddleware.django.sessions.SessionMiddleware", …]      # in place of Django's
+    SESSION_ENGINE = "dpmiddleware.django.sessions"
+    SIGNING_BACKEND = "dpmiddleware.django.signing.ProtectedSigner"
+    DATA_PROTECTION = {"application": "shop", "repository": "redis://localhost/0", "key_wrapper": "x509:///keys.pem"}
+
+Importing this package needs no settings, so a settings file may import from it.
 """
 
 from dpmiddleware.django.apps import get_data_protection
+from dpmiddleware.django.authentication import (
+    CookieAuthenticationMiddleware,
+    PrincipalUser,
+    authenticate,
+    challenge,
+    current_principal,
+    forbid,
+    login_required,
+    sign_in,
+    sign_out,
+)
+from dpmiddleware.django.sessions import SessionMiddleware
+from dpmiddleware.web import public
+from dpmiddleware.web.public import *  # noqa: F403 (the names that every framework hands on)
 
-__all__ = ["get_data_protection"]
+__all__ = [
+    "CookieAuthenticationMiddleware",
+    "PrincipalUser",
+    "SessionMiddleware",
+    "authenticate",
+    "challenge",
+    "current_principal",
+    "forbid",
+    "get_data_protection",
+    "login_required",
+    "sign_in",
+    "sign_out",
+]
+__all__ += public.__all__

@@ -36,7 +36,7 @@ from dpmiddleware.web.sign_in.authentication import (
     RequestAuthentication,
 )
 from dpmiddleware.web.sign_in.claims import Principal
-from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, allow_cookie_redirect, api
+from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
 from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 from dpmiddleware.web.sign_in.return_urls import WebRequest
 from dpmiddleware.web.steps import drive
@@ -44,10 +44,9 @@ from dpmiddleware.web.steps import drive
 __all__ = [
     "CookieAuthenticationMiddleware",
     "PrincipalUser",
-    "allow_cookie_redirect",
-    "api",
     "authenticate",
     "challenge",
+    "current_principal",
     "forbid",
     "login_required",
     "sign_in",
@@ -167,6 +166,11 @@ def sign_out(request: HttpRequest, properties: AuthenticationProperties | None =
 def authenticate(request: HttpRequest) -> AuthenticateResult:
     """What the request's cookie said: the ticket with its properties, or why there is none."""
     return _authentication(request).result
+
+
+def current_principal(request: HttpRequest) -> Principal:
+    """The user of the request; ``Principal()`` if anonymous."""
+    return _authentication(request).principal
 
 
 def challenge(request: HttpRequest, properties: AuthenticationProperties | None = None) -> HttpResponse:

@@ -1,13 +1,13 @@
-"""Flask: ``flask.session`` and sign-in on a ring of keys.
+"""Flask: ``flask.session`` and sign-in on a key ring.
 
     ProtectedSessions(data_protection=dp).init_app(app)                   # flask.session
     CookieAuthentication(data_protection=dp, login_path="/login").init_app(app)
 
-Then ``sign_in(principal)``, ``sign_out()``, ``current_principal``, ``@login_required`` wherever a request is. Both
-read ``DATA_PROTECTION_APPLICATION``, ``DATA_PROTECTION_REPOSITORY``, ``DATA_PROTECTION_KEY_WRAPPER`` … from
-``app.config`` where they are given no ``data_protection=`` (names of `DataProtection.from_config`, in capitals).
+Then ``sign_in(principal)``, ``sign_out()``, ``current_principal`` and ``@login_required`` work in every request. Both
+extensions read ``DATA_PROTECTION_APPLICATION``, ``DATA_PROTECTION_REPOSITORY``, ``DATA_PROTECTION_KEY_WRAPPER`` and so
+on from ``app.config`` if they get no ``data_protection=``: the names of `DataProtection.from_config`, in capitals.
 
-Where there is no ring, a page that needs one is answered 503 with ``Retry-After``.
+While there is no key ring, a page that needs one is answered 503 with ``Retry-After``.
 """
 
 from dpmiddleware.flask.authentication import (
@@ -22,15 +22,14 @@ from dpmiddleware.flask.authentication import (
 )
 from dpmiddleware.flask.extension import get_data_protection
 from dpmiddleware.flask.sessions import FlaskFormat, FlaskSession, ProtectedSessions
-from dpmiddleware.web.sign_in.options import allow_cookie_redirect, api
+from dpmiddleware.web import public
+from dpmiddleware.web.public import *  # noqa: F403 (the names that every framework hands on)
 
 __all__ = [
     "CookieAuthentication",
     "FlaskFormat",
     "FlaskSession",
     "ProtectedSessions",
-    "allow_cookie_redirect",
-    "api",
     "authenticate",
     "challenge",
     "current_principal",
@@ -40,3 +39,4 @@ __all__ = [
     "sign_in",
     "sign_out",
 ]
+__all__ += public.__all__

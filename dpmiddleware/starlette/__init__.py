@@ -1,11 +1,11 @@
-"""Starlette and FastAPI: ``request.session``, ``request.user`` and ``request.auth`` on a ring of keys.
+"""Starlette and FastAPI: ``request.session``, ``request.user`` and ``request.auth`` on a key ring.
 
     app.add_middleware(SessionMiddleware, data_protection=dp)
     app.add_middleware(CookieAuthenticationMiddleware, data_protection=dp, login_path="/login")
 
-``@requires("authenticated")`` and ``@requires("admin")`` work: scopes are "authenticated" and the roles. To send who is
-not signed in to the login page, return ``challenge(request)``, put `login_required` on the endpoint, or let FastAPI
-inject `require_principal`.
+``@requires("authenticated")`` and ``@requires("admin")`` work: the scopes are "authenticated" and the user's roles. To
+send users who are not signed in to the login page, return ``challenge(request)``, put `login_required` on the endpoint,
+or let FastAPI inject `require_principal`.
 """
 
 from dpmiddleware.asgi import CookiePolicyMiddleware, CookieProtectionMiddleware, SessionMiddleware
@@ -23,7 +23,8 @@ from dpmiddleware.starlette.authentication import (
     sign_in,
     sign_out,
 )
-from dpmiddleware.web.sign_in.options import allow_cookie_redirect, api
+from dpmiddleware.web import public
+from dpmiddleware.web.public import *  # noqa: F403 (the names that every framework hands on)
 
 __all__ = [
     "CookieAuthenticationMiddleware",
@@ -32,8 +33,6 @@ __all__ = [
     "Credentials",
     "SessionMiddleware",
     "User",
-    "allow_cookie_redirect",
-    "api",
     "authenticate",
     "challenge",
     "current_principal",
@@ -44,3 +43,4 @@ __all__ = [
     "sign_in",
     "sign_out",
 ]
+__all__ += public.__all__

@@ -10,11 +10,16 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from dpmiddleware.django import get_data_protection
-from dpmiddleware.django.authentication import authenticate, login_required, sign_in, sign_out
+from dpmiddleware.django import (
+    AuthenticationProperties,
+    authenticate,
+    get_data_protection,
+    is_local,
+    login_required,
+    sign_in,
+    sign_out,
+)
 from dpmiddleware.errors import CookieTooLargeError
-from dpmiddleware.web.sign_in.return_urls import is_local
-from dpmiddleware.web.sign_in.ticket import AuthenticationProperties
 from example_apps.plants.cookies import describe_cookie, describe_ring, in_session, in_ticket
 from example_apps.plants.stock import PLANTS, changed_basket, customer
 

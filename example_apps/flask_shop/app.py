@@ -14,18 +14,18 @@ from werkzeug.wrappers import Response
 from dpmiddleware import DataProtection
 from dpmiddleware.errors import CookieTooLargeError
 from dpmiddleware.flask import (
+    AuthenticationProperties,
     CookieAuthentication,
+    CookieSettings,
     ProtectedSessions,
     authenticate,
     current_principal,
     get_data_protection,
+    is_local,
     login_required,
     sign_in,
     sign_out,
 )
-from dpmiddleware.web.cookies.text import CookieSettings
-from dpmiddleware.web.sign_in.return_urls import is_local
-from dpmiddleware.web.sign_in.ticket import AuthenticationProperties
 from example_apps.plants.cookies import describe_cookie, describe_ring, in_session, in_ticket
 from example_apps.plants.stock import PLANTS, Line, changed_basket, customer, lines
 

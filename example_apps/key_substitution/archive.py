@@ -26,9 +26,7 @@ from dpmiddleware import DataProtection
 from dpmiddleware.at_rest.x509 import X509KeyWrapper
 from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.protection.payload import peek_key_id
-from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, PRINCIPAL_KEY
-from dpmiddleware.web.sign_in.claims import Principal
-from dpmiddleware.wsgi import CookieAuthenticationMiddleware
+from dpmiddleware.wsgi import AUTHENTICATION_KEY, PRINCIPAL_KEY, CookieAuthenticationMiddleware, Principal
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

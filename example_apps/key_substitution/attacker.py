@@ -31,9 +31,7 @@ from dpmiddleware.keys.signers import Ed25519Signer
 from dpmiddleware.keys.wrapping import wrap
 from dpmiddleware.keys.xml import dump, parse
 from dpmiddleware.repositories.memory import MemoryKeyRepository
-from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, PRINCIPAL_KEY
-from dpmiddleware.web.sign_in.claims import Principal
-from dpmiddleware.wsgi import CookieAuthenticationMiddleware
+from dpmiddleware.wsgi import AUTHENTICATION_KEY, PRINCIPAL_KEY, CookieAuthenticationMiddleware, Principal
 
 from .archive import APPLICATION, COOKIE
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from dpmiddleware.web.sign_in.ticket import Claim, ClaimTypes, Identity, Principal
+from dpmiddleware.wsgi import Claim, ClaimTypes, Identity, Principal
 
 __all__ = ["PLANTS", "Leaf", "Line", "Plant", "changed_basket", "customer", "lines"]
 

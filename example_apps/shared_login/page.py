@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader
 
-from dpmiddleware.web.sign_in.authentication import AuthenticateResult
+from dpmiddleware.wsgi import AuthenticateResult
 
 __all__ = ["MEMBERS", "page", "who"]
 

@@ -19,16 +19,16 @@ from dpmiddleware import DataProtection
 from dpmiddleware.asgi import cookie_header
 from dpmiddleware.errors import CookieTooLargeError
 from dpmiddleware.starlette import (
+    AuthenticationProperties,
     CookieAuthenticationMiddleware,
+    CookieSettings,
     SessionMiddleware,
     authenticate,
+    is_local,
     login_required,
     sign_in,
     sign_out,
 )
-from dpmiddleware.web.cookies.text import CookieSettings
-from dpmiddleware.web.sign_in.return_urls import is_local
-from dpmiddleware.web.sign_in.ticket import AuthenticationProperties
 from example_apps.plants.cookies import describe_cookie, describe_ring, in_session, in_ticket
 from example_apps.plants.stock import PLANTS, changed_basket, customer, lines
 

@@ -10,8 +10,16 @@ from django.contrib.auth import authenticate, login, logout
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
-from dpmiddleware.django.authentication import api, challenge, forbid, login_required, sign_in, sign_out
-from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Principal
+from dpmiddleware.django import (
+    AuthenticationProperties,
+    Principal,
+    api,
+    challenge,
+    forbid,
+    login_required,
+    sign_in,
+    sign_out,
+)
 
 
 def put(request: HttpRequest) -> HttpResponse:
