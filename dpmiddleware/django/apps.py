@@ -1,10 +1,10 @@
-"""Django: the application's settings, and what ``manage.py check --deploy`` finds.
+"""Django: the settings of an application, and the findings of ``manage.py check``.
 
     DATA_PROTECTION = {"application": "shop", "repository": "postgresql+psycopg:///shop", "key_wrapper": "awskms:///…"}
     DATA_PROTECTION_COOKIE_AUTHENTICATION = {"login_path": "/login", …}    # options of cookie authentication
     DATA_PROTECTION_SESSION_MIGRATION = DjangoSessions(SECRET_KEY, until=…)
 
-``DATA_PROTECTION`` holds the names of `DataProtection.from_config`, or is a `DataProtection` itself.
+``DATA_PROTECTION`` has the names of `DataProtection.from_config`, or is a `DataProtection` object.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class DataProtectionConfig(AppConfig):
 
 
 def get_data_protection() -> DataProtection:
-    """The ring that ``settings.DATA_PROTECTION`` describes; one object as long as the setting stays."""
+    """The data protection of ``settings.DATA_PROTECTION``: one object until the setting changes."""
     given: object = getattr(settings, "DATA_PROTECTION", None)
     if isinstance(given, DataProtection):
         return given
@@ -68,7 +68,7 @@ def _from_setting(given: object) -> DataProtection:
     if not isinstance(given, Mapping):
         raise ConfigurationError(
             "settings.DATA_PROTECTION is not set",
-            hint='DATA_PROTECTION = {"application": "shop", "repository": "redis://localhost/0"}',
+            hint='set DATA_PROTECTION = {"application": "shop", "repository": "redis://localhost/0"}',
         )
     return DataProtection.from_config({str(name).lower(): value for name, value in given.items()})
 
@@ -86,22 +86,26 @@ setting_changed.connect(_forget)
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
-    """What cannot work: found at each start."""
+    """Settings that cannot work. Found at each start."""
     try:
         get_data_protection()
     except ConfigurationError as error:
         return [checks.Error(str(error), hint=error.hint, id="dpmiddleware.E001")]
     if settings.SESSION_ENGINE == _ENGINE and "Pickle" in settings.SESSION_SERIALIZER:
-        return [checks.Error("sessions are pickled", hint="SESSION_SERIALIZER: JSON", id="dpmiddleware.E002")]
+        return [
+            checks.Error(
+                "sessions are pickled", hint="set SESSION_SERIALIZER to a JSON serializer", id="dpmiddleware.E002"
+            )
+        ]
     return []
 
 
 def report_findings(**_: Any) -> list[checks.CheckMessage]:
-    """What should not go into production: found by ``check --deploy``."""
+    """Settings that are unfit for production. Found by ``check --deploy``."""
     try:
         protection = get_data_protection()
     except ConfigurationError:
-        return []  # check_settings says it
+        return []  # check_settings reports it
     uses_engine = settings.SESSION_ENGINE == _ENGINE
     given = getattr(settings, "DATA_PROTECTION", {})
     names = {str(name).lower() for name in given} if isinstance(given, Mapping) else {"key_wrapper"}
@@ -109,27 +113,27 @@ def report_findings(**_: Any) -> list[checks.CheckMessage]:
         (
             protection.repository.location == "memory:",
             "W001",
-            "keys are kept in memory: a restart signs everybody out, and workers do not share them",
-            "name a repository in DATA_PROTECTION",
+            "keys are in memory only: a restart signs all users out, and workers do not share keys",
+            "set a repository in DATA_PROTECTION",
         ),
-        ("key_wrapper" not in names, "W002", "keys are stored in clear", "name a key_wrapper in DATA_PROTECTION"),
+        ("key_wrapper" not in names, "W002", "keys are stored unencrypted", "set a key_wrapper in DATA_PROTECTION"),
         (
             uses_engine and _MIDDLEWARE not in settings.MIDDLEWARE,
             "W003",
-            "sessions are protected and Django's own middleware writes them: long ones are lost",
-            f"put {_MIDDLEWARE} in the place of Django's",
+            "sessions are protected, but Django's own middleware writes them: long sessions are lost",
+            f"put {_MIDDLEWARE} in place of Django's middleware",
         ),
         (
             settings.SIGNING_BACKEND != _SIGNER,
             "W004",
-            "signed cookies and messages still hang on SECRET_KEY",
-            f"SIGNING_BACKEND = {_SIGNER!r}",
+            "signed cookies and messages still depend on SECRET_KEY",
+            f"set SIGNING_BACKEND = {_SIGNER!r}",
         ),
         (
             uses_engine and not settings.SESSION_COOKIE_SECURE,
             "W005",
-            "the session cookie is Secure only where the request is seen as HTTPS",
-            "SESSION_COOKIE_SECURE = True; behind a proxy SECURE_PROXY_SSL_HEADER as well",
+            "the session cookie is Secure only if Django sees the request as HTTPS",
+            "set SESSION_COOKIE_SECURE = True, and behind a proxy SECURE_PROXY_SSL_HEADER as well",
         ),
     )
     return [

@@ -1,14 +1,14 @@
-"""Sign-in for Django: tickets become ``request.principal`` and ``request.user``; shared with ASP.NET Core.
+"""Sign-in for Django: ``request.principal`` and ``request.user`` from tickets, which ASP.NET Core can share.
 
     MIDDLEWARE = […, "dpmiddleware.django.authentication.CookieAuthenticationMiddleware"]
     DATA_PROTECTION_COOKIE_AUTHENTICATION = {"login_path": "/login", "user": "shop.users.of_principal"}
 
-Options are those of `dpmiddleware.web.sign_in.options.CookieAuthenticationOptions`, and ``user``: a function
-(or its name) that makes a user of a `Principal`, or ``None`` for nobody. Without it ``request.user`` is a
-`PrincipalUser`, who may nothing: a name in a ticket alone never becomes an account of the database.
+The options are those of `dpmiddleware.web.sign_in.options.CookieAuthenticationOptions`, and ``user``: a function (or
+its name) that returns a user for a `Principal`, or ``None`` for an anonymous user. By default ``request.user`` is a
+`PrincipalUser`, which has no permissions: a name in a ticket never becomes an account of the database by itself.
 
-``django.contrib.auth`` and the admin work unchanged beside it: put this middleware behind its own, whose user stays
-where there is no ticket.
+``django.contrib.auth`` and the admin work beside it. Put this middleware after theirs: their user stays if there is no
+ticket.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def forbid(request: HttpRequest, properties: AuthenticationProperties | None = N
 
 
 def login_required(view: _View) -> _View:
-    """Challenge whoever is not signed in; plain and ``async`` views."""
+    """Challenge users who are not signed in. For plain and ``async`` views."""
     if iscoroutinefunction(view):
 
         @wraps(view)

@@ -3,10 +3,10 @@
     SESSION_ENGINE = "dpmiddleware.django.sessions"
     MIDDLEWARE = ["dpmiddleware.django.sessions.SessionMiddleware", …]
 
-The middleware is a subclass of Django's, so that the admin's checks pass. It adds what a cookie needs: chunks, changes
-found deep inside, caching headers, 503 in an outage. With Django's own middleware the engine works too, up to the
-length of one cookie. Settings are Django's ``SESSION_*``; a session ends when ``set_expiry`` or ``SESSION_COOKIE_AGE``
-say, counted from its last change.
+The middleware is a subclass of Django's, so that the admin's checks pass. It adds chunks, changes of nested values,
+caching headers, and 503 in an outage. The engine also works with Django's own middleware, for sessions that fit into
+one cookie. The settings are Django's ``SESSION_*``. A session ends as ``set_expiry`` or ``SESSION_COOKIE_AGE`` say,
+counted from its last change.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class DjangoFormat:
 
 
 class _JsonFormat(DjangoFormat):
-    """The same bytes as `JSONSerializer`, which makes an encoder each time."""
+    """Writes the same bytes as `JSONSerializer`, which creates an encoder for each call."""
 
     def dumps(self, mapping: Mapping[str, Any]) -> bytes:
         """See `DjangoFormat`."""
@@ -115,8 +115,8 @@ def _session_cookie(
 
 
 def session_cookie(*, whole: bool = False) -> SessionCookie:
-    """The session cookie as the settings describe it; made anew when they change. whole: never in chunks."""
-    known = vars(settings)  # those that were asked for, until they change; each attribute costs ten times as much
+    """The session cookie of the current settings. whole: never in chunks."""
+    known = vars(settings)  # settings that were read before; an attribute costs ten times as much
     try:
         described, migration, max_total = _asked_for(known), known.get(_MIGRATION), known.get(_MAX_TOTAL, _DEFAULT)
     except KeyError:
@@ -128,14 +128,14 @@ def session_cookie(*, whole: bool = False) -> SessionCookie:
 class SessionStore(SignedCookieStore):
     """``request.session``: Django's interface to a session in a protected cookie.
 
-    session_key: under our middleware the session's id; under Django's the cookie's value.
+    session_key: with our middleware the session's id; with Django's, the value of the cookie.
     """
 
     part: RequestSession | None = None
     is_written_by_us = False
-    """Whether our middleware writes the cookie, in chunks where it is long."""
+    """Whether our middleware writes the cookie, in chunks if it is long."""
     _key_is_unread = False
-    """Whether the key stands in the request's cookies, which nobody has parsed for it yet."""
+    """Whether the key has not been read from the request's cookies yet."""
 
     @classmethod
     def of(cls, part: RequestSession) -> Self:
@@ -164,7 +164,7 @@ class SessionStore(SignedCookieStore):
 
     @property
     def held(self) -> Session:
-        """The session itself, read at first use."""
+        """The session, read at first use."""
         if self.part is None:  # Django's own middleware: the key is the value
             header = f"{settings.SESSION_COOKIE_NAME}={self.session_key or ''}".encode("latin-1", "replace")
             self.part = session_cookie(whole=True).begin(header, https=False)
@@ -174,7 +174,7 @@ class SessionStore(SignedCookieStore):
         return session
 
     def _end_in_time(self, session: Session, clock: Clock) -> None:
-        """Django counts from the last change, by the session's own expiry or the setting."""
+        """End a session by Django's rules: its own expiry or the setting, counted from its last change."""
         stored = session.stored
         if stored is not None and milliseconds(clock.now()) > self._end(session, stored):
             session.empty()
@@ -201,40 +201,40 @@ class SessionStore(SignedCookieStore):
 
     def _get_cache(self) -> Session:
         if self.part is None or not self.part.session.accessed:
-            raise AttributeError("_session_cache")  # Django asks so whether it has been loaded
+            raise AttributeError("_session_cache")  # Django checks so whether it has been loaded
         return self.held
 
     _session = property(_get_session)
     _session_cache = property(_get_cache, _set_session)
 
     def load(self) -> Session:
-        """The mapping; an empty one where the cookie does not open."""
+        """The mapping; empty if the cookie does not open."""
         return self._get_session()
 
     def is_empty(self) -> bool:
-        """Whether there is nothing in it."""
+        """Whether the session is empty."""
         return not self.held
 
     def save(self, must_create: bool = False) -> None:
-        """It is written with the response; without our middleware the key becomes the value."""
+        """Mark the session as changed; it is written with the response. Without our middleware, set the key."""
         self._session_key = self._get_session_key()
         self.modified = True
 
     def cycle_key(self) -> None:
-        """A new id; what is in the session stays."""
+        """Give the session a new id. Its content stays."""
         held, kept = self.held, dict(self.held)
         held.renew()
-        held.update(kept)  # Django's login changes its CSRF token by itself
+        held.update(kept)  # Django's login rotates the CSRF token itself
         self.save()
 
     def delete(self, session_key: str | None = None) -> None:
-        """The cookie ends with the response."""
+        """Empty the session; the response deletes its cookie."""
         self.held.empty()
         self._session_key = ""
         self.modified = True
 
     def flush(self) -> None:
-        """Forget everything, and begin anew."""
+        """Empty the session, and start a new one."""
         self.delete()
         self._session_key = None
         self.accessed = True

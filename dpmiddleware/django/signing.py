@@ -1,11 +1,11 @@
-"""Django's signed values on the ring: encrypted, authenticated, and re-keyed as the ring rotates.
+"""Django's signed values, protected by the key ring: encrypted, authenticated, under keys that rotate.
 
     SIGNING_BACKEND = "dpmiddleware.django.signing.ProtectedSigner"    # signed cookies, cookie messages
 
     text := base64url of a payload, purposes "dpmiddleware.DjangoSigner.v1", salt; inside: BE64 ticks when made ‖ UTF-8
 
-`dumps` and `loads` have the signature of ``django.core.signing``'s, which ignore the setting. SECRET_KEY plays no part:
-a ``key`` is refused where a caller gives one, since a salt is what separates values here.
+`dumps` and `loads` have the signatures of those in ``django.core.signing``, which ignore the setting. SECRET_KEY is not
+used. They refuse a ``key``, because values are separated by their salt here.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def _protector(protection: DataProtection) -> StampedProtector:
 
 
 class ProtectedSigner(TimestampSigner):
-    """``django.core.signing.TimestampSigner``'s interface; what it signs is encrypted as well.
+    """A ``django.core.signing.TimestampSigner`` whose values are also encrypted.
 
-    key, fallback_keys, sep, algorithm: taken because Django passes them, and of no meaning here.
+    key, fallback_keys, sep, algorithm: accepted because Django passes them, and ignored.
     """
 
     def __init__(
@@ -47,22 +47,22 @@ class ProtectedSigner(TimestampSigner):
         algorithm: str | None = None,
         fallback_keys: Sequence[str | bytes] | None = None,
     ) -> None:
-        super().__init__(key=key or "of no meaning", sep=sep, salt=salt, algorithm=algorithm, fallback_keys=[])
+        super().__init__(key=key or "ignored", sep=sep, salt=salt, algorithm=algorithm, fallback_keys=[])
 
     def signature(self, value: str | bytes, key: str | bytes | None = None) -> str:
-        """Refused: what is on the ring is encrypted as a whole, and no secret of this signer could sign anything."""
+        """Refused: values are encrypted as a whole, so there is no separate signature."""
         raise ConfigurationError(
-            "a value on the ring has no signature that could stand apart from it",
-            hint="call sign and unsign; for a signature beside a value use django.core.signing.Signer",
+            "a protected value has no separate signature",
+            hint="use sign and unsign, or django.core.signing.Signer for a separate signature",
         )
 
     def sign(self, value: str) -> str:
-        """``value`` as URL-safe text that only this salt opens; what is no text is written as ``str`` shows it."""
+        """Protect ``str(value)``. The result is URL-safe text, which opens only with this salt."""
         data = str(value).encode("utf-8", "surrogatepass")
         return _protector(get_data_protection()).protect(data, str(self.salt))
 
     def unsign(self, value: str, max_age: float | timedelta | None = None) -> str:
-        """What was signed. ``BadSignature``; ``SignatureExpired`` where it was more than ``max_age`` seconds ago."""
+        """The value. ``BadSignature``, or ``SignatureExpired`` if it is older than ``max_age`` seconds."""
         protection = get_data_protection()
         try:
             made, data = _protector(protection).unprotect(value, str(self.salt))
@@ -103,6 +103,4 @@ def loads(  # noqa: PLR0917 (the signature is Django's)
 
 def _refuse(*given: object) -> None:
     if any(value is not None for value in given):
-        raise ConfigurationError(
-            "a key has no meaning on a ring", hint="give another salt to separate values; the ring has the keys"
-        )
+        raise ConfigurationError("a key cannot be used with the key ring", hint="use another salt to separate values")

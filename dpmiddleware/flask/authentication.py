@@ -130,7 +130,7 @@ def authentication_of(app: flask.Flask, request: flask.Request) -> RequestAuthen
     if not isinstance(outer, RequestAuthentication):
         raise ConfigurationError(
             "this Flask application has no cookie authentication",
-            hint="Call CookieAuthentication(data_protection=dp).init_app(app)",
+            hint="call CookieAuthentication(data_protection=dp).init_app(app)",
         )
     return outer
 

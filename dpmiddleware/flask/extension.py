@@ -24,7 +24,7 @@ def get_data_protection(app: flask.Flask | None = None) -> DataProtection:
     if not isinstance(found, DataProtection):
         raise ConfigurationError(
             "this Flask application has no data protection",
-            hint="Call ProtectedSessions(data_protection=dp).init_app(app)",
+            hint="call ProtectedSessions(data_protection=dp).init_app(app)",
         )
     return found
 
@@ -34,7 +34,7 @@ def register(app: flask.Flask, data_protection: DataProtection | None) -> DataPr
     found = data_protection or app.extensions.get(_EXTENSION) or _from_config(app)
     if app.extensions.setdefault(_EXTENSION, found) is not found:
         raise ConfigurationError(
-            "this Flask application already has another data protection", hint="Pass the same object to all extensions"
+            "this Flask application already has another data protection", hint="pass the same object to all extensions"
         )
     if KeyManagementError not in app.error_handler_spec[None][None]:
         app.register_error_handler(KeyManagementError, _unavailable)
@@ -49,7 +49,7 @@ def _from_config(app: flask.Flask) -> DataProtection:
     if not given:
         raise ConfigurationError(
             "no data protection is configured for this Flask application",
-            hint="Pass data_protection=, or set DATA_PROTECTION_APPLICATION and others in app.config",
+            hint="pass data_protection=, or set DATA_PROTECTION_APPLICATION and others in app.config",
         )
     return DataProtection.from_config(given)
 

@@ -35,10 +35,10 @@ __all__ = ["FlaskFormat", "FlaskSession", "ProtectedSessions"]
 _PART: Final = "dpmiddleware.session_part"
 
 _TAGGED: Final = '" '
-"""Tags are names that begin with a space: without one there is nothing to look for, value by value."""
+"""Tags are names that begin with a space. Text without this needs no search for them."""
 
 _PLAIN: Final = frozenset((str, int, float, bool, type(None)))
-"""What JSON holds as it is; a class made of one of them may be written otherwise."""
+"""Types that JSON writes without a tag; a subclass may be written differently."""
 
 _MAX_TOTAL: Final = "SESSION_COOKIE_MAX_TOTAL"
 """A setting of ours: ``max_total`` of `CookieSettings`."""
@@ -55,15 +55,15 @@ _configuration: Final = itemgetter(
     "SESSION_COOKIE_PARTITIONED",
     _MAX_TOTAL,
 )
-"""What of ``app.config`` describes sessions; cheaper to compare on each request than to make their settings."""
+"""The part of ``app.config`` that describes sessions. Comparing it is cheaper than creating the settings again."""
 _GETTERS: Final = tuple(name for name in vars(SessionInterface) if name.startswith("get_cookie_"))
-"""Flask's methods that look it up."""
+"""Flask's methods that read it."""
 
 
 class FlaskFormat:
-    """Flask's tagged JSON: tuples, bytes, ``Markup``, ``UUID`` and ``datetime`` come back as what they were.
+    """Flask's tagged JSON: tuples, bytes, ``Markup``, ``UUID`` and ``datetime`` keep their types.
 
-    provider: the application's ``app.json``; left out: that of the current application, asked each time.
+    provider: the application's ``app.json``; by default that of the current application, read each time.
     """
 
     name = "flask"
@@ -90,7 +90,7 @@ class FlaskFormat:
         return cast("dict[str, Any]", mapping)
 
     def _is_plain(self, values: Iterable[Any]) -> bool:
-        """Whether all of them, and what is in them, are written without any tag."""
+        """Whether all values, nested ones too, are written without a tag."""
         for value in values:
             kind = type(value)
             if kind is dict:
@@ -106,14 +106,14 @@ class FlaskFormat:
 
 
 def _is_standard(provider: DefaultJSONProvider) -> bool:
-    """Whether it reads and writes as Flask's own, whatever its options."""
+    """Whether a provider reads and writes as Flask's own does."""
     methods = ((provider.dumps, DefaultJSONProvider.dumps), (provider.loads, DefaultJSONProvider.loads))
     return all(getattr(method, "__func__", None) is flasks for method, flasks in methods)
 
 
 @lru_cache(maxsize=4)
 def _encoder(ensure_ascii: bool, sort_keys: bool) -> Callable[[object], str]:
-    """As `DefaultJSONProvider` writes what needs no help."""
+    """Encodes plain values as `DefaultJSONProvider` does."""
     return json.JSONEncoder(ensure_ascii=ensure_ascii, sort_keys=sort_keys, separators=(",", ":")).encode
 
 
@@ -124,9 +124,10 @@ class FlaskSession(Session, SessionMixin):
 class ProtectedSessions:
     """Flask extension: keeps ``flask.session`` in a protected cookie.
 
-    data_protection: else from ``DATA_PROTECTION_*``. cookie: its settings, in place of ``SESSION_COOKIE_*``.
-    migration: reads (or writes) the cookies that Flask signed under a ``SECRET_KEY``.
-    absolute: how long after it was created a session ends; ``None``: it lives as long as it is used.
+    data_protection: by default from ``DATA_PROTECTION_*``.
+    cookie: its settings, instead of ``SESSION_COOKIE_*``.
+    migration: reads (or writes) the cookies that Flask signs with a ``SECRET_KEY``.
+    absolute: how long a session lives after it was created; ``None``: as long as it is used.
     """
 
     def __init__(
@@ -144,14 +145,14 @@ class ProtectedSessions:
             self.init_app(app)
 
     def init_app(self, app: flask.Flask) -> None:
-        """Put the sessions of ``app`` under its ring."""
+        """Protect the sessions of ``app``."""
         data_protection = register(app, self._data_protection)
         app.config.setdefault(_MAX_TOTAL, CookieSettings("default").max_total)
         app.session_interface = _Interface(data_protection, self._cookie, self._migration, self._absolute)
 
 
 class _Interface(SessionInterface):
-    """What Flask asks of sessions."""
+    """Flask's interface to sessions."""
 
     def __init__(
         self,
@@ -195,7 +196,7 @@ class _Interface(SessionInterface):
         finish(response, part)
 
     def _session_cookie(self, app: flask.Flask) -> SessionCookie:
-        """Made anew when the configuration has changed, as Flask allows until the first request."""
+        """The session cookie of the current configuration, which may change until the first request."""
         described = (app.json, *_configuration(app.config))
         if self._overridden:
             described += tuple(getattr(self, name)(app) for name in self._overridden)
@@ -214,7 +215,7 @@ class _Interface(SessionInterface):
         return cookie
 
     def _settings(self, app: flask.Flask) -> CookieSettings:
-        """The cookie in Flask's words."""
+        """The settings of the cookie, from Flask's configuration."""
         domain, same_site = self.get_cookie_domain(app), self.get_cookie_samesite(app)
         return CookieSettings(
             self.get_cookie_name(app),

@@ -39,14 +39,13 @@ _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 
 class CookieAuthenticationMiddleware(asgi.CookieAuthenticationMiddleware):
-    """Who is signed in: ``request.user`` (`User`) and ``request.auth`` (`Credentials`), read at first use.
+    """The user of a request: ``request.user`` (`User`) and ``request.auth`` (`Credentials`), read at first use.
 
-    Options: those of `dpmiddleware.web.sign_in.options.CookieAuthenticationOptions`. Events are given a
-    Starlette ``Request``.
+    Options: see `dpmiddleware.web.sign_in.options.CookieAuthenticationOptions`. Events get a Starlette ``Request``.
     """
 
     def place(self, scope: Scope, authentication: RequestAuthentication) -> None:
-        """Where Starlette looks."""
+        """Put the user where Starlette expects it."""
         scope["user"] = User(authentication)
         scope["auth"] = Credentials(authentication)
 
@@ -56,42 +55,42 @@ class CookieAuthenticationMiddleware(asgi.CookieAuthenticationMiddleware):
 
 
 class User(BaseUser):
-    """The user of a request, in Starlette's words; ``user.principal`` in ours."""
+    """The user of a request with Starlette's interface; ``user.principal`` has all claims."""
 
     def __init__(self, authentication: RequestAuthentication) -> None:
         self._authentication = authentication
 
     @property
     def principal(self) -> Principal:
-        """Who it is, with all claims."""
+        """The principal, with all claims."""
         return self._authentication.principal
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether somebody is signed in."""
+        """Whether the user is signed in."""
         return self._authentication.principal.is_authenticated
 
     @property
     def display_name(self) -> str:
-        """The name, or nothing."""
+        """The name, or an empty string."""
         return self.principal.name or ""
 
     @property
     def identity(self) -> str:
-        """The id: the claim ``sub`` or ``NameIdentifier``, failing them the name."""
+        """The id: the claim ``sub`` or ``NameIdentifier``; without these, the name."""
         principal = self.principal
         return principal.value("sub") or principal.value(ClaimTypes.NAME_IDENTIFIER) or self.display_name
 
 
 class Credentials(AuthCredentials):
-    """What the user of a request may: ``authenticated``, and each role."""
+    """The scopes of the user: ``authenticated``, and each role."""
 
     def __init__(self, authentication: RequestAuthentication) -> None:
         self._authentication = authentication
 
     @property
     def scopes(self) -> Sequence[str]:  # type: ignore[override]  # Starlette sets a list; here it is read at first use
-        """The word "authenticated", and the roles; empty for nobody."""
+        """The word "authenticated", and the roles; empty if the user is anonymous."""
         principal = self._authentication.principal
         return ["authenticated", *principal.roles] if principal.is_authenticated else []
 
@@ -107,29 +106,29 @@ def sign_out(request: HTTPConnection, properties: AuthenticationProperties | Non
 
 
 def authenticate(request: HTTPConnection) -> AuthenticateResult:
-    """What the request's cookie said: the ticket with its properties, or why there is none."""
+    """What the request's cookie contained: the ticket with its properties, or the reason why there is none."""
     return _authentication(request).result
 
 
 def challenge(request: HTTPConnection, properties: AuthenticationProperties | None = None) -> Response:
-    """The response that sends a browser to the login page, and tells a program 401."""
+    """Return the response that redirects a browser to the login page, and answers 401 to a program."""
     _authentication(request).challenge(properties, endpoint=request.scope.get("endpoint"))
     return Response(status_code=401)
 
 
 def forbid(request: HTTPConnection, properties: AuthenticationProperties | None = None) -> Response:
-    """The response that sends a browser to the access-denied page, and tells a program 403."""
+    """Return the response that redirects a browser to the access-denied page, and answers 403 to a program."""
     _authentication(request).forbid(properties, endpoint=request.scope.get("endpoint"))
     return Response(status_code=403)
 
 
 def current_principal(request: HTTPConnection) -> Principal:
-    """The user of the request, nobody included. A FastAPI dependency."""
+    """The user of the request; ``Principal()`` if anonymous. A FastAPI dependency."""
     return _authentication(request).principal
 
 
 def require_principal(request: HTTPConnection) -> Principal:
-    """The user of the request; who is not signed in is challenged. A FastAPI dependency."""
+    """The user of the request. Users who are not signed in are challenged. A FastAPI dependency."""
     principal = current_principal(request)
     if not principal.is_authenticated:
         raise HTTPException(challenge(request).status_code)
@@ -137,7 +136,7 @@ def require_principal(request: HTTPConnection) -> Principal:
 
 
 def require_role(*roles: str) -> Callable[[HTTPConnection], Principal]:
-    """A FastAPI dependency: the user of the request, who must have one of these roles."""
+    """Return a FastAPI dependency: the user of the request, who must have one of these roles."""
 
     def dependency(request: HTTPConnection) -> Principal:
         principal = require_principal(request)
@@ -150,7 +149,7 @@ def require_role(*roles: str) -> Callable[[HTTPConnection], Principal]:
 
 
 def login_required(endpoint: _Endpoint) -> _Endpoint:
-    """Challenge whoever is not signed in. For functions that take the request (or websocket) first."""
+    """Challenge users who are not signed in. For functions that take the request (or websocket) first."""
 
     @wraps(endpoint)
     async def guarded(request: HTTPConnection, *args: Any, **kwargs: Any) -> Any:
@@ -168,7 +167,7 @@ def _authentication(request: HTTPConnection) -> RequestAuthentication:
     found = request.scope.get(AUTHENTICATION_KEY)
     if not isinstance(found, RequestAuthentication):
         raise ConfigurationError(
-            "this request has not come through CookieAuthenticationMiddleware",
-            hint="app.add_middleware(CookieAuthenticationMiddleware, data_protection=dp)",
+            "this request did not pass through CookieAuthenticationMiddleware",
+            hint="call app.add_middleware(CookieAuthenticationMiddleware, data_protection=dp)",
         )
     return found

@@ -52,7 +52,7 @@ def _plain(call: Call, answer: Any) -> Any:
     if inspect.iscoroutine(answer):
         answer.close()
     name = getattr(call.function, "__qualname__", "a handler of cookie authentication")
-    raise ConfigurationError(f"{name} is a coroutine function", hint="Use a plain function with WSGI, or serve by ASGI")
+    raise ConfigurationError(f"{name} is a coroutine function", hint="use a plain function with WSGI, or serve by ASGI")
 
 
 class _Ring(Protocol):

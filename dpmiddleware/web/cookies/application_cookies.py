@@ -41,7 +41,7 @@ from dpmiddleware.web.steps import Steps, key_waits
 __all__ = ["MOST_NAMES", "CookieProtection", "ProtectionOptions", "RequestCookies"]
 
 MOST_NAMES: Final = 50
-"""Wrapped cookies of one request that are opened; browsers hardly keep more a site. Others are left out."""
+"""How many sealed cookies of one request are opened. Browsers keep hardly more per site; others are left out."""
 
 _KEPT_COOKIES: Final = 64
 """`ProtectedCookie` objects kept ready; names that match a pattern are chosen by clients, so this is bounded."""
@@ -128,7 +128,7 @@ class RequestCookies:
 
 
 class ProtectionOptions(TypedDict, total=False):
-    """How wrapped cookies are written; every one may be left out.
+    """Keyword arguments of the middleware: how sealed cookies are written.
 
     secure, http_only, partitioned: put these attributes on each cookie, whatever the application said; same_site: this
     one instead of the application's. max_age: how long a value lives that the application set no end for (14 days).
@@ -148,7 +148,7 @@ class ProtectionOptions(TypedDict, total=False):
 
 
 class CookieProtection:
-    """Which cookies of an application are wrapped, and how.
+    """The cookies of an application that are sealed, and how.
 
     cookies: names and patterns, ``["sid", "auth*"]``; compared exactly.
     """
@@ -158,7 +158,7 @@ class CookieProtection:
     ) -> None:
         secure, chunk_size = options.get("secure", False), options.get("chunk_size", 4050)
         if chunk_size is not None and chunk_size < _SMALLEST_CHUNK:
-            raise ConfigurationError(f"wrapped cookies need a chunk_size of {_SMALLEST_CHUNK} or more")
+            raise ConfigurationError(f"sealed cookies need a chunk_size of {_SMALLEST_CHUNK} or more")
         self._matches = matcher(cookies)
         self._needles = [name.partition("*")[0].encode("ascii") for name in cookies]
         self._max_age = options.get("max_age", timedelta(days=14))
@@ -184,9 +184,9 @@ class CookieProtection:
         self._cookie: Callable[[str], ProtectedCookie] = lru_cache(_KEPT_COOKIES)(self._make_cookie)
 
     def _make_cookie(self, name: str) -> ProtectedCookie:
-        """The wrapped cookie of this name; its attributes are the application's."""
+        """The sealed cookie of this name; its attributes are the application's."""
         if len(name) > _LONGEST_NAME:
-            raise ConfigurationError(f"a wrapped cookie with a name of {len(name)} characters")
+            raise ConfigurationError(f"a sealed cookie has a name of {len(name)} characters")
         size, total = self._settings.chunk_size, self._settings.max_total
         settings = CookieSettings(name, secure="always", chunk_size=size, max_total=total)
         protector = self.data_protection.create_protector(*purposes.cookie(name)).time_limited()
@@ -233,11 +233,11 @@ class CookieProtection:
         return b";".join(self._parts(header, request.values, chunk_names)).strip()
 
     def _may_concern(self, header: bytes) -> bool:
-        """Whether a name that is wrapped can be in there at all: most requests end here."""
+        """Whether the request may have a sealed cookie. Most requests have none."""
         return any(header.find(needle) >= 0 for needle in self._needles)
 
     def _names(self, request: RequestCookies) -> tuple[list[str], set[str]]:
-        """(names of wrapped cookies in a request, the first `MOST_NAMES`; names of their chunks)."""
+        """(names of sealed cookies in a request, the first `MOST_NAMES`; names of their chunks)."""
         found = {
             name: max(map(chunks.announced, values))
             for name, values in request.by_name.items()
@@ -307,7 +307,7 @@ class CookieProtection:
             return self._cookie(name).delete(request.sent, cookie.attributes, Cleanup(request.where, taken=taken))
         if not _VALUE.fullmatch(cookie.value):
             raise ConfigurationError(
-                f"the value of the wrapped cookie {name!r} holds characters that no Cookie header can",
+                f"the value of the sealed cookie {name!r} holds characters that no Cookie header can",
                 hint="quote it, as http.cookies does, or encode it as base64url",
             )
         is_another = request.values.get(name, cookie.value) != cookie.value
@@ -320,7 +320,7 @@ class CookieProtection:
         )
 
     def _end(self, cookie: SetCookie, now: datetime) -> datetime:
-        """When the value ends, as a browser reckons it: Max-Age before Expires; with neither, ``max_age``."""
+        """When the value expires, as in a browser: Max-Age before Expires; with neither, ``max_age``."""
         seconds, date = cookie.attribute("max-age"), cookie.attribute("expires")
         if seconds is not None and _SECONDS.fullmatch(seconds):
             return now + min(timedelta(seconds=int(seconds)), _LONGEST_LIFE) if int(seconds) > 0 else now
@@ -332,8 +332,8 @@ class CookieProtection:
 
 
 def _cookie_value(plain: bytes) -> str:
-    """A plaintext that may stand in a Cookie header; else `MalformedPayloadError`."""
+    """A plaintext that is valid in a Cookie header; otherwise `MalformedPayloadError`."""
     text = plain.decode("latin-1")
     if not _VALUE.fullmatch(text):
-        raise MalformedPayloadError("a value that cannot stand in a Cookie header")
+        raise MalformedPayloadError("a value that is not valid in a Cookie header")
     return text

@@ -22,7 +22,7 @@ def matcher(cookies: Sequence[str]) -> Callable[[str], bool]:
         raise ConfigurationError("cookies= takes a list of names and patterns", hint='cookies=["sid", "auth*"]')
     for name in cookies:
         if not _PATTERN.fullmatch(name):
-            raise ConfigurationError(f"{printable(name, 80)!r} is no name of a cookie, and no pattern of names")
+            raise ConfigurationError(f"{printable(name, 80)!r} is not the name of a cookie, or a pattern of names")
     expression = re.compile("|".join(map(_expression, cookies)))
     return lambda name: expression.fullmatch(name) is not None
 

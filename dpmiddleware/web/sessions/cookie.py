@@ -241,7 +241,7 @@ class SessionCookie:
         if len(name) + len(value) > _LONGEST_COOKIE:
             raise CookieTooLargeError(
                 f"cookie {name!r} would take {len(value)} bytes in its old format, which has no chunks",
-                hint="Keep less in the session until the whole farm writes the new format",
+                hint="keep less in the session until the whole farm writes the new format",
             )
         return "; ".join((f"{name}={value}", *attributes))
 
@@ -251,5 +251,5 @@ def _limit(name: str, limit: timedelta | None) -> int:
     if limit is None:
         return _FOREVER
     if limit <= timedelta(0):
-        raise ConfigurationError(f"{name}={limit!r} is not positive", hint="Leave it out, or give a positive timedelta")
+        raise ConfigurationError(f"{name}={limit!r} is not positive", hint="leave it out, or give a positive timedelta")
     return limit // timedelta(milliseconds=1)

@@ -1,10 +1,10 @@
 /* The compiled core: an ordinary ticket's objects straight from its bytes, and its bytes straight from the objects.
 
-   `dpmiddleware.web.sign_in.ticket` has the layout, and reads and writes every ticket. This is for those that nearly everybody
-   has: claims that say no more than a type and a value, no actor, no bootstrap context; for reading, all of it ASCII (so
-   no length takes two bytes). Anything else, and anything wrong, is ``None``: then Python looks, and says what it is.
+   `dpmiddleware.web.sign_in.ticket` documents the layout, and reads and writes every ticket. This code handles the common
+   ones: claims with a type and a value only, no actor, no bootstrap context; for reading, all of it ASCII (so that every
+   length takes one byte). For anything else, and for anything wrong, it returns ``None``, and Python takes over.
 
-   The objects are made without calling their ``__init__``: their fields are set to what it would have set. */
+   Objects are created without calling ``__init__``: their fields are set to the same values. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
@@ -14,7 +14,7 @@
 
 enum { SMALLEST_IDENTITY = 9, SMALLEST_CLAIM = 12, SMALLEST_PAIR = 2, VERSION = 5, PROPERTIES_VERSION = 1, ROOM = 512 };
 
-/* A text that is the default for its place. */
+/* A text that is the default of its field. */
 static const unsigned char PLACEHOLDER[] = {1, 0};
 /* What follows a claim's value: default value type, issuer and original issuer, no properties. */
 static const unsigned char ALL_DEFAULTS[] = {1, 0, 1, 0, 1, 0, 0, 0, 0, 0};
@@ -242,7 +242,7 @@ static int put_text(Writer *writer, PyObject *text)
     return put(writer, length, groups) && put(writer, bytes, size);
 }
 
-/* Of texts that are no subclass, which could answer as they like. */
+/* Compares exact strings only: a subclass may override the comparison. */
 static int is_equal(PyObject *text, PyObject *other)
 {
     return PyUnicode_CheckExact(text) && (text == other || PyObject_RichCompareBool(text, other, Py_EQ) == 1);

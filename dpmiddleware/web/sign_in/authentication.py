@@ -161,7 +161,7 @@ class RequestAuthentication:
         if self.authenticator.options.require_authenticated_sign_in and not principal.is_authenticated:
             raise ConfigurationError(
                 "a principal that is not authenticated cannot sign in",
-                hint="Give its first identity an authentication_type, or set require_authenticated_sign_in=False",
+                hint="give its first identity an authentication_type, or set require_authenticated_sign_in=False",
             )
         self._ask("sign_in", properties, principal)
         for session in self._sessions:
@@ -207,7 +207,7 @@ class RequestAuthentication:
     ) -> None:
         if self._is_closed:
             raise ConfigurationError(
-                f"{verb} was called after the response had started", hint="Call it before the first byte is sent"
+                f"{verb} was called after the response had started", hint="call it before the first byte is sent"
             )
         self.touched = True
         asked = AuthenticationProperties() if properties is None else properties.copy()

@@ -1,8 +1,8 @@
-"""Claims about a user, identities that hold them, and the principal that an application sees: .NET's model, immutable.
+"""Claims about a user, identities with claims, and the principal that an application sees: .NET's model, immutable.
 
-A claim says one thing about a user (name, role, e-mail) and who said so; an identity is what one sign-in established;
-a principal is the user: one identity, rarely several. Type names are URIs by default, as in .NET, so that
-``User.Identity.Name`` and ``IsInRole`` find there what was written here.
+A claim states one fact about a user (name, role, e-mail) and its issuer. An identity is the result of one sign-in. A
+principal is the user, with one identity or, rarely, several. Types of claims are URIs by default, as in .NET, so that
+``User.Identity.Name`` and ``IsInRole`` work there with what is written here.
 """
 
 from __future__ import annotations
@@ -14,106 +14,12 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from dpmiddleware.protection.payload import varint
+from dpmiddleware.web.sign_in.claim_types import ClaimTypes, ClaimValueTypes
 
 __all__ = ["LOCAL_AUTHORITY", "Claim", "ClaimTypes", "ClaimValueTypes", "Identity", "Principal", "setters"]
 
 LOCAL_AUTHORITY: Final = "LOCAL AUTHORITY"
-"""The issuer of a claim that names none."""
-
-_XMLSOAP: Final = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
-_MICROSOFT: Final = "http://schemas.microsoft.com/ws/2008/06/identity/claims/"
-_XSD: Final = "http://www.w3.org/2001/XMLSchema#"
-
-
-class ClaimTypes:
-    """.NET's ``System.Security.Claims.ClaimTypes``."""
-
-    AUTHENTICATION_INSTANT: Final = _MICROSOFT + "authenticationinstant"
-    AUTHENTICATION_METHOD: Final = _MICROSOFT + "authenticationmethod"
-    COOKIE_PATH: Final = _MICROSOFT + "cookiepath"
-    DENY_ONLY_PRIMARY_SID: Final = _MICROSOFT + "denyonlyprimarysid"
-    DENY_ONLY_PRIMARY_GROUP_SID: Final = _MICROSOFT + "denyonlyprimarygroupsid"
-    DENY_ONLY_WINDOWS_DEVICE_GROUP: Final = _MICROSOFT + "denyonlywindowsdevicegroup"
-    DSA: Final = _MICROSOFT + "dsa"
-    EXPIRATION: Final = _MICROSOFT + "expiration"
-    EXPIRED: Final = _MICROSOFT + "expired"
-    GROUP_SID: Final = _MICROSOFT + "groupsid"
-    IS_PERSISTENT: Final = _MICROSOFT + "ispersistent"
-    PRIMARY_GROUP_SID: Final = _MICROSOFT + "primarygroupsid"
-    PRIMARY_SID: Final = _MICROSOFT + "primarysid"
-    ROLE: Final = _MICROSOFT + "role"
-    SERIAL_NUMBER: Final = _MICROSOFT + "serialnumber"
-    USER_DATA: Final = _MICROSOFT + "userdata"
-    VERSION: Final = _MICROSOFT + "version"
-    WINDOWS_ACCOUNT_NAME: Final = _MICROSOFT + "windowsaccountname"
-    WINDOWS_DEVICE_CLAIM: Final = _MICROSOFT + "windowsdeviceclaim"
-    WINDOWS_DEVICE_GROUP: Final = _MICROSOFT + "windowsdevicegroup"
-    WINDOWS_USER_CLAIM: Final = _MICROSOFT + "windowsuserclaim"
-    WINDOWS_FQBN_VERSION: Final = _MICROSOFT + "windowsfqbnversion"
-    WINDOWS_SUB_AUTHORITY: Final = _MICROSOFT + "windowssubauthority"
-    ANONYMOUS: Final = _XMLSOAP + "anonymous"
-    AUTHENTICATION: Final = _XMLSOAP + "authentication"
-    AUTHORIZATION_DECISION: Final = _XMLSOAP + "authorizationdecision"
-    COUNTRY: Final = _XMLSOAP + "country"
-    DATE_OF_BIRTH: Final = _XMLSOAP + "dateofbirth"
-    DNS: Final = _XMLSOAP + "dns"
-    DENY_ONLY_SID: Final = _XMLSOAP + "denyonlysid"
-    EMAIL: Final = _XMLSOAP + "emailaddress"
-    GENDER: Final = _XMLSOAP + "gender"
-    GIVEN_NAME: Final = _XMLSOAP + "givenname"
-    HASH: Final = _XMLSOAP + "hash"
-    HOME_PHONE: Final = _XMLSOAP + "homephone"
-    LOCALITY: Final = _XMLSOAP + "locality"
-    MOBILE_PHONE: Final = _XMLSOAP + "mobilephone"
-    NAME: Final = _XMLSOAP + "name"
-    NAME_IDENTIFIER: Final = _XMLSOAP + "nameidentifier"
-    OTHER_PHONE: Final = _XMLSOAP + "otherphone"
-    POSTAL_CODE: Final = _XMLSOAP + "postalcode"
-    RSA: Final = _XMLSOAP + "rsa"
-    SID: Final = _XMLSOAP + "sid"
-    SPN: Final = _XMLSOAP + "spn"
-    STATE_OR_PROVINCE: Final = _XMLSOAP + "stateorprovince"
-    STREET_ADDRESS: Final = _XMLSOAP + "streetaddress"
-    SURNAME: Final = _XMLSOAP + "surname"
-    SYSTEM: Final = _XMLSOAP + "system"
-    THUMBPRINT: Final = _XMLSOAP + "thumbprint"
-    UPN: Final = _XMLSOAP + "upn"
-    URI: Final = _XMLSOAP + "uri"
-    WEBPAGE: Final = _XMLSOAP + "webpage"
-    X500_DISTINGUISHED_NAME: Final = _XMLSOAP + "x500distinguishedname"
-    ACTOR: Final = "http://schemas.xmlsoap.org/ws/2009/09/identity/claims/actor"
-
-
-class ClaimValueTypes:
-    """.NET's ``System.Security.Claims.ClaimValueTypes``."""
-
-    BASE64_BINARY: Final = _XSD + "base64Binary"
-    BASE64_OCTET: Final = _XSD + "base64Octet"
-    BOOLEAN: Final = _XSD + "boolean"
-    DATE: Final = _XSD + "date"
-    DATE_TIME: Final = _XSD + "dateTime"
-    DOUBLE: Final = _XSD + "double"
-    FQBN: Final = _XSD + "fqbn"
-    HEX_BINARY: Final = _XSD + "hexBinary"
-    INTEGER: Final = _XSD + "integer"
-    INTEGER32: Final = _XSD + "integer32"
-    INTEGER64: Final = _XSD + "integer64"
-    SID: Final = _XSD + "sid"
-    STRING: Final = _XSD + "string"
-    TIME: Final = _XSD + "time"
-    UINTEGER32: Final = _XSD + "uinteger32"
-    UINTEGER64: Final = _XSD + "uinteger64"
-    DNS_NAME: Final = "http://schemas.xmlsoap.org/claims/dns"
-    EMAIL: Final = _XMLSOAP + "emailaddress"
-    RSA: Final = _XMLSOAP + "rsa"
-    UPN_NAME: Final = "http://schemas.xmlsoap.org/claims/UPN"
-    DSA_KEY_VALUE: Final = "http://www.w3.org/2000/09/xmldsig#DSAKeyValue"
-    KEY_INFO: Final = "http://www.w3.org/2000/09/xmldsig#KeyInfo"
-    RSA_KEY_VALUE: Final = "http://www.w3.org/2000/09/xmldsig#RSAKeyValue"
-    DAYTIME_DURATION: Final = "http://www.w3.org/TR/2002/WD-xquery-operators-20020816#dayTimeDuration"
-    YEAR_MONTH_DURATION: Final = "http://www.w3.org/TR/2002/WD-xquery-operators-20020816#yearMonthDuration"
-    RFC822_NAME: Final = "urn:oasis:names:tc:xacml:1.0:data-type:rfc822Name"
-    X500_NAME: Final = "urn:oasis:names:tc:xacml:1.0:data-type:x500Name"
+"""The issuer of a claim if none is given."""
 
 
 _WHO: Final = ("sub", ClaimTypes.NAME_IDENTIFIER, ClaimTypes.UPN)
@@ -219,17 +125,21 @@ class Principal:
         authentication_type: str = "Cookies",
         identities: Iterable[Identity] | None = None,
     ) -> None:
-        """A user with one identity: a name, roles, further claims (type → value, or `Claim` objects).
+        """A user with one identity, or with the given ones. Without arguments: an anonymous user.
 
-        ``identities`` instead of all that: the identities themselves. Nothing at all: nobody.
+        name: the name claim.
+        roles: the role claims.
+        claims: further claims: type → value, or `Claim` objects.
+        authentication_type: of the identity.
+        identities: the identities themselves, instead of all that.
         """
         if isinstance(roles, str):
-            raise TypeError("roles is a list of role names, not one text")
+            raise TypeError("roles must be a list of role names, not a string")
         own = _claims(name, roles, claims) if name is not None or roles or claims else ()
         if identities is None:
             identities = (Identity(own, authentication_type),) if own else ()
         elif own:
-            raise TypeError("either identities, or a name, roles and claims")
+            raise TypeError("give either identities, or a name, roles and claims")
         _set_identities(self, tuple(identities))
 
     def __iter__(self) -> Iterator[Claim]:
@@ -243,12 +153,12 @@ class Principal:
 
     @property
     def identity(self) -> Identity | None:
-        """The first identity: the one that ``name`` and ``is_authenticated`` speak of."""
+        """The first identity, which ``name`` and ``is_authenticated`` use."""
         return self.identities[0] if self.identities else None
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether the first identity is."""
+        """Whether the first identity is authenticated."""
         return bool(self.identities) and self.identities[0].is_authenticated
 
     @property
@@ -275,11 +185,11 @@ class Principal:
 
     @property
     def subject(self) -> str | None:
-        """Who this is, as one text that stays the same while roles come and go; ``None`` for nobody.
+        """One text that identifies the user, and that does not change with roles; ``None`` if anonymous.
 
-        base64(SHA-256(type ‖ value ‖ issuer)), each prefixed with its length as in a ticket, of the first non-empty
-        claim ``sub``, ``NameIdentifier`` or ``Upn`` of an authenticated identity: the same that ASP.NET Core's
-        antiforgery binds its tokens to. Failing those the identity's name, failing all that every claim, sorted.
+        base64(SHA-256(type ‖ value ‖ issuer)), each with its length in front as in a ticket, of the first non-empty
+        claim ``sub``, ``NameIdentifier`` or ``Upn`` of an authenticated identity, as ASP.NET Core's antiforgery
+        computes it. If there is no such claim, the name is used, and without a name all claims, sorted.
         """
         known = [identity for identity in self.identities if identity.is_authenticated]
         for identity in known:
@@ -291,7 +201,7 @@ class Principal:
 
 
 def setters(cls: type[Any]) -> list[Callable[[Any, Any], None]]:
-    """What sets the fields of a frozen class at half the cost of ``object.__setattr__``: it is done often."""
+    """Functions that set the fields of a frozen class, at half the cost of ``object.__setattr__``."""
     return [cls.__dict__[each.name].__set__ for each in fields(cls)]
 
 

@@ -126,7 +126,7 @@ class CookieAuthenticationEvents:
         for name, handler in given.items():
             if not callable(handler):
                 raise ConfigurationError(
-                    f"{name}={handler!r} is not a function", hint=f"Pass a function that takes the context of {name}"
+                    f"{name}={handler!r} is not a function", hint=f"pass a function that takes the context of {name}"
                 )
             setattr(self, name, handler)
 

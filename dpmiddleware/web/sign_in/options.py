@@ -1,4 +1,4 @@
-"""The options of cookie authentication, in ASP.NET Core's words and with its defaults."""
+"""The options of cookie authentication, with ASP.NET Core's names and defaults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 
 class OptionArguments(TypedDict, total=False):
-    """What the middleware takes as keyword arguments: the fields of `CookieAuthenticationOptions`."""
+    """Keyword arguments of the middleware: the fields of `CookieAuthenticationOptions`."""
 
     scheme: str
     cookie: CookieSettings | str | None
@@ -43,18 +43,22 @@ class OptionArguments(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CookieAuthenticationOptions:
-    """How people sign in, and for how long.
+    """How users sign in, and for how long.
 
-    scheme: part of the cookie's purpose; all who share sign-ins have the same.
-    cookie: its name, or all of its settings; by default ``.AspNetCore.`` and the scheme, HttpOnly, SameSite=Lax, path
-    ``/``, Secure as the request. Its ``max_age`` is written whether the sign-in is persistent or not.
-    login_path, logout_path, access_denied_path: within the application. return_url_parameter: in their query.
-    expire_time_span: how long a ticket holds. sliding_expiration: renew it once more than half of that is gone.
-    session_store: keep tickets on the server (an object, ``memory:`` or a Redis URL).
-    is_api_request: given what events are given as request; true where a status is wanted, not a redirect.
-    claims_issuer: issuer of the claim that names a ticket in the session store.
-    require_authenticated_sign_in: refuse to sign in who has no authentication type.
-    clock: that of the data protection unless given.
+    scheme: part of the cookie's purpose. Applications that share sign-ins use the same scheme.
+    cookie: its name, or all of its settings. By default the name is ``.AspNetCore.`` and the scheme, and the cookie is
+    HttpOnly, SameSite=Lax, has the path ``/``, and is Secure if the request is. ``max_age`` is written even if the
+    sign-in is not persistent.
+    login_path, logout_path, access_denied_path: paths within the application.
+    return_url_parameter: the parameter in the query of these paths that says where to return to.
+    expire_time_span: how long a ticket is valid.
+    sliding_expiration: renew a ticket once more than half of its time has passed.
+    session_store: keeps tickets on the server: an object, ``memory:`` or a Redis URL.
+    events: the application's handlers.
+    is_api_request: called with the request that events get; true if the client wants a status instead of a redirect.
+    claims_issuer: the issuer of the claim that names a ticket in the session store.
+    require_authenticated_sign_in: refuse to sign in a principal that has no authentication type.
+    clock: by default that of the data protection.
     """
 
     scheme: str = "Cookies"
@@ -74,18 +78,21 @@ class CookieAuthenticationOptions:
 
     def __post_init__(self) -> None:
         if not self.scheme:
-            raise ConfigurationError("an authentication scheme without a name", hint='scheme="Cookies"')
+            raise ConfigurationError("the authentication scheme is empty", hint='use scheme="Cookies", or another name')
         for name in ("login_path", "logout_path", "access_denied_path"):
             path = getattr(self, name)
             if not is_local(path) or any(character in path for character in "?#\\"):
                 raise ConfigurationError(
-                    f"{name}={printable(path)!r} is no path within the application",
-                    hint="a path like /login, without a query; the redirect events can send elsewhere",
+                    f"{name}={printable(path)!r} is not a path within the application",
+                    hint="use a path like /login, without a query; a redirect event can change the target",
                 )
         if not self.return_url_parameter:
-            raise ConfigurationError("an empty return_url_parameter", hint='return_url_parameter="next"')
+            raise ConfigurationError("return_url_parameter is empty", hint='use "next", for example')
         if self.expire_time_span < timedelta(seconds=1):
-            raise ConfigurationError("an expire_time_span under a second", hint="timedelta(days=14)")
+            raise ConfigurationError(
+                f"expire_time_span={self.expire_time_span!r} is less than a second",
+                hint="use timedelta(days=14), for example",
+            )
         if self.session_store is not None:
             object.__setattr__(self, "session_store", ticket_store_from(self.session_store))
 
@@ -103,19 +110,19 @@ class CookieAuthenticationOptions:
 
 
 def api(endpoint: _Endpoint) -> _Endpoint:
-    """Mark a route's function: programs call it, so who is not signed in gets 401 or 403 and no redirect."""
+    """Mark the function of a route that programs call: refusals are 401 or 403 there, not redirects."""
     if is_api(endpoint) is None:  # allow_cookie_redirect wins, whichever comes first
         setattr(endpoint, _MARK, True)
     return endpoint
 
 
 def allow_cookie_redirect(endpoint: _Endpoint) -> _Endpoint:
-    """Redirect here after all, whatever `api` (in any order) and ``is_api_request`` say."""
+    """Mark the function of a route that redirects, even if `api` or ``is_api_request`` say otherwise."""
     setattr(endpoint, _MARK, False)
     return endpoint
 
 
 def is_api(endpoint: object) -> bool | None:
-    """The mark on a route's function; ``None`` where it has none."""
+    """The mark on the function of a route; ``None`` if there is none."""
     mark = getattr(endpoint, _MARK, None)
     return mark if isinstance(mark, bool) else None

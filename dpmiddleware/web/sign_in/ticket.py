@@ -1,4 +1,4 @@
-"""Authentication tickets, format 5 of ASP.NET Core: what a sign-in cookie holds once it is unprotected.
+"""Authentication tickets in format 5 of ASP.NET Core: the plaintext of a sign-in cookie.
 
     ticket      := I32 5 ‖ str scheme ‖ I32 n ‖ identity × n ‖ properties
     identity    := str authentication type ‖ dstr name claim type ‖ dstr role claim type ‖ I32 n ‖ claim × n
@@ -8,12 +8,12 @@
     properties  := I32 1 ‖ I32 n ‖ (str key ‖ str value) × n
     I32         := 4 bytes, little-endian, signed          flag := one byte, 00 or 01 (read: any other is 01 too)
     str         := varint length ‖ UTF-8                   varint := 7-bit groups, lowest first, at most 5
-    dstr        := str, but 01 00 where the text is the default for its place
+    dstr        := str, but 01 00 if the text is the default of its field
 
-The default of a claim's type is the name claim type of its own identity, that of an original issuer is the issuer.
-Reading follows ASP.NET Core 10 (bytes that are no UTF-8 become U+FFFD, what follows the properties is ignored), but
-for two things: other versions of the properties are refused, not taken for none, since that would drop the expiry;
-and counts are checked against the bytes that are left, actors against a depth of 32.
+The default of a claim's type is the name claim type of its identity; that of an original issuer is the issuer.
+Reading follows ASP.NET Core 10: bytes that are not UTF-8 become U+FFFD, and what follows the properties is ignored.
+There are two exceptions. Other versions of the properties are refused instead of being read as empty, because that
+would drop the expiry. Counts are limited by the number of bytes that are left, and actors by a depth of 32.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ _SMALLEST_PAIR: Final = 2
 _PLACEHOLDER: Final = "\0"
 _NOT_SAID: Final = ("", _PLACEHOLDER)
 _ALL_DEFAULTS: Final = b"\1\0" * 3 + bytes(4)
-"""What follows the value of nearly every claim: a value type, an issuer, an original issuer, no properties."""
+"""What follows the value of nearly every claim: three defaults and no properties."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class Ticket:
-    """Who signed in (``principal``), by which scheme, and on what terms (``properties``: since when, how long …)."""
+    """A sign-in: the scheme, the principal, and properties such as its dates."""
 
     scheme: str
     principal: Principal
@@ -67,7 +67,7 @@ class Ticket:
         _set_properties(self, AuthenticationProperties() if properties is None else properties)
 
     def serialize(self) -> bytes:
-        """The ticket in format 5. `ConfigurationError` where .NET could not read it back."""
+        """Write the ticket in format 5. `ConfigurationError` if .NET could not read it."""
         return _write_ordinary(self) or self._serialize()
 
     def _serialize(self) -> bytes:
@@ -80,7 +80,7 @@ class Ticket:
 
     @classmethod
     def deserialize(cls, data: bytes) -> Ticket:
-        """Read format 5. `MalformedPayloadError` for anything else; never another exception."""
+        """Read format 5. Anything else is a `MalformedPayloadError`."""
         if len(data) > _MAX_SIZE:
             raise MalformedPayloadError(f"a ticket of more than {_MAX_SIZE} bytes")
         if not data.startswith(_VERSION):
@@ -109,7 +109,7 @@ _read_ordinary, _write_ordinary = _compiled()
 
 
 class _Reader:
-    """Takes a ticket apart from the front. Where it ends early, ``IndexError`` or ``struct.error``."""
+    """Reads a ticket from the front. If it ends early: ``IndexError`` or ``struct.error``."""
 
     __slots__ = ("_at", "_data")
 
@@ -131,7 +131,7 @@ class _Reader:
         return value
 
     def count(self, smallest: int) -> int:
-        """A number of things that take at least ``smallest`` bytes each, and so fit into what is left."""
+        """A count of items that take at least ``smallest`` bytes each. It is limited by the bytes that are left."""
         number = self.i32()
         if not 0 <= number * smallest <= len(self._data) - self._at:
             raise MalformedPayloadError("a count in a ticket that cannot be")
@@ -183,7 +183,7 @@ class _Reader:
 
 
 def _long_text(data: bytes, at: int) -> tuple[int, int]:
-    """Where a text begins and ends whose length, at ``at``, has up to five groups."""
+    """Start and end of a text whose length, at ``at``, has up to five groups."""
     size = 0
     for shift in (0, 7, 14, 21, 28):
         group = data[at]

@@ -1,11 +1,11 @@
-"""Tickets kept on the server: the cookie then holds a key only, and signing out ends the sign-in everywhere. ::
+"""Stores for tickets on the server. The cookie then contains only a key, and signing out also ends copies of it. ::
 
-    key   := base64url of 32 random bytes, in the cookie (and there under the ring)
-    name  := hex SHA-256 of key: what the store knows
+    key   := base64url of 32 random bytes, in the protected cookie
+    name  := hex SHA-256 of key: what the store sees
     value := payload of the ring, purposes "dpmiddleware.TicketStore.v1", scheme, name; inside: a ticket, format 5
 
-So a store betrays neither claims nor a usable cookie, and what is edited, swapped or written raw in it opens as
-nothing. A renewal replaces a value that is there, and never brings back one that was removed.
+So the store reveals neither claims nor a usable cookie, and an entry that was edited, swapped or written by somebody
+else does not open. A renewal replaces an entry that exists; it never brings back one that was removed.
 """
 
 from __future__ import annotations
@@ -33,42 +33,43 @@ _PURGE_EVERY: Final = 256
 
 
 def new_key() -> str:
-    """A key that nobody can guess: 256 random bits as base64url."""
+    """A new key: 256 random bits as base64url."""
     return secrets.token_urlsafe(_KEY_BYTES)
 
 
 def entry_name(key: str) -> str:
-    """The name under which the ticket of ``key`` is kept; the key cannot be told from it."""
+    """The name of the entry for ``key``. The key cannot be computed from it."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class TicketStore(Protocol):
-    """Sealed tickets by name, each for a while. Knows nothing of what is inside.
+    """Stores protected tickets by name, each for some time.
 
-    The methods may be coroutine functions; then only the ASGI shell can use the store. Plain ones are called in a
-    worker thread there, so they have to be safe for threads. A store that cannot be reached is a `RepositoryError`:
-    an outage is not a sign-out. ``lifetime``: when the entry may be forgotten; ``None``: never.
+    The methods may be coroutine functions; then only ASGI applications can use the store. ASGI applications call plain
+    functions in a worker thread, so they must be thread-safe. If the store cannot be reached, they raise
+    `RepositoryError`: an outage is not a sign-out. ``lifetime`` is the time after which the entry may be deleted;
+    ``None`` means never.
     """
 
     def get(self, name: str) -> bytes | Awaitable[bytes | None] | None:
-        """The value, or ``None`` where there is none (any more)."""
+        """The value of an entry; ``None`` if there is no such entry, or no longer."""
         ...
 
     def put(self, name: str, value: bytes, lifetime: timedelta | None) -> Awaitable[None] | None:
-        """Keep a new value."""
+        """Add an entry."""
         ...
 
     def replace(self, name: str, value: bytes, lifetime: timedelta | None) -> bool | Awaitable[bool]:
-        """Put ``value`` in the place of one that is there, in one step. ``False``, and nothing kept, where none is."""
+        """Replace the value of an entry, atomically. ``False`` if there is no such entry; then none is added."""
         ...
 
     def remove(self, name: str) -> Awaitable[None] | None:
-        """Forget a value, if it is there."""
+        """Delete an entry, if it exists."""
         ...
 
 
 class MemoryTicketStore:
-    """Tickets in this process: for tests, and for one process whose restart may sign everybody out."""
+    """Tickets in the memory of this process: for tests, and for a single process. A restart signs all users out."""
 
     def __init__(self) -> None:
         self._entries: dict[str, tuple[bytes, float]] = {}
@@ -87,7 +88,7 @@ class MemoryTicketStore:
             return value if time.monotonic() < ends else None
 
     def put(self, name: str, value: bytes, lifetime: timedelta | None) -> None:
-        """See `TicketStore`. Forgets what has ended now and then."""
+        """See `TicketStore`. Deletes expired entries from time to time."""
         now = time.monotonic()
         with self._lock:
             self._puts += 1
@@ -114,9 +115,10 @@ class MemoryTicketStore:
 
 
 class RedisTicketStore:
-    """Tickets in Redis (extra ``redis``): one string an entry, with a time to live.
+    """Tickets in Redis (extra ``redis``): one string per entry, with a time to live.
 
-    url: ``redis://``, ``rediss://`` or ``unix://``; ``?key=`` names another prefix than ``DataProtection-Tickets:``.
+    url: ``redis://``, ``rediss://`` or ``unix://``. ``?key=`` sets the prefix of the names, by default
+    ``DataProtection-Tickets:``.
     """
 
     def __init__(self, url: str) -> None:
@@ -128,7 +130,9 @@ class RedisTicketStore:
         try:
             self._redis = redis.Redis.from_url(plain, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT)
         except (ValueError, redis.RedisError) as error:
-            raise ConfigurationError(f"{self.location} is no address of a Redis", hint="redis://host:6379/0") from error
+            raise ConfigurationError(
+                f"{self.location} is not a Redis URL", hint="use redis://host:6379/0, for example"
+            ) from error
 
     def get(self, name: str) -> bytes | None:
         """See `TicketStore`."""
@@ -153,12 +157,12 @@ class RedisTicketStore:
         except self._errors as error:
             raise RepositoryError(
                 f"the ticket store {self.location} does not answer: {type(error).__name__}",
-                hint="is it running, and reachable from here?",
+                hint="check that Redis runs and can be reached from this machine",
             ) from error
 
 
 def ticket_store_from(given: TicketStore | str) -> TicketStore:
-    """A store, or the one that a URL names: ``memory:``, ``redis://…``, ``rediss://…``, ``unix://…``."""
+    """The store given, or the one of a URL: ``memory:``, ``redis://…``, ``rediss://…``, ``unix://…``."""
     if not isinstance(given, str):
         return given
     scheme = given.partition(":")[0].lower()
@@ -166,7 +170,9 @@ def ticket_store_from(given: TicketStore | str) -> TicketStore:
         return MemoryTicketStore()
     if scheme in {"redis", "rediss", "unix"}:
         return RedisTicketStore(given)
-    raise ConfigurationError(f"{without_password(given)} names no ticket store", hint="memory: or redis://host:6379/0")
+    raise ConfigurationError(
+        f"{without_password(given)} is not the URL of a ticket store", hint="use memory: or redis://host:6379/0"
+    )
 
 
 def _milliseconds(lifetime: timedelta | None) -> int | None:
