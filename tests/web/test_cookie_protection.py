@@ -388,8 +388,8 @@ def test_patterns(dp: DataProtection, pattern: str, matching: list[str], others:
     [
         pytest.param("sid", {}, "list", id="a-text-in-place-of-a-list"),
         pytest.param([], {}, "list", id="none"),
-        pytest.param(["a b"], {}, "no name", id="a-name-that-is-none"),
-        pytest.param([""], {}, "no name", id="an-empty-name"),
+        pytest.param(["a b"], {}, "not the name", id="a-name-that-is-none"),
+        pytest.param([""], {}, "not the name", id="an-empty-name"),
         pytest.param(["sid"], {"partitioned": True}, "Secure", id="partitioned-without-secure"),
         pytest.param(["sid"], {"same_site": "none"}, "Secure", id="same-site-none-without-secure"),
         pytest.param(["sid"], {"max_age": timedelta(0)}, "max_age", id="no-life"),
