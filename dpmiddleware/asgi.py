@@ -10,19 +10,29 @@ While there is no key ring, a request that needs one is answered 503 with ``Retr
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final, TypeVar, Unpack
+from typing import Any, Final, Unpack
 
-from starlette.concurrency import run_in_threadpool
 from werkzeug.local import LocalProxy
 
+from dpmiddleware.asgi_response import (
+    STARTS,
+    ASGIApp,
+    Message,
+    PartResponse,
+    Receive,
+    Scope,
+    Send,
+    answer_instead,
+    decoded,
+    drive,
+    encoded,
+)
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
-from dpmiddleware.keys.provider import KeyRingProvider
 from dpmiddleware.web import parts, public
-from dpmiddleware.web.answer import LOOKED_AT, VARIES, Answer, Headers, Part, unavailable
+from dpmiddleware.web.answer import Part, unavailable
 from dpmiddleware.web.cookies.application_cookies import CookieProtection, ProtectionOptions, RequestCookies
 from dpmiddleware.web.cookies.policy import CookiePolicy
 from dpmiddleware.web.cookies.text import SameSite, SecurePolicy
@@ -41,9 +51,14 @@ from dpmiddleware.web.steps import Steps
 __all__ = [
     "AUTHENTICATION_KEY",
     "PRINCIPAL_KEY",
+    "ASGIApp",
     "CookieAuthenticationMiddleware",
     "CookiePolicyMiddleware",
     "CookieProtectionMiddleware",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
     "SessionMiddleware",
     "cookie_header",
     "is_https",
@@ -51,18 +66,6 @@ __all__ = [
 ]
 __all__ += public.__all__
 
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-_T = TypeVar("_T")
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-_STARTS: Final = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
-"""Messages that carry the headers of a response."""
-_LOOKED_AT: Final = {name.encode("latin-1") for name in LOOKED_AT}
-_VARY: Final = (b"vary", b"Cookie")
-_TRY_AGAIN_LATER: Final = 1013
 _ENCRYPTED: Final = {"https", "wss"}
 
 
@@ -87,7 +90,7 @@ class _Middleware:
         if self._has_user and AUTHENTICATION_KEY in scope:  # mounted in another application, which keeps its own user
             scope = {**scope}
         part = parts.join(scope, self.begin(scope, receive))
-        response = _Response(self._ring, send, part)
+        response = PartResponse(self._ring, send, part)
         try:
             steps = part.ahead()
             if steps is not None:
@@ -98,7 +101,7 @@ class _Middleware:
         except KeyManagementError as error:
             if response.started or not parts.is_outage(error, scope, self.data_protection):
                 raise
-            await _answer_instead(scope, send, unavailable(error))
+            await answer_instead(scope, send, unavailable(error))
 
     def begin(self, scope: Scope, receive: Receive) -> Part:
         """The part of this middleware in a request; puts into the scope what the application looks for."""
@@ -107,89 +110,9 @@ class _Middleware:
 
 async def _get_ahead(part: Part, steps: Steps[object]) -> None:
     try:
-        await _drive(steps)
+        await drive(steps)
     except KeyManagementError as error:
         part.failure = error  # raised when the application uses the part: other pages are served
-
-
-class _Response:
-    """``send`` for the application; changes the response as the part answers."""
-
-    __slots__ = ("_body", "_part", "_ring", "_send", "started")
-
-    def __init__(self, ring: KeyRingProvider, send: Send, part: Part) -> None:
-        self.started = False
-        self._body: bytes | None = None
-        self._part = part
-        self._ring = ring
-        self._send = send
-
-    def __call__(self, message: Message) -> Awaitable[None]:
-        """See ASGI. There is a coroutine of our own only where something has to be waited for."""
-        if self.started or message["type"] not in _STARTS:
-            return self._send(message if self._body is None else self._replaced(message, self._body))
-        if self._part.touched:
-            steps = self._part.work(message.get("status", 101))
-            if steps is not None or self._ring.wait_is_due(None):  # no ring to seal with, or its version is in doubt
-                return self._start_later(message, steps)
-            message = self._changed(message)
-        else:
-            self._part.close()
-        self.started = True
-        return self._send(message)
-
-    async def _start_later(self, message: Message, steps: Steps[object] | None) -> None:
-        try:
-            if steps is not None:
-                if self._ring.wait_is_due(None):
-                    await run_in_threadpool(self._ring.wait, None)
-                await _drive(steps)
-        except KeyManagementError as error:
-            self._part.failure = error
-            raise
-        if self._ring.wait_is_due(None):
-            message = await run_in_threadpool(self._changed, message)
-        else:
-            message = self._changed(message)
-        self.started = True
-        await self._send(message)
-
-    def _changed(self, message: Message) -> Message:
-        """The start of the response as the part answers."""
-        headers, looked_at = [*message.get("headers", ())], []
-        for name, value in headers:
-            if name.lower() in _LOOKED_AT:
-                looked_at.append((name.decode("latin-1"), value.decode("latin-1")))
-        try:
-            answer = self._part.answer(message.get("status", 101), looked_at)
-        except KeyManagementError as error:
-            self._part.failure = error
-            raise
-        if answer is VARIES:
-            return {**message, "headers": [*headers, _VARY]}
-        if answer.dropped or answer.body is not None:
-            headers = [header for header in headers if not answer.drops(header[0].decode("latin-1").lower())]
-        self._body = answer.body
-        message = {**message, "headers": [*headers, *_encoded(answer.added)]}
-        if answer.status is not None and "status" in message:
-            message["status"] = answer.status
-        return message
-
-    def _replaced(self, message: Message, body: bytes) -> Message:
-        """A message of the application's body, with what is left of the answer's in place of its data."""
-        self._body = b""
-        kind = "http.response.body" if message["type"].startswith("http") else message["type"]
-        return {"type": kind, "body": body, "more_body": message.get("more_body", False)}
-
-
-async def _answer_instead(scope: Scope, send: Send, answer: Answer) -> None:
-    """Answer in place of the application; a websocket that cannot be answered so is closed."""
-    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": "try again later"})
-        return
-    prefix = "websocket.http" if scope["type"] == "websocket" else "http"
-    await send({"type": f"{prefix}.response.start", "status": answer.status, "headers": _encoded(answer.added)})
-    await send({"type": f"{prefix}.response.body", "body": answer.body})
 
 
 class SessionMiddleware(_Middleware):
@@ -296,33 +219,13 @@ class CookiePolicyMiddleware:
         """Serve one connection."""
 
         async def apply(message: Message) -> None:
-            headers = message.get("headers", ()) if message["type"] in _STARTS else ()
+            headers = message.get("headers", ()) if message["type"] in STARTS else ()
             if any(name.lower() == b"set-cookie" for name, _ in headers):
-                applied = self.policy.apply(_decoded(headers), https=is_https(scope))
-                message = {**message, "headers": _encoded(applied)}
+                applied = self.policy.apply(decoded(headers), https=is_https(scope))
+                message = {**message, "headers": encoded(applied)}
             await send(message)
 
         await self.app(scope, receive, apply)
-
-
-async def _drive(steps: Steps[_T]) -> _T:
-    """Make all calls of ``steps``: await coroutine functions, run plain functions in a worker thread."""
-    try:
-        call = next(steps)
-        while True:
-            try:
-                if inspect.iscoroutinefunction(call.function):
-                    answer = await call.function(*call.arguments)
-                else:
-                    answer = await run_in_threadpool(call.function, *call.arguments)
-                    answer = await answer if inspect.isawaitable(answer) else answer
-            except Exception as error:  # noqa: BLE001 (the steps decide; what they do not catch is raised from here)
-                call = steps.throw(error)
-            else:
-                call = steps.send(answer)
-    except StopIteration as stop:
-        result: _T = stop.value
-        return result
 
 
 def _web_request(scope: Scope, header: bytes, path: str, base: str, native: Any) -> WebRequest:
@@ -343,14 +246,6 @@ def where(scope: Scope) -> tuple[str, str]:
     path, base = scope.get("path", ""), scope.get("root_path", "").rstrip("/")
     is_whole = not base or path == base or path.startswith(f"{base}/")
     return host.decode("latin-1"), path if is_whole else base + path
-
-
-def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-
-
-def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 def cookie_header(scope: Scope) -> bytes:

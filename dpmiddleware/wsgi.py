@@ -8,11 +8,8 @@ out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from http import HTTPStatus
-from itertools import chain
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, Unpack
 
 from werkzeug.local import LocalProxy
@@ -35,6 +32,7 @@ from dpmiddleware.web.sign_in.authentication import (
 )
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, OptionArguments
 from dpmiddleware.web.sign_in.return_urls import WebRequest
+from dpmiddleware.wsgi_response import ExcInfo, PartResponse, Write, answer_instead
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -57,10 +55,7 @@ __all__ += public.__all__
 SESSION_KEY: Final = "dpmiddleware.session"
 """Where the session is in the environment."""
 
-_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
-_ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 _P = TypeVar("_P", bound=Part)
-Write = Callable[[bytes], object]
 
 
 class _Middleware(Generic[_P]):
@@ -74,16 +69,14 @@ class _Middleware(Generic[_P]):
         """Serve one request."""
         part = self.begin(environ)
         is_outermost = parts.PARTS_KEY not in environ
-        response = _Response(start_response, parts.join(environ, part))
+        response = PartResponse(start_response, parts.join(environ, part))
         try:
             self.place(environ, part)
             return response.run(self.app, environ)
         except KeyManagementError as error:
             if response.started or not parts.is_outage(error, environ, self.data_protection):
                 raise
-            answer = unavailable(error)
-            start_response(_status_line(answer.status), [*answer.added])
-            return [answer.body or b""]
+            return answer_instead(start_response, unavailable(error))
         finally:
             if is_outermost:
                 waiting.end()
@@ -95,89 +88,6 @@ class _Middleware(Generic[_P]):
     def place(self, environ: WSGIEnvironment, part: _P) -> None:
         """Put into the environment what the application looks for."""
         raise NotImplementedError
-
-
-class _Response:
-    """``start_response`` for the application; changes the response as the part answers."""
-
-    def __init__(self, start_response: StartResponse, part: Part) -> None:
-        self.started = False
-        self._part = part
-        self._start_response = start_response
-        self._held: tuple[str, Headers, _ExcInfo | None] | None = None
-        self._write: Write | None = None
-        self._body: bytes | None = None
-
-    def __call__(self, status: str, headers: Headers, exc_info: _ExcInfo | None = None, /) -> Write:
-        """Hold status and headers back. Once they are sent, only an error may replace them, as the server decides."""
-        if self.started:
-            return self._start_response(status, headers, exc_info)
-        self._held = (status, headers, exc_info)
-        return self._legacy_write
-
-    def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
-        """Call the application and start its response; its body is returned as it is wherever that is possible."""
-        body = app(environ, self)
-        try:
-            if self._held is not None:
-                self._start()
-                whole: Iterable[bytes] = body
-            else:
-                pieces = iter(body)  # a generator calls start_response only when it is asked for its first piece
-                first = next(pieces, b"")
-                self._start()
-                whole = _Body(chain((first,), pieces), body)
-        except BaseException:
-            _close(body)
-            raise
-        if self._body is None:
-            return whole
-        _close(body)
-        return [self._body] if self._body else []
-
-    def _start(self) -> None:
-        if self.started or self._held is None:
-            return
-        line, headers, exc_info = self._held
-        if self._part.touched:
-            answer = parts.finish(self._part, int(line.partition(" ")[0]), headers)
-            headers, self._body = answer.applied_to(headers), answer.body
-            if answer.status is not None:
-                line = _status_line(answer.status)
-        else:
-            self._part.close()
-        self.started = True
-        self._write = self._start_response(line, headers, *(() if exc_info is None else (exc_info,)))
-
-    def _legacy_write(self, data: bytes) -> None:
-        self._start()
-        assert self._write is not None  # noqa: S101 (for the type checker: _start has set it)
-        self._write(data if self._body is None else b"")
-
-
-def _status_line(status: int | None) -> str:
-    return f"{status} {_REASONS.get(status or 0, 'Unknown')}"
-
-
-class _Body:
-    """A body whose first piece has been taken already; closes what the application returned."""
-
-    def __init__(self, pieces: Iterator[bytes], body: Iterable[bytes]) -> None:
-        self._pieces = pieces
-        self._body = body
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._pieces
-
-    def close(self) -> None:
-        """See PEP 3333."""
-        _close(self._body)
-
-
-def _close(body: Iterable[bytes]) -> None:
-    close = getattr(body, "close", None)
-    if close is not None:
-        close()
 
 
 class SessionMiddleware(_Middleware[RequestSession]):
@@ -279,7 +189,7 @@ class CookiePolicyMiddleware:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
 
-        def start(status: str, headers: Headers, exc_info: _ExcInfo | None = None, /) -> Write:
+        def start(status: str, headers: Headers, exc_info: ExcInfo | None = None, /) -> Write:
             applied = self.policy.apply(headers, https=is_https(environ))
             return start_response(status, applied, *(() if exc_info is None else (exc_info,)))
 

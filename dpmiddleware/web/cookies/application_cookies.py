@@ -12,8 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from functools import lru_cache
 from typing import Final, TypedDict, Unpack
 
@@ -49,8 +48,6 @@ _LONGEST_NAME: Final = 256
 _MOST_EXPIRED: Final = 4096
 """Bytes of Set-Cookie lines that one response spends on cookies which cannot be opened; the next one continues."""
 _SMALLEST_CHUNK: Final = 512  # room for a value beside the longest name
-_LONGEST_LIFE: Final = timedelta(days=400)  # browsers cut to this
-_SECONDS: Final = re.compile(r"-?[0-9]{1,12}")
 _OCTETS: Final = r"[!#-+\--:<-\[\]-~]*"
 _QUOTED: Final = r'"(?:[ !#-+\--:<-\[\]-~]|\\["\\]|\\[0-3][0-7]{2})*"'  # as http.cookies and Werkzeug quote
 _VALUE: Final = re.compile(f"{_OCTETS}|{_QUOTED}")
@@ -302,7 +299,7 @@ class CookieProtection:
     def _lines(self, cookie: SetCookie, request: RequestCookies, taken: Sequence[Attributes]) -> list[str]:
         """What goes to the client for a cookie that the application sets or deletes. taken: see `Cleanup`."""
         now = self.data_protection.clock.now()
-        end, name = self._end(cookie, now), cookie.name
+        end, name = cookie.end(now) or now + self._max_age, cookie.name
         if end <= now:
             return self._cookie(name).delete(request.sent, cookie.attributes, Cleanup(request.where, taken=taken))
         if not _VALUE.fullmatch(cookie.value):
@@ -318,17 +315,6 @@ class CookieProtection:
             expires=end,
             cleanup=Cleanup(request.where, is_another, taken),
         )
-
-    def _end(self, cookie: SetCookie, now: datetime) -> datetime:
-        """When the value expires, as in a browser: Max-Age before Expires; with neither, ``max_age``."""
-        seconds, date = cookie.attribute("max-age"), cookie.attribute("expires")
-        if seconds is not None and _SECONDS.fullmatch(seconds):
-            return now + min(timedelta(seconds=int(seconds)), _LONGEST_LIFE) if int(seconds) > 0 else now
-        try:
-            end = parsedate_to_datetime(date or "")
-        except ValueError:
-            return now + self._max_age
-        return min(end if end.tzinfo else end.replace(tzinfo=timezone.utc), now + _LONGEST_LIFE)
 
 
 def _cookie_value(plain: bytes) -> str:

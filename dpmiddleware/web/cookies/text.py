@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from typing import Final, Literal, get_args
 from urllib.parse import quote
 
@@ -51,6 +52,8 @@ Attributes = tuple[str, ...]
 _NAME: Final = re.compile(HTTP_TOKEN)
 _ATTRIBUTE_VALUE: Final = re.compile(r"[ -:<-~]*")
 _MAX_COOKIE: Final = 4096
+_SECONDS: Final = re.compile(r"-?[0-9]{1,12}")
+_LONGEST_LIFE: Final = timedelta(days=400)  # browsers keep no cookie longer
 _SOME_DATE: Final = datetime(2000, 1, 1, tzinfo=timezone.utc)
 _EPOCH: Final = "expires=Thu, 01 Jan 1970 00:00:00 GMT"
 
@@ -134,6 +137,17 @@ class SetCookie:
         name = attribute_name(text)
         kept = (other for other in self.attributes if attribute_name(other) != name)
         return SetCookie(self.name, self.value, (*kept, text))
+
+    def end(self, now: datetime) -> datetime | None:
+        """When a browser deletes the cookie: Max-Age counts before Expires. ``None`` if neither can be read."""
+        seconds, date = self.attribute("max-age"), self.attribute("expires")
+        if seconds is not None and _SECONDS.fullmatch(seconds):
+            return now + min(timedelta(seconds=int(seconds)), _LONGEST_LIFE) if int(seconds) > 0 else now
+        try:
+            end = parsedate_to_datetime(date or "")
+        except ValueError:
+            return None
+        return min(end if end.tzinfo else end.replace(tzinfo=timezone.utc), now + _LONGEST_LIFE)
 
     def __str__(self) -> str:
         return "; ".join((f"{self.name}={self.value}", *self.attributes))

@@ -9,7 +9,6 @@ a request in which it does not costs nothing and renews nothing. There is no I/O
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Final, Literal, NamedTuple
 
 from dpmiddleware.data_protection import DataProtection
@@ -17,9 +16,8 @@ from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.web.answer import Answer, Headers, Part, depends_on_cookies, never_stored
 from dpmiddleware.web.cookies import budget
 from dpmiddleware.web.cookies.text import bounded
-from dpmiddleware.web.sign_in import redirects
+from dpmiddleware.web.sign_in import redirects, validity
 from dpmiddleware.web.sign_in.claims import Principal
-from dpmiddleware.web.sign_in.events import SlidingExpirationContext, ValidatePrincipalContext
 from dpmiddleware.web.sign_in.finishing import Asked, BoundSession, Finishing
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
 from dpmiddleware.web.sign_in.properties import AuthenticationProperties
@@ -238,52 +236,13 @@ class RequestAuthentication:
                 self._read = yield from self.authenticator.cookie.read(self.cookies, self._now, self._located)
             ticket, why_not = self._read.ticket, self._read.failure
             if ticket is not None and self._is_judged:
-                self._result = yield from self._judge(ticket)
-            else:
-                if ticket is not None:
-                    self._slide(ticket)
-                self._result = AuthenticateResult(ticket, why_not)
+                judged = validity.judge(ticket, self._now, self.authenticator.options, self.request.native)
+                ticket, self._renewal = yield from judged
+                why_not = "No principal." if ticket is None else None
+            elif ticket is not None:
+                self._renewal = validity.slide(ticket, self._now, self.authenticator.options)
+            self._result = AuthenticateResult(ticket, why_not)
         return self._result
-
-    def _slide(self, ticket: Ticket) -> None:
-        times = self._times(ticket.properties)
-        if times is not None and times[1] < times[0]:
-            self._renew_later(ticket)
-
-    def _times(self, properties: AuthenticationProperties) -> tuple[timedelta, timedelta] | None:
-        """How long ago a ticket was issued, and how long it is still valid; ``None`` if it does not slide."""
-        lifetime = properties.lifetime if self.authenticator.options.sliding_expiration else None
-        if lifetime is None or properties.allow_refresh is False:
-            return None
-        return self._now - lifetime[0], lifetime[1] - self._now
-
-    def _judge(self, ticket: Ticket) -> Steps[AuthenticateResult]:
-        """Let the application's events decide about a valid ticket."""
-        native, options = self.request.native, self.authenticator.options
-        times = self._times(ticket.properties)
-        if times is not None:
-            copy = ticket.properties.copy()
-            due = times[1] < times[0]
-            sliding = SlidingExpirationContext(native, options.scheme, ticket.principal, copy, *times, should_renew=due)
-            yield from options.events.call("check_sliding_expiration", sliding)
-            if sliding.should_renew:
-                self._renew_later(ticket)
-        context = ValidatePrincipalContext(native, options.scheme, ticket.principal, ticket.properties.copy())
-        yield from options.events.call("validate_principal", context)
-        if context.principal is None:
-            self._renewal = None
-            return AuthenticateResult(None, "No principal.")
-        ticket = Ticket(options.scheme, context.principal.itself, context.properties)
-        if context.should_renew:
-            self._renew_later(ticket)
-        return AuthenticateResult(ticket)
-
-    def _renew_later(self, ticket: Ticket) -> None:
-        """Note a renewal: the ticket's own lifetime again, from now on. A ticket without dates is not renewed."""
-        lifetime = ticket.properties.lifetime
-        if lifetime is not None:
-            renewed = ticket.properties.renewed(self._now, lifetime[1] - lifetime[0])
-            self._renewal = Ticket(self.authenticator.options.scheme, ticket.principal, renewed)
 
     # --- the response ---------------------------------------------------------------------------------------
 

@@ -1,0 +1,154 @@
+"""How a part of a request waits and answers on ASGI: `PartResponse` stands between the application and the server.
+
+Nothing waits on the event loop: coroutine functions are awaited, plain functions run in a worker thread.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Final, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+
+from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.keys.provider import KeyRingProvider
+from dpmiddleware.web.answer import LOOKED_AT, VARIES, Answer, Headers, Part
+from dpmiddleware.web.steps import Steps
+
+__all__ = [
+    "STARTS",
+    "ASGIApp",
+    "Message",
+    "PartResponse",
+    "Receive",
+    "Scope",
+    "Send",
+    "answer_instead",
+    "decoded",
+    "drive",
+    "encoded",
+]
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+_T = TypeVar("_T")
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+STARTS: Final = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
+"""Messages that carry the headers of a response."""
+_LOOKED_AT: Final = {name.encode("latin-1") for name in LOOKED_AT}
+_VARY: Final = (b"vary", b"Cookie")
+_TRY_AGAIN_LATER: Final = 1013
+
+
+class PartResponse:
+    """``send`` for the application; changes the response as the part answers."""
+
+    __slots__ = ("_body", "_part", "_ring", "_send", "started")
+
+    def __init__(self, ring: KeyRingProvider, send: Send, part: Part) -> None:
+        self.started = False
+        self._body: bytes | None = None
+        self._part = part
+        self._ring = ring
+        self._send = send
+
+    def __call__(self, message: Message) -> Awaitable[None]:
+        """See ASGI. There is a coroutine of our own only where something has to be waited for."""
+        if self.started or message["type"] not in STARTS:
+            return self._send(message if self._body is None else self._replaced(message, self._body))
+        if self._part.touched:
+            steps = self._part.work(message.get("status", 101))
+            if steps is not None or self._ring.wait_is_due(None):  # no ring to seal with, or its version is in doubt
+                return self._start_later(message, steps)
+            message = self._changed(message)
+        else:
+            self._part.close()
+        self.started = True
+        return self._send(message)
+
+    async def _start_later(self, message: Message, steps: Steps[object] | None) -> None:
+        try:
+            if steps is not None:
+                if self._ring.wait_is_due(None):
+                    await run_in_threadpool(self._ring.wait, None)
+                await drive(steps)
+        except KeyManagementError as error:
+            self._part.failure = error
+            raise
+        if self._ring.wait_is_due(None):
+            message = await run_in_threadpool(self._changed, message)
+        else:
+            message = self._changed(message)
+        self.started = True
+        await self._send(message)
+
+    def _changed(self, message: Message) -> Message:
+        """The start of the response as the part answers."""
+        headers, looked_at = [*message.get("headers", ())], []
+        for name, value in headers:
+            if name.lower() in _LOOKED_AT:
+                looked_at.append((name.decode("latin-1"), value.decode("latin-1")))
+        try:
+            answer = self._part.answer(message.get("status", 101), looked_at)
+        except KeyManagementError as error:
+            self._part.failure = error
+            raise
+        if answer is VARIES:
+            return {**message, "headers": [*headers, _VARY]}
+        if answer.dropped or answer.body is not None:
+            headers = [header for header in headers if not answer.drops(header[0].decode("latin-1").lower())]
+        self._body = answer.body
+        message = {**message, "headers": [*headers, *encoded(answer.added)]}
+        if answer.status is not None and "status" in message:
+            message["status"] = answer.status
+        return message
+
+    def _replaced(self, message: Message, body: bytes) -> Message:
+        """A message of the application's body, with what is left of the answer's in place of its data."""
+        self._body = b""
+        kind = "http.response.body" if message["type"].startswith("http") else message["type"]
+        return {"type": kind, "body": body, "more_body": message.get("more_body", False)}
+
+
+async def answer_instead(scope: Scope, send: Send, answer: Answer) -> None:
+    """Answer in place of the application; a websocket that cannot be answered so is closed."""
+    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": "try again later"})
+        return
+    prefix = "websocket.http" if scope["type"] == "websocket" else "http"
+    await send({"type": f"{prefix}.response.start", "status": answer.status, "headers": encoded(answer.added)})
+    await send({"type": f"{prefix}.response.body", "body": answer.body})
+
+
+async def drive(steps: Steps[_T]) -> _T:
+    """Make all calls of ``steps``: await coroutine functions, run plain functions in a worker thread."""
+    try:
+        call = next(steps)
+        while True:
+            try:
+                if inspect.iscoroutinefunction(call.function):
+                    answer = await call.function(*call.arguments)
+                else:
+                    answer = await run_in_threadpool(call.function, *call.arguments)
+                    answer = await answer if inspect.isawaitable(answer) else answer
+            except Exception as error:  # noqa: BLE001 (the steps decide; what they do not catch is raised from here)
+                call = steps.throw(error)
+            else:
+                call = steps.send(answer)
+    except StopIteration as stop:
+        result: _T = stop.value
+        return result
+
+
+def decoded(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Headers of ASGI as text."""
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+
+
+def encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Headers as ASGI has them."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
