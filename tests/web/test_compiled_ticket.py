@@ -13,7 +13,7 @@ import struct
 import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from types import ModuleType
 from typing import Any
 
@@ -300,6 +300,50 @@ def test_a_codec_is_made_of_classes_and_texts_or_not_at_all(read: object) -> Non
             make(*arguments)
     with pytest.raises(TypeError):
         pickle.dumps(make(*classes, "", "", "", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class WithAnotherField:
+    """A claim that has got a field since the core was built."""
+
+    type: str
+    value: str
+    value_type: str
+    issuer: str
+    original_issuer: str
+    properties: dict[str, str]
+    confidence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InAnotherOrder:
+    """Fields of a claim, two of them exchanged."""
+
+    value: str
+    type: str
+    value_type: str
+    issuer: str
+    original_issuer: str
+    properties: dict[str, str]
+
+
+@pytest.mark.parametrize("changed", [WithAnotherField, InAnotherOrder, Identity, str])
+def test_where_the_fields_of_a_class_have_changed_the_codec_declines_and_python_reads_and_writes(
+    read: object, changed: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make: Any = importlib.import_module("dpmiddleware.web.sign_in._ticket").Codec
+    with pytest.raises(ValueError, match="other fields"):
+        make(changed, Identity, Principal, Ticket, AuthenticationProperties, "", "", "", "")
+    data = ADA.serialize()
+    monkeypatch.setattr(module, "Claim", changed)
+    compiled_read, compiled_write = module._compiled()
+    assert compiled_read(data) is None
+    assert compiled_write(ADA) is None
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "_read_ordinary", compiled_read)
+    monkeypatch.setattr(module, "_write_ordinary", compiled_write)
+    assert Ticket.deserialize(data) == ADA
+    assert ADA.serialize() == data
 
 
 def test_what_was_read_and_written_leaves_nothing_behind(read: Callable[[bytes], Ticket | None]) -> None:

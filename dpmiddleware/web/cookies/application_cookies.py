@@ -1,16 +1,16 @@
-"""`CookieProtection`: seals the cookies that an application sets, opens the ones that it gets, without its knowing. ::
+"""`CookieProtection`: seals the cookies that an application sets and opens those that it receives. ::
 
     plaintext := the value as the application wrote it, time-limited (see dpmiddleware.protection.time_limited)
 
-Which: names, or patterns with ``*``. A chunk is resolved before patterns are: what belongs to a ``chunks-N`` marker is
-never matched by itself. Into the application's Cookie header come only values that opened; a part of the header that
-some lenient parser could take for a cookie of such a name is taken out.
+The application does not know of it. Cookies are chosen by name or by pattern. The chunks that a ``chunks-N`` marker
+announces belong to its cookie, and are not matched themselves. Only values that opened reach the application; a part of
+the Cookie header that a lenient parser could read as such a cookie is removed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
@@ -22,7 +22,7 @@ from dpmiddleware.errors import ConfigurationError, KeyManagementError, Malforme
 from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.web.answer import UNCHANGED, Answer, Headers, depends_on_cookies
 from dpmiddleware.web.cookies import budget, chunks
-from dpmiddleware.web.cookies.names import matcher, possible_names
+from dpmiddleware.web.cookies.names import MAX_LENGTH, Names
 from dpmiddleware.web.cookies.places import NOWHERE, Cleanup, Place, Where, place_of
 from dpmiddleware.web.cookies.protected import ProtectedCookie
 from dpmiddleware.web.cookies.text import (
@@ -33,21 +33,19 @@ from dpmiddleware.web.cookies.text import (
     attributes,
     bounded,
     by_name,
-    pairs,
 )
 from dpmiddleware.web.steps import Steps, key_waits
 
 __all__ = ["MOST_NAMES", "CookieProtection", "ProtectionOptions", "RequestCookies"]
 
 MOST_NAMES: Final = 50
-"""How many sealed cookies of one request are opened. Browsers keep hardly more per site; others are left out."""
+"""Sealed cookies of one request that are opened; browsers hardly keep more per site. Others are left out."""
 
 _KEPT_COOKIES: Final = 64
-"""`ProtectedCookie` objects kept ready; names that match a pattern are chosen by clients, so this is bounded."""
-_LONGEST_NAME: Final = 256
+"""`ProtectedCookie` objects in a cache. It is bounded because clients choose the names that match a pattern."""
 _MOST_EXPIRED: Final = 4096
 """Bytes of Set-Cookie lines that one response spends on cookies which cannot be opened; the next one continues."""
-_SMALLEST_CHUNK: Final = 512  # room for a value beside the longest name
+_MIN_CHUNK: Final = 512  # room for a value beside the longest name
 _OCTETS: Final = r"[!#-+\--:<-\[\]-~]*"
 _QUOTED: Final = r'"(?:[ !#-+\--:<-\[\]-~]|\\["\\]|\\[0-3][0-7]{2})*"'  # as http.cookies and Werkzeug quote
 _VALUE: Final = re.compile(f"{_OCTETS}|{_QUOTED}")
@@ -125,12 +123,13 @@ class RequestCookies:
 
 
 class ProtectionOptions(TypedDict, total=False):
-    """Keyword arguments of the middleware: how sealed cookies are written.
+    """Keyword arguments of the middleware: how the cookies are written.
 
-    secure, http_only, partitioned: put these attributes on each cookie, whatever the application said; same_site: this
-    one instead of the application's. max_age: how long a value lives that the application set no end for (14 days).
-    path, domain: where a cookie that can never be opened is expired at the client (``/``, none). chunk_size,
-    max_total: see `CookieSettings`.
+    secure, http_only, partitioned: add this attribute to each cookie.
+    same_site: replaces the application's.
+    max_age: the lifetime of a value for which the application sets no end; 14 days by default.
+    path, domain: where a cookie that can never be opened is deleted; by default ``/`` and none.
+    chunk_size, max_total: see `CookieSettings`.
     """
 
     secure: bool
@@ -145,22 +144,22 @@ class ProtectionOptions(TypedDict, total=False):
 
 
 class CookieProtection:
-    """The cookies of an application that are sealed, and how.
+    """Which cookies of an application are sealed, and how.
 
     cookies: names and patterns, ``["sid", "auth*"]``; compared exactly.
+    options: see `ProtectionOptions`.
     """
 
     def __init__(
         self, data_protection: DataProtection, cookies: Sequence[str], **options: Unpack[ProtectionOptions]
     ) -> None:
         secure, chunk_size = options.get("secure", False), options.get("chunk_size", 4050)
-        if chunk_size is not None and chunk_size < _SMALLEST_CHUNK:
-            raise ConfigurationError(f"sealed cookies need a chunk_size of {_SMALLEST_CHUNK} or more")
-        self._matches = matcher(cookies)
-        self._needles = [name.partition("*")[0].encode("ascii") for name in cookies]
+        if chunk_size is not None and chunk_size < _MIN_CHUNK:
+            raise ConfigurationError(f"chunk_size={chunk_size} is less than {_MIN_CHUNK}")
+        self._chosen = Names(cookies)
         self._max_age = options.get("max_age", timedelta(days=14))
         self._settings = CookieSettings(
-            "wrapped",
+            "sealed",
             path=options.get("path", "/"),
             domain=options.get("domain"),
             secure="always" if secure else "same_as_request",
@@ -181,9 +180,9 @@ class CookieProtection:
         self._cookie: Callable[[str], ProtectedCookie] = lru_cache(_KEPT_COOKIES)(self._make_cookie)
 
     def _make_cookie(self, name: str) -> ProtectedCookie:
-        """The sealed cookie of this name; its attributes are the application's."""
-        if len(name) > _LONGEST_NAME:
-            raise ConfigurationError(f"a sealed cookie has a name of {len(name)} characters")
+        """The sealed cookie with this name; its attributes are the application's."""
+        if len(name) > MAX_LENGTH:
+            raise ConfigurationError(f"the name of a sealed cookie has {len(name)} characters, more than {MAX_LENGTH}")
         size, total = self._settings.chunk_size, self._settings.max_total
         settings = CookieSettings(name, secure="always", chunk_size=size, max_total=total)
         protector = self.data_protection.create_protector(*purposes.cookie(name)).time_limited()
@@ -193,7 +192,7 @@ class CookieProtection:
 
     def key_ids(self, request: RequestCookies) -> list[bytes]:
         """The key ids in the sealed cookies of a request. They are not encrypted, and nothing is verified."""
-        if not self._may_concern(request.sent):
+        if not self._chosen.may_be_in(request.sent):
             return []
         names, found = self._names(request)[0], []
         for name in names:
@@ -217,7 +216,7 @@ class CookieProtection:
     def open(self, request: RequestCookies) -> bytes:
         """Open the sealed cookies of a request. `KeyManagementError` if there are some and there is no ring."""
         header = request.sent
-        if not self._may_concern(header):
+        if not self._chosen.may_be_in(header):
             return header
         names, chunk_names = self._names(request)
         request.found = bool(names)
@@ -227,32 +226,17 @@ class CookieProtection:
                 request.values[name] = opened.content
             elif opened.expire:
                 request.expire += (name,)
-        return b";".join(self._parts(header, request.values, chunk_names)).strip()
-
-    def _may_concern(self, header: bytes) -> bool:
-        """Whether the request may have a sealed cookie. Most requests have none."""
-        return any(header.find(needle) >= 0 for needle in self._needles)
+        return self._chosen.replaced_in(header, request.values, chunk_names)
 
     def _names(self, request: RequestCookies) -> tuple[list[str], set[str]]:
-        """(names of sealed cookies in a request, the first `MOST_NAMES`; names of their chunks)."""
+        """The names of the sealed cookies in a request, at most `MOST_NAMES`; and the names of their chunks."""
         found = {
             name: max(map(chunks.announced, values))
             for name, values in request.by_name.items()
-            if len(name) <= _LONGEST_NAME and self._matches(name)
+            if len(name) <= MAX_LENGTH and self._chosen.match(name)
         }
         chunk_names = {chunk for name, count in found.items() for chunk in chunks.chunk_names(name, count)}
         return [name for name in found if name not in chunk_names][:MOST_NAMES], chunk_names
-
-    def _parts(self, header: bytes, values: dict[str, str], chunk_names: set[str]) -> Iterator[bytes]:
-        """The parts of a Cookie header for the application: opened values in place of sealed ones, others as sent."""
-        left = dict(values)
-        for part in header.split(b";"):
-            pair = next(pairs(part), None)
-            names = possible_names(part) if pair is None else [pair[0]]
-            if not any(name in chunk_names or self._matches(name) for name in names):
-                yield part
-            elif pair is not None and pair[0] in left:
-                yield f" {pair[0]}={left.pop(pair[0])}".encode("ascii")
 
     # --- the response ---------------------------------------------------------------------------------------
 
@@ -264,7 +248,7 @@ class CookieProtection:
             if header[0].lower() != "set-cookie":
                 continue
             cookie = SetCookie.parse(header[1])
-            if not cookie.name or not self._matches(cookie.name):
+            if not cookie.name or not self._chosen.match(cookie.name):
                 others.append(header)
             else:
                 for attribute in self._forced:
@@ -304,8 +288,8 @@ class CookieProtection:
             return self._cookie(name).delete(request.sent, cookie.attributes, Cleanup(request.where, taken=taken))
         if not _VALUE.fullmatch(cookie.value):
             raise ConfigurationError(
-                f"the value of the sealed cookie {name!r} holds characters that no Cookie header can",
-                hint="quote it, as http.cookies does, or encode it as base64url",
+                f"the value of the sealed cookie {name!r} contains characters that a Cookie header cannot contain",
+                hint="quote it as http.cookies does, or encode it as base64url",
             )
         is_another = request.values.get(name, cookie.value) != cookie.value
         return self._cookie(name).seal(
@@ -318,8 +302,8 @@ class CookieProtection:
 
 
 def _cookie_value(plain: bytes) -> str:
-    """A plaintext that is valid in a Cookie header; otherwise `MalformedPayloadError`."""
+    """A plaintext as the value of a cookie. `MalformedPayloadError` if a Cookie header cannot contain it."""
     text = plain.decode("latin-1")
     if not _VALUE.fullmatch(text):
-        raise MalformedPayloadError("a value that is not valid in a Cookie header")
+        raise MalformedPayloadError("the value contains characters that a Cookie header cannot contain")
     return text

@@ -1,10 +1,12 @@
-/* The compiled core: an ordinary ticket's objects straight from its bytes, and its bytes straight from the objects.
+/* The compiled core: builds the objects of an ordinary ticket from its bytes, and its bytes from the objects.
 
-   `dpmiddleware.web.sign_in.ticket` documents the layout, and reads and writes every ticket. This code handles the common
-   ones: claims with a type and a value only, no actor, no bootstrap context; for reading, all of it ASCII (so that every
-   length takes one byte). For anything else, and for anything wrong, it returns ``None``, and Python takes over.
+   `dpmiddleware.web.sign_in.ticket` has the layout, and reads and writes every ticket. This file handles those that nearly
+   all users have: each claim consists of a type and a value, there is no actor and no bootstrap context; for reading, all
+   of it is ASCII and each length fits into one byte. For anything else, and for anything wrong, the result is ``None``:
+   Python then handles the ticket and raises the error.
 
-   Objects are created without calling ``__init__``: their fields are set to the same values. */
+   The objects are built without calling their ``__init__``: their fields are set to the values that it would set. So a
+   codec is made only for classes whose fields are exactly the ones that are listed here. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
@@ -21,7 +23,7 @@ static const unsigned char ALL_DEFAULTS[] = {1, 0, 1, 0, 1, 0, 0, 0, 0, 0};
 /* What follows the claims: no bootstrap context, no actor. */
 static const unsigned char NEITHER[] = {0, 0};
 
-/* What the application's side gave, and the names of the fields, in the order of each class. */
+/* The arguments of the codec, and the names of the fields, in the order of each class. */
 enum { CLAIM, IDENTITY, PRINCIPAL, TICKET, PROPERTIES, NAME_TYPE, ROLE_TYPE, VALUE_TYPE, ISSUER, GIVEN };
 enum { CLAIM_FIELDS = 0, IDENTITY_FIELDS = 6, PRINCIPAL_FIELDS = 12, TICKET_FIELDS = 13, PROPERTIES_FIELDS = 16, NAMES };
 static const char *const FIELDS[NAMES] = {
@@ -31,6 +33,7 @@ static const char *const FIELDS[NAMES] = {
     "scheme", "principal", "properties",
     "items",
 };
+static const int FIRST_FIELD[] = {CLAIM_FIELDS, IDENTITY_FIELDS, PRINCIPAL_FIELDS, TICKET_FIELDS, PROPERTIES_FIELDS, NAMES};
 
 typedef struct {
     PyObject_HEAD
@@ -48,7 +51,7 @@ static Py_ssize_t left(const Cursor *cursor)
     return cursor->end - cursor->at;
 }
 
-/* A number that is not negative; -1: it is, or there is none. */
+/* A number; -1 if it is negative or missing. */
 static int32_t number(Cursor *cursor)
 {
     const unsigned char *at = cursor->at;
@@ -58,7 +61,7 @@ static int32_t number(Cursor *cursor)
     return (int32_t)(at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24);
 }
 
-/* A number of things of at least this size, which so fit into what is left; -1: there is none. */
+/* A number of items of at least this size, which therefore fit into the rest; -1 if there is none. */
 static int32_t count(Cursor *cursor, int smallest)
 {
     int32_t found = number(cursor);
@@ -73,7 +76,7 @@ static int skip(Cursor *cursor, const unsigned char *expected, int size)
     return 1;
 }
 
-/* New reference; NULL: it ends early (or, with an exception, there is no memory). */
+/* New reference; NULL if the bytes end early or, with an exception, if there is no memory. */
 static PyObject *text(Cursor *cursor)
 {
     if (left(cursor) < 1 || left(cursor) - 1 < cursor->at[0])
@@ -88,7 +91,7 @@ static PyObject *text_or_default(Cursor *cursor, PyObject *or)
     return skip(cursor, PLACEHOLDER, sizeof PLACEHOLDER) ? Py_NewRef(or) : text(cursor);
 }
 
-/* The same, where nothing at all stands for the default too. */
+/* The same, where an empty text means the default as well. */
 static PyObject *text_said(Cursor *cursor, PyObject *or)
 {
     static const unsigned char nothing[] = {0};
@@ -97,7 +100,7 @@ static PyObject *text_said(Cursor *cursor, PyObject *or)
 
 /* --- objects ------------------------------------------------------------------------------------------------ */
 
-/* An object of a class with these fields, set past the ``__setattr__`` of frozen classes as their ``__init__`` does. */
+/* An object of a class with these fields, set without the ``__setattr__`` of frozen classes, as their ``__init__`` does. */
 static PyObject *build(const Codec *self, int class, int first, PyObject *const *values, int size)
 {
     PyTypeObject *type = (PyTypeObject *)self->given[class];
@@ -122,7 +125,7 @@ static PyObject *read_claim(const Codec *self, Cursor *cursor, PyObject *name_ty
     return claim;
 }
 
-/* As a tuple; a list until then, since others may see a tuple that is not full yet. */
+/* As a tuple. It is a list until it is complete, because other code (gc) can see an incomplete tuple. */
 static PyObject *read_all(const Codec *self, Cursor *cursor, int smallest, PyObject *name_type,
                           PyObject *(*read)(const Codec *, Cursor *, PyObject *))
 {
@@ -176,7 +179,7 @@ static PyObject *read_properties(const Codec *self, Cursor *cursor)
         Py_XDECREF(key);
         Py_XDECREF(value);
     }
-    int is_whole = items != NULL && PyDict_Size(items) == size;     /* none was given twice */
+    int is_whole = items != NULL && PyDict_Size(items) == size;     /* no key was given twice */
     PyObject *properties = is_whole ? build(self, PROPERTIES, PROPERTIES_FIELDS, &items, 1) : NULL;
     Py_XDECREF(items);
     return properties;
@@ -257,7 +260,7 @@ static int put_text_or_default(Writer *writer, PyObject *text, PyObject *or)
         || memcmp(writer->data + before, PLACEHOLDER, sizeof PLACEHOLDER) != 0);    /* it would be read as the default */
 }
 
-/* The fields of an object, as new references; 0: one is missing. */
+/* The fields of an object, as new references; 0 if one is missing. */
 static int take(const Codec *self, PyObject *object, int first, PyObject **fields, int size)
 {
     int taken = 0;
@@ -339,7 +342,7 @@ static PyObject *read_bytes(PyObject *self, PyObject *data)
     return ticket != NULL || PyErr_Occurred() ? ticket : Py_NewRef(Py_None);
 }
 
-/* Whatever goes wrong here, Python's own writer says it better. */
+/* For any error here the result is None: Python's writer raises a better one. */
 static PyObject *write_bytes(PyObject *object, PyObject *ticket)
 {
     const Codec *self = (Codec *)object;
@@ -352,12 +355,27 @@ static PyObject *write_bytes(PyObject *object, PyObject *ticket)
     give_back(fields, 3);
     PyMem_Free(writer.data);
     if (data != NULL || (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)))
-        return data;                        /* or an interrupt, which is nothing of ours */
+        return data;                        /* NULL for an interrupt, which is not an error of the ticket */
     PyErr_Clear();
     Py_RETURN_NONE;
 }
 
 /* --- making one --------------------------------------------------------------------------------------------- */
+
+/* Whether the fields of a class are exactly the ones that are listed here. */
+static int has_fields(PyObject *class, int number)
+{
+    int first = FIRST_FIELD[number], size = FIRST_FIELD[number + 1] - first;
+    PyObject *slots = PyObject_GetAttrString(class, "__slots__");
+    int same = slots != NULL && PyTuple_CheckExact(slots) && PyTuple_Size(slots) == size;
+    for (int i = 0; same && i < size; i++) {
+        PyObject *name = PyTuple_GetItem(slots, i);
+        same = PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, FIELDS[first + i]) == 0;
+    }
+    Py_XDECREF(slots);
+    PyErr_Clear();
+    return same;
+}
 
 static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -371,7 +389,12 @@ static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *keywords)
         return NULL;
     for (int i = CLAIM; i <= PROPERTIES; i++)
         if (PyType_GetSlot((PyTypeObject *)given[i], Py_tp_new) == NULL) {
-            PyErr_SetString(PyExc_TypeError, "a class whose objects cannot be made");
+            PyErr_SetString(PyExc_TypeError, "the objects of a class cannot be created");
+            return NULL;
+        }
+    for (int i = CLAIM; i <= PROPERTIES; i++)
+        if (!has_fields(given[i], i)) {
+            PyErr_SetString(PyExc_ValueError, "a class has other fields than the ones that this codec was built for");
             return NULL;
         }
     Codec *self = (Codec *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
@@ -387,7 +410,7 @@ static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *keywords)
     return (PyObject *)self;
 }
 
-/* The classes lead to their module, and that to this object. */
+/* The classes refer to their module, and the module refers to this object. */
 static int traverse(PyObject *object, visitproc visit, void *arg)
 {
     Codec *self = (Codec *)object;
@@ -412,13 +435,13 @@ static void destroy(PyObject *object)
 }
 
 static PyMethodDef methods[] = {
-    {"read", read_bytes, METH_O, "The ticket, or None where it is not an ordinary one."},
-    {"write", write_bytes, METH_O, "The bytes of a ticket, or None where it is not an ordinary one."},
+    {"read", read_bytes, METH_O, "The ticket, or None if it is not an ordinary one."},
+    {"write", write_bytes, METH_O, "The bytes of a ticket, or None if it is not an ordinary one."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "Makes tickets of these classes; see the stub beside this file."},
+    {Py_tp_doc, "Reads and writes tickets of these classes; see the stub beside this file."},
     {Py_tp_new, make},
     {Py_tp_dealloc, destroy},
     {Py_tp_traverse, traverse},
@@ -446,7 +469,7 @@ static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill}, {0, NULL}};
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_ticket",
-    .m_doc = "The objects of ordinary tickets, straight from their bytes.",
+    .m_doc = "Reads and writes ordinary tickets.",
     .m_slots = module_slots,
 };
 

@@ -1,4 +1,4 @@
-"""What `_ticket.c` offers; it is there only where it was built. `dpmiddleware.web.sign_in.ticket` uses it."""
+"""The interface of `_ticket.c`, which exists only where it was built. `dpmiddleware.web.sign_in.ticket` uses it."""
 
 from typing import final
 
@@ -23,10 +23,15 @@ class Codec:
         issuer: str,
         /,
     ) -> Codec:
-        """The texts are the defaults of an identity and of a claim."""
+        """Make a codec. ``ValueError`` if the fields of a class are not the ones that it was built for.
+
+        claim, identity, principal, ticket, properties: the classes.
+        name_claim_type, role_claim_type: the defaults of an identity.
+        value_type, issuer: the defaults of a claim.
+        """
 
     def read(self, data: bytes, /) -> Ticket | None:
-        """The ticket; ``None`` where it is not an ordinary one, or there is anything wrong with it."""
+        """The ticket; ``None`` if it is not an ordinary one, or if anything is wrong with it."""
 
     def write(self, ticket: Ticket, /) -> bytes | None:
-        """The bytes; ``None`` where it is not an ordinary one, or cannot be written."""
+        """The bytes; ``None`` if it is not an ordinary ticket, or if it cannot be written."""

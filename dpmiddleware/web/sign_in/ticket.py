@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -95,14 +96,15 @@ _set_scheme, _set_principal, _set_properties = setters(Ticket)
 
 
 def _compiled() -> tuple[Callable[[bytes], Ticket | None], Callable[[Ticket], bytes | None]]:
-    """Read and write ordinary tickets, in a fifth of the time; ``None`` for others, and where there is no such core."""
+    """Read and write ordinary tickets in a fifth of the time. ``None`` for others, or if there is no compiled core."""
     core = compiled.load("web.sign_in._ticket")
-    if core is None:
-        return lambda _: None, lambda _: None
-    classes = (Claim, Identity, Principal, Ticket, AuthenticationProperties)
-    defaults = (ClaimTypes.NAME, ClaimTypes.ROLE, ClaimValueTypes.STRING, LOCAL_AUTHORITY)
-    codec = core.Codec(*classes, *defaults)
-    return codec.read, codec.write
+    if core is not None:
+        classes = (Claim, Identity, Principal, Ticket, AuthenticationProperties)
+        defaults = (ClaimTypes.NAME, ClaimTypes.ROLE, ClaimValueTypes.STRING, LOCAL_AUTHORITY)
+        with suppress(ValueError):  # it was built for classes with other fields: Python reads and writes
+            codec = core.Codec(*classes, *defaults)
+            return codec.read, codec.write
+    return lambda _: None, lambda _: None
 
 
 _read_ordinary, _write_ordinary = _compiled()
