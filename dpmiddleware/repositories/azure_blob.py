@@ -80,11 +80,6 @@ class AzureBlobKeyRepository(OneDocumentRepository):
         self._credential = credential
 
     @classmethod
-    def from_url(cls, url: str) -> Self:
-        """Open ``azblob://account/container/blob[?endpoint=…&password=env:NAME]``."""
-        return cls(url)
-
-    @classmethod
     def from_connection_string(cls, connection_string: str, container: str, blob: str) -> Self:
         """Open a blob of the account that a connection string names."""
         library = import_extra("azure.storage.blob", "azure", _NEEDED_FOR)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from dpmiddleware.errors import ConfigurationError, RepositoryError, VersionConflict
 from dpmiddleware.printable import printable
 
@@ -13,6 +15,11 @@ class Repository:
 
     def __init__(self, location: str) -> None:
         self.location = location
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """Open the repository that a URL names; see the class."""
+        return cls(url)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.location!r})"

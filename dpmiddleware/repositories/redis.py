@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, Final, Self
+from typing import Any, Final
 from uuid import uuid4
 
 from dpmiddleware.errors import ConfigurationError
@@ -82,7 +82,8 @@ class RedisKeyRepository(Repository):
 
     Give either ``url`` or ``client``.
 
-    url: ``redis://``, ``rediss://`` or ``unix://``; may contain redis-py's own parameters.
+    url: ``redis://[user:password@]host[:port]/database[?key=…&password=env:NAME]``; or ``rediss://``, ``unix://``. It
+        may contain redis-py's own parameters.
     client: of redis-py or valkey-py: plain, cluster, or a Sentinel's ``master_for``. Its timeouts are not changed.
     key: the list; ``?key=`` of a URL comes first.
     """
@@ -103,11 +104,6 @@ class RedisKeyRepository(Repository):
             self._client = client
             super().__init__(f"{_address(client)} list {printable(key)}")
         self._errors = _errors_of(self._client)
-
-    @classmethod
-    def from_url(cls, url: str) -> Self:
-        """Open ``redis://[user:password@]host[:port]/database[?key=…&password=env:NAME]``."""
-        return cls(url)
 
     def read(self) -> Snapshot:
         """Return all elements and the version. One round trip."""
@@ -187,14 +183,11 @@ def _client(url: str, password: str | None) -> Any:
 
 def _errors_of(client: Any) -> tuple[type[BaseException], ...]:
     """Return what the client's library raises; it has been imported, because there is a client."""
-    found: list[type[BaseException]] = [OSError, UnicodeDecodeError]
-    for library in {base.__module__.partition(".")[0] for base in type(client).__mro__}:
-        exceptions = sys.modules.get(f"{library}.exceptions")
-        for name in ("RedisError", "RedisClusterException", "ValkeyError", "ValkeyClusterException"):
-            error = getattr(exceptions, name, None)
-            if error is not None:
-                found.append(error)
-    return tuple(found)
+    libraries = {base.__module__.partition(".")[0] for base in type(client).__mro__}
+    modules = [sys.modules.get(f"{library}.exceptions") for library in libraries]
+    names = ("RedisError", "RedisClusterException", "ValkeyError", "ValkeyClusterException")
+    found = (getattr(module, name) for module in modules for name in names if hasattr(module, name))
+    return (OSError, UnicodeDecodeError, *found)
 
 
 def _address(client: Any) -> str:

@@ -7,7 +7,7 @@ object. A store that ignores these headers (such as an old MinIO) cannot detect 
 
 from __future__ import annotations
 
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.extras import import_extra
@@ -72,11 +72,6 @@ class S3KeyRepository(OneDocumentRepository):
             )
         super().__init__(without_password(url) if url else f"s3://{printable(bucket)}/{printable(key)}", client)
         self._object = {"Bucket": bucket, "Key": key}
-
-    @classmethod
-    def from_url(cls, url: str) -> Self:
-        """Open ``s3://bucket/key[?region=…&endpoint=…]``."""
-        return cls(url)
 
     def etag(self) -> str:
         """Get the object's head."""

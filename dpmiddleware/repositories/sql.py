@@ -25,7 +25,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dpmiddleware.errors import ConfigurationError, RepositoryError
 from dpmiddleware.extras import import_extra
@@ -76,7 +76,8 @@ class SqlKeyRepository(Repository):
 
     Give either ``url`` or ``engine``.
 
-    url: SQLAlchemy's, which may contain ``password=env:NAME`` or ``password=/path``.
+    url: any URL of SQLAlchemy, such as ``postgresql+psycopg://user@host/database?password=env:NAME``; the password may
+        also be a path.
     engine: a ready one; its timeouts are not changed.
     create_table: whether the first commit may create the table.
     """
@@ -99,11 +100,6 @@ class SqlKeyRepository(Repository):
     def _leave_connections(self) -> None:
         """In a forked child, start with an empty pool; the connections belong to the parent."""
         self._engine.dispose(close=False)
-
-    @classmethod
-    def from_url(cls, url: str) -> Self:
-        """Open any SQLAlchemy URL, such as ``postgresql+psycopg://user@host/database?password=env:NAME``."""
-        return cls(url)
 
     def read(self) -> Snapshot:
         """Return all rows and the version. One statement."""
@@ -202,9 +198,7 @@ class SqlKeyRepository(Repository):
         errors = self._sqlalchemy.exc
         call = Call()
         try:
-            if self._engine.dialect.name == "sqlite":  # waits only for locks, with a timeout
-                return self._connected(call, action, transaction)
-            return within(self._seconds, call, lambda: self._connected(call, action, transaction))
+            return self._within(call, lambda: self._connected(call, action, transaction))
         except errors.DBAPIError as error:
             if transaction and is_collision(error.orig):
                 raise _CollisionError from None
@@ -216,6 +210,11 @@ class SqlKeyRepository(Repository):
             raise self._failed(doing, reason(error), _HINT) from None
         except ConfigurationError as error:  # the password's variable or file is missing
             raise self._failed(doing, error, error.hint) from None
+
+    def _within(self, call: Call, action: Callable[[], _T]) -> _T:
+        if self._engine.dialect.name == "sqlite":  # waits only for locks, with a timeout
+            return action()
+        return within(self._seconds, call, action)
 
     def _connected(self, call: Call, action: Callable[[Connection], _T], transaction: bool) -> _T:
         retried = False
@@ -258,9 +257,7 @@ class SqlKeyRepository(Repository):
         """Whether the database reports that the table does not exist."""
         look = self._sqlalchemy.inspect
         try:
-            if self._engine.dialect.name == "sqlite":
-                return not look(self._engine).has_table(TABLE)
-            return not within(self._seconds, Call(), lambda: look(self._engine).has_table(TABLE))
+            return not self._within(Call(), lambda: look(self._engine).has_table(TABLE))
         except (self._sqlalchemy.exc.SQLAlchemyError, OSError, ConfigurationError):
             return False
 

@@ -18,7 +18,7 @@ import hashlib
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
@@ -111,7 +111,8 @@ class RegistryKeyRepository(Repository):
         if not added and not removed:
             return
         new = {name.lower() for name in added}
-        with self._translated("write to"), winreg.CreateKeyEx(self._root(), self._path, 0, self._write_access()) as key:
+        root, access = getattr(winreg, self._hive), winreg.KEY_READ | winreg.KEY_SET_VALUE
+        with self._translated("write to"), winreg.CreateKeyEx(root, self._path, 0, access) as key:
             for name in sorted(added, key=is_revocation, reverse=True):
                 winreg.SetValueEx(key, name, 0, winreg.REG_SZ, added[name])
             for name in sorted(removed, key=is_revocation):
@@ -124,18 +125,16 @@ class RegistryKeyRepository(Repository):
         deadline = time.monotonic() + _SECONDS
         with self._translated("read"):
             values = self._enumerate()
-            while True:
-                again = self._enumerate()
-                if again == values:
-                    return values
+            while (again := self._enumerate()) != values:
                 if time.monotonic() > deadline:
                     raise self._moving()
                 values = again
+            return values
 
     def _enumerate(self) -> list[_Value]:
         winreg = registry()
         try:
-            key = winreg.OpenKeyEx(self._root(), self._path, 0, winreg.KEY_READ)
+            key = winreg.OpenKeyEx(getattr(winreg, self._hive), self._path, 0, winreg.KEY_READ)
         except FileNotFoundError:
             return []
         with key:
@@ -148,13 +147,6 @@ class RegistryKeyRepository(Repository):
                         raise
                     return sorted(found, key=lambda value: value.name)
                 found.append(_Value(name, kind, content))
-
-    def _root(self) -> Any:
-        return getattr(registry(), self._hive)
-
-    def _write_access(self) -> int:
-        winreg = registry()
-        return int(winreg.KEY_READ | winreg.KEY_SET_VALUE)
 
     @contextmanager
     def _translated(self, doing: str) -> Generator[None]:
@@ -190,14 +182,11 @@ class RegistryKeyRepository(Repository):
 def _digest(values: Sequence[_Value]) -> str:
     digest = hashlib.sha256()
     for value in values:
-        for part in (value.name, str(value.type), _plain(value.content)):
+        content = value.content if isinstance(value.content, str) else repr(value.content)
+        for part in (value.name, str(value.type), content):
             raw = part.encode("utf-8", "surrogatepass")
             digest.update(len(raw).to_bytes(8, "big") + raw)
     return digest.hexdigest()
-
-
-def _plain(content: object) -> str:
-    return content if isinstance(content, str) else repr(content)
 
 
 def _document(value: _Value) -> StoredDocument:
