@@ -25,7 +25,7 @@
 #include <openssl/evp.h>
 
 enum { MODIFIER = 16, BLOCK = 16, RANDOM = MODIFIER + BLOCK, SHORTEST_MAC = 20 };
-enum { SMALL = 4096, RELEASE_ABOVE = 16384, LONGEST = INT32_MAX - 1024 };
+enum { SMALL = 4096, RELEASE_ABOVE = 16384, LONGEST_PAYLOAD = INT32_MAX, LONGEST_PLAINTEXT = INT32_MAX - 1024 };
 enum { MAX_HEAD = 64, MAX_SUBKEYS = 32 + 64, MAX_KDF_BLOCKS = 2, KDF_DIGEST = 64, MAX_HASH_BLOCK = 128 };
 
 typedef struct {
@@ -150,12 +150,6 @@ static int decrypt_body(const CbcHmac *self, const Scratch *scratch, const unsig
 
 /* --- what Python calls -------------------------------------------------------------------------------------- */
 
-static PyObject *too_long(void)
-{
-    PyErr_SetString(PyExc_OverflowError, "a payload of 2 GiB or more cannot be protected");
-    return NULL;
-}
-
 /* Key modifier ‖ IV, both random. */
 static int randomize(const CbcHmac *self, unsigned char *out)
 {
@@ -173,8 +167,10 @@ static int randomize(const CbcHmac *self, unsigned char *out)
 
 static PyObject *encrypt_bytes(CbcHmac *self, const unsigned char *plain, Py_ssize_t size)
 {
-    if (size > LONGEST)
-        return too_long();
+    if (size > LONGEST_PLAINTEXT) {
+        PyErr_SetString(PyExc_OverflowError, "a plaintext of 2 GiB or more cannot be encrypted");
+        return NULL;
+    }
     Py_ssize_t padded = (size / BLOCK + 1) * BLOCK;
     PyObject *payload = PyBytes_FromStringAndSize(NULL, self->head_size + RANDOM + padded + self->digest_size);
     if (payload == NULL)
@@ -210,10 +206,8 @@ static PyObject *refuse(const CbcHmac *self)
 
 static PyObject *decrypt_bytes(CbcHmac *self, const unsigned char *payload, Py_ssize_t given)
 {
-    if (given > INT32_MAX)
-        return too_long();
     Py_ssize_t size = given - self->head_size;
-    if (size < RANDOM + BLOCK + self->digest_size)
+    if (given > LONGEST_PAYLOAD || size < RANDOM + BLOCK + self->digest_size)
         return refuse(self);
     unsigned char near[SMALL], *out = size <= SMALL ? near : PyMem_Malloc(size);
     if (out == NULL)

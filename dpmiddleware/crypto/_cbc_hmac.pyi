@@ -34,7 +34,7 @@ class CbcHmac:
         """
 
     def encrypt(self, plaintext: bytes, /) -> bytes:
-        """Encrypt a plaintext to ``head ‖ body``. `OverflowError` from 2 GiB on."""
+        """Encrypt a plaintext to ``head ‖ body``. `OverflowError` for 2 GiB or more."""
 
     def decrypt(self, payload: bytes, /) -> bytes:
         """Decrypt ``head ‖ body``. Calls ``refuse`` for every failure. The head is not checked."""

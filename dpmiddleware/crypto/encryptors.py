@@ -38,12 +38,16 @@ from dpmiddleware import compiled
 from dpmiddleware.crypto.derivation import derive, prepare, short_hmac
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import TamperedPayloadError, UnsupportedAlgorithmError
+from dpmiddleware.tracebacks import hides_locals
 
 __all__ = ["Algorithm", "AuthenticatedEncryptor", "BoundEncryptor", "CbcHmac", "Gcm", "Suite"]
 
 _MODIFIER: Final = 16
 _NONCE: Final = 12
 _TAG: Final = 16
+_LONGEST_PAYLOAD: Final = 2**31 - 1
+_LONGEST_PLAINTEXT: Final = 2**31 - 1025
+"""Bytes. OpenSSL takes lengths as signed 32-bit numbers. The compiled core has the same limits."""
 _DIGESTS: Final = {"sha1": 20, "sha256": 32, "sha384": 48, "sha512": 64}
 
 
@@ -51,7 +55,7 @@ class BoundEncryptor(NamedTuple):
     """The two operations of one key for one label. Each call is one payload. Thread-safe."""
 
     encrypt: Callable[[bytes], bytes]
-    """Encrypt a plaintext to ``head ‖ body``, with new random bytes."""
+    """Encrypt a plaintext to ``head ‖ body``, with new random bytes. ``OverflowError`` for 2 GiB or more."""
     decrypt: Callable[[bytes], bytes]
     """Decrypt ``head ‖ body``. `TamperedPayloadError` for every failure. The head is not checked."""
 
@@ -135,6 +139,7 @@ class AuthenticatedEncryptor:
         self._secret = secret
         self.suite = suite
 
+    @hides_locals
     def bind(self, label: bytes, head: bytes = b"") -> BoundEncryptor:
         """Prepare encryption and decryption for one ``label`` (additional authenticated data).
 
@@ -182,26 +187,29 @@ def _bind_cbc(suite: CbcHmac, master_key: bytes, label: bytes, head: bytes) -> B
     def encrypt(plaintext: bytes) -> bytes:
         random = os.urandom(_MODIFIER + block)
         modifier, iv = random[:_MODIFIER], random[_MODIFIER:]
+        padded = _bounded(plaintext) + paddings[block - len(plaintext) % block]
         keys = subkeys(modifier)
-        padded = plaintext + paddings[block - len(plaintext) % block]
         authenticated = iv + Cipher(algorithm(keys[:key_size]), CBC(iv)).encryptor().update(padded)
         return head + modifier + authenticated + mac(keys[key_size:], authenticated)
 
-    def decrypt(payload: bytes) -> bytes:
-        if len(payload) < shortest:
-            raise _tampered()
+    def authentic(payload: bytes) -> bytes | None:
         keys = subkeys(payload[start:first])
         authenticated = payload[first:-digest_size]
         if not hmac.compare_digest(mac(keys[key_size:], authenticated), payload[-digest_size:]):
-            raise _tampered()
+            return None
         iv, ciphertext = authenticated[:block], authenticated[block:]
         if len(ciphertext) % block:
-            raise _tampered()
+            return None
         padded = Cipher(algorithm(keys[:key_size]), CBC(iv)).decryptor().update(ciphertext)
         length = padded[-1]
-        if not 0 < length <= block or padded[-length:] != paddings[length]:
+        return padded[:-length] if 0 < length <= block and padded[-length:] == paddings[length] else None
+
+    def decrypt(payload: bytes) -> bytes:
+        """Refuse in a frame that does not hold the keys: error reporters show local variables."""
+        plaintext = authentic(payload) if shortest <= len(payload) <= _LONGEST_PAYLOAD else None
+        if plaintext is None:
             raise _tampered()
-        return padded[:-length]
+        return plaintext
 
     return BoundEncryptor(encrypt, decrypt)
 
@@ -213,10 +221,11 @@ def _bind_gcm(suite: Gcm, master_key: bytes, label: bytes, head: bytes) -> Bound
 
     def encrypt(plaintext: bytes) -> bytes:
         random = os.urandom(_MODIFIER + _NONCE)
-        return head + random + AESGCM(subkey(random[:_MODIFIER])).encrypt(random[_MODIFIER:], plaintext, None)
+        cipher = AESGCM(subkey(random[:_MODIFIER]))
+        return head + random + cipher.encrypt(random[_MODIFIER:], _bounded(plaintext), None)
 
     def decrypt(payload: bytes) -> bytes:
-        if len(payload) < shortest:
+        if not shortest <= len(payload) <= _LONGEST_PAYLOAD:
             raise _tampered()
         try:
             return AESGCM(subkey(payload[start:first])).decrypt(payload[first:second], payload[second:], None)
@@ -247,6 +256,12 @@ def _block_size(suite: CbcHmac) -> int:
 
 def _be32(*numbers: int) -> bytes:
     return b"".join(number.to_bytes(4, "big") for number in numbers)
+
+
+def _bounded(plaintext: bytes) -> bytes:
+    if len(plaintext) > _LONGEST_PLAINTEXT:
+        raise OverflowError("a plaintext of 2 GiB or more cannot be encrypted")
+    return plaintext
 
 
 def _refuse() -> NoReturn:

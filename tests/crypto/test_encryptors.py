@@ -71,6 +71,16 @@ def test_no_junk_is_opened(algorithm: Algorithm, junk: bytes) -> None:
         bound(algorithm).decrypt(HEAD + junk)
 
 
+@pytest.mark.parametrize("size", [2**31, 2**31 + 100, 2**32 + 100])
+@pytest.mark.parametrize("algorithm", [Algorithm.AES_256_CBC_HMACSHA256, Algorithm.AES_256_GCM], ids=lambda a: a.name)
+def test_a_payload_of_2_gib_or_more_is_refused_like_any_other(algorithm: Algorithm, size: int) -> None:
+    """OpenSSL takes lengths of 31 bits. The core raised OverflowError. (These zeros are never touched: no memory.)"""
+    with pytest.raises(TamperedPayloadError):
+        bound(algorithm).decrypt(bytes(size))
+    with pytest.raises(OverflowError, match="2 GiB"):
+        bound(algorithm).encrypt(bytes(size))
+
+
 @pytest.mark.parametrize("algorithm", ALL)
 def test_the_same_text_is_never_encrypted_alike(algorithm: Algorithm) -> None:
     """Every payload has a key modifier and an IV or nonce of its own."""
