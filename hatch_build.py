@@ -8,6 +8,7 @@ missing core is a warning of the build, never an error. ``dpm --version`` says w
 from __future__ import annotations
 
 import os
+import re
 import sys
 import sysconfig
 import tempfile
@@ -28,6 +29,10 @@ MODULES = {
 """Each extension module, and the libraries that it is linked with. Its source is next to the module."""
 ABI = "cp311-abi3"
 """The stable ABI of Python 3.11: the same file works with every later version."""
+HARDENED = ["-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3", "-g0"]
+"""For the compiler on Linux, after ``CFLAGS``. Debug information would contain paths of the machine that builds."""
+HARDENED_LINK = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
+RUN_PATH = re.compile(r"(?:-Wl,)?(?:--?rpath|-R)(?:[,=]?(?P<path>.*))")
 
 
 class CompiledCore(BuildHookInterface[Any]):
@@ -64,14 +69,51 @@ def why_not() -> str:
     return ""
 
 
+class _BuildExt(build_ext):
+    """Links without the run path of this machine's Python. Where the core runs, that folder may belong to anyone."""
+
+    def build_extensions(self) -> None:
+        """Remove the run path that ``sysconfig`` adds. One in the variable ``LDFLAGS`` is intended, and stays."""
+        if hasattr(self.compiler, "linker_so"):
+            given = os.environ.get("LDFLAGS", "").split()
+            words = self.compiler.linker_so
+            ours = words[: -len(given)] if given and words[-len(given) :] == given else words
+            self.compiler.linker_so = [*without_run_path(ours), *words[len(ours) :]]
+        super().build_extensions()
+
+
+def without_run_path(words: list[str]) -> list[str]:
+    """Return a link command without ``-Wl,-rpath,…`` and ``-R…``, also where these are two words."""
+    kept: list[str] = []
+    takes_next = False
+    for word in words:
+        if takes_next:
+            takes_next = False
+            continue
+        found = None if word.startswith(("-Wl,-rpath-link", "-Wl,--rpath-link")) else RUN_PATH.fullmatch(word)
+        if found is None:
+            kept.append(word)
+        else:
+            takes_next = not found["path"]
+    return kept
+
+
 def compile_core(root: Path) -> str:
     """Compile all modules next to their sources. Returns why it failed, or an empty text."""
+    hardened = sys.platform == "linux" and "-fsanitize" not in os.environ.get("CFLAGS", "")
     extensions = [
-        Extension(module, [str(root / file_of(module, ".c"))], libraries=libraries, py_limited_api=True)
+        Extension(
+            module,
+            [str(root / file_of(module, ".c"))],
+            libraries=libraries,
+            py_limited_api=True,
+            extra_compile_args=HARDENED if hardened else [],
+            extra_link_args=HARDENED_LINK if hardened else [],
+        )
         for module, libraries in MODULES.items()
     ]
     with tempfile.TemporaryDirectory(dir=root) as folder:
-        command = build_ext(Distribution({"ext_modules": extensions}))
+        command = _BuildExt(Distribution({"ext_modules": extensions}))
         command.build_lib = command.build_temp = folder
         command.ensure_finalized()
         try:

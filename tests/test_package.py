@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import struct
 import subprocess
 import sys
 import tomllib
@@ -15,8 +16,11 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 import dpmiddleware
+import hatch_build
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text("utf-8"))["project"]
@@ -184,3 +188,134 @@ def test_every_module_and_public_name_has_a_docstring(path: Path) -> None:
 @pytest.mark.parametrize("name", dpmiddleware.__all__)
 def test_the_front_page_keeps_what_it_promises(name: str) -> None:
     assert getattr(dpmiddleware, name) is not None
+
+
+# --- the compiled core ------------------------------------------------------------------------------------------------
+
+DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_FLAGS, DT_FLAGS_1 = 1, 15, 29, 30, 0x6FFFFFFB
+DT_STRTAB, DT_STRSZ = 5, 10
+PT_LOAD, PT_DYNAMIC, PT_GNU_STACK, PT_GNU_RELRO = 1, 2, 0x6474E551, 0x6474E552
+DF_BIND_NOW, DF_1_NOW, PF_X = 8, 1, 1
+
+
+class SharedObject:
+    """What an ELF file of 64 bits tells the dynamic linker."""
+
+    def __init__(self, data: bytes) -> None:
+        assert data[:5] == b"\x7fELF\2"
+        self.data = data
+        self._order = "<" if data[5] == 1 else ">"
+        at, size, count = self._read("Q", 32)[0], *self._read("HH", 54)
+        self.segments = [self._read("IIQQQQQQ", at + size * number) for number in range(count)]
+        [(start, length)] = [(part[2], part[5]) for part in self.segments if part[0] == PT_DYNAMIC]
+        self.tags = [self._read("qQ", start + 16 * number) for number in range(length // 16)]
+
+    def _read(self, form: str, at: int) -> tuple[int, ...]:
+        return struct.unpack_from(self._order + form, self.data, at)
+
+    def all(self, tag: int) -> list[int]:
+        return [value for found, value in self.tags if found == tag]
+
+    def strings(self) -> bytes:
+        [address], [size] = self.all(DT_STRTAB), self.all(DT_STRSZ)
+        [start] = [p[2] + address - p[3] for p in self.segments if p[0] == PT_LOAD and p[3] <= address < p[3] + p[6]]
+        return self.data[start : start + size]
+
+    def has(self, kind: int) -> bool:
+        return any(part[0] == kind for part in self.segments)
+
+
+@pytest.fixture(scope="module")
+def cores(wheel: Path, compiled_core: ModuleType) -> dict[str, SharedObject]:
+    """The modules of the core in the wheel."""
+    if sys.platform != "linux":
+        pytest.skip("the core's file format here is not ELF")
+    files = zipfile.ZipFile(wheel)
+    return {name: SharedObject(files.read(name)) for name in files.namelist() if name.endswith(".so")}
+
+
+def test_the_core_has_no_run_path_of_the_machine_that_built_it(cores: dict[str, SharedObject]) -> None:
+    """Whoever owns that folder on another machine could have loaded a libcrypto of their own into the application."""
+    assert len(cores) == 3
+    assert [name for name, core in cores.items() if core.all(DT_RPATH) or core.all(DT_RUNPATH)] == []
+
+
+def test_the_core_names_no_path_of_the_machine_that_built_it(cores: dict[str, SharedObject]) -> None:
+    paths = [str(ROOT).encode(), sys.base_prefix.encode() + b"/", str(Path.home()).encode() + b"/"]
+    assert [name for name, core in cores.items() if any(path in core.data for path in paths if len(path) > 5)] == []
+
+
+def test_the_core_is_hardened(cores: dict[str, SharedObject]) -> None:
+    """Full RELRO, no executable stack, stack protector; and glibc's checks where the compiler did not prove a size."""
+    for name, core in cores.items():
+        assert core.has(PT_GNU_RELRO), name
+        flags, flags_1 = sum(core.all(DT_FLAGS)), sum(core.all(DT_FLAGS_1))
+        assert flags & DF_BIND_NOW or flags_1 & DF_1_NOW, f"{name} binds lazily: its table of functions can be written"
+        [stack] = [part[1] for part in core.segments if part[0] == PT_GNU_STACK]
+        assert not stack & PF_X, name
+        assert b"__stack_chk_fail" in core.strings(), name
+    if b"GLIBC" in cores["dpmiddleware/crypto/_cbc_hmac.abi3.so"].strings():
+        assert b"_chk" in cores["dpmiddleware/crypto/_cbc_hmac.abi3.so"].strings().replace(b"__stack_chk", b"")
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ("gcc -shared -L/py/lib -Wl,-rpath,/py/lib", "gcc -shared -L/py/lib"),
+        ("gcc -Wl,-rpath=/py/lib -shared", "gcc -shared"),
+        ("gcc -Wl,--rpath,/py/lib -shared", "gcc -shared"),
+        ("gcc -Wl,-R,/py/lib -Wl,-R/py/lib -R/py/lib -shared", "gcc -shared"),
+        ("gcc -Wl,-rpath -Wl,/py/lib -shared", "gcc -shared"),
+        ("gcc -R /py/lib -shared", "gcc -shared"),
+        ("gcc -Wl,-rpath-link,/py/lib -Wl,-O1 -shared", "gcc -Wl,-rpath-link,/py/lib -Wl,-O1 -shared"),
+    ],
+)
+def test_a_run_path_is_taken_out_of_the_linkers_command(words: str, kept: str) -> None:
+    assert hatch_build.without_run_path(words.split()) == kept.split()
+
+
+def test_a_run_path_that_the_builder_asks_for_stays(tmp_path: Path, compiled_core: ModuleType) -> None:
+    """An OpenSSL of one's own, in a folder of one's own."""
+    if sys.platform != "linux":
+        pytest.skip("the core's file format here is not ELF")
+    wheel = built(tmp_path, {"LDFLAGS": "-Wl,-rpath,/opt/openssl/lib"})
+    core = SharedObject(zipfile.ZipFile(wheel).read("dpmiddleware/crypto/_cbc_hmac.abi3.so"))
+    [offset] = core.all(DT_RUNPATH) + core.all(DT_RPATH)
+    assert core.strings()[offset:].split(b"\0")[0] == b"/opt/openssl/lib"
+
+
+# --- dependencies -----------------------------------------------------------------------------------------------------
+
+SAFE_SINCE = {
+    "azure-identity": ("1.16.1", "CVE-2024-35255"),
+    "azure-storage-blob": ("12.13.0", "CVE-2022-30187"),
+    "cryptography": ("50.0", "CVE-2026-69247, CVE-2026-39892, CVE-2026-34073, CVE-2026-26007, CVE-2024-12797"),
+    "django": ("5.2.17", "CVE-2026-15307, CVE-2026-15337; 4.2 gets no more of these"),
+    "fastapi": ("0.133.1", "the first that takes a Starlette without known advisories"),
+    "flask": ("3.1.3", "CVE-2026-27205, CVE-2025-47278"),
+    "flask-cors": ("6.0", "CVE-2024-6839, CVE-2024-6844, CVE-2024-6866"),
+    "gunicorn": ("23.0", "CVE-2024-6827, CVE-2024-1135"),
+    "pymysql": ("1.1.1", "CVE-2024-36039"),
+    "redis": ("4.5.5", "CVE-2023-28858, CVE-2023-28859"),
+    "setuptools": ("78.1.1", "CVE-2025-47273, CVE-2024-6345"),
+    "sqlalchemy": ("1.3.0", "CVE-2019-7164"),
+    "starlette": ("1.3.1", "CVE-2026-54283, CVE-2026-54282, CVE-2026-48710, CVE-2025-62727, CVE-2025-54121"),
+    "werkzeug": ("3.1.6", "CVE-2026-27199, CVE-2026-21860, CVE-2025-66221, CVE-2024-49766, CVE-2024-49767"),
+}
+"""Release since which no advisory is known (August 2026), and those before it."""
+
+
+def test_no_lower_bound_admits_a_release_with_a_known_advisory() -> None:
+    """A bound such as ``starlette>=0.40`` let an old lock file stay at releases that a scanner warns of."""
+    everything = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text("utf-8"))
+    listed = [
+        *PROJECT["dependencies"],
+        *everything["build-system"]["requires"],
+        *(word for extra, words in PROJECT["optional-dependencies"].items() if extra != "lint" for word in words),
+    ]
+    bounds = [Requirement(word) for word in listed]
+    assert {bound.name for bound in bounds} >= SAFE_SINCE.keys()
+    for bound in bounds:
+        if bound.name in SAFE_SINCE:
+            [lowest] = [one.version for one in bound.specifier if one.operator == ">="]
+            assert Version(lowest) >= Version(SAFE_SINCE[bound.name][0]), bound
