@@ -15,7 +15,7 @@ payload. Text from a store or a client is made printable first (`dpmiddleware.pr
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 __all__ = [
@@ -52,6 +52,16 @@ class DataProtectionError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles do not call the constructor, whose parameters differ from class to class."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[DataProtectionError], args: tuple[object, ...], state: dict[str, Any]) -> DataProtectionError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 # --- the developer must act ---------------------------------------------------------------------------------
@@ -163,9 +173,9 @@ class UnprotectError(DataProtectionError):
 
     code = "unprotect"
 
-    hint = ""
+    hint = "treat the payload as absent"
 
-    def __init__(self, message: str, key_id: str | bytes | None = None, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, key_id: str | bytes | None = None, hint: str = "") -> None:
         # Skips the parents' constructors (BaseException.__new__ keeps the message): refusing a forgery has to be cheap.
         self._key_id = key_id
         if hint:
@@ -180,41 +190,52 @@ class UnprotectError(DataProtectionError):
     def key_id(self, key_id: str | None) -> None:
         self._key_id = key_id
 
+    def __str__(self) -> str:
+        """The message, and the key that it is about."""
+        message, key_id = super().__str__(), self.key_id
+        return message if key_id is None or key_id in message else f"{message} (key {key_id})"
+
 
 class MalformedPayloadError(UnprotectError):
     """The data is not a payload: it is too short, has no magic number, or is not base64url or UTF-8 text."""
 
     code = "malformed"
+    hint = "pass what protect() returned, unchanged; as text it begins with CfDJ8"
 
 
 class UnknownKeyError(UnprotectError):
     """The payload's key is not in the ring. Another ring may have it, or this ring may get it at the next refresh."""
 
     code = "unknown_key"
+    hint = "check that all processes have the same repository=; `dpm inspect` and `dpm keys list` show the keys"
 
 
 class UnusableKeyError(UnprotectError):
     """The payload's key is in the ring but could not be unwrapped."""
 
     code = "unusable_key"
+    hint = "run `dpm keys list`: it shows why the key cannot be unwrapped"
 
 
 class RevokedKeyError(UnprotectError):
     """The payload's key has been revoked."""
 
     code = "revoked_key"
+    hint = "treat the payload as absent; dangerous_unprotect() reads data that must not be lost"
 
 
 class TamperedPayloadError(UnprotectError):
     """The payload was changed, or was made for another purpose or application. These cases cannot be told apart."""
 
     code = "tampered"
+    hint = "check that both sides have the same application name and purposes; else treat the payload as absent"
 
 
 class ExpiredPayloadError(UnprotectError):
     """The time limit inside the payload has passed. ``expired_at`` says when: ISO 8601, UTC."""
 
     code = "expired"
+    hint = "treat the payload as absent, or protect the data again"
 
     def __init__(self, message: str, *, expired_at: str, key_id: str | None = None) -> None:
         super().__init__(message, key_id=key_id)

@@ -67,7 +67,7 @@ class ProtectedSigner(TimestampSigner):
         try:
             made, data = _protector(protection).unprotect(value, str(self.salt))
         except UnprotectError as error:
-            raise BadSignature("the value does not open") from error
+            raise BadSignature(f"the value does not open: {error}") from error
         if max_age is not None:
             seconds = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
             age = (ticks_of(protection.now()) - made) / TICKS_PER_SECOND

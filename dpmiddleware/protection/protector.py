@@ -111,7 +111,7 @@ class DataProtector:
         key_id = key_id_of(data)
         key = self._rings.find(key_id)
         if key is None:
-            raise UnknownKeyError(_UNKNOWN_KEY, key_id)
+            raise UnknownKeyError(_UNKNOWN_KEY, key_id=key_id)
         if key.revocation is not None:
             raise RevokedKeyError(f"key {key.id} has been revoked", key_id=str(key.id))
         try:
@@ -128,7 +128,7 @@ class DataProtector:
         key_id = key_id_of(data)
         key = self._rings.find(key_id)
         if key is None:
-            raise UnknownKeyError(_UNKNOWN_KEY, key_id)
+            raise UnknownKeyError(_UNKNOWN_KEY, key_id=key_id)
         default = self._rings.current().default
         revoked = key.revocation is not None
         stale = revoked or default is None or key.id != default.id

@@ -95,7 +95,7 @@ class ProtectedSerializer:
         try:
             made, payload = self._protector.unprotect(_text(s), self._salt if salt is None else _text(salt))
         except UnprotectError as error:
-            raise BadTimeSignature("the value does not open") from error
+            raise BadTimeSignature(f"the value does not open: {error}") from error
         if max_age is not None:
             age = (ticks_of(self._now()) - made) // TICKS_PER_SECOND
             if not -SKEW_SECONDS <= age <= max_age:
