@@ -73,6 +73,10 @@ class ConfigurationError(DataProtectionError):
     code = "configuration"
 
 
+class WrongTypeError(ConfigurationError, TypeError):
+    """A value has a type that is not possible here. Like Python's own error for this, it is a ``TypeError``."""
+
+
 class MissingExtraError(ConfigurationError, ImportError):
     """A library that an optional part of this package needs is not installed. The hint names the extra to install."""
 

@@ -31,6 +31,7 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.django.responses import SESSION_KEY, answer_outage, cookie_header, finish, outage, where
 from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.serialization import serialize
 from dpmiddleware.web import parts
 from dpmiddleware.web.cookies.text import CookieSettings, SetCookie
 from dpmiddleware.web.sessions.cookie import RequestSession, SessionCookie
@@ -68,11 +69,14 @@ class DjangoFormat:
 
     def dumps(self, mapping: Mapping[str, Any]) -> bytes:
         """The mapping as the serializer writes it."""
-        return bytes(self._serializer.dumps(dict(mapping)))
+        return bytes(serialize(self._serializer.dumps, dict(mapping), "session"))
 
     def loads(self, data: bytes) -> dict[str, Any]:
         """The mapping that `dumps` wrote."""
-        mapping = self._serializer.loads(data)
+        try:
+            mapping = self._serializer.loads(data)
+        except RecursionError:
+            raise ValueError("a mapping that is too deep") from None
         if not isinstance(mapping, dict):
             raise ValueError("not a mapping")  # noqa: TRY004 (bad data, not a bad call)
         return cast("dict[str, Any]", mapping)
@@ -83,7 +87,7 @@ class _JsonFormat(DjangoFormat):
 
     def dumps(self, mapping: Mapping[str, Any]) -> bytes:
         """See `DjangoFormat`."""
-        return _encode(dict(mapping)).encode("latin-1")
+        return serialize(_encode, dict(mapping), "session").encode("latin-1")
 
     def loads(self, data: bytes) -> dict[str, Any]:
         """See `DjangoFormat`."""

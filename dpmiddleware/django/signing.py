@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 from django.core.signing import BadSignature, JSONSerializer, SignatureExpired, TimestampSigner
@@ -23,6 +24,7 @@ from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.errors import ConfigurationError, UnprotectError
 from dpmiddleware.instants import TICKS_PER_SECOND, ticks_of
 from dpmiddleware.protection.stamped import SKEW_SECONDS, StampedProtector
+from dpmiddleware.serialization import serialize
 
 __all__ = ["ProtectedSigner", "dumps", "loads"]
 
@@ -60,6 +62,12 @@ class ProtectedSigner(TimestampSigner):
         """Protect ``str(value)``. The result is URL-safe text, which opens only with this salt."""
         data = str(value).encode("utf-8", "surrogatepass")
         return _protector(get_data_protection()).protect(data, str(self.salt))
+
+    def sign_object(self, obj: Any, serializer: Any = JSONSerializer, compress: bool = False) -> str:
+        """``obj`` as URL-safe text. `ConfigurationError` for a value that cannot be read back."""
+        data = serialize(serializer().dumps, obj, "value")
+        written: Any = lambda: SimpleNamespace(dumps=lambda _: data)  # noqa: E731
+        return super().sign_object(obj, serializer=written, compress=compress)
 
     def unsign(self, value: str, max_age: float | timedelta | None = None) -> str:
         """The value. ``BadSignature``, or ``SignatureExpired`` if it is older than ``max_age`` seconds."""

@@ -22,6 +22,7 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.flask.authentication import AUTHENTICATOR, authentication_of
 from dpmiddleware.flask.extension import finish, register
+from dpmiddleware.serialization import serialize
 from dpmiddleware.web import parts
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.cookie import RequestSession, SessionCookie
@@ -74,17 +75,23 @@ class FlaskFormat:
 
     def dumps(self, mapping: Mapping[str, Any]) -> bytes:
         """Tagged JSON as bytes."""
-        values, provider = dict(mapping), self._provider
+        return serialize(self._dumps, dict(mapping), "session").encode()
+
+    def _dumps(self, values: dict[str, Any]) -> str:
+        provider = self._provider
         if provider is not None and self._is_plain((values,)):
-            return _encoder(provider.ensure_ascii, provider.sort_keys)(values).encode()
-        return self._serializer.dumps(values).encode()
+            return _encoder(provider.ensure_ascii, provider.sort_keys)(values)
+        return self._serializer.dumps(values)
 
     def loads(self, data: bytes) -> dict[str, Any]:
         """The mapping that `dumps` wrote."""
         text = data.decode()
         if self._provider is not None and _TAGGED not in text:
             return json_object(text)
-        mapping = self._serializer.loads(text)
+        try:
+            mapping = self._serializer.loads(text)
+        except RecursionError:
+            raise ValueError("JSON that is too deep") from None
         if not isinstance(mapping, dict):
             raise ValueError("not a JSON object")  # noqa: TRY004 (bad data, not a bad call)
         return cast("dict[str, Any]", mapping)

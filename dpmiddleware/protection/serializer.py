@@ -7,7 +7,7 @@ under purposes "dpmiddleware.Serializer.v1", salt
 from __future__ import annotations
 
 import json
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 from itsdangerous import BadPayload, BadSignature, BadTimeSignature, SignatureExpired
 
@@ -15,6 +15,7 @@ from dpmiddleware import purposes
 from dpmiddleware.errors import UnprotectError
 from dpmiddleware.instants import TICKS_PER_SECOND, Instant, ticks_of
 from dpmiddleware.protection.stamped import SKEW_SECONDS, Provider, StampedProtector
+from dpmiddleware.serialization import serialize
 
 __all__ = ["Format", "ProtectedSerializer"]
 
@@ -66,8 +67,12 @@ class ProtectedSerializer:
         self._is_text = isinstance(self._format.dumps({}), str)
 
     def dumps(self, obj: Any, salt: str | bytes | None = None) -> str:
-        """Protect ``obj`` as URL-safe text. `KeyManagementError` if there is no key to protect with."""
-        value = self._format.dumps(obj)
+        """Protect ``obj`` as URL-safe text.
+
+        `ConfigurationError` for a value that the format cannot read back. `KeyManagementError` if there is no key to
+        protect with.
+        """
+        value: str | bytes = serialize(cast("Any", self._format.dumps), obj, "value")
         data = value.encode() if isinstance(value, str) else value
         return self._protector.protect(data, self._salt if salt is None else _text(salt))
 

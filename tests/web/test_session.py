@@ -307,8 +307,10 @@ def test_an_outage_stays_one_for_the_whole_request() -> None:
 def test_a_value_that_json_cannot_hold_is_an_error() -> None:
     session = Session()
     session["a"] = object()
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError) as caught:
         session.dumps()
+    assert isinstance(caught.value, ConfigurationError)
+    assert "session['a']" in str(caught.value)
 
 
 # --- bytes --------------------------------------------------------------------------------------------------

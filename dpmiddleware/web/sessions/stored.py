@@ -17,7 +17,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, NamedTuple, Protocol, cast
 
-from dpmiddleware.errors import MalformedPayloadError
+from dpmiddleware.errors import KeyManagementError, MalformedPayloadError
+from dpmiddleware.serialization import serialize
 
 __all__ = [
     "ENDS",
@@ -62,7 +63,7 @@ class ValueFormat(Protocol):
         ...
 
     def dumps(self, mapping: Mapping[str, Any]) -> bytes:
-        """Serialize. Equal mappings give the same bytes. ``TypeError`` for a value that the format does not support."""
+        """Serialize. Equal mappings give the same bytes. `ConfigurationError` for a value that cannot be read back."""
         ...
 
     def loads(self, data: bytes) -> dict[str, Any]:
@@ -78,7 +79,7 @@ class JsonFormat:
 
     def dumps(self, mapping: Mapping[str, Any]) -> bytes:
         """Serialize to compact JSON in UTF-8."""
-        return self._encode(mapping).encode("utf-8", "surrogatepass")
+        return serialize(self._encode, mapping, "session").encode("utf-8", "surrogatepass")
 
     def loads(self, data: bytes) -> dict[str, Any]:
         """Read a JSON object."""
@@ -90,7 +91,10 @@ JSON: Final = JsonFormat()
 
 def json_object(text: str) -> dict[str, Any]:
     """Read a JSON object. ``ValueError`` for other text, even for white space around the object."""
-    mapping, end = _decode(text)
+    try:
+        mapping, end = _decode(text)
+    except RecursionError:
+        raise ValueError("JSON that is too deep") from None
     if end != len(text) or not isinstance(mapping, dict):
         raise ValueError("not a JSON object")
     return cast("dict[str, Any]", mapping)
@@ -141,7 +145,13 @@ def newest(sessions: Sequence[StoredSession]) -> StoredSession | None:
 
 def pack(created_ms: int, renewed_ms: int, data: bytes) -> bytes:
     """Build the plaintext of a session (layout: see the module)."""
-    return _HEAD.pack(_VERSION, created_ms, renewed_ms) + data
+    try:
+        return _HEAD.pack(_VERSION, created_ms, renewed_ms) + data
+    except struct.error:
+        raise KeyManagementError(
+            f"the clock shows {moment(renewed_ms).isoformat()}, but a session cannot begin before 1970",
+            hint="set the clock of this machine",
+        ) from None
 
 
 def unpack(plain: bytes) -> tuple[int, int, bytes]:
