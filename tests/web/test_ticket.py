@@ -231,6 +231,19 @@ def test_a_principal_says_name_roles_and_claims() -> None:
     assert ada.value("phone") is None
 
 
+@pytest.mark.parametrize("size", [1_048_000, 1_048_576, 1_048_577, 5_000_000])
+def test_a_ticket_that_is_too_long_to_be_read_is_not_written(size: int) -> None:
+    """It was written, and refused with the next request."""
+    overhead = len(Ticket("x", _someone(Claim("a", "y" * 100_000))).serialize()) - 100_000
+    ticket = Ticket("x", _someone(Claim("a", "y" * (size - overhead))))
+    if size <= 1_048_576:
+        assert Ticket.deserialize(ticket.serialize()) == ticket
+    else:
+        with pytest.raises(ConfigurationError, match=f"ticket of {size} bytes") as caught:
+            ticket.serialize()
+        assert caught.value.hint
+
+
 def test_nobody_has_no_identity_and_is_not_authenticated() -> None:
     nobody = Principal()
     assert (nobody.identity, nobody.name, nobody.subject, nobody.is_authenticated) == (None, None, None, False)

@@ -68,8 +68,14 @@ class Ticket:
         _set_properties(self, AuthenticationProperties() if properties is None else properties)
 
     def serialize(self) -> bytes:
-        """Write the ticket in format 5. `ConfigurationError` if .NET could not read it."""
-        return _write_ordinary(self) or self._serialize()
+        """Write the ticket in format 5. `ConfigurationError` if it could not be read."""
+        data = _write_ordinary(self) or self._serialize()
+        if len(data) > _MAX_SIZE:
+            raise ConfigurationError(
+                f"a ticket of {len(data)} bytes; at most {_MAX_SIZE} are read",
+                hint="keep fewer claims in it; look up the others when they are needed",
+            )
+        return data
 
     def _serialize(self) -> bytes:
         parts = [_VERSION, _text(self.scheme), _i32(len(self.principal.identities))]
