@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from dpmiddleware.at_rest.rsa_keys import RsaPrivateKey
+from dpmiddleware.crypto.public_keys import pem_blocks
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable
 from dpmiddleware.secret_sources import read_file
@@ -74,9 +74,7 @@ def load_certificates(path: str | Path, password: bytes | None = None) -> list[C
 
 
 def _from_pem(data: bytes, password: bytes | None) -> list[CertificateKey]:
-    blocks = re.findall(
-        rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?-----END [A-Z0-9 ]*PRIVATE KEY-----", data, re.DOTALL
-    )
+    blocks = [block for block in pem_blocks(data) if b"PRIVATE KEY-----" in block]
     keys = [serialization.load_pem_private_key(each, password if b"ENCRYPTED" in each else None) for each in blocks]
     return [_paired(certificate, keys) for certificate in x509.load_pem_x509_certificates(data)]
 

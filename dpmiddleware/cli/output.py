@@ -6,19 +6,16 @@ Text from stores and clients is escaped, so that the reason of a revocation cann
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Final, TextIO
+from typing import TextIO
 
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.reading import SetAside
-from dpmiddleware.printable import printable, without_password
+from dpmiddleware.printable import printable, without_secrets
 
 __all__ = ["Console", "counted", "moment", "table", "without_secrets"]
-
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]*")
 
 
 def moment(instant: Instant | None) -> str:
@@ -29,11 +26,6 @@ def moment(instant: Instant | None) -> str:
 def counted(number: int, thing: str) -> str:
     """``no keys``, ``1 key``, ``2 keys``."""
     return f"{number or 'no'} {thing}{'' if number == 1 else 's'}"
-
-
-def without_secrets(text: str) -> str:
-    """``text`` without the passwords of the URLs in it."""
-    return _URL.sub(lambda match: without_password(match[0]), text)
 
 
 class Console:

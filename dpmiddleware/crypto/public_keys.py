@@ -1,11 +1,11 @@
-"""Public keys in the forms that files have."""
+"""Keys in the forms that files have."""
 
 from __future__ import annotations
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-__all__ = ["public_key_in"]
+__all__ = ["pem_blocks", "public_key_in"]
 
 
 def public_key_in(data: bytes) -> object:
@@ -18,3 +18,17 @@ def public_key_in(data: bytes) -> object:
         return serialization.load_der_public_key(data)
     except ValueError:
         return x509.load_der_x509_certificate(data).public_key()
+
+
+def pem_blocks(data: bytes) -> list[bytes]:
+    """The blocks of a PEM file, each from ``-----BEGIN`` to the end of its ``-----END`` line. Takes linear time."""
+    blocks: list[bytes] = []
+    at = 0
+    while (start := data.find(b"-----BEGIN ", at)) >= 0:
+        end = data.find(b"-----END ", start)
+        close = data.find(b"-----", end + 9) if end >= 0 else -1
+        if close < 0:
+            break
+        at = close + 5
+        blocks.append(data[start:at])
+    return blocks

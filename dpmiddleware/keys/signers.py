@@ -12,14 +12,13 @@ ECDSA P-256     SHA-256, DER sequence of r and s (X9.62); convert the result of 
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from dpmiddleware.crypto.public_keys import public_key_in
+from dpmiddleware.crypto.public_keys import pem_blocks, public_key_in
 from dpmiddleware.crypto.secret import Unpicklable
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable
@@ -90,9 +89,8 @@ def checked_key(key: object) -> PublicKey:
 def load_public_keys(path: str | Path) -> list[PublicKey]:
     """The public keys in a file: PEM keys and certificates (several), or one of them as DER. `ConfigurationError`."""
     data = read_file(path, "trusted signer")
-    blocks = re.findall(rb"-----BEGIN [A-Z0-9 ]+-----.*?-----END [A-Z0-9 ]+-----", data, re.DOTALL)
     keys: list[PublicKey] = []
-    for block in blocks or [data]:
+    for block in pem_blocks(data) or [data]:
         if b"PRIVATE KEY-----" in block:
             raise ConfigurationError(
                 f"trusted signer: {printable(path)} contains a private key",
