@@ -6,8 +6,10 @@ Key id and size of a payload are visible to everyone; see `dpmiddleware.protecti
 from __future__ import annotations
 
 import argparse
+import binascii
 import re
 import sys
+from urllib.parse import unquote
 from uuid import UUID
 
 from dpmiddleware.cli.output import Console, counted, table
@@ -22,6 +24,8 @@ from dpmiddleware.protection.payload import HEAD_SIZE, key_id_of
 __all__ = ["add_to", "plaintext_sizes"]
 
 _MAX_INPUT = 1_000_000  # characters; a payload in a cookie has 4,000
+_TOKEN = re.compile(r"(?:CfDJ8|Q2ZESj)[A-Za-z0-9+/_-]+")
+"""A payload in base64 or base64url, or the same of that text."""
 _CHUNKED = re.compile(r"chunks-?[0-9]+", re.IGNORECASE)
 _READABLE = {KeyState.ACTIVE, KeyState.CREATED, KeyState.EXPIRED}
 
@@ -35,13 +39,13 @@ def add_to(verbs: Verbs) -> None:
 
 def _inspect(arguments: argparse.Namespace, console: Console) -> int:
     """Exit status 0 if the ring has a key that can open the payload."""
-    text = (sys.stdin.read(_MAX_INPUT) if arguments.payload == "-" else arguments.payload).strip().strip('"')
+    text = (_standard_input() if arguments.payload == "-" else arguments.payload).strip().strip('"')
     if _CHUNKED.fullmatch(text):
         hint = "join the values of NAMEC1, NAMEC2, …, and inspect the result"
         console.error(f"{text!r} is the number of chunks of a cookie, not a payload", hint)
         return 1
     try:
-        payload = base64url.decode(text)
+        payload = _payload_in(text)
         key_id = UUID(bytes_le=key_id_of(payload))
     except MalformedPayloadError as error:
         console.error(f"{error} ({len(text)} characters)", "pass only the value; a payload begins with CfDJ8")
@@ -69,6 +73,32 @@ def _inspect(arguments: argparse.Namespace, console: Console) -> int:
     }
     console.result(data, table(("", ""), rows)[1:])
     return 0 if key is not None and key.state(view.now) in _READABLE else 1
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.read(_MAX_INPUT)
+    except UnicodeDecodeError:
+        return "(not text)"
+
+
+def _payload_in(text: str) -> bytes:
+    """The payload in a text. `MalformedPayloadError` if it has none.
+
+    Also as other programs write it: percent-encoded, in ordinary base64 without padding (ASP.NET Core's session
+    cookie), as base64 of its text (ASP.NET Core Identity), and within a link or a Cookie header.
+    """
+    found = _TOKEN.search(unquote(unquote(text)))
+    return base64url.decode(text) if found is None else _decoded(found[0])
+
+
+def _decoded(token: str) -> bytes:
+    try:
+        standard = token.replace("-", "+").replace("_", "/")
+        data = binascii.a2b_base64(standard + "=" * (-len(token) % 4))
+    except ValueError:
+        raise MalformedPayloadError("not a protected payload: it was cut, or is not base64") from None
+    return _decoded(data.decode("ascii", "replace").rstrip("=")) if data.startswith(b"CfDJ8") else data
 
 
 def plaintext_sizes(suite: Suite, size: int) -> tuple[int, int] | None:
