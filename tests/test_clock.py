@@ -70,24 +70,24 @@ def test_a_session_before_1970_says_that_the_clock_is_wrong(now: datetime) -> No
     """It was a bare struct.error."""
     clock = StoppedClock(now)
     cookie = SessionCookie(data_protection(MemoryKeyRepository(), clock), CookieSettings("session"))
-    exchange = cookie.begin(b"", https=False)
-    exchange.session["a"] = 1
+    request = cookie.begin(b"", https=False)
+    request.session["a"] = 1
     with pytest.raises(KeyManagementError, match=f"the clock shows {now.year:04}-.*before 1970") as caught:
-        exchange.finish([])
+        cookie.lines(request)
     assert caught.value.hint == "set the clock of this machine"
 
 
 def test_a_session_outlives_a_clock_that_jumps_before_1970() -> None:
     clock = StoppedClock()
     cookie = SessionCookie(data_protection(MemoryKeyRepository(), clock), CookieSettings("session"))
-    exchange = cookie.begin(b"", https=False)
-    exchange.session["a"] = 1
-    header = dict(exchange.finish([]))["set-cookie"].partition(";")[0].encode()
+    request = cookie.begin(b"", https=False)
+    request.session["a"] = 1
+    header = cookie.lines(request)[0].partition(";")[0].encode()
     clock.jump(days=-365 * 80)
     later = cookie.begin(header, https=False)
     assert later.session["a"] == 1
     later.session["b"] = 2
     with pytest.raises(DataProtectionError):
-        later.finish([])
+        cookie.lines(later)
     clock.jump(days=365 * 80)
     assert cookie.begin(header, https=False).session["a"] == 1
