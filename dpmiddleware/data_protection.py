@@ -27,6 +27,7 @@ from dpmiddleware.keys.ring import KeyRing
 from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.keys.signature import RingSigner, TrustedSigners
 from dpmiddleware.keys.signers import PublicKey, Signer, load_public_keys
+from dpmiddleware.names import nearest, refuse_unknown, refuse_unknown_variables
 from dpmiddleware.printable import printable
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.telemetry import emit
@@ -201,10 +202,8 @@ class DataProtection:
         Names are those of the constructor; ``algorithm`` is the name of an `Algorithm`. Unknown names are refused.
         ``parts``: further arguments of the constructor, for objects that a file cannot contain.
         """
+        refuse_unknown(settings, SETTINGS)
         values = {name: value for name, value in settings.items() if value is not None or name == "application"}
-        if unknown := sorted(set(values) - set(SETTINGS)):
-            hint = f"use one of: {', '.join(SETTINGS)}"
-            raise ConfigurationError(f"there is no setting {printable(unknown[0])!r}", hint=hint)
         if "application" not in values:
             raise ConfigurationError("there is no application name", hint=_NAME_HINT)
         algorithm = values.get("algorithm")
@@ -216,10 +215,11 @@ class DataProtection:
     def from_env(cls, environment: Mapping[str, str] | None = None, **parts: Any) -> Self:
         """Create from the variables ``DPM_APPLICATION``, ``DPM_REPOSITORY``, ``DPM_KEY_WRAPPER``, …
 
-        An empty variable is the same as none. Lists are separated by white space; ``DPM_AUTO_CREATE_KEYS`` is ``true``
-        or ``false``. ``parts``: as for `from_config`.
+        An empty variable is the same as none, an unknown one is refused. Lists are separated by white space;
+        ``DPM_AUTO_CREATE_KEYS`` is ``true`` or ``false``. ``parts``: as for `from_config`.
         """
         variables = os.environ if environment is None else environment
+        refuse_unknown_variables(variables, SETTINGS)
         values: dict[str, Any] = {name: variables.get(f"DPM_{name.upper()}") or None for name in SETTINGS}
         if values["application"] is None:
             raise ConfigurationError("DPM_APPLICATION is not set", hint=_NAME_HINT)
@@ -240,7 +240,8 @@ class DataProtection:
             raise ConfigurationError(f"{printable(path)} cannot be read: {error}") from error
         table = settings.get("data_protection")
         if not isinstance(table, dict):
-            raise ConfigurationError(f"{printable(path)} has no table [data_protection]")
+            hint = "add it; its names are those of the constructor"
+            raise ConfigurationError(f"{printable(path)} has no table [data_protection]", hint=hint)
         return cls.from_config(table, **parts)
 
     def __repr__(self) -> str:
@@ -260,5 +261,5 @@ def _algorithm_called(name: str) -> Algorithm:
     try:
         return Algorithm[name.upper()]
     except KeyError:
-        hint = f"use one of: {', '.join(Algorithm.__members__)}"
+        hint = nearest(name, Algorithm.__members__)
         raise ConfigurationError(f"there is no algorithm {printable(name)!r}", hint=hint) from None

@@ -204,7 +204,7 @@ class MalformedPayloadError(UnprotectError):
     """The data is not a payload: it is too short, has no magic number, or is not base64url or UTF-8 text."""
 
     code = "malformed"
-    hint = "pass what protect() returned, unchanged; as text it begins with CfDJ8"
+    hint = "pass what protect() returned, unchanged: text as text, bytes as bytes"
 
 
 class UnknownKeyError(UnprotectError):

@@ -18,6 +18,7 @@ from dpmiddleware.keys.document import may_be_revocation
 from dpmiddleware.keys.key import Key, Revocation
 from dpmiddleware.keys.reading import Reading, SetAside
 from dpmiddleware.keys.rotation import resolve
+from dpmiddleware.names import refuse_unknown_variables
 
 __all__ = ["RingView", "UsageError", "open_ring", "setting"]
 
@@ -34,6 +35,10 @@ def open_ring(arguments: argparse.Namespace, *, auto_create_keys: bool = True, *
     overrides: settings to use instead (another ``repository`` for the same ring).
     """
     settings = {name: overrides.get(name) or setting(arguments, name) for name in _SETTINGS}
+    try:
+        refuse_unknown_variables(os.environ, SETTINGS, [value for value in settings.values() if isinstance(value, str)])
+    except ConfigurationError as error:
+        raise UsageError(str(error), hint=error.hint) from error
     wrapped = settings["key_wrapper"] is not None and settings["key_wrapper"].split() != ["plain:"]
     if wrapped and not (settings["application"] or settings["ring"]):
         text = "a ring with wrapped keys needs a name, because wrapped keys are bound to it"

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import difflib
 import threading
 from collections.abc import Mapping
 from typing import Any, Final
@@ -21,12 +22,15 @@ from django.core.signals import setting_changed
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.forks import after_fork
+from dpmiddleware.names import refuse_unknown
 
 __all__ = ["DataProtectionConfig", "get_data_protection", "report_findings"]
 
 _ENGINE: Final = "dpmiddleware.django.sessions"
 _MIDDLEWARE: Final = "dpmiddleware.django.sessions.SessionMiddleware"
 _SIGNER: Final = "dpmiddleware.django.signing.ProtectedSigner"
+_SETTING: Final = "DATA_PROTECTION"
+_SETTINGS: Final = (_SETTING, "DATA_PROTECTION_COOKIE_AUTHENTICATION", "DATA_PROTECTION_SESSION_MIGRATION")
 
 _lock = threading.Lock()
 _made: dict[int, tuple[object, DataProtection]] = {}
@@ -65,12 +69,19 @@ def get_data_protection() -> DataProtection:
 
 
 def _from_setting(given: object) -> DataProtection:
+    _refuse_unknown_settings()
     if not isinstance(given, Mapping):
         raise ConfigurationError(
             "settings.DATA_PROTECTION is not set",
             hint='set DATA_PROTECTION = {"application": "shop", "repository": "redis://localhost/0"}',
         )
     return DataProtection.from_config({str(name).lower(): value for name, value in given.items()})
+
+
+def _refuse_unknown_settings() -> None:
+    names = [name for name in dir(settings) if name.isupper()]
+    similar = [] if _SETTING in names else difflib.get_close_matches(_SETTING, names, 1, 0.85)
+    refuse_unknown([*similar, *(name for name in names if name.startswith(_SETTING))], _SETTINGS)
 
 
 def _forget(*, setting: str, **_: Any) -> None:
@@ -89,6 +100,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
     """Settings that cannot work. Found at each start."""
     try:
         get_data_protection()
+        _refuse_unknown_settings()
     except ConfigurationError as error:
         return [checks.Error(str(error), hint=error.hint, id="dpmiddleware.E001")]
     if settings.SESSION_ENGINE == _ENGINE and "Pickle" in settings.SESSION_SERIALIZER:

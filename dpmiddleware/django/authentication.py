@@ -28,6 +28,7 @@ from django.utils.module_loading import import_string
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.django.responses import answer_outage, cookie_header, finish
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
+from dpmiddleware.names import refuse_unknown
 from dpmiddleware.web import parts
 from dpmiddleware.web.sign_in.authentication import (
     AUTHENTICATION_KEY,
@@ -36,7 +37,7 @@ from dpmiddleware.web.sign_in.authentication import (
     RequestAuthentication,
 )
 from dpmiddleware.web.sign_in.claims import Principal
-from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
+from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, OptionArguments
 from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 from dpmiddleware.web.sign_in.return_urls import WebRequest
 from dpmiddleware.web.steps import drive
@@ -110,6 +111,7 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         super().__init__(get_response)
         given: Mapping[str, Any] = getattr(settings, "DATA_PROTECTION_COOKIE_AUTHENTICATION", {})
+        refuse_unknown(given, ("user", *OptionArguments.__annotations__))
         options = {name: value for name, value in given.items() if name != "user"}
         self._user_of: Any = given.get("user", PrincipalUser)
         if isinstance(self._user_of, str):

@@ -6,9 +6,10 @@ from typing import Final, cast
 
 import flask
 
-from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.data_protection import SETTINGS, DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.keys import waiting
+from dpmiddleware.names import refuse_unknown
 from dpmiddleware.web import parts
 from dpmiddleware.web.answer import Answer, Part, unavailable
 
@@ -43,15 +44,14 @@ def register(app: flask.Flask, data_protection: DataProtection | None) -> DataPr
 
 
 def _from_config(app: flask.Flask) -> DataProtection:
-    given = {
-        name.removeprefix(_PREFIX).lower(): value for name, value in app.config.items() if name.startswith(_PREFIX)
-    }
+    given = {name: value for name, value in app.config.items() if name.startswith(_PREFIX)}
     if not given:
         raise ConfigurationError(
             "no data protection is configured for this Flask application",
             hint="pass data_protection=, or set DATA_PROTECTION_APPLICATION and others in app.config",
         )
-    return DataProtection.from_config(given)
+    refuse_unknown(given, map(str.upper, SETTINGS), prefix=_PREFIX)
+    return DataProtection.from_config({name.removeprefix(_PREFIX).lower(): value for name, value in given.items()})
 
 
 def _unavailable(error: KeyManagementError) -> flask.Response:
