@@ -25,7 +25,7 @@ from dpmiddleware.instants import Instant
 from dpmiddleware.printable import printable, without_password, without_secrets
 from dpmiddleware.protection import base64url
 from dpmiddleware.web.cookies.http_dates import read_http_date
-from dpmiddleware.web.cookies.names import matcher
+from dpmiddleware.web.cookies.names import Names
 from dpmiddleware.web.cookies.text import find
 
 PACKAGE = Path(dpmiddleware.__file__).parent
@@ -290,7 +290,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "base64url.decode": base64url.decode,
     "Instant.parse": Instant.parse,
     "read_http_date": read_http_date,
-    "names of sealed cookies": matcher(["*a*a*a*b", "auth*", "s*id*"]),
+    "names of sealed cookies": Names(["*a*a*a*b", "auth*", "s*id*"]).match,
     "cookies": lambda text: find(text.encode("utf-8", "replace"), "session"),
 }
 UNITS = ("a", " ", "\n", "\x1b", "é", "/", ":", "@", "?", "#", "&", "=", ";", "'", '"', ".", "-", "_", "0", "%", "[")
