@@ -87,8 +87,14 @@ class Part(Protocol):
     start ``work`` and ``answer``, or ``close`` if the part is not touched.
     """
 
-    failure: KeyManagementError | None
-    """An outage that the part has met. Shells set it as well, and it is raised again by each later use of the part."""
+    @property
+    def failure(self) -> KeyManagementError | None:
+        """An outage that the part has met. Shells set it as well, and it is raised again by each later use of the part."""
+        ...
+
+    @failure.setter
+    def failure(self, error: KeyManagementError | None) -> None: ...
+
 
     @property
     def companions(self) -> tuple[Part, ...]:
