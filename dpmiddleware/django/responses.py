@@ -14,7 +14,7 @@ from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys import waiting
 from dpmiddleware.web import parts
-from dpmiddleware.web.answer import Part, unavailable
+from dpmiddleware.web.answer import LOOKED_AT, Part, unavailable
 
 __all__ = ["SESSION_KEY", "answer_outage", "cookie_header", "finish", "outage", "where"]
 
@@ -70,18 +70,19 @@ def where(request: HttpRequest) -> tuple[str, str]:
 
 def finish(response: HttpResponseBase, part: Part) -> HttpResponseBase:
     """The response as a part of its request answers; in an outage, 503 in place of it."""
+    headers = response.headers
+    looked_at = [(name, headers[name]) for name in headers if name.lower() in LOOKED_AT]
+    looked_at += [("set-cookie", morsel.OutputString()) for morsel in response.cookies.values()]
     try:
-        cookies = [("set-cookie", morsel.OutputString()) for morsel in response.cookies.values()]
-        answer = parts.finish(part, response.status_code, [*response.items(), *cookies])
+        answer = parts.finish(part, response.status_code, looked_at)
     except KeyManagementError as error:
         return outage(error)
     if answer.body is not None:
         replaced = HttpResponse(answer.body)
-        replaced.cookies, replaced.headers = response.cookies, response.headers
+        replaced.cookies, replaced.headers = response.cookies, headers
         response = replaced
     if answer.status is not None:
         response.status_code = answer.status
-    headers = response.headers
     if answer.dropped or answer.body is not None:
         for name in [name for name in headers if answer.drops(name.lower())]:
             del response[name]

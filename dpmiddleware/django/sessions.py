@@ -298,9 +298,10 @@ def _prepare(store: SessionStore, part: RequestSession, request: HttpRequest, st
     held = store.held
     if status >= 500:
         return False
-    if held and (store.modified or saves_always):
+    is_due = bool(held) and (store.modified or saves_always)
+    if is_due:
         session.modified = True
-    if not held or session.modified:
+    if is_due or not held or session.modified:
         if held and not store.get_expire_at_browser_close():
             part.expires = part.cookie.clock.now() + timedelta(seconds=store.get_expiry_age())
         part.https = request.is_secure()

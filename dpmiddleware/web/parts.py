@@ -105,8 +105,9 @@ class _Together:
 
     def answer(self, status: int, headers: Headers) -> Answer:
         whole = UNCHANGED
-        for part in self._parts:
-            if part.touched:
+        touched = [part.touched for part in self._parts]  # before the first answers, which may end it
+        for part, is_touched in zip(self._parts, touched, strict=True):
+            if is_touched:
                 whole = whole.then(part.answer(status, whole.applied_to(headers)))
             else:
                 part.close()

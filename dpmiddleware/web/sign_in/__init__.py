@@ -1,7 +1,8 @@
-"""Who is signed in: claims, tickets, and cookie authentication.
+"""Sign-in: claims, tickets, and cookie authentication.
 
-`claims`, `properties` and `ticket` are what a ticket says and its bytes; `ticket_cookie` keeps it in a cookie, and
-`ticket_store` on the server; `options` and `events` are what an application decides; `authentication` reads tickets
-and takes the application's verbs; `redirects` and `return_urls` say where a browser goes; `steps` lets one text serve
-WSGI and ASGI.
+`claims`, with `claim_types`, and `properties` are the content of a `ticket`, which has its form as bytes (`_ticket.c` is
+its compiled twin); `ticket_cookie` keeps it in a cookie, and `ticket_store` on the server. `options` and `events` are
+what an application decides. `authentication` reads a ticket and takes the application's verbs; `validity` decides which
+tickets count; `finishing` does what was asked when the response starts; `redirects` and `return_urls` decide where a
+browser goes.
 """
