@@ -13,7 +13,7 @@ from tests.test_documents_run import every_verb, help_of  # noqa: E402 (importab
 _HEAD = """# The command `dpm`
 
 `dpm` manages key rings. Options describe the ring. Where an option is missing, the variable `DPM_APPLICATION`,
-`DPM_REPOSITORY`, `DPM_KEY_WRAPPER`, `DPM_SIGNER`, `DPM_TRUSTED_SIGNERS` or `DPM_RING` is used. An unknown variable
+`DPM_REPOSITORY`, `DPM_KEY_WRAPPER`, `DPM_SIGNER`, `DPM_TRUSTED_SIGNERS` or `DPM_RING` is used; an unknown variable
 `DPM_…` is refused. The exit status is 0 for success, 1 if the command was refused or failed, and 2 for wrong usage.
 `--json` prints the result as JSON. No verb prints protected data, and no verb except `dpm keys export --in-clear`
 prints a master key.

@@ -28,6 +28,8 @@ from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.wsgi import AUTHENTICATION_KEY, PRINCIPAL_KEY, CookieAuthenticationMiddleware, Principal
 
+from ..demo.loopback_only import guarded_wsgi
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -107,7 +109,8 @@ class _Quiet(WSGIRequestHandler):
 def main() -> None:
     """Serve until standard input is closed, which happens when the program that started the server ends."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    server = make_server("127.0.0.1", 0, make_application(configured()), threaded=True, request_handler=_Quiet)
+    application = guarded_wsgi(make_application(configured()))
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet)
     print(server.port, flush=True)
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
     server.serve_forever()

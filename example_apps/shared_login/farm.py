@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from dpmiddleware import DataProtection
 from dpmiddleware.clock import Clock
+from example_apps.demo.loopback_only import guarded_asgi, guarded_wsgi
 from example_apps.plants.serving import serve_asgi, serve_wsgi
 from example_apps.shared_login import APPLICATION, flask_app, starlette_app
 from example_apps.shared_login.aspnet import serve_aspnet
@@ -30,8 +31,8 @@ def open_farm(keys: Path, *, aspnet: str | None = None, clock: Clock | None = No
     first, second = (DataProtection(APPLICATION, repository=keys, key_wrapper="plain:") for _ in range(2))
     first.current()  # creates the first key: .NET members that start at the same time would create one each
     with contextlib.ExitStack() as stack:
-        flask = serve_wsgi(flask_app.make_app(first, aspnet=aspnet is not None, clock=clock))
-        starlette = serve_asgi(starlette_app.make_app(second, aspnet=aspnet is not None, clock=clock))
+        flask = serve_wsgi(guarded_wsgi(flask_app.make_app(first, aspnet=aspnet is not None, clock=clock)))
+        starlette = serve_asgi(guarded_asgi(starlette_app.make_app(second, aspnet=aspnet is not None, clock=clock)))
         ports = {
             "/flask/": urlsplit(stack.enter_context(flask)).port or 0,
             "/starlette/": urlsplit(stack.enter_context(starlette)).port or 0,

@@ -24,6 +24,7 @@ from dpmiddleware import DataProtection
 from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.wsgi import SessionMiddleware
 
+from ..demo.loopback_only import guarded_wsgi
 from .page import shop_page
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class _Quiet(WSGIRequestHandler):
 def main() -> None:
     """Serve until standard input is closed, which happens when the program that started the slot ends."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    server = make_server("127.0.0.1", 0, make_application(), threaded=True, request_handler=_Quiet)
+    server = make_server("127.0.0.1", 0, guarded_wsgi(make_application()), threaded=True, request_handler=_Quiet)
     print(server.port, flush=True)
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
     server.serve_forever()
