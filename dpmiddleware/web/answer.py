@@ -89,12 +89,11 @@ class Part(Protocol):
 
     @property
     def failure(self) -> KeyManagementError | None:
-        """An outage that the part has met. Shells set it as well, and it is raised again by each later use of the part."""
+        """An outage that the part has met. Shells set it too, and each later use of the part raises it again."""
         ...
 
     @failure.setter
     def failure(self, error: KeyManagementError | None) -> None: ...
-
 
     @property
     def companions(self) -> tuple[Part, ...]:

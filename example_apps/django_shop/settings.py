@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from dpmiddleware.django import CookieSettings
 from example_apps.plants.stock import lines
 
 DEBUG = False
@@ -25,7 +26,11 @@ MIDDLEWARE = [
 SESSION_ENGINE = "dpmiddleware.django.sessions"
 SESSION_COOKIE_NAME = "django_session"
 SIGNING_BACKEND = "dpmiddleware.django.signing.ProtectedSigner"
-DATA_PROTECTION_COOKIE_AUTHENTICATION = {"login_path": "/sign-in", "logout_path": "/sign-out"}
+DATA_PROTECTION_COOKIE_AUTHENTICATION = {
+    "login_path": "/sign-in",
+    "logout_path": "/sign-out",
+    "cookie": CookieSettings(".AspNetCore.Cookies", max_total=16_000),
+}
 
 
 def in_every_page(request: HttpRequest) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from example_apps.plants.stock import PLANTS, Line, changed_basket, customer, li
 __all__ = ["SESSION", "TICKET", "make_app"]
 
 SESSION: Final = CookieSettings("flask_session")
-TICKET: Final = CookieSettings(".AspNetCore.Cookies")
+TICKET: Final = CookieSettings(".AspNetCore.Cookies", max_total=16_000)
 
 shop = flask.Blueprint("shop", __name__, template_folder="../plants/templates")
 

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from dpmiddleware import DataProtection
 from dpmiddleware.clock import Clock
-from dpmiddleware.flask import CookieAuthentication, authenticate, login_required, sign_in, sign_out
+from dpmiddleware.flask import CookieAuthentication, CookieSettings, authenticate, login_required, sign_in, sign_out
 from example_apps.plants.stock import customer
 from example_apps.shared_login.page import page, who
 
@@ -24,7 +24,11 @@ def make_app(data_protection: DataProtection, *, aspnet: bool, clock: Clock | No
     app.register_blueprint(member)
     app.add_url_rule("/", view_func=lambda: flask.redirect("/flask/"), endpoint="home")
     CookieAuthentication(
-        data_protection=data_protection, login_path="/flask/sign-in", logout_path="/flask/sign-out", clock=clock
+        data_protection=data_protection,
+        cookie=CookieSettings(".AspNetCore.Cookies", max_total=16_000),
+        login_path="/flask/sign-in",
+        logout_path="/flask/sign-out",
+        clock=clock,
     ).init_app(app)
     return app
 

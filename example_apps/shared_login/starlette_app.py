@@ -12,7 +12,14 @@ from starlette.routing import Mount, Route
 
 from dpmiddleware import DataProtection
 from dpmiddleware.clock import Clock
-from dpmiddleware.starlette import CookieAuthenticationMiddleware, authenticate, login_required, sign_in, sign_out
+from dpmiddleware.starlette import (
+    CookieAuthenticationMiddleware,
+    CookieSettings,
+    authenticate,
+    login_required,
+    sign_in,
+    sign_out,
+)
 from example_apps.plants.stock import customer
 from example_apps.shared_login.page import page, who
 
@@ -36,6 +43,7 @@ def make_app(data_protection: DataProtection, *, aspnet: bool, clock: Clock | No
     app.add_middleware(
         CookieAuthenticationMiddleware,
         data_protection=data_protection,
+        cookie=CookieSettings(".AspNetCore.Cookies", max_total=16_000),
         login_path="/starlette/sign-in",
         logout_path="/starlette/sign-out",
         clock=clock,

@@ -35,7 +35,7 @@ from example_apps.plants.stock import PLANTS, changed_basket, customer, lines
 __all__ = ["SESSION", "TICKET", "make_app"]
 
 SESSION: Final = CookieSettings("starlette_session")
-TICKET: Final = CookieSettings(".AspNetCore.Cookies")
+TICKET: Final = CookieSettings(".AspNetCore.Cookies", max_total=16_000)
 PRIVATE: Final = {"Cache-Control": "no-store"}
 """For pages that browsers must not store, so that the back button does not show them after a sign-out."""
 

@@ -84,7 +84,7 @@ def test_a_session_works_in_chunks_and_above_its_cap_is_refused_with_a_message_t
         page.click("text=Save")
     assert refused.value.status == 413
     assert "8000 are allowed" in page.inner_text("main")
-    assert "keep it on the server" in page.inner_text("main")
+    assert "keep sign-ins on the server" in page.inner_text("main")
     page.goto(f"{url}basket")
     assert "Maidenhair fern" in page.inner_text("main"), "nothing but the message is lost"
     assert "b" not in page.input_value("#note")

@@ -150,7 +150,7 @@ def test_a_long_message_takes_chunks_and_a_longer_one_is_refused_with_a_hint(sho
     refused = customer.post("/basket/note", note="b" * 9000)
     assert refused.status == 413
     assert "8000 are allowed" in refused.main
-    assert "keep it on the server" in refused.main
+    assert "keep sign-ins on the server" in refused.main
     after = customer.get("/basket").main
     assert "Maidenhair fern" in after
     assert "bbb" not in after

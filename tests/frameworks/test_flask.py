@@ -517,7 +517,11 @@ def test_the_ring_comes_from_the_configuration_and_both_extensions_share_it() ->
     [
         pytest.param({}, "no data protection", id="nothing"),
         pytest.param({"DATA_PROTECTION_REPOSITORY": "memory:"}, "application", id="no application"),
-        pytest.param({"DATA_PROTECTION_APPLICATION": "x", "DATA_PROTECTION_KEYS": ""}, "keys", id="an unknown name"),
+        pytest.param(
+            {"DATA_PROTECTION_APPLICATION": "x", "DATA_PROTECTION_KEYS": ""},
+            "DATA_PROTECTION_KEYS",
+            id="an unknown name",
+        ),
     ],
 )
 def test_a_configuration_that_is_none_is_an_error_at_start(config: dict[str, str], error: str) -> None:

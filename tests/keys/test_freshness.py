@@ -20,7 +20,7 @@ RING: Final = KeyRing("shop", (), None, version="1", good_until=Instant.of(NOON)
 DOWN: Final = RepositoryError("the store does not answer")
 
 EMPTY: Final = State()
-LOADED: Final = EMPTY.after_success(RING, 100.0, 100.0, POLICY)
+LOADED: Final = replace(EMPTY.after_success(RING, 100.0, 100.0, POLICY), next_check=110.0, next_try=110.0)  # no jitter
 OUTAGE: Final = LOADED.after_failure(DOWN, RING, 110.0, 110.0, POLICY)
 TOO_OLD: Final = LOADED.after_failure(DOWN, RING, 161.0, 161.0, POLICY)
 NO_LOAD: Final = EMPTY.after_failure(DOWN, None, 100.0, 100.0, POLICY)
@@ -35,8 +35,8 @@ TABLE: Final = {
     "idle": (LOADED, 120.1, Step.WAIT, Step.WAIT),
     "the last poll has just failed": (OUTAGE, 119.9, Step.USE, Step.USE),
     "the last poll failed a poll ago": (OUTAGE, 120.0, Step.CHECK, Step.CHECK),
-    "beyond max_stale, the last poll has just failed": (TOO_OLD, 170.9, Step.FAIL, Step.WAIT),
-    "beyond max_stale": (TOO_OLD, 171.0, Step.WAIT, Step.WAIT),
+    "beyond max_stale, the last poll has just failed": (TOO_OLD, 170.9, Step.FAIL, Step.CHECK),
+    "beyond max_stale": (TOO_OLD, 171.0, Step.CHECK, Step.CHECK),
 }
 """State, reading of the clock; the step without and with a refresh in progress."""
 
@@ -49,11 +49,17 @@ def test_what_a_request_does_that_needs_a_ring(state: State, now: float, idle: S
 
 @pytest.mark.parametrize("state", [LOADED, OUTAGE, TOO_OLD], ids=["loaded", "outage", "beyond max_stale"])
 def test_a_missing_key_is_searched_for_once_a_second(state: State) -> None:
-    searched = state.after_search(200.0)
-    for now, expected in ((200.0, Step.USE), (200.9, Step.USE), (201.0, Step.WAIT)):
+    """After a refresh that failed it is searched for as well, but nobody waits for that."""
+    searched, search = state.after_search(200.0), Step.WAIT if state.failure is None else Step.CHECK
+    for now, expected in ((200.0, Step.USE), (200.9, Step.USE), (201.0, search)):
         assert decide(searched, now, POLICY, in_progress=False, missing_key=True) is expected
-        assert decide(searched, now, POLICY, in_progress=True, missing_key=True) is Step.WAIT
-    assert decide(state, 200.0, POLICY, in_progress=False, missing_key=True) is Step.WAIT
+        assert decide(searched, now, POLICY, in_progress=True, missing_key=True) is search
+    assert decide(state, 200.0, POLICY, in_progress=False, missing_key=True) is search
+
+
+def test_nobody_waits_for_a_refresh_that_takes_too_long() -> None:
+    assert decide(LOADED, 120.1, POLICY, in_progress=True, is_slow=True) is Step.CHECK
+    assert decide(LOADED, 120.1, POLICY, in_progress=True, is_slow=True, missing_key=True) is Step.CHECK
 
 
 def test_beyond_max_stale_no_ring_is_usable_and_the_next_success_makes_it_so() -> None:

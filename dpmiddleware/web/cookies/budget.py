@@ -15,7 +15,7 @@ from dpmiddleware.web.cookies.text import MAX_PARTITIONED
 __all__ = ["check"]
 
 _HINT: Final = (
-    "Keep less in cookies; keep sign-ins on the server (session_store=); or raise max_total (Flask and Django: "
+    "keep less in cookies; keep sign-ins on the server (session_store=); or raise max_total (Flask and Django: "
     "SESSION_COOKIE_MAX_TOTAL) and the limits of the servers, such as gunicorn's --limit-request-field_size and "
     "nginx's large_client_header_buffers and proxy_buffer_size"
 )
