@@ -240,18 +240,11 @@ def worst(work: Callable[[str], object], pumps: Iterable[Callable[[int], str]]) 
     return largest
 
 
-NOT_YET = pytest.mark.xfail(strict=False, reason="item 11 of keys/ and repositories/, in progress")
-
-
-def is_known(use: Use) -> bool:
-    return use.where.startswith(("keys.document", "repositories.markup")) and use.method == "sub"
-
-
 def named(use: Use) -> str:
     return f"{use.where} {use.method}"
 
 
-@pytest.mark.parametrize("use", [pytest.param(use, marks=NOT_YET if is_known(use) else ()) for use in USES], ids=named)
+@pytest.mark.parametrize("use", USES, ids=named)
 def test_a_pattern_takes_time_in_proportion_to_the_text(use: Use) -> None:
     """80 KB of one letter in a message took ``dpm`` 8.5 s, 64 KB of blanks in a document 33 s."""
     ratio, text = worst(as_used(use), pumps_for(use.pattern))

@@ -8,8 +8,7 @@ import logging
 import os
 import pickle
 import traceback
-from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterator
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.keys.xml import parse
 from tests.fakes import bad_document, id_of, key_document
+from tests.frames import forms
 
 MASTER_KEY = b"CANARY-master-key-" + bytes(range(200, 246))
 STRONG = "CANARYstrongSecretOf36BytesInBase64Form+AAAAAAAA"
@@ -32,16 +32,6 @@ OTHER = "CANARYotherSecretOf36BytesInBase64Form++AAAAAAAA"
 PLAINTEXT = "CANARY what a user has protected"
 PASSWORDS = {"OF_STORE": "CANARYofstore", "OF_SIGNER": "CANARYofsigner", "OF_PFX": "CANARYofpfx"}
 SIGNER_SEED = b"CANARY-signer-" + bytes(range(100, 118))
-
-
-def forms(secret: bytes) -> Iterator[bytes]:
-    """The forms of a secret in output: as it is, its repr, in hexadecimal, in base64 at any offset."""
-    yield secret
-    yield repr(secret)[2:-1].encode()
-    yield secret.hex().encode()
-    yield secret.hex().upper().encode()
-    for shift, encode in itertools.product(range(3), (b64encode, urlsafe_b64encode)):
-        yield encode(bytes(shift) + secret)[4:-4]
 
 
 SECRETS = [
