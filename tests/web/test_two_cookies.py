@@ -100,6 +100,16 @@ def test_of_two_cookies_of_one_session_the_newer_counts(
     assert seen(visitor, new) == "bob"
 
 
+@pytest.mark.parametrize(("old", "new"), [*CHANGES, ({"path": "/"}, {"path": "/a"})])
+def test_the_later_of_two_writes_in_one_millisecond_counts(
+    visitor: Visitor, old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    """Dates have milliseconds: of two equal ones the place in the header decided."""
+    visitor.visit(old, lambda session: session.update(user="ada"))
+    visitor.visit(new, lambda session: session.update(user="bob"))
+    assert seen(visitor, new) == "bob"
+
+
 @pytest.mark.parametrize(("old", "new"), CHANGES)
 def test_a_renewed_session_leaves_no_older_one(visitor: Visitor, old: dict[str, Any], new: dict[str, Any]) -> None:
     visitor.visit(old, lambda session: session.update(user="ada"))

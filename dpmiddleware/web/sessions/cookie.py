@@ -196,6 +196,8 @@ class SessionCookie:
             budget.check(request.header, [*response, *lines], self.protected.settings.max_total, line.partition("=")[0])
             return lines
         renewed = milliseconds(now)
+        if session.stored is not None and renewed == session.stored.renewed_ms:
+            renewed += 1  # of two cookies of the name, this one is to be the newer one
         created = renewed if session.created_ms is None else session.created_ms
         return self.protected.seal(
             pack(created, renewed, data or session.dumps()),
