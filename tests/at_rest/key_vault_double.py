@@ -19,15 +19,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
-__all__ = ["TOKEN", "KeyVault", "self_signed"]
+__all__ = ["TOKEN", "KeyVault", "rsa_key", "self_signed"]
 
 TOKEN = "CANARYBEARERTOKEN"
 OAEP = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303 (RSA-OAEP, as the service means it)
 
 
-def self_signed(folder: Path) -> Path:
+def self_signed(folder: Path, rsa_key: rsa.RSAPrivateKey | None = None) -> Path:
     """A certificate for 127.0.0.1 and its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = rsa_key or ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     now = datetime.now(timezone.utc)
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(1))
@@ -42,7 +42,7 @@ def self_signed(folder: Path) -> Path:
 
 
 @cache
-def _rsa_key(name: str, number: int) -> rsa.RSAPrivateKey:
+def rsa_key(name: str, number: int) -> rsa.RSAPrivateKey:
     """The same for every double: creating one takes longer than most tests."""
     return rsa.generate_private_key(65537, 2048)
 
@@ -72,7 +72,7 @@ class KeyVault:
     def rotate(self, name: str) -> str:
         """Create a new version of a key, or the first one; return its version."""
         version, versions = uuid.uuid4().hex, self.keys.setdefault(name, [])
-        versions.append((version, _rsa_key(name, len(versions))))
+        versions.append((version, rsa_key(name, len(versions))))
         return version
 
     def close(self) -> None:

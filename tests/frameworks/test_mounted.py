@@ -12,126 +12,30 @@ from typing import Any
 import django
 import flask
 import pytest
-from django.core.handlers.wsgi import WSGIHandler
-from django.http import HttpResponse as DjangoResponse
-from django.test import override_settings
-from django.urls import path
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
-from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
 
-from dpmiddleware import asgi, starlette, wsgi
+from dpmiddleware import asgi, wsgi
 from dpmiddleware import flask as ours_flask
 from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.django import authentication as ours_django
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY
 from dpmiddleware.web.sign_in.claims import Principal
+from tests.frameworks import sites
 
 ADA, ROOT = Principal("ada"), Principal("root")
 SHOP = DataProtection("shop", repository=MemoryKeyRepository())
 OTHER_RING = DataProtection("administration", repository=MemoryKeyRepository())
-ADMINS: dict[str, dict[str, Any]] = {
-    "same scheme, other cookie": {"data_protection": SHOP, "cookie": "admin", "login_path": "/admin-login"},
-    "other scheme": {"data_protection": SHOP, "scheme": "Admin", "login_path": "/admin-login"},
-    "other ring": {"data_protection": OTHER_RING, "cookie": "admin", "login_path": "/admin-login"},
-}
-"""How the sign-in of the administration differs from that of the shop."""
-
-
-def wsgi_admin(options: dict[str, Any]) -> Any:
-    def app(environ: Any, start_response: Any) -> list[bytes]:
-        authentication = environ[AUTHENTICATION_KEY]
-        if environ["PATH_INFO"].endswith("/in"):
-            authentication.sign_in(ROOT)
-        if environ["PATH_INFO"].endswith("/closed"):
-            authentication.challenge()
-            start_response("401 Unauthorized", [])
-            return []
-        start_response("200 OK", [])
-        return [str(authentication.principal.name).encode()]
-
-    return wsgi.CookieAuthenticationMiddleware(app, **options)
-
-
-def flask_admin(options: dict[str, Any]) -> Any:
-    app = flask.Flask("admin")
-    ours_flask.CookieAuthentication(app, **options)
-
-    @app.get("/in")
-    def sign_in() -> str:
-        ours_flask.sign_in(ROOT)
-        return str(ours_flask.current_principal.name)
-
-    @app.get("/closed")
-    @ours_flask.login_required
-    def closed() -> str:
-        return "inside"
-
-    app.get("/")(lambda: str(ours_flask.current_principal.name))
-    return app
-
-
-def django_admin(options: dict[str, Any]) -> Any:
-    given = {name: value for name, value in options.items() if name != "data_protection"}
-    settings = override_settings(
-        ROOT_URLCONF=__name__,
-        MIDDLEWARE=["dpmiddleware.django.authentication.CookieAuthenticationMiddleware"],
-        DATA_PROTECTION=options["data_protection"],
-        DATA_PROTECTION_COOKIE_AUTHENTICATION=given,
-    )
-    with settings:
-        handler = WSGIHandler()
-
-    def app(environ: Any, start_response: Any) -> Any:
-        with settings:
-            return handler(environ, start_response)
-
-    return app
-
-
-def _name(request: Any) -> DjangoResponse:
-    return DjangoResponse(str(request.principal.name))
-
-
-def _in(request: Any) -> DjangoResponse:
-    ours_django.sign_in(request, ROOT)
-    return DjangoResponse("ok")
-
-
-urlpatterns = [
-    path("", _name),
-    path("in", _in),
-    path("closed", ours_django.login_required(lambda request: DjangoResponse("inside"))),
-]
-
-
-def starlette_admin(options: dict[str, Any]) -> Starlette:
-    async def sign_in(request: Request) -> Response:
-        starlette.sign_in(request, ROOT)
-        return PlainTextResponse(starlette.current_principal(request).name or "None")
-
-    @starlette.login_required
-    async def closed(request: Request) -> Response:
-        return PlainTextResponse("inside")
-
-    async def name(request: Request) -> Response:
-        return PlainTextResponse(str(starlette.current_principal(request).name))
-
-    app = Starlette(routes=[Route("/in", sign_in), Route("/closed", closed), Route("/", name)])
-    app.add_middleware(starlette.CookieAuthenticationMiddleware, **options)
-    return app
+ADMINS = sites.administrations(SHOP, OTHER_RING)
+CUSTOMERS: dict[str, Any] = {"data_protection": SHOP, "login_path": "/shop-login"}
 
 
 class Visitor:
     """A browser with a client of either protocol: text of a page, and where it was sent."""
 
-    def __init__(self, shop: Any) -> None:
-        if isinstance(shop, Starlette):
+    def __init__(self, shop: Any, *, is_asgi: bool = False) -> None:
+        if is_asgi:
             self._client: Any = TestClient(shop, base_url="https://shop.example", follow_redirects=False)
             self._get: Callable[[str], Any] = self._client.get
         else:
@@ -147,54 +51,7 @@ class Visitor:
         return str(response.headers["location"])
 
 
-def wsgi_shop(admin: Any) -> Any:
-    def app(environ: Any, start_response: Any) -> list[bytes]:
-        authentication = environ[AUTHENTICATION_KEY]
-        if environ["PATH_INFO"] == "/in":
-            authentication.sign_in(ADA)
-        start_response("200 OK", [])
-        return [str(authentication.principal.name).encode()]
-
-    both = DispatcherMiddleware(app, {"/admin": admin})
-    return wsgi.CookieAuthenticationMiddleware(both, data_protection=SHOP, login_path="/shop-login")
-
-
-def flask_shop(admin: Any) -> Any:
-    app = flask.Flask("shop")
-    ours_flask.CookieAuthentication(app, data_protection=SHOP, login_path="/shop-login")
-
-    @app.get("/in")
-    def sign_in() -> str:
-        ours_flask.sign_in(ADA)
-        return str(ours_flask.current_principal.name)
-
-    app.get("/")(lambda: str(ours_flask.current_principal.name))
-    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/admin": admin})  # type: ignore[method-assign]  # as Flask's docs do
-    return app
-
-
-def starlette_shop(admin: Any) -> Starlette:
-    async def sign_in(request: Request) -> Response:
-        starlette.sign_in(request, ADA)
-        return PlainTextResponse(request.user.display_name)
-
-    async def name(request: Request) -> Response:
-        return PlainTextResponse(str(starlette.current_principal(request).name))
-
-    app = Starlette(routes=[Mount("/admin", admin), Route("/in", sign_in), Route("/", name)])
-    app.add_middleware(starlette.CookieAuthenticationMiddleware, data_protection=SHOP, login_path="/shop-login")
-    return app
-
-
-PAIRS = {
-    "WSGI in WSGI": (wsgi_shop, wsgi_admin),
-    "Flask in WSGI": (wsgi_shop, flask_admin),
-    "Django in WSGI": (wsgi_shop, django_admin),
-    "WSGI in Flask": (flask_shop, wsgi_admin),
-    "Flask in Flask": (flask_shop, flask_admin),
-    "Django in Flask": (flask_shop, django_admin),
-    "Starlette in Starlette": (starlette_shop, starlette_admin),
-}
+PAIRS = [(builders, *pair) for builders in (sites.WSGI, sites.ASGI) for pair in sites.pairs(builders)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -208,10 +65,11 @@ def admin_options(request: pytest.FixtureRequest) -> dict[str, Any]:
     return ADMINS[request.param]
 
 
-@pytest.fixture(params=PAIRS, ids=str)
+@pytest.fixture(params=PAIRS, ids=lambda pair: f"{pair[2]} in {pair[1]}")
 def site(request: pytest.FixtureRequest, admin_options: dict[str, Any]) -> Visitor:
-    shop, admin = PAIRS[request.param]
-    return Visitor(shop(admin(admin_options)))
+    builders, outer, inner = request.param
+    shop = builders[outer](ADA, CUSTOMERS, builders[inner](ROOT, admin_options))
+    return Visitor(shop, is_asgi=builders is sites.ASGI)
 
 
 def test_a_customer_of_the_outer_application_is_a_stranger_to_the_inner_one(site: Visitor) -> None:
@@ -240,7 +98,7 @@ def test_an_inner_application_without_a_sign_in_has_the_outer_one() -> None:
     def page() -> str:
         return str(ours_flask.current_principal.name)
 
-    site = Visitor(wsgi_shop(app))
+    site = Visitor(sites.wsgi_site(ADA, CUSTOMERS, app))
     site.see("/in")
     assert site.see("/admin/") == "ada"
 
@@ -257,7 +115,9 @@ def test_the_outer_application_keeps_its_user_while_the_inner_one_answers() -> N
 
         return app
 
-    shop = wsgi.CookieAuthenticationMiddleware(logged(wsgi_admin(ADMINS["other ring"])), data_protection=SHOP)
+    shop = wsgi.CookieAuthenticationMiddleware(
+        logged(sites.wsgi_site(ROOT, ADMINS["other ring"])), data_protection=SHOP
+    )
     Client(shop).get("/in")
     assert seen == [None]
 

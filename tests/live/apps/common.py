@@ -44,8 +44,8 @@ class Calendar:
 def data_protection(name: str = "RING", **parts: Any) -> DataProtection:
     """The ring that the environment describes."""
     policy = RotationPolicy(poll=timedelta(seconds=float(os.environ.get("POLL", "10"))))
-    parts = {"repository": os.environ[name], "policy": policy, "clock": Calendar(), **parts}
-    return DataProtection("shop", auto_create_keys="READER" not in os.environ, **parts)
+    parts = {"policy": policy, "clock": Calendar(), "auto_create_keys": "READER" not in os.environ, **parts}
+    return DataProtection("shop", **{"repository": os.environ.get(name), **parts})
 
 
 def query(environ: Environ) -> dict[str, str]:
