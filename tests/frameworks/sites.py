@@ -6,6 +6,7 @@ sends anonymous users to the login page.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 
 Options = dict[str, Any]
 MOUNT: Final = "/admin"
+_in_turn: Final = asyncio.Lock()
 _COOKIES: Final = ["dpmiddleware.django.CookieAuthenticationMiddleware"]
 
 
@@ -162,8 +164,9 @@ def django_asgi_site(user: Principal, options: Options) -> Any:
         handler = ASGIHandler()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        with settings:
-            await handler(scope, receive, send)
+        async with _in_turn:  # the settings are those of the process
+            with settings:
+                await handler(scope, receive, send)
 
     return app
 

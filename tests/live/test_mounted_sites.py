@@ -87,6 +87,8 @@ def test_a_reference_signs_nobody_in_at_a_member_without_the_store(browser: Brow
         assert browser.header() != before  # renewed
     stolen = Browser(browser.port, headers=browser.headers, days=browser.days, jar=Jar(dict(browser.jar.cookies)))
     assert name(browser, "/") == "None"  # the member without the store
+    assert browser.get("/closed").status == 302  # nor is there a user without a name
     assert name(browser, "/", store=True) == "ada"
     name(browser, "/out", store=True)
     assert (name(stolen, "/"), name(stolen, "/", store=True)) == ("None", "None")
+    assert stolen.get("/closed").status == 302

@@ -7,7 +7,7 @@ docs/operations.md. ``/alive`` and ``/pid`` need no ring.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -54,7 +54,7 @@ async def ready_asgi(request: Request) -> Response:
 
 
 @asynccontextmanager
-async def lifespan(_: Starlette) -> AsyncIterator[None]:
+async def lifespan(_: Starlette) -> AsyncGenerator[None]:
     if "WAIT" in os.environ:
         dp.start(wait=True)
     yield
