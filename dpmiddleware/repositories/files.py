@@ -3,10 +3,12 @@
 The document ``key-{id}`` is the file ``key-{id}.xml``. All files that match ``*.xml`` are read, and no others; their
 names mean nothing. .NET may write to the same folder at the same time.
 
-A commit holds the folder's lock. Its steps allow the process to be killed, or the power to fail, at any point:
+A commit holds the folder's lock (`dpmiddleware.repositories.folder_lock`, which says why the order matters). Its steps
+allow the process to be killed, or the power to fail, at any point:
 
 1. All new documents are written to temporary files (created exclusively, mode 0600) and synced to disk.
-2. Each gets its name, revocations first; an existing file is not overwritten.
+2. If the lock is still held and nothing has changed, each gets its name, revocations first; an existing file is not
+   overwritten.
 3. A document that replaces one of the same name is renamed over it.
 4. The folder is synced to disk.
 5. Removed documents are deleted, revocations last, and the folder is synced again.
@@ -26,7 +28,7 @@ import os
 import stat
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
@@ -59,6 +61,8 @@ __all__ = ["FileKeyRepository"]
 
 _TEMPORARY_PREFIX: Final = ".dpmiddleware-"
 _SECONDS_TO_READ: Final = 4.0
+_ENOTSUPP: Final = 524
+"""What Linux's NFS and some drivers report for an operation that they do not have; Python knows no name for it."""
 _READ_ONLY_HINT: Final = (
     "allow this user to write there, or let another process create the keys: auto_create_keys=False here, "
     "`dpm keys create` there"
@@ -71,9 +75,12 @@ _HINTS: Final = {
     errno.EPERM: _READ_ONLY_HINT,
     errno.EROFS: _READ_ONLY_HINT,
     errno.ENOTDIR: "name a folder; there is a file at this path",
-    errno.ETIMEDOUT: "find the process that holds the lock file; its commit does not end",
-    errno.ELOOP: "remove the link that is in place of the lock file",
-    errno.EINVAL: "remove what is in place of the lock file; it is not a regular file",
+    errno.EEXIST: "name a folder; there is a file at this path",
+    errno.EIO: "check the disk and the mount",
+    **dict.fromkeys(
+        (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EXDEV, errno.EMLINK, _ENOTSUPP),
+        "use another mount or another store: this mount cannot create a file exclusively or rename one",
+    ),
 }
 
 
@@ -164,19 +171,45 @@ class FileKeyRepository(Repository):
         named = [(f"{safe_name(document)}.xml", document) for document in add]
         with self._translated("write to"):
             make_folder(self.folder)
-            with folder_lock(self.folder):
+            with folder_lock(self.folder) as held:
+                files = self._files()
                 if digest(self._marks()) != expected:
                     raise self._conflict()
                 self._sweep()
-                self._apply(named, {self._file_name(document) for document in remove})
+                try:
+                    self._apply(named, {self._file_name(document) for document in remove}, files, held)
+                except FileNotFoundError:  # a process that took the lock over has deleted the temporary files
+                    self._check(held())
+                    raise
 
-    def _apply(self, named: list[tuple[str, StoredDocument]], removed: set[str]) -> None:
-        """Take the five steps. ``named``: documents to write, by file name; ``removed``: files to delete or replace."""
+    def _files(self) -> list[tuple[str, int, int]]:
+        """Return what is there. Marks do not serve after `_sweep`, which may delete another name of a document."""
+        entries = list_documents(self.folder)
+        return [(entry.name, entry.status.st_ino, entry.status.st_mtime_ns) for entry in entries]
+
+    def _check(self, unchanged: bool) -> None:
+        if not unchanged:
+            raise self._conflict()
+
+    def _apply(
+        self,
+        named: list[tuple[str, StoredDocument]],
+        removed: set[str],
+        files: list[tuple[str, int, int]],
+        held: Callable[[], bool],
+    ) -> None:
+        """Take the five steps.
+
+        named: documents to write, by file name.
+        removed: files to delete or replace.
+        files: what the folder must contain.
+        held: whether the lock is still held.
+        """
         names = Counter(name for name, _ in named)
         for name, document in named:
             if names[name] > 1 or (name not in removed and os.path.lexists(self.folder / name)):
                 raise self._name_taken(document.name or name)
-        temporary = self._publish_new(named, removed)
+        temporary = self._publish_new(named, removed, files, held)
         try:
             for name, path in temporary.items():
                 patiently(path.replace, self.folder / name)
@@ -186,11 +219,18 @@ class FileKeyRepository(Repository):
         sync_folder(self.folder)
         gone = removed.difference(names)
         for name in sorted(gone, key=is_revocation):
+            self._check(held())
             patiently((self.folder / name).unlink, missing_ok=True)
         if gone:
             sync_folder(self.folder)
 
-    def _publish_new(self, named: list[tuple[str, StoredDocument]], removed: set[str]) -> dict[str, Path]:
+    def _publish_new(
+        self,
+        named: list[tuple[str, StoredDocument]],
+        removed: set[str],
+        files: list[tuple[str, int, int]],
+        held: Callable[[], bool],
+    ) -> dict[str, Path]:
         """Take steps 1 and 2, or undo them. Return what replaces a file: its name → its temporary file."""
         made: list[Path] = []
         temporary: dict[str, Path] = {}
@@ -199,11 +239,12 @@ class FileKeyRepository(Repository):
                 temporary[name] = self.folder / f"{_TEMPORARY_PREFIX}{uuid4().hex}.tmp"
                 made.append(temporary[name])
                 write_private(temporary[name], document.data)
+            self._check(self._files() == files and held())
             for name in sorted(set(temporary) - removed, key=is_revocation, reverse=True):
                 publish(temporary.pop(name), self.folder / name)
                 made.append(self.folder / name)
         except BaseException as error:
-            _unlink(made)
+            _unlink(made if held() else temporary.values())  # without the lock, others may rely on what has its name
             if isinstance(error, FileExistsError):  # .NET, which does not take the lock, was faster
                 raise self._name_taken(Path(error.filename2 or error.filename).stem) from error
             raise
@@ -261,7 +302,8 @@ class FileKeyRepository(Repository):
             hint = _HINTS.get(error.errno or 0, "check that the folder exists and its disk is healthy")
             if doing == "read" and error.errno in {errno.EACCES, errno.EPERM}:
                 hint = "allow this user to list the folder and read its files"
-            raise self._failed(doing, error.strerror or error, hint) from error
+            problem = "the mount does not support this (ENOTSUPP)" if error.errno == _ENOTSUPP else error.strerror
+            raise self._failed(doing, problem or error, hint) from error
 
 
 def _unlink(paths: Iterable[Path]) -> None:

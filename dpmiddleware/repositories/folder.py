@@ -12,7 +12,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
@@ -36,9 +36,13 @@ __all__ = [
 _READ_FLAGS: Final = sum(
     getattr(os, name, 0) for name in ("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY")
 )
-_NO_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-"""Errors of file systems without hard links (SMB, FUSE)."""
-_CANNOT_SYNC: Final = {errno.EINVAL, errno.EOPNOTSUPP, errno.EROFS, errno.EBADF}
+_FOLDER_FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_PATH", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC"))
+_DISK_ERRORS: Final = {
+    *(errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ENODEV, errno.ENXIO)
+}
+"""Errors of a disk or server that fails. Any other error of ``link`` or ``fsync`` means that the mount cannot do that;
+SMB, NFS and FUSE report it in a dozen ways.
+"""
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -48,7 +52,11 @@ class MovedError(Exception):
 
 
 class Entry(NamedTuple):
-    """One ``*.xml`` of a folder. ``target``: what a link leads to, or ``None``; of other files, ``status``."""
+    """One ``*.xml`` of a folder.
+
+    path: of a link, where it led when the folder was listed. It is not resolved again.
+    target: what a link leads to, or ``None``; of other files, ``status``.
+    """
 
     name: str
     path: str
@@ -93,7 +101,11 @@ def list_documents(folder: Path) -> Iterator[Entry]:
             status = os.lstat(path)
         except FileNotFoundError:  # deleted meanwhile, so the version differs, too
             continue
-        yield Entry(name, path, status, _target(path) if stat.S_ISLNK(status.st_mode) else status)
+        if stat.S_ISLNK(status.st_mode):
+            path = os.path.realpath(path)
+            yield Entry(name, path, status, _target(path))
+        else:
+            yield Entry(name, path, status, status)
 
 
 def _target(path: str) -> os.stat_result | None:
@@ -110,7 +122,7 @@ def digest(marks: Iterable[str]) -> str:
 
 def obstacle(folder: Path, entry: Entry) -> str:
     """Return why a file must not be opened, or "". ``OSError`` for a link whose target cannot be reached."""
-    if entry.is_link and not Path(os.path.realpath(entry.path)).is_relative_to(os.path.realpath(folder)):
+    if entry.is_link and not Path(entry.path).is_relative_to(os.path.realpath(folder)):
         return "a link to outside the folder"
     if entry.target is None:
         return _dangling(entry.path)
@@ -132,15 +144,15 @@ def _dangling(path: str) -> str:
 
 def read_document(entry: Entry) -> bytes:
     """Read a document without an `obstacle`: at most one byte more than is allowed. `MovedError`, ``OSError``."""
-    path = os.path.realpath(entry.path) if entry.is_link else entry.path
     try:
-        descriptor = patiently(os.open, path, _READ_FLAGS)
+        descriptor = patiently(_open, entry)
     except OSError as error:
-        if error.errno in {errno.ENOENT, errno.ELOOP, errno.ENXIO}:
+        if error.errno in {errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENOTDIR}:
             raise MovedError from error
         raise
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or (entry.is_link and not os.path.samestat(status, entry.target or status)):
             raise MovedError
         data = os.read(descriptor, MAX_SIZE + 1)
         while len(data) <= MAX_SIZE and (more := os.read(descriptor, MAX_SIZE + 1 - len(data))):
@@ -148,6 +160,22 @@ def read_document(entry: Entry) -> bytes:
         return data
     finally:
         os.close(descriptor)
+
+
+def _open(entry: Entry) -> int:
+    """Open a document without following a link: of a resolved path, none of the folders may be one now."""
+    if not entry.is_link or os.open not in os.supports_dir_fd:
+        return os.open(entry.path, _READ_FLAGS)
+    *folders, name = PurePath(entry.path).parts
+    within = os.open(folders[0], _FOLDER_FLAGS)
+    try:
+        for folder in folders[1:]:
+            inner = os.open(folder, _FOLDER_FLAGS, dir_fd=within)
+            os.close(within)
+            within = inner
+        return os.open(name, _READ_FLAGS, dir_fd=within)
+    finally:
+        os.close(within)
 
 
 def make_folder(folder: Path) -> None:
@@ -165,7 +193,7 @@ def write_private(path: Path, data: bytes) -> None:
     with os.fdopen(create_private(path), "wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        _sync(file.fileno())
 
 
 def publish(temporary: Path, final: Path) -> None:
@@ -175,20 +203,26 @@ def publish(temporary: Path, final: Path) -> None:
         return
     try:
         os.link(temporary, final)
-    except FileExistsError:
-        raise
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno in _DISK_ERRORS:
             raise
-        if os.path.lexists(final):  # no race between processes of ours: they hold the lock
-            raise FileExistsError(errno.EEXIST, "File exists", str(final)) from error
-        temporary.rename(final)
-    else:
-        temporary.unlink()
+        if os.path.lexists(final):
+            if not _is_linked(temporary, final):
+                raise FileExistsError(errno.EEXIST, "File exists", str(temporary), None, str(final)) from error
+        else:  # overwrites nothing: other processes of ours wait for the lock
+            temporary.rename(final)
+            return
+    temporary.unlink()
+
+
+def _is_linked(one: Path, other: Path) -> bool:
+    """Whether two names are the same file. A server that restarts may report an error for a link that it has made."""
+    status = one.lstat()
+    return status.st_nlink > 1 and os.path.samestat(status, other.lstat())
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync the folder's list of names to disk. Windows does so itself; some network mounts cannot."""
+    """Sync the folder's list of names to disk. Windows does so itself; some mounts cannot."""
     if is_windows():
         return
     try:
@@ -196,12 +230,17 @@ def sync_folder(folder: Path) -> None:
     except PermissionError:  # a folder that may be entered but not listed cannot be synced
         return
     try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _CANNOT_SYNC:
-            raise
+        _sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in _DISK_ERRORS:
+            raise
 
 
 def patiently(action: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:

@@ -19,7 +19,7 @@ import pytest
 
 from dpmiddleware.errors import ConfigurationError, RepositoryError, VersionConflict
 from dpmiddleware.keys.interfaces import StoredDocument
-from dpmiddleware.repositories import folder_lock
+from dpmiddleware.repositories import files, folder_lock
 from dpmiddleware.repositories.files import FileKeyRepository
 from dpmiddleware.repositories.folder import Entry, read_document
 from tests.repositories.contract import (
@@ -222,6 +222,48 @@ def test_a_mount_of_kubernetes_is_read_and_its_swap_noticed(folder: Path, reposi
     (folder / "..data_tmp").rename(folder / "..data")
     assert repository.version() != before.version
     assert contents(repository) == [b"<new />"]
+
+
+SWAPS: dict[str, Callable[[Path, Path], object]] = {
+    "the link": lambda folder, outside: replace_by_link(folder / "key-1.xml", outside / "key-1.xml"),
+    "a folder on the way": lambda folder, outside: replace_by_link(folder / "..2026", outside),
+    "the file": lambda folder, outside: replace_by_link(folder / "..2026" / "key-1.xml", outside / "key-1.xml"),
+}
+
+
+def replace_by_link(path: Path, target: Path) -> None:
+    path.rename(path.with_name("moved-away"))
+    path.symlink_to(target)
+
+
+@posix
+@pytest.mark.parametrize("swap", SWAPS)
+@pytest.mark.parametrize(
+    "moment", ["before it is listed", "between listing and looking", "between looking and opening"]
+)
+def test_a_link_swapped_after_the_check_leads_nowhere_outside(
+    moment: str, swap: str, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link was resolved once to be checked, and again to be opened."""
+    outside = tmp_path / "outside"
+    for place, text in ((folder / "..2026", "<inside />"), (outside, "<outside />")):
+        place.mkdir(parents=True)
+        (place / "key-1.xml").write_text(text)
+    (folder / "key-1.xml").symlink_to("..2026/key-1.xml")
+    pending = [lambda: SWAPS[swap](folder, outside)]
+    at = {"before it is listed": "list_documents", "between listing and looking": "obstacle"}.get(
+        moment, "read_document"
+    )
+    real = getattr(files, at)
+
+    def swapped(*arguments: object) -> object:
+        if pending:
+            pending.pop()()
+        return real(*arguments)
+
+    monkeypatch.setattr(files, at, swapped)
+    assert [each.data for each in FileKeyRepository(folder).read().documents if each.data] == []
+    assert not pending
 
 
 @posix
