@@ -8,22 +8,26 @@ its name) that returns a user for a `Principal`, or ``None`` for an anonymous us
 `PrincipalUser`, which has no permissions: a name in a ticket never becomes an account of the database by itself.
 
 ``django.contrib.auth`` and the admin work beside it. Put this middleware after theirs: their user stays if there is no
-ticket.
+ticket. `sign_in` and `sign_out` replace ``request.user`` at once, as Django's ``login`` and ``logout`` do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
 from inspect import iscoroutinefunction
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
+from django.apps import apps
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.csrf import rotate_token
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
+from werkzeug.local import LocalProxy
 
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.django.responses import answer_outage, cookie_header, finish
@@ -55,6 +59,9 @@ __all__ = [
 ]
 
 _View = TypeVar("_View", bound=Callable[..., Any])
+
+_USER: Final = "dpmiddleware.user"
+"""Where ``request.META`` has the `_UserOfRequest`."""
 
 
 class PrincipalUser:
@@ -105,6 +112,45 @@ class PrincipalUser:
         return self.username
 
 
+@dataclass(slots=True)
+class _UserOfRequest:
+    """The user of one request, as its attributes show them.
+
+    user_of: the option ``user``.
+    authentication: says who it is.
+    before: the user that other middleware found, if there is any; who it is without a ticket.
+    """
+
+    user_of: Callable[[Principal], Any]
+    authentication: RequestAuthentication
+    before: Any
+
+    def show_in(self, request: HttpRequest) -> None:
+        """Set ``principal``, ``user`` and ``auser``. They are read at first use."""
+        from asgiref.sync import sync_to_async  # Django's own dependency
+
+        user: Any = SimpleLazyObject(self._found)
+        request.principal = LocalProxy(lambda: self.authentication.principal)  # type: ignore[attr-defined]  # ours
+        request.user = user
+        request.auser = sync_to_async(lambda: _resolved(user))
+
+    def _found(self) -> Any:
+        principal = self.authentication.principal
+        user = self.user_of(principal) if principal.is_authenticated else None
+        if user is not None:
+            return user
+        return PrincipalUser(Principal()) if self.before is None else self.before
+
+    def leave(self) -> None:
+        """Nobody is signed in any more, whatever other middleware found."""
+        if apps.is_installed("django.contrib.auth"):
+            from django.contrib.auth.models import AnonymousUser  # fails where the application is not installed
+
+            self.before = AnonymousUser()
+        else:
+            self.before = None
+
+
 class CookieAuthenticationMiddleware(MiddlewareMixin):
     """``request.principal`` and ``request.user``, read at first use; sign-in, renewal and redirects in the response."""
 
@@ -120,28 +166,17 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
 
     def process_request(self, request: HttpRequest) -> None:
         """Put the user into the request."""
-        from asgiref.sync import sync_to_async  # Django's own dependency
-
         authentication = self.authenticator.begin(_web_request(request))
         request.META[AUTHENTICATION_KEY] = authentication
         parts.join(request.META, authentication)
-        before = getattr(request, "user", None)
-        user: Any = SimpleLazyObject(lambda: self._user(authentication, before))
-        request.principal = SimpleLazyObject(lambda: authentication.principal)  # type: ignore[attr-defined]  # ours
-        request.user = user
-        request.auser = sync_to_async(lambda: _resolved(user))
+        user = _UserOfRequest(self._user_of, authentication, getattr(request, "user", None))
+        request.META[_USER] = user
+        user.show_in(request)
         if self.async_mode and authentication.must_read_ahead:
             try:
                 drive(authentication.authenticate())  # in a thread here; an async view would read on the event loop
             except KeyManagementError as error:
                 authentication.failure = error
-
-    def _user(self, authentication: RequestAuthentication, before: Any) -> Any:
-        principal = authentication.principal
-        user = self._user_of(principal) if principal.is_authenticated else None
-        if user is not None:
-            return user
-        return PrincipalUser(Principal()) if before is None else before
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer 503 if a view met an outage."""
@@ -156,13 +191,19 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
 
 
 def sign_in(request: HttpRequest, principal: Principal, properties: AuthenticationProperties | None = None) -> None:
-    """Sign ``principal`` in with the response to this request; the session is renewed."""
+    """Sign ``principal`` in with the response to this request; the session and the CSRF token are renewed."""
     _authentication(request).sign_in(principal, properties)
+    rotate_token(request)
+    if (user := request.META.get(_USER)) is not None:
+        user.show_in(request)
 
 
 def sign_out(request: HttpRequest, properties: AuthenticationProperties | None = None) -> None:
     """Sign the user out with the response to this request; the session is emptied."""
     _authentication(request).sign_out(properties)
+    if (user := request.META.get(_USER)) is not None:
+        user.leave()
+        user.show_in(request)
 
 
 def authenticate(request: HttpRequest) -> AuthenticateResult:

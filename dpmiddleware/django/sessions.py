@@ -12,7 +12,8 @@ counted from its last change.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
@@ -129,6 +130,20 @@ def session_cookie(*, whole: bool = False) -> SessionCookie:
     return _session_cookie(get_data_protection(), described, migration, max_total, whole)
 
 
+class _Held(Session):
+    """The session of a store. It is over when its own expiry or the setting says so, whatever reads it first."""
+
+    clock: Clock
+    store: Callable[[], SessionStore | None]
+    """Returns the store; ``None`` if the application has replaced it."""
+
+    def loaded(self) -> None:
+        """See `Session`."""
+        store, stored = self.store() or SessionStore(), self.stored
+        if stored is not None and milliseconds(self.clock.now()) > store.ends(self, stored):
+            self.end()
+
+
 class SessionStore(SignedCookieStore):
     """``request.session``: Django's interface to a session in a protected cookie.
 
@@ -145,7 +160,7 @@ class SessionStore(SignedCookieStore):
     def of(cls, part: RequestSession) -> Self:
         """The store of a request that came through our middleware."""
         store = cls(None)
-        store.part = part
+        store.take(part)
         store.is_written_by_us = store._key_is_unread = True
         return store
 
@@ -171,20 +186,18 @@ class SessionStore(SignedCookieStore):
         """The session, read at first use."""
         if self.part is None:  # Django's own middleware: the key is the value
             header = f"{settings.SESSION_COOKIE_NAME}={self.session_key or ''}".encode("latin-1", "replace")
-            self.part = session_cookie(whole=True).begin(header, https=False)
-        session = self.part.session
-        if not session.accessed:
-            self._end_in_time(session, self.part.cookie.clock)
+            return self.take(session_cookie(whole=True).begin(header, https=False, session_type=_Held))
+        return self.part.session
+
+    def take(self, part: RequestSession) -> Session:
+        """Hold the session of this part, and return it."""
+        self.part, session = part, part.session
+        if isinstance(session, _Held):
+            session.clock, session.store = part.cookie.clock, weakref.ref(self)  # strong: a reference cycle
         return session
 
-    def _end_in_time(self, session: Session, clock: Clock) -> None:
-        """End a session by Django's rules: its own expiry or the setting, counted from its last change."""
-        stored = session.stored
-        if stored is not None and milliseconds(clock.now()) > self._end(session, stored):
-            session.empty()
-
-    def _end(self, session: Session, stored: StoredSession) -> float:
-        """In milliseconds since 1970 UTC."""
+    def ends(self, session: Session, stored: StoredSession) -> float:
+        """When Django's rules end a session, in milliseconds since 1970 UTC; counted from its last change."""
         expiry = session.get("_session_expiry") or self.get_session_cookie_age()
         if isinstance(expiry, str):
             expiry = datetime.fromisoformat(expiry)
@@ -264,7 +277,9 @@ class SessionMiddleware(DjangoSessionMiddleware):
             super().process_request(request)
             return
         header = cookie_header(request)
-        part = session_cookie().begin(header, https=False, where=lambda: where(request))  # is_secure(): when it matters
+        part = session_cookie().begin(  # https: is_secure(), when it matters
+            header, https=False, session_type=_Held, where=lambda: where(request)
+        )
         request.session = self.SessionStore.of(part)
         request.META[SESSION_KEY] = part.session
         parts.join(request.META, part)

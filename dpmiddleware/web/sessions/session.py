@@ -127,9 +127,16 @@ class Session(dict[str, Any]):
     def empty(self) -> None:
         """Remove everything, including the subject. Call it when a user signs out. The cookie is deleted."""
         self._change()
+        self.end()
+
+    def end(self) -> None:
+        """Do what `empty` does with a session that is over; that is not a change by the application."""
         dict.clear(self)
         self._id = self._subject = self.created_ms = self._ends = None
         self.has_started_over = True
+
+    def loaded(self) -> None:
+        """Called once, when the stored session has been read. A subclass may `end` it."""
 
     def mark_accessed(self) -> None:
         """Read the session if that has not been done. Starlette calls this at ``request.session``."""
@@ -152,6 +159,7 @@ class Session(dict[str, Any]):
             self._id, self._subject = mapping.pop(ID, None), mapping.pop(SUBJECT, None)
             dict.update(self, mapping)
             self._edited = not data  # another framework wrote it: it has to be written in our format
+            self.loaded()
         if self._owner is not None:
             self._claim(owner)
 
