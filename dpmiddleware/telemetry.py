@@ -23,6 +23,7 @@ keys_not_wrapped                 WARNING  location
 unprotect_refused                WARNING  reason, key_id, ring, where, suppressed (lines since the last one)
 cookie_header_too_long           -        only counted: a request brought more cookies than are looked at
 session_discarded                INFO     reason
+session_change_lost              WARNING  - (it was changed after the response had started, in Flask or Django)
 key_pruned                       INFO     key_id, location
 key_rewrapped                    INFO     key_id, location
 signatures_ignored               WARNING  location

@@ -133,6 +133,7 @@ def session_cookie(*, whole: bool = False) -> SessionCookie:
 class _Held(Session):
     """The session of a store. It is over when its own expiry or the setting says so, whatever reads it first."""
 
+    refuses_late_changes = False
     clock: Clock
     store: Callable[[], SessionStore | None]
     """Returns the store; ``None`` if the application has replaced it."""

@@ -127,6 +127,8 @@ def _encoder(ensure_ascii: bool, sort_keys: bool) -> Callable[[object], str]:
 class FlaskSession(Session, SessionMixin):
     """``flask.session``: a dictionary with ``permanent``, ``modified``, ``accessed``, read at first use."""
 
+    refuses_late_changes = False
+
 
 class ProtectedSessions:
     """Flask extension: keeps ``flask.session`` in a protected cookie.

@@ -102,7 +102,7 @@ class RequestSession:
         return answer
 
     def close(self) -> None:
-        """From now on a change of the session raises."""
+        """From now on a change of the session cannot be stored."""
         self.session.closed = True
         self.where = NOWHERE  # it may refer to the request, which refers to this: a reference cycle in each request
 

@@ -27,7 +27,8 @@ _IMMUTABLE: Final = frozenset((str, int, float, bool, bytes, type(None)))
 class Session(dict[str, Any]):
     """A dictionary that is filled at its first use. All methods of `dict` do what they do there.
 
-    A change after the response has started is a `ConfigurationError`, since it could not be stored.
+    A change after the response has started is a `ConfigurationError`, since it could not be stored. In Flask and Django
+    it is an event.
 
     source: returns the stored session, or ``None`` for a new one. Called at most once.
     value_format: how the session becomes bytes.
@@ -52,7 +53,10 @@ class Session(dict[str, Any]):
     _edited: bool = False
     _forced: bool = False
     closed: bool = False
-    """Whether the response has started. From then on, a change raises."""
+    """Whether the response has started. From then on, a change cannot be stored."""
+    refuses_late_changes: bool = True
+    """Whether such a change raises. Flask and Django lose it, and applications depend on that."""
+    _has_lost_a_change: bool = False
 
     def __init__(
         self, source: Callable[[], StoredSession | None] = lambda: None, value_format: ValueFormat = JSON
@@ -202,9 +206,18 @@ class Session(dict[str, Any]):
         self.mark_accessed()
         self._edited = True
         if self.closed:
+            self._change_late()
+
+    def _change_late(self) -> None:
+        if self.refuses_late_changes:
             raise ConfigurationError(
                 "the session was changed after the response had started, so it cannot be stored",
                 hint="change it before the first byte of the body is sent, and before a websocket is accepted",
+            )
+        if not self._has_lost_a_change:
+            self._has_lost_a_change = True
+            telemetry.emit(
+                "session_change_lost", "warning", "a session was changed after the response had started; that is lost"
             )
 
     def _claim(self, owner: str | None) -> None:
