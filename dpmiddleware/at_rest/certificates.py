@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from dpmiddleware.at_rest.rsa_keys import RsaPrivateKey
-from dpmiddleware.crypto.public_keys import pem_blocks
+from dpmiddleware.crypto.public_keys import private_keys_in, public_der
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable
 from dpmiddleware.secret_sources import read_file
 
-__all__ = ["CertificateKey", "load_certificates"]
+__all__ = ["CertificateKey", "holds_private_key", "load_certificates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,11 @@ class CertificateKey:
     def is_rsa(self) -> bool:
         """Whether it has an RSA key. XML Encryption, as .NET does it, can use no other kind."""
         return isinstance(self.certificate.public_key(), rsa.RSAPublicKey)
+
+    @property
+    def public(self) -> bytes:
+        """The public key's bytes. A renewed certificate that kept its key has the same, and opens the same."""
+        return public_der(self.certificate.public_key())
 
     @property
     def der(self) -> bytes:
@@ -52,43 +57,55 @@ class CertificateKey:
         return self
 
 
-def load_certificates(path: str | Path, password: bytes | None = None) -> list[CertificateKey]:
-    """Load the certificates of a PEM or PKCS#12 file, with the private keys that it contains. `ConfigurationError`.
+def load_certificates(*paths: str | Path, password: bytes | None = None) -> list[CertificateKey]:
+    """Load the certificates of PEM or PKCS#12 files, each with its private key, whichever file that is in.
 
-    A PEM file may contain several certificates and private keys, in any order.
+    A PEM file may contain several certificates and private keys, in any order; none of the files may be useless.
+    `ConfigurationError`.
     """
+    files = [(path, *_read(path, password)) for path in paths]
+    keys = [key for _, _, some in files for key in some]
+    pairs = [_paired(certificate, keys) for _, certificates, _ in files for certificate in certificates]
+    used = [pair.private_key for pair in pairs]
+    for path, certificates, some in files:
+        if not certificates and not any(key in used for key in some):
+            without = "its certificate is in none of the files" if pairs else "no certificate"
+            problem = f"contains a private key, but {without}" if some else "does not contain a certificate"
+            raise ConfigurationError(
+                f"certificate: {printable(path)} {problem}",
+                hint="name the certificate and its key: x509:///tls.crt?key=/tls.key, or one file that contains both",
+            )
+    return pairs
+
+
+def holds_private_key(path: str | Path) -> bool:
+    """Whether a file may contain a private key; also if it cannot be read."""
+    try:
+        data = read_file(path, "certificate")
+    except ConfigurationError:
+        return True
+    return b"PRIVATE KEY-----" in data or b"-----BEGIN " not in data
+
+
+def _read(path: str | Path, password: bytes | None) -> tuple[list[x509.Certificate], list[rsa.RSAPrivateKey]]:
+    """Read certificates and RSA keys. Other keys are of no use: a certificate with one is refused."""
     data = read_file(path, "certificate")
     try:
-        found = _from_pem(data, password) if b"-----BEGIN" in data else _from_pkcs12(data, password)
+        keys = [key for key in private_keys_in(data, password) if isinstance(key, rsa.RSAPrivateKey)]
+        if b"-----BEGIN " in data:
+            return (x509.load_pem_x509_certificates(data) if b"-----BEGIN CERTIFICATE" in data else []), keys
+        _, certificate, more = pkcs12.load_key_and_certificates(data, password)
     except Exception:  # noqa: BLE001 (cryptography has no common base for what it cannot read)
         raise ConfigurationError(
             f"certificate: {printable(path)} cannot be read, or its password is wrong",
-            hint="give PEM (certificate and private key in one file) or PKCS#12; ?password=env:NAME or a file",
+            hint="give PEM or PKCS#12; if the private key is encrypted, add ?password=env:NAME or a file",
         ) from None
-    if not found:
-        raise ConfigurationError(
-            f"certificate: {printable(path)} does not contain a certificate",
-            hint="add it to the file, before or after its key",
-        )
-    return found
+    return ([certificate] if certificate else []) + more, keys
 
 
-def _from_pem(data: bytes, password: bytes | None) -> list[CertificateKey]:
-    blocks = [block for block in pem_blocks(data) if b"PRIVATE KEY-----" in block]
-    keys = [serialization.load_pem_private_key(each, password if b"ENCRYPTED" in each else None) for each in blocks]
-    return [_paired(certificate, keys) for certificate in x509.load_pem_x509_certificates(data)]
-
-
-def _from_pkcs12(data: bytes, password: bytes | None) -> list[CertificateKey]:
-    key, certificate, more = pkcs12.load_key_and_certificates(data, password)
-    return [_paired(one, [key]) for one in ([certificate] if certificate else []) + more]
-
-
-def _paired(certificate: x509.Certificate, keys: Iterable[object]) -> CertificateKey:
-    rsa_keys = (key for key in keys if isinstance(key, rsa.RSAPrivateKey))
-    return CertificateKey(certificate, next((key for key in rsa_keys if _belong_together(certificate, key)), None))
+def _paired(certificate: x509.Certificate, keys: Iterable[rsa.RSAPrivateKey]) -> CertificateKey:
+    return CertificateKey(certificate, next((key for key in keys if _belong_together(certificate, key)), None))
 
 
 def _belong_together(certificate: x509.Certificate, private: rsa.RSAPrivateKey) -> bool:
-    public = certificate.public_key()
-    return isinstance(public, rsa.RSAPublicKey) and public.public_numbers() == private.public_key().public_numbers()
+    return public_der(certificate.public_key()) == public_der(private.public_key())

@@ -30,7 +30,7 @@ from dpmiddleware.at_rest.cryptoapi import (
     signed_by,
 )
 from dpmiddleware.at_rest.rsa_keys import MIN_RSA_BITS
-from dpmiddleware.crypto.public_keys import public_key_in
+from dpmiddleware.crypto.public_keys import private_keys_in, public_key_in
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.printable import printable
@@ -157,17 +157,18 @@ def _write_new(path: Path, data: bytes) -> None:
 
 
 def load_private_key(path: str | Path, password: str | None = None) -> rsa.RSAPrivateKey:
-    """Load an RSA key from PEM or PRIVATEKEYBLOB. ``password``: ``env:NAME`` or a file. `ConfigurationError`."""
+    """Load an RSA key: PEM, PKCS#12 or PRIVATEKEYBLOB. ``password``: ``env:NAME`` or a file. `ConfigurationError`."""
     data = read_file(path, "RSA key")
     protection = read_password(password, "RSA key's password") if password is not None else None
     try:
-        key = serialization.load_pem_private_key(data, protection) if b"-----" in data else private_key_from_blob(data)
+        is_blob = data.startswith(b"\x07\x02")
+        key = private_key_from_blob(data) if is_blob else next(iter(private_keys_in(data, protection)), None)
     except Exception:  # noqa: BLE001 (cryptography has no common base for keys it cannot read)
         key = None
     if not isinstance(key, rsa.RSAPrivateKey):
         raise ConfigurationError(
             f"RSA key: {printable(path)} contains no RSA private key that can be read",
-            hint="give PEM or PRIVATEKEYBLOB; for an encrypted file also password=env:NAME or a file",
+            hint="give PEM, PKCS#12 or PRIVATEKEYBLOB (tls.key, not tls.crt); for an encrypted file also password=",
         )
     return key
 

@@ -1,7 +1,8 @@
 """Keys encrypted to an X.509 certificate, as .NET's ``ProtectKeysWithCertificate`` writes and reads them.
 
-The format is `dpmiddleware.at_rest.xml_encryption`. The certificate in a document selects one of the configured
-certificates, by its bytes, and is used for nothing else. As in .NET, validity and chain are not checked.
+The format is `dpmiddleware.at_rest.xml_encryption`. The certificate in a document selects one of the configured private
+keys, by its public key, and is used for nothing else: a certificate that was renewed and kept its key opens what the
+old one wrapped. As in .NET, validity and chain are not checked.
 
 Nothing in the format is authenticated: an attacker who can write to the store can add a key. Sign the documents to
 prevent this (`dpmiddleware.keys.signature`). After the certificate is found, every failure is the same error.
@@ -18,9 +19,11 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from dpmiddleware.at_rest.certificates import CertificateKey, load_certificates
+from dpmiddleware.at_rest.certificates import CertificateKey, holds_private_key, load_certificates
 from dpmiddleware.at_rest.elements import master_key_in
+from dpmiddleware.at_rest.rsa_keys import RsaPrivateKey
 from dpmiddleware.at_rest.xml_encryption import EncryptedData
+from dpmiddleware.crypto.public_keys import public_der
 from dpmiddleware.crypto.secret import Unpicklable
 from dpmiddleware.dotnet_types import BUILD, DATA_PROTECTION, type_in
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
@@ -38,21 +41,20 @@ _TYPE: Final = type_in(DATA_PROTECTION, "XmlEncryption.EncryptedXmlDecryptor")
 class X509KeyWrapper(Unpicklable):
     """Wraps keys with the first certificate, and unwraps those of any of them. Files are read on first use.
 
-    paths: PEM (certificates and private keys, several of each, in any order) or PKCS#12. password: of the private
-    keys. oaep: encrypt session keys with OAEP, which .NET can also read, instead of PKCS#1 v1.5, which .NET writes.
+    paths: PEM (certificates and private keys, several of each, in any order) or PKCS#12. A certificate and its private
+    key may be in two files.
+    password: of the private keys.
+    oaep: encrypt session keys with OAEP, which .NET can also read, instead of PKCS#1 v1.5, which .NET writes.
     """
 
     decryptor_types = frozenset({_TYPE})
     """.NET's ``EncryptedXmlDecryptor``."""
 
     def __init__(self, *paths: str | Path, password: bytes | None = None, oaep: bool = False) -> None:
-        self._load: Callable[[], list[CertificateKey]] = lambda: [
-            key for path in paths for key in load_certificates(path, password)
-        ]
+        self._load: Callable[[], list[CertificateKey]] = lambda: load_certificates(*paths, password=password)
         self._oaep = oaep
         self._keys: tuple[CertificateKey, ...] = ()
-        self.private_files = tuple(map(Path, paths))
-        """Files that other users should not be able to read."""
+        self._paths = tuple(map(Path, paths))
 
     @classmethod
     def of(cls, keys: Iterable[CertificateKey], *, oaep: bool = False) -> X509KeyWrapper:
@@ -64,17 +66,26 @@ class X509KeyWrapper(Unpicklable):
 
     @classmethod
     def from_url(cls, url: str) -> X509KeyWrapper:
-        """Open ``x509:///keys.pem`` or ``x509:///keys.pfx?password=env:NAME`` (or a file)."""
-        parts = ConfigurationURL.parse(url, "password")
-        path, reference = parts.file(), parts.options.get("password")
-        wrapper = cls(path)
+        """Open ``x509:///keys.pem``, ``x509:///tls.crt?key=/tls.key`` or ``x509:///keys.pfx``.
+
+        ``password=env:NAME`` or a file: of the private keys.
+        """
+        parts = ConfigurationURL.parse(url, "key", "password")
+        paths = [parts.file(), *(Path(value) for name, value in parts.options.items() if name == "key")]
+        reference = parts.options.get("password")
+        wrapper = cls(*paths)
 
         def load() -> list[CertificateKey]:
             password = read_password(reference, "certificate's password") if reference else None
-            return load_certificates(path, password)
+            return load_certificates(*paths, password=password)
 
         wrapper._load = load
         return wrapper
+
+    @property
+    def private_files(self) -> tuple[Path, ...]:
+        """Files that other users should not be able to read."""
+        return tuple(path for path in self._paths if holds_private_key(path))
 
     @property
     def certificates(self) -> tuple[x509.Certificate, ...]:
@@ -90,18 +101,22 @@ class X509KeyWrapper(Unpicklable):
 
     def unwrap(self, encrypted: ET.Element, binding: Binding) -> ET.Element:
         """Decrypt with the private key of the certificate that the document names. `KeyUnwrapError`."""
+        known: dict[bytes, RsaPrivateKey | None] = {}
         try:
-            known = {key.der: key.private_key for key in self._loaded()}
+            for key in self._loaded():
+                known[key.public] = key.private_key or known.get(key.public)
         except ConfigurationError as error:
             raise KeyUnwrapError(f"there is no certificate to unwrap with: {error}", hint=error.hint) from None
         data = EncryptedData.parse(encrypted)
-        private_key = known.get(data.certificate)
+        public = _public_key_of(data.certificate)
+        private_key = known.get(public)
         if private_key is None:
-            state = "is configured without its private key" if data.certificate in known else "is not configured"
+            state = "is configured without its private key" if public in known else "is not configured"
             thumbprint = hashlib.sha1(data.certificate, usedforsecurity=False).hexdigest().upper()
             raise KeyUnwrapError(
                 f"the key is wrapped with the certificate with thumbprint {thumbprint}, which {state}",
-                hint="add that certificate, with its private key, to key_wrapper=",
+                hint="add that certificate, with its private key, to key_wrapper=; if they are in two files: "
+                "x509:///tls.crt?key=/tls.key",
             )
         plaintext = data.decrypt(private_key) or b""
         try:
@@ -121,4 +136,12 @@ class X509KeyWrapper(Unpicklable):
         return self._keys
 
     def __repr__(self) -> str:
-        return f"<X509KeyWrapper {', '.join(map(printable, self.private_files))}>"
+        return f"<X509KeyWrapper {', '.join(map(printable, self._paths))}>"
+
+
+def _public_key_of(certificate: bytes) -> bytes:
+    """Return the public key in a foreign certificate, or b"" if it is not one."""
+    try:
+        return public_der(x509.load_der_x509_certificate(certificate).public_key())
+    except Exception:  # noqa: BLE001 (cryptography has no common base for what it cannot read)
+        return b""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import pkcs12
 
-__all__ = ["pem_blocks", "public_key_in"]
+__all__ = ["pem_blocks", "private_keys_in", "public_der", "public_key_in"]
 
 
 def public_key_in(data: bytes) -> object:
@@ -18,6 +22,23 @@ def public_key_in(data: bytes) -> object:
         return serialization.load_der_public_key(data)
     except ValueError:
         return x509.load_der_x509_certificate(data).public_key()
+
+
+def private_keys_in(data: bytes, password: bytes | None) -> Sequence[PrivateKeyTypes]:
+    """Load the private keys of a PEM or PKCS#12 file. Raises various errors of ``cryptography``.
+
+    A PEM file may also contain certificates. The password is used where a key is encrypted.
+    """
+    if b"-----BEGIN " not in data:
+        key, _, _ = pkcs12.load_key_and_certificates(data, password)
+        return [] if key is None else [key]
+    blocks = [block for block in pem_blocks(data) if b"PRIVATE KEY-----" in block]
+    return [serialization.load_pem_private_key(each, password if b"ENCRYPTED" in each else None) for each in blocks]
+
+
+def public_der(key: PublicKeyTypes) -> bytes:
+    """A public key as DER SubjectPublicKeyInfo: equal for equal keys."""
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def pem_blocks(data: bytes) -> list[bytes]:

@@ -15,10 +15,10 @@ import hashlib
 from pathlib import Path
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from dpmiddleware.crypto.public_keys import pem_blocks, public_key_in
+from dpmiddleware.crypto.public_keys import pem_blocks, private_keys_in, public_der, public_key_in
 from dpmiddleware.crypto.secret import Unpicklable
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable
@@ -58,8 +58,7 @@ class Signer(Protocol):
 
 def key_id_of(key: PublicKey) -> str:
     """The id of a signer: SHA-256 of its public key (DER SubjectPublicKeyInfo) in hex."""
-    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(spki).hexdigest()
+    return hashlib.sha256(public_der(key)).hexdigest()
 
 
 def verify_bytes(key: PublicKey, signature: bytes, data: bytes) -> None:
@@ -163,15 +162,20 @@ class EcdsaSigner(_PrivateKeySigner[ec.EllipticCurvePrivateKey]):
 
 
 def load_signer(path: str | Path, password: bytes | None = None) -> Ed25519Signer | RsaPssSigner | EcdsaSigner:
-    """The signer whose private key is in a PEM file; the key's kind says which. `ConfigurationError`."""
+    """The signer whose private key is in a PEM or PKCS#12 file; the key's kind says which. `ConfigurationError`."""
     data = read_file(path, "signer")
     try:
-        key = serialization.load_pem_private_key(data, password)
+        key = next(iter(private_keys_in(data, password)), None)
     except Exception:  # noqa: BLE001 (cryptography has no common base for keys it cannot read)
         problem = f"signer: {printable(path)} does not contain a readable private key"
         raise ConfigurationError(
-            problem, hint="use PEM; if the key is encrypted, add ?password=env:NAME or a file"
+            problem, hint="use PEM or PKCS#12; if the key is encrypted, add ?password=env:NAME or a file"
         ) from None
+    if key is None:
+        raise ConfigurationError(
+            f"signer: {printable(path)} does not contain a private key",
+            hint="name the file of the private key, for example tls.key and not tls.crt",
+        )
     checked_key(key.public_key())
     signer: Ed25519Signer | RsaPssSigner | EcdsaSigner
     if isinstance(key, rsa.RSAPrivateKey):

@@ -18,10 +18,14 @@ from cryptography.x509.oid import NameOID
 
 from dpmiddleware.at_rest.certificates import CertificateKey, load_certificates
 from dpmiddleware.at_rest.elements import new_element
+from dpmiddleware.at_rest.key_blob import KeyBlobKeyWrapper
+from dpmiddleware.at_rest.key_blob_files import create_key_blob, load_private_key
 from dpmiddleware.at_rest.x509 import X509KeyWrapper
 from dpmiddleware.at_rest.xml_encryption import _decrypt
+from dpmiddleware.crypto.public_keys import public_der
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import KeyWrapper
+from dpmiddleware.keys.signers import load_signer
 from dpmiddleware.keys.xml import ENCRYPTED_SECRET, dump, parse
 from tests.at_rest.contract import BINDING, MASTER_KEY, KeyWrapperContract, master_key, reread, unwrapped
 from tests.at_rest.documents import bound, new_document
@@ -58,6 +62,12 @@ class TestContract(KeyWrapperContract):
     @pytest.fixture(params=[False, True], ids=["PKCS#1 v1.5", "OAEP"])
     def wrapper(self, request: pytest.FixtureRequest, tmp_path: Path) -> KeyWrapper:
         return X509KeyWrapper(CERTIFICATES / "first.pem", oaep=request.param)
+
+    def names_the_same_key(self, encrypted: ET.Element, copy: ET.Element) -> bool:
+        """Its certificate differs, as that of a renewed one does; only the public key in it counts."""
+        texts, others = ([(element.tag, element.text) for element in each.iter()] for each in (encrypted, copy))
+        different = [tag for (tag, text), other in zip(texts, others, strict=False) if (tag, text) != other]
+        return len(texts) == len(others) and different == [f"{DSIG}X509Certificate"]
 
     @pytest.fixture
     def stranger(self) -> KeyWrapper:
@@ -398,3 +408,168 @@ def test_a_huge_wrapping_is_refused_in_bounded_time() -> None:
     _find(encrypted, f"{INNER}/{XENC}CipherData/{XENC}CipherValue").text = "A" * 10_000_000
     with pytest.raises(KeyUnwrapError):
         of_vectors("first").unwrap(encrypted, BINDING)
+
+
+# --- certificates that are renewed, and files that belong together ---------------------------------------------
+
+
+KEY = rsa.generate_private_key(65537, 2048)
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
+PASSWORD = b"horse"
+
+
+def _renewed(key: Any = KEY, number: int = 2) -> x509.Certificate:
+    """A certificate of the same key: another number, other dates, another name."""
+    return _certificate(key, f"renewed {number}")[0]
+
+
+def _der_of(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
+def _pem(*parts: Any) -> bytes:
+    """Certificates and private keys; a pair of a key and a password is an encrypted key."""
+    return b"".join(
+        part.public_bytes(serialization.Encoding.PEM)
+        if isinstance(part, x509.Certificate)
+        else _pem_of(*part if isinstance(part, tuple) else (part,))
+        for part in parts
+    )
+
+
+def _pfx_of(key: Any, *certificates: x509.Certificate) -> bytes:
+    first, more = (certificates[0], certificates[1:]) if certificates else (None, ())
+    protection = serialization.BestAvailableEncryption(PASSWORD)
+    return pkcs12.serialize_key_and_certificates(b"x", key, first, more, protection)
+
+
+ISSUER, _ = _certificate(EC_KEY, "issuer")
+TWO_FILES: dict[str, tuple[bytes, bytes]] = {
+    "of Kubernetes": (_pem(_renewed()), _pem(KEY)),
+    "the key first": (_pem(KEY), _pem(_renewed())),
+    "a chain": (_pem(_renewed(), ISSUER), _pem(KEY)),
+    "an encrypted key": (_pem(_renewed()), _pem((KEY, PASSWORD))),
+    "other keys beside it": (_pem(_renewed()), _pem(EC_KEY, rsa.generate_private_key(65537, 2048), KEY)),
+    "the key in PKCS#12": (_pem(_renewed()), _pfx_of(KEY)),
+    "an old key beside the certificate": (_pem(_renewed(), rsa.generate_private_key(65537, 2048)), _pem(KEY)),
+}
+
+
+@pytest.mark.parametrize("files", TWO_FILES)
+def test_a_certificate_and_its_key_may_be_in_two_files(files: str, tmp_path: Path) -> None:
+    paths = [tmp_path / "one", tmp_path / "other"]
+    for path, content in zip(paths, TWO_FILES[files], strict=True):
+        path.write_bytes(content)
+    wrapper = X509KeyWrapper(*paths, password=PASSWORD)
+    assert unwrapped(wrapper, _wrapped(wrapper)) == MASTER_KEY
+    assert wrapper.certificates[0] == _renewed()
+
+
+@pytest.mark.parametrize("password", [None, PASSWORD], ids=["plain", "encrypted"])
+def test_a_url_names_a_certificate_and_its_key(
+    password: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEY_PASSWORD", PASSWORD.decode())
+    (tmp_path / "tls.crt").write_bytes(_pem(_renewed(), ISSUER))
+    (tmp_path / "tls.key").write_bytes(_pem((KEY, password)))
+    url = f"{url_of('x509', tmp_path / 'tls.crt')}?key={tmp_path / 'tls.key'}&password=env:KEY_PASSWORD"
+    wrapper = X509KeyWrapper.from_url(url)
+    assert unwrapped(wrapper, _wrapped(wrapper)) == MASTER_KEY
+    assert wrapper.private_files == (tmp_path / "tls.key",), "the certificate is public"
+    assert repr(wrapper) == f"<X509KeyWrapper {tmp_path / 'tls.crt'}, {tmp_path / 'tls.key'}>"
+
+
+USELESS: dict[str, tuple[list[bytes], str]] = {
+    "a private key alone": ([_pem(KEY)], "other contains a private key, but no certificate"),
+    "a private key of PKCS#12 alone": ([_pfx_of(KEY)], "other contains a private key, but no certificate"),
+    "the key of another": (
+        [_pem(_renewed()), _pem(rsa.generate_private_key(65537, 2048))],
+        "other contains a private key, but its certificate is in none of the files",
+    ),
+    "no certificate": (
+        [_pem(_renewed(), KEY), b"-----BEGIN X-----\n-----END X-----\n"],
+        "other does not contain a cert",
+    ),
+    "the key of another kind": ([_pem(EC_KEY)], "other does not contain a certificate"),
+}
+
+
+@pytest.mark.parametrize("files", USELESS)
+def test_a_file_that_is_of_no_use_is_named(files: str, tmp_path: Path) -> None:
+    contents, problem = USELESS[files]
+    paths = [tmp_path / name for name in ("one", "other")][-len(contents) :]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=problem) as caught:
+        X509KeyWrapper(*paths, password=PASSWORD).wrap(master_key(), BINDING)
+    assert "x509:///tls.crt?key=/tls.key" in caught.value.hint
+
+
+def test_a_renewed_certificate_that_kept_its_key_opens_what_the_old_one_wrapped() -> None:
+    """cert-manager and certbot --reuse-key; the certificates were compared."""
+    old, new = (CertificateKey(_renewed(number=number), KEY) for number in (1, 2))
+    assert old.der != new.der
+    encrypted = _wrapped(X509KeyWrapper.of([old]))
+    assert unwrapped(X509KeyWrapper.of([new]), encrypted) == MASTER_KEY
+    public_half = CertificateKey(_renewed(number=3))
+    for order in ([public_half, new], [new, public_half]):
+        assert unwrapped(X509KeyWrapper.of(order), encrypted) == MASTER_KEY
+    of_new_key = CertificateKey(*_certificate(rsa.generate_private_key(65537, 2048), "renewed 1"))
+    with pytest.raises(KeyUnwrapError, match="is not configured"):
+        unwrapped(X509KeyWrapper.of([of_new_key]), encrypted)
+
+
+@pytest.mark.parametrize("certificate", [b"", b"\x30\x00", bytes(1000), _der_of(ISSUER), _der_of(_renewed())[:-1]])
+def test_what_a_document_gives_as_its_certificate_may_be_anything(certificate: bytes) -> None:
+    wrapper = X509KeyWrapper.of([certificate_key()])
+    encrypted = _wrapped(wrapper)
+    _find(encrypted, f".//{DSIG}X509Certificate").text = b64encode(certificate).decode()
+    with pytest.raises(KeyUnwrapError):
+        wrapper.unwrap(encrypted, BINDING)
+
+
+ONE_FILE: dict[str, bytes] = {
+    "certificate and key": _pem(_renewed(), KEY),
+    "key and chain": _pem(KEY, _renewed(), ISSUER),
+    "an encrypted key": _pem(_renewed(), (KEY, PASSWORD)),
+    "PKCS#12": _pfx_of(KEY, _renewed(), ISSUER),
+    "PKCS#12, encrypted as Windows does it": pkcs12.serialize_key_and_certificates(
+        b"x",
+        KEY,
+        _renewed(),
+        None,
+        serialization.PrivateFormat.PKCS12.encryption_builder()
+        .key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
+        .build(PASSWORD),
+    ),
+}
+
+
+@pytest.mark.parametrize("content", ONE_FILE)
+def test_every_file_that_a_wrapper_reads_is_read_for_signers_and_blobs(content: str, tmp_path: Path) -> None:
+    """The password is the same for all; a key that is not encrypted does not need it."""
+    path, password = tmp_path / "file", tmp_path / "password"
+    path.write_bytes(ONE_FILE[content])
+    password.write_bytes(PASSWORD + b"\n")
+    wrapper = X509KeyWrapper(path, password=PASSWORD)
+    assert unwrapped(wrapper, _wrapped(wrapper)) == MASTER_KEY
+    assert public_der(load_signer(path, PASSWORD).public_key) == public_der(KEY.public_key())
+    assert load_private_key(path, str(password)).private_numbers() == KEY.private_numbers()
+
+
+@pytest.mark.parametrize("content", [_pem(_renewed(), ISSUER), _pem(_renewed())], ids=["a chain", "a certificate"])
+def test_a_certificate_where_a_private_key_is_needed_is_said_to_be_one(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "tls.crt"
+    path.write_bytes(content)
+    for load_key in (load_signer, load_private_key):
+        with pytest.raises(ConfigurationError, match=r"contains no|not contain") as caught:
+            load_key(path)
+        assert "tls.key" in caught.value.hint
+
+
+def test_a_blob_is_exported_to_a_chain_and_opened_with_the_key_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "tls.crt").write_bytes(_pem(_renewed(), ISSUER))
+    (tmp_path / "tls.key").write_bytes(_pem(KEY))
+    create_key_blob(tmp_path / "blob", exchange=tmp_path / "tls.crt", signer=tmp_path / "tls.key")
+    wrapper = KeyBlobKeyWrapper(tmp_path / "blob", exchange=tmp_path / "tls.key", trust=[tmp_path / "tls.crt"])
+    assert unwrapped(wrapper, wrapper.wrap(master_key(), BINDING)[1]) == MASTER_KEY
