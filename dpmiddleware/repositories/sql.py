@@ -4,11 +4,11 @@
 
     DataProtectionKeys := Id (integer, generated) ‖ FriendlyName (text, may be null) ‖ Xml (text, may be null)
 
-A missing table is an empty store. The first commit creates the table; if the user lacks the permission, the hint of the
-error is the statement that creates it.
+A missing table is an empty store, unless the database has another table of key documents (`sql_place`). The first
+commit creates the table; if the user lacks the permission, the hint of the error is the statement that creates it.
 
-A commit is one serializable transaction: version, taken names, inserts, deletes. It is retried if the database
-reports a collision. A replaced document is a new row, and the old row is deleted.
+A commit is one transaction: rows and version, deletes, inserts. It is retried if the database reports a collision. A
+replaced document is a new row, and the old row is deleted.
 
 The version is the number of rows and a digest of all rows, because a row may be changed in place. PostgreSQL, MySQL and
 MariaDB compute it and send a short answer. SQLite runs in this process anyway. From other databases the rows are
@@ -30,14 +30,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from dpmiddleware.errors import ConfigurationError, RepositoryError
 from dpmiddleware.extras import import_extra
 from dpmiddleware.forks import after_fork
-from dpmiddleware.keys.interfaces import MAX_DOCUMENTS, Snapshot, StoredDocument
-from dpmiddleware.keys.xml import MAX_SIZE
-from dpmiddleware.printable import without_password
+from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
+from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories.base import Repository, check_one_given
 from dpmiddleware.repositories.bounded import Call, within
 from dpmiddleware.repositories.documents import stored_document, text_of
 from dpmiddleware.repositories.markup import bare
-from dpmiddleware.repositories.sql_engine import TABLE, engine_of, is_collision, key_table, reason, says_no_table
+from dpmiddleware.repositories.sql_engine import engine_of, is_collision, reason, says_no_table
+from dpmiddleware.repositories.sql_place import columns_of, objection
+from dpmiddleware.repositories.sql_statements import COLUMNS, MAX_NAME, TABLE, Statements
+from dpmiddleware.urls import take_options
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -50,23 +52,6 @@ _CREATING: Final = "create a table in"
 _EMPTY: Final = "0"
 """The version of a table without rows, and of a missing table: creating the table does not change it."""
 
-_POSTGRESQL: Final = f"""
-SELECT concat(count(*), '-', encode(sha256(convert_to(coalesce(string_agg(
-    encode(sha256(convert_to(concat("Id", '/', "FriendlyName", '/', "Xml"), 'UTF8')), 'hex'), '' ORDER BY "Id"
-), ''), 'UTF8')), 'hex')) FROM "{TABLE}"
-"""  # noqa: S608 (no part of it comes from outside)
-_ROW: Final = "sha1(concat(Id, '/', coalesce(FriendlyName, ''), '/', coalesce(Xml, '')))"
-_MYSQL: Final = f"""
-SELECT concat(count(*), '-', coalesce(max(Id), 0),
-    '-', hex(bit_xor(cast(conv(left({_ROW}, 16), 16, 10) AS UNSIGNED))),
-    '-', hex(bit_xor(cast(conv(right({_ROW}, 16), 16, 10) AS UNSIGNED)))) FROM {TABLE}
-"""  # noqa: S608 (no part of it comes from outside)
-_LOCK: Final = "left(concat('dpmiddleware.', database()), 64)"
-_TAKE_TURNS: Final = (f"SELECT get_lock({_LOCK}, 3)", f"SELECT release_lock({_LOCK})")
-_TURNS: Final = {"mysql": _TAKE_TURNS, "mariadb": _TAKE_TURNS}
-"""MySQL ends most of many simultaneous serializable transactions by deadlock errors, so ours take turns."""
-_VERSIONS: Final = {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "mariadb": _MYSQL}
-
 _HINT: Final = "check that the database runs, that this host reaches it, and the user's rights; loaded keys stay in use"
 _T = TypeVar("_T")
 
@@ -77,25 +62,41 @@ class SqlKeyRepository(Repository):
     Give either ``url`` or ``engine``.
 
     url: any URL of SQLAlchemy, such as ``postgresql+psycopg://user@host/database?password=env:NAME``; the password may
-        also be a path.
+        also be a path. ``?schema=`` and ``?table=`` come before the arguments.
     engine: a ready one; its timeouts are not changed.
+    schema, table: where the documents are.
     create_table: whether the first commit may create the table.
     """
 
-    def __init__(self, url: str | None = None, *, engine: Engine | None = None, create_table: bool = True) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        engine: Engine | None = None,
+        schema: str | None = None,
+        table: str = TABLE,
+        create_table: bool = True,
+    ) -> None:
         check_one_given("a database", url, engine)
         self._sqlalchemy = import_extra("sqlalchemy", "sql", "a key ring in a database")
-        self._engine: Engine = engine if engine is not None else engine_of(url or "")
+        plain, own = take_options(url or "", "schema", "table")
+        self._name, self._schema = own.get("table", table), own.get("schema", schema)
+        self._engine: Engine = engine if engine is not None else engine_of(plain)
         if getattr(self._engine.dialect, "is_async", False):
             raise ConfigurationError(
                 "a key ring cannot use an asyncio engine", hint="give an engine of create_engine()"
             )
-        super().__init__(without_password(url or self._engine.url.render_as_string()))
+        location = without_password(url or self._engine.url.render_as_string())
+        named = ".".join(filter(None, (schema, table))) if (schema, table) != (None, TABLE) else ""
+        super().__init__(f"{location} table {printable(named)}" if named and not own else location)
         self._create_table = create_table
         self._seconds = _SECONDS
-        self._version = _VERSIONS.get(self._engine.dialect.name)
-        self._table = key_table()
+        self._use(COLUMNS)
         after_fork(self._leave_connections)
+
+    def _use(self, columns: Sequence[str]) -> None:
+        self._statements = Statements(self._engine.dialect, self._name, self._schema, columns)
+        self._version = self._statements.version
 
     def _leave_connections(self) -> None:
         """In a forked child, start with an empty pool; the connections belong to the parent."""
@@ -109,20 +110,17 @@ class SqlKeyRepository(Repository):
         """Return the number of rows and a digest. One statement."""
         if self._version is None:
             return self.read().version
-        statement = self._sqlalchemy.text(self._version)
-        return self._run("read", lambda connection: _stated(connection.scalar(statement)), absent=_EMPTY)
+        return self._run("read", lambda connection: _stated(connection.scalar(self._version)), absent=_EMPTY)
 
     def commit(
         self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
     ) -> None:
         """See `KeyRepository`. One serializable transaction. `MalformedDocumentError` for invalid XML."""
-        added = [{"FriendlyName": document.name, "Xml": bare(document.data).decode("utf-8")} for document in add]
+        added = [(document.name, bare(document.data).decode("utf-8")) for document in add]
         removed = [int(document.locator) for document in remove]
 
         def change(connection: Connection) -> bool:
-            if self._read(connection).version != expected:
-                raise self._conflict()
-            self._change(connection, added, removed)
+            self._change(connection, added, removed, expected)
             return True
 
         for attempt in range(_TRIES):
@@ -144,46 +142,45 @@ class SqlKeyRepository(Repository):
 
     # --- inside a connection --------------------------------------------------------------------------------------
 
-    def _read(self, connection: Connection) -> Snapshot:
-        sql, columns = self._sqlalchemy, self._table.c
-        named, limited = sql.func.substr(columns.FriendlyName, 1, 256), sql.func.substr(columns.Xml, 1, MAX_SIZE + 1)
-        version: Any = sql.literal_column(f"({self._version})") if self._version else sql.null()
-        chosen = sql.select(columns.Id, named, limited, sql.func.char_length(columns.Xml), version)
-        rows: Sequence[Any] = connection.execute(chosen.order_by(columns.Id).limit(MAX_DOCUMENTS + 1)).all()
-        documents = tuple(_document(row_id, name, xml) for row_id, name, xml, _, _ in rows)
+    def _read(self, connection: Connection, *, for_change: bool = False) -> Snapshot:
+        rows: Sequence[Any] = connection.execute(self._statements.read(self._version, for_change=for_change)).all()
+        documents = tuple(_document(*row[:3]) for row in rows)
         if not rows:
             return Snapshot((), _EMPTY)
-        if self._version:
+        if self._version is not None:
             return Snapshot(documents, _stated(rows[0][4]))
         digest = hashlib.sha256(repr([tuple(row[:4]) for row in rows]).encode("utf-8", "surrogatepass")).hexdigest()
         return Snapshot(documents, f"{len(rows)}-{digest}")
 
-    def _change(self, connection: Connection, added: list[dict[str, str | None]], removed: list[int]) -> None:
-        sql, table = self._sqlalchemy, self._table
-        if removed:
-            connection.execute(sql.delete(table).where(table.c.Id.in_(removed)))
-        names = Counter(row["FriendlyName"] for row in added if row["FriendlyName"] is not None)
-        found = sql.select(table.c.FriendlyName).where(table.c.FriendlyName.in_(list(names)))
-        twice = [name for name, number in names.items() if number > 1]
-        taken = [*(connection.scalars(found).all() if names else ()), *twice]
-        if taken:
-            raise self._name_taken(str(taken[0]))
-        for row in added:
-            connection.execute(sql.insert(table).values(**row))
+    def _change(
+        self, connection: Connection, added: Sequence[tuple[str | None, str]], removed: Sequence[int], expected: str
+    ) -> None:
+        found, gone = self._read(connection, for_change=True), {str(row_id) for row_id in removed}
+        if found.version != expected:
+            raise self._conflict()
+        kept = [document.name for document in found.documents if document.locator not in gone]
+        names = Counter(name[:MAX_NAME] for name in (*kept, *(name for name, _ in added)) if name is not None)
+        for name, _ in added:
+            if name is not None and names[name[:MAX_NAME]] > 1:
+                raise self._name_taken(name)
+        for statement in self._statements.delete(removed):
+            connection.execute(statement)
+        for name, text in added:
+            connection.execute(self._statements.insert(name, text))
 
     def _make_table(self) -> None:
-        create = self._sqlalchemy.schema.CreateTable(self._table)
+        create = self._statements.create
         try:
             if not self._create_table:
                 raise RepositoryError("the table does not exist, and create_table=False")
-            if not self._is_absent():  # CREATE TABLE would wait for all who use the table
-                return
             self._run(_CREATING, lambda connection: bool(connection.execute(create)), absent=False)
         except RepositoryError as error:
-            if not self._is_absent():  # another process created it at the same moment
+            if self._columns():  # another process created it at the same moment
                 return
-            statement = " ".join(str(create.compile(dialect=self._engine.dialect)).split())
-            raise self._failed(_CREATING, error, f"have the table created: {statement};") from None
+            raise self._failed(_CREATING, error, f"have the table created: {self._creation()};") from None
+
+    def _creation(self) -> str:
+        return " ".join(str(self._statements.create.compile(dialect=self._engine.dialect)).split())
 
     # --- around a connection --------------------------------------------------------------------------------------
 
@@ -202,14 +199,22 @@ class SqlKeyRepository(Repository):
         except errors.DBAPIError as error:
             if transaction and is_collision(error.orig):
                 raise _CollisionError from None
-            connected = call.connection is not None and not error.connection_invalidated
-            if connected and doing != _CREATING and (says_no_table(error.orig) or self._is_absent()):
-                return absent
-            raise self._failed(doing, reason(error.orig), _HINT) from None
+            failure = self._failed(doing, reason(error.orig), _HINT)
+            if call.connection is None or error.connection_invalidated or doing == _CREATING:
+                raise failure from None
+            no_table = says_no_table(error.orig, self._engine.dialect.name)
         except (errors.SQLAlchemyError, OSError) as error:
             raise self._failed(doing, reason(error), _HINT) from None
         except ConfigurationError as error:  # the password's variable or file is missing
             raise self._failed(doing, error, error.hint) from None
+        columns = self._columns()
+        if columns == () and no_table:
+            self._check_absent(doing)
+            return absent
+        if not columns or columns == self._statements.columns:
+            raise failure
+        self._use(columns)
+        return self._run(doing, action, absent=absent, transaction=transaction)
 
     def _within(self, call: Call, action: Callable[[], _T]) -> _T:
         if self._engine.dialect.name == "sqlite":  # waits only for locks, with a timeout
@@ -233,16 +238,16 @@ class SqlKeyRepository(Repository):
 
     def _in_transaction(self, plain: Connection, action: Callable[[Connection], _T]) -> _T:
         if self._engine.dialect.name != "sqlite":
-            connection = plain.execution_options(isolation_level="SERIALIZABLE")
+            connection = plain.execution_options(isolation_level=self._statements.isolation)
+            begin, end = self._statements.turns
             with connection.begin():
-                if self._engine.dialect.name not in _TURNS:
-                    return action(connection)
-                take, give_back = _TURNS[self._engine.dialect.name]
-                connection.exec_driver_sql(take)
+                if begin:
+                    connection.exec_driver_sql(begin)
                 try:
                     return action(connection)
                 finally:
-                    connection.exec_driver_sql(give_back)
+                    if end:
+                        connection.exec_driver_sql(end)
         connection = plain.execution_options(isolation_level="AUTOCOMMIT")
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver itself would begin without a lock
         try:
@@ -253,13 +258,25 @@ class SqlKeyRepository(Repository):
             raise
         return result
 
-    def _is_absent(self) -> bool:
-        """Whether the database reports that the table does not exist."""
+    def _inspect(self, action: Callable[[Any], _T], otherwise: _T) -> _T:
+        """What ``action`` learns from SQLAlchemy's inspector; ``otherwise`` if the database does not answer."""
         look = self._sqlalchemy.inspect
         try:
-            return not self._within(Call(), lambda: look(self._engine).has_table(TABLE))
+            return self._within(Call(), lambda: action(look(self._engine)))
         except (self._sqlalchemy.exc.SQLAlchemyError, OSError, ConfigurationError):
-            return False
+            return otherwise
+
+    def _check_absent(self, doing: str) -> None:
+        """The table does not exist. `RepositoryError` if another one may be meant."""
+        unknown: tuple[str, str] | None = ("its tables cannot be listed", "allow this user to read the catalogue")
+        name, schema, creation = self._name, self._schema, self._creation()
+        found = self._inspect(lambda inspector: objection(inspector, name, schema, creation), unknown)
+        if found is not None:
+            raise self._failed(doing, *found)
+
+    def _columns(self) -> Sequence[str] | None:
+        """The table's columns; none if the database says that it does not exist, ``None`` if that is not known."""
+        return self._inspect(lambda inspector: columns_of(inspector, self._name, self._schema), None)
 
 
 class _CollisionError(Exception):

@@ -1,7 +1,8 @@
-"""What SQL databases and drivers differ in: the engine, timeouts, the table, the meaning of errors."""
+"""What drivers of SQL databases differ in: the engine, timeouts, the meaning of errors."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from dpmiddleware.errors import ConfigurationError
@@ -12,9 +13,7 @@ from dpmiddleware.urls import take_options
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
-__all__ = ["TABLE", "engine_of", "is_collision", "key_table", "reason", "says_no_table"]
-
-TABLE: Final = "DataProtectionKeys"
+__all__ = ["engine_of", "is_collision", "reason", "says_no_table"]
 
 _CONNECT: Final[dict[str, dict[str, Any]]] = {
     # keepalives detect a lost peer within half a minute; PgBouncer cannot handle prepared statements
@@ -25,9 +24,16 @@ _CONNECT: Final[dict[str, dict[str, Any]]] = {
     "mysqldb": {"connect_timeout": 3, "read_timeout": 4, "write_timeout": 4},
     "mysqlconnector": {"connection_timeout": 4},
     "pysqlite": {"timeout": 3},
+    "pyodbc": {"timeout": 3},
+    "pymssql": {"login_timeout": 3, "timeout": 4},
+    "oracledb": {"tcp_connect_timeout": 3.0},
 }
-_COLLISIONS: Final = {1020, 1205, 1213}
-"""MySQL: record changed since it was read, lock wait timeout, deadlock. Other databases use SQLSTATE class 40."""
+_COLLISIONS: Final = {1020, 1205, 1213, 60, 8177, 30006}
+"""MySQL: record changed since it was read, lock wait timeout, deadlock (SQL Server: 1205). Oracle: deadlock, cannot
+serialize, lock wait timeout. Other databases use SQLSTATE class 40."""
+_NO_TABLE: Final = {"42P01", "42S02", 1146, 208, 942}
+"""PostgreSQL; ODBC; MySQL; SQL Server; Oracle."""
+_KNOWN: Final = {"postgresql", "mysql", "mariadb", "sqlite", "mssql", "oracle"}
 
 
 def engine_of(url: str) -> Engine:
@@ -63,8 +69,10 @@ def engine_of(url: str) -> Engine:
         ) from None
     if "password" in own:
 
-        def give_password(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
-            options["password"] = password_text(own["password"])
+        def give_password(dialect: Any, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:
+            """Each driver has its own place for it, some a text with quotes."""
+            arguments[:], named = dialect.create_connect_args(parsed.set(password=password_text(own["password"])))
+            options.update(named)
 
         listen: Any = event.listen  # it has no types
         listen(engine, "do_connect", give_password)
@@ -72,40 +80,26 @@ def engine_of(url: str) -> Engine:
     return engine
 
 
-def key_table() -> Any:
-    """Return the table of .NET's Entity Framework Core, as a SQLAlchemy ``Table``."""
-    import sqlalchemy as sql
-    from sqlalchemy.dialects.mysql import LONGTEXT
-
-    text = sql.Text().with_variant(LONGTEXT(), "mysql", "mariadb")
-    return sql.Table(
-        TABLE,
-        sql.MetaData(),
-        sql.Column("Id", sql.Integer, sql.Identity(), primary_key=True),
-        sql.Column("FriendlyName", text),
-        sql.Column("Xml", text),
-        sqlite_autoincrement=True,  # as .NET creates it: an Id is never reused
-        mysql_charset="utf8mb4",
-        mariadb_charset="utf8mb4",
-    )
-
-
 def is_collision(error: BaseException | None) -> bool:
     """Whether an error of a driver means that a transaction collided with another one."""
-    state = str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")
-    number = error.args[0] if error is not None and error.args else None
-    return state.startswith("40") or number in _COLLISIONS
+    return any(code in _COLLISIONS or re.fullmatch("40...", str(code)) for code in _codes(error))
 
 
-def says_no_table(error: BaseException | None) -> bool:
-    """Whether an error means that the table is missing, on PostgreSQL, MySQL and SQLite."""
-    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    number = error.args[0] if error is not None and error.args else None
-    return state == "42P01" or number == 1146 or str(error).startswith("no such table")
+def says_no_table(error: BaseException | None, dialect: str) -> bool:
+    """Whether an error of a driver may mean that the table is missing. Other dialects than those of SQLAlchemy: yes."""
+    found = not _NO_TABLE.isdisjoint(_codes(error)) or str(error).startswith("no such table")
+    return found or dialect not in _KNOWN
+
+
+def _codes(error: BaseException | None) -> set[str | int]:
+    """SQLSTATE and number of an error, wherever its driver has them."""
+    first: Any = error.args[0] if error is not None and error.args else None
+    named = [getattr(error, name, None) for name in ("sqlstate", "pgcode", "errno")]
+    return {code for code in (*named, getattr(first, "code", None), first) if isinstance(code, str | int)}
 
 
 def reason(error: BaseException | None) -> str:
-    """Return the first line of a driver's error; the rest may quote the row, which is a key."""
+    """Return the first line of a driver's error, up to a ``<``: the rest may quote the row, which is a key."""
     if "DataError" in type(error).__name__:
         return type(error).__name__
-    return printable((str(error).splitlines() or [type(error).__name__])[0])
+    return printable((str(error).splitlines() or [type(error).__name__])[0].partition("<")[0])

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from dpmiddleware.errors import ConfigurationError, MalformedDocumentError, MissingExtraError, RepositoryError
 from dpmiddleware.keys.interfaces import KeyRepository, StoredDocument
 from dpmiddleware.repositories.sql import SqlKeyRepository
-from dpmiddleware.repositories.sql_engine import TABLE
+from dpmiddleware.repositories.sql_statements import TABLE
 from tests.repositories.contract import (
     PASSWORD,
     RemoteRepositoryContract,
