@@ -50,9 +50,9 @@ def of_flask(provider: Any = None) -> RoundTrip:
 def of_django(kind: str) -> RoundTrip:
     from django.core.signing import JSONSerializer
 
-    from dpmiddleware.django import sessions
+    from dpmiddleware.django import session_cookie
 
-    value_format = getattr(sessions, kind)(JSONSerializer())
+    value_format = getattr(session_cookie, kind)(JSONSerializer())
     return lambda mapping: dict(value_format.loads(value_format.dumps(mapping)))
 
 

@@ -21,6 +21,7 @@ from dpmiddleware.django.authentication import (
     sign_in,
     sign_out,
 )
+from dpmiddleware.django.channels import WebSocketSessions
 from dpmiddleware.django.sessions import SessionMiddleware
 from dpmiddleware.web import public
 from dpmiddleware.web.public import *  # noqa: F403 (the names that every framework hands on)
@@ -29,6 +30,7 @@ __all__ = [
     "CookieAuthenticationMiddleware",
     "PrincipalUser",
     "SessionMiddleware",
+    "WebSocketSessions",
     "authenticate",
     "challenge",
     "current_principal",

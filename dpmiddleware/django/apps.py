@@ -29,6 +29,8 @@ __all__ = ["DataProtectionConfig", "get_data_protection", "report_findings"]
 _ENGINE: Final = "dpmiddleware.django.sessions"
 _MIDDLEWARE: Final = "dpmiddleware.django.sessions.SessionMiddleware"
 _SIGNER: Final = "dpmiddleware.django.signing.ProtectedSigner"
+_ROW_PER_SESSION: Final = ("allauth.usersessions", "qsessions", "user_sessions")
+"""Applications that list the sessions of a user and end them, in a table with a row per session."""
 _SETTING: Final = "DATA_PROTECTION"
 _SETTINGS: Final = (_SETTING, "DATA_PROTECTION_COOKIE_AUTHENTICATION", "DATA_PROTECTION_SESSION_MIGRATION")
 
@@ -103,13 +105,23 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
         _refuse_unknown_settings()
     except ConfigurationError as error:
         return [checks.Error(str(error), hint=error.hint, id="dpmiddleware.E001")]
-    if settings.SESSION_ENGINE == _ENGINE and "Pickle" in settings.SESSION_SERIALIZER:
+    if settings.SESSION_ENGINE != _ENGINE:
+        return []
+    if "Pickle" in settings.SESSION_SERIALIZER:
         return [
             checks.Error(
                 "sessions are pickled", hint="set SESSION_SERIALIZER to a JSON serializer", id="dpmiddleware.E002"
             )
         ]
-    return []
+    return [
+        checks.Warning(
+            f"{name} cannot end sessions that are in cookies: it deletes its row, and the session stays valid",
+            hint="set SESSION_ENGINE = 'django.contrib.sessions.backends.db', or do not install it",
+            id="dpmiddleware.W006",
+        )
+        for name in _ROW_PER_SESSION
+        if any(f"{installed}.".startswith(f"{name}.") for installed in settings.INSTALLED_APPS)
+    ]
 
 
 def report_findings(**_: Any) -> list[checks.CheckMessage]:

@@ -1,9 +1,11 @@
-"""How parts of a request change Django's responses."""
+"""How parts of a request change Django's responses, and the session of the request that is served."""
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from functools import lru_cache
 from http.cookies import Morsel
+from typing import Self
 
 from django.core.signals import request_finished
 from django.dispatch import receiver
@@ -14,32 +16,49 @@ from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys import waiting
 from dpmiddleware.web import parts
-from dpmiddleware.web.answer import LOOKED_AT, Part, unavailable
+from dpmiddleware.web.answer import LOOKED_AT, Answer, Part, unavailable
+from dpmiddleware.web.cookies import chunks
+from dpmiddleware.web.sessions.cookie import RequestSession
 
-__all__ = ["SESSION_KEY", "answer_outage", "cookie_header", "finish", "outage", "where"]
+__all__ = ["SESSION_KEY", "answer_outage", "cookie_header", "current_session", "finish", "outage", "where"]
 
 SESSION_KEY = "dpmiddleware.session"
 """Where the session is in ``request.META``."""
 
+current_session: ContextVar[RequestSession | None] = ContextVar("dpmiddleware_django_session", default=None)
+"""The session of the request that this context serves."""
+
 
 class _Written(Morsel[str]):
-    """A cookie with a given Set-Cookie text, which Django writes as it is."""
+    """A cookie with a given Set-Cookie text, which Django writes as it is. whole: see `_Marker`."""
 
-    def __init__(self, line: str) -> None:
+    def __init__(self, line: str, whole: str = "") -> None:
         super().__init__()
         cookie, _, attributes = line.partition("; ")
         name, _, value = cookie.partition("=")
-        self.set(name, value, value)
+        self.set(name, _Marker(value, whole) if whole else value, value)
         dict.update(self, _attributes(attributes))
-        self._line = line
+        self._arguments = (line, whole)
 
-    def __reduce__(self) -> tuple[type[_Written], tuple[str]]:
+    def __reduce__(self) -> tuple[type[_Written], tuple[str, str]]:
         """Copied, and pickled by Django's cache, as the text."""
-        return _Written, (self._line,)
+        return _Written, self._arguments
 
     def OutputString(self, attrs: object = None) -> str:  # noqa: N802 (the library's name)
         """The text behind ``Set-Cookie:``."""
-        return self._line
+        return self._arguments[0]
+
+
+class _Marker(str):
+    """The value of a cookie in chunks, ``chunks-2``. whole: what the chunks make, which Django's test client needs."""
+
+    __slots__ = ("whole",)
+    whole: str
+
+    def __new__(cls, value: str, whole: str) -> Self:
+        marker = super().__new__(cls, value)
+        marker.whole = whole
+        return marker
 
 
 @lru_cache(maxsize=64)
@@ -54,8 +73,9 @@ def _attributes(text: str) -> dict[str, str]:
 
 
 @receiver(request_finished)
-def _end_waiting(**_: object) -> None:
+def _end_request(**_: object) -> None:
     waiting.end()
+    current_session.set(None)
 
 
 def cookie_header(request: HttpRequest) -> bytes:
@@ -88,14 +108,17 @@ def finish(response: HttpResponseBase, part: Part) -> HttpResponseBase:
             del response[name]
     for name, value in answer.added:
         if name == "set-cookie":
-            _set_cookie(response, value)
+            _set_cookie(response, value, answer)
         else:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return response
 
 
-def _set_cookie(response: HttpResponseBase, line: str) -> None:
+def _set_cookie(response: HttpResponseBase, line: str, answer: Answer) -> None:
     cookie = _Written(line)
+    if chunks.announced(cookie.value):
+        values = dict(each.partition(";")[0].split("=", 1) for name, each in answer.added if name == "set-cookie")
+        cookie = _Written(line, chunks.join(cookie.key, lambda name: [values[name]])[0])
     attributes = line.partition("; ")[2].split("; ")
     elsewhere = attributes[0] == "max-age=0"  # expires the name at another place; Django keeps one cookie per key
     response.cookies[f"{cookie.key};{attributes[1:]}" if elsewhere else cookie.key] = cookie

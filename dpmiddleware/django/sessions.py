@@ -11,123 +11,37 @@ counted from its last change.
 
 from __future__ import annotations
 
-import json
 import weakref
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import lru_cache
-from operator import itemgetter
-from typing import Any, Final, Self, cast
+from typing import Any, Self, cast
 
 from django.conf import settings
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookieStore
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
-from django.core.signing import JSONSerializer
-from django.http import HttpRequest, HttpResponse, parse_cookie
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
 from dpmiddleware.clock import Clock
-from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.django.apps import get_data_protection
-from dpmiddleware.django.responses import SESSION_KEY, answer_outage, cookie_header, finish, outage, where
-from dpmiddleware.errors import KeyManagementError
-from dpmiddleware.serialization import serialize
-from dpmiddleware.web import parts
-from dpmiddleware.web.cookies.text import CookieSettings, SetCookie
-from dpmiddleware.web.sessions.cookie import RequestSession, SessionCookie
-from dpmiddleware.web.sessions.migration import SignedSessions
-from dpmiddleware.web.sessions.session import Session
-from dpmiddleware.web.sessions.stored import StoredSession, json_object, milliseconds
-
-__all__ = ["DjangoFormat", "SessionMiddleware", "SessionStore"]
-
-_COOKIE_SETTINGS: Final = (
-    "SESSION_COOKIE_NAME",
-    "SESSION_COOKIE_PATH",
-    "SESSION_COOKIE_DOMAIN",
-    "SESSION_COOKIE_SECURE",
-    "SESSION_COOKIE_HTTPONLY",
-    "SESSION_COOKIE_SAMESITE",
-    "SESSION_SERIALIZER",
+from dpmiddleware.django.responses import (
+    SESSION_KEY,
+    answer_outage,
+    cookie_header,
+    current_session,
+    finish,
+    outage,
+    where,
 )
-_MAX_TOTAL: Final = "SESSION_COOKIE_MAX_TOTAL"
-"""A setting of ours: ``max_total`` of `CookieSettings`."""
-_MIGRATION: Final = "DATA_PROTECTION_SESSION_MIGRATION"
-_asked_for: Final = itemgetter(*_COOKIE_SETTINGS)
+from dpmiddleware.django.session_cookie import DjangoFormat, session_cookie
+from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.web import parts
+from dpmiddleware.web.cookies.places import NOWHERE, Where
+from dpmiddleware.web.cookies.text import SetCookie
+from dpmiddleware.web.sessions.cookie import RequestSession
+from dpmiddleware.web.sessions.session import Session
+from dpmiddleware.web.sessions.stored import StoredSession, milliseconds
 
-_DEFAULT: Final = CookieSettings("default").max_total
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
-
-
-class DjangoFormat:
-    """``SESSION_SERIALIZER``, JSON by default."""
-
-    name = "django"
-
-    def __init__(self, serializer: Any) -> None:
-        self._serializer = serializer
-
-    def dumps(self, mapping: Mapping[str, Any]) -> bytes:
-        """The mapping as the serializer writes it."""
-        return bytes(serialize(self._serializer.dumps, dict(mapping), "session"))
-
-    def loads(self, data: bytes) -> dict[str, Any]:
-        """The mapping that `dumps` wrote."""
-        try:
-            mapping = self._serializer.loads(data)
-        except RecursionError:
-            raise ValueError("a mapping that is too deep") from None
-        if not isinstance(mapping, dict):
-            raise ValueError("not a mapping")  # noqa: TRY004 (bad data, not a bad call)
-        return cast("dict[str, Any]", mapping)
-
-
-class _JsonFormat(DjangoFormat):
-    """Writes the same bytes as `JSONSerializer`, which creates an encoder for each call."""
-
-    def dumps(self, mapping: Mapping[str, Any]) -> bytes:
-        """See `DjangoFormat`."""
-        return serialize(_encode, dict(mapping), "session").encode("latin-1")
-
-    def loads(self, data: bytes) -> dict[str, Any]:
-        """See `DjangoFormat`."""
-        return json_object(data.decode("latin-1"))
-
-
-@lru_cache(maxsize=8)
-def _session_cookie(
-    protection: DataProtection,
-    described: tuple[Any, ...],
-    migration: SignedSessions | None,
-    max_total: int,
-    whole: bool,
-) -> SessionCookie:
-    name, path, domain, secure, http_only, same_site, serializer_name = described
-    cookie = CookieSettings(
-        name,
-        path=path,
-        domain=domain,
-        secure="always" if secure else "same_as_request",
-        http_only=bool(http_only),
-        same_site=same_site.lower() if same_site else None,
-        chunk_size=None if whole else 4050,
-        max_total=max_total,
-    )
-    serializer = import_string(serializer_name)()
-    value_format = (_JsonFormat if type(serializer) is JSONSerializer else DjangoFormat)(serializer)
-    return SessionCookie(protection, cookie, idle=None, value_format=value_format, migration=migration)
-
-
-def session_cookie(*, whole: bool = False) -> SessionCookie:
-    """The session cookie of the current settings. whole: never in chunks."""
-    known = vars(settings)  # settings that were read before; an attribute costs ten times as much
-    try:
-        described, migration, max_total = _asked_for(known), known.get(_MIGRATION), known.get(_MAX_TOTAL, _DEFAULT)
-    except KeyError:
-        described = tuple(getattr(settings, name) for name in _COOKIE_SETTINGS)
-        migration, max_total = getattr(settings, _MIGRATION, None), getattr(settings, _MAX_TOTAL, _DEFAULT)
-    return _session_cookie(get_data_protection(), described, migration, max_total, whole)
+__all__ = ["DjangoFormat", "SessionMiddleware", "SessionStore", "begin"]
 
 
 class _Held(Session):
@@ -145,24 +59,37 @@ class _Held(Session):
             self.end()
 
 
+def begin(header: bytes, where: Where = NOWHERE, *, whole: bool = False) -> RequestSession:
+    """The session in a Cookie header. where: host and path of the request. whole: see `session_cookie`."""
+    cookie = session_cookie(whole=whole)
+    return cookie.begin(header, https=False, session_type=_Held, where=where)  # https: is_secure(), when it matters
+
+
 class SessionStore(SignedCookieStore):
     """``request.session``: Django's interface to a session in a protected cookie.
 
-    session_key: with our middleware the session's id; with Django's, the value of the cookie.
+    session_key: the id of the session; ``None`` if it is new and has not been saved. Outside of requests to our
+        middleware, `save` makes it the value of the cookie, since Django's own middleware, its test client and Channels
+        set the cookie to it.
+
+    A store for the id of the session that is open in this request shares that session. Any other key that a store is
+    made with is the value of a cookie.
     """
 
     part: RequestSession | None = None
-    is_written_by_us = False
-    """Whether our middleware writes the cookie, in chunks if it is long."""
-    _key_is_unread = False
-    """Whether the key has not been read from the request's cookies yet."""
+
+    def __init__(self, session_key: str | None = None) -> None:
+        super().__init__()
+        self._given = getattr(session_key, "whole", session_key)
+        if self._given and (part := current_session.get()) is not None and part.session.known_id == self._given:
+            self.part, self._given = part, None
 
     @classmethod
     def of(cls, part: RequestSession) -> Self:
         """The store of a request that came through our middleware."""
         store = cls(None)
         store.take(part)
-        store.is_written_by_us = store._key_is_unread = True
+        current_session.set(part)
         return store
 
     @property
@@ -172,23 +99,22 @@ class SessionStore(SignedCookieStore):
 
     @property
     def _session_key(self) -> str | None:
-        if self._key_is_unread and self.part is not None:
-            cookies = parse_cookie(self.part.header.decode("utf-8", "replace"))
-            self._session_key = cookies.get(settings.SESSION_COOKIE_NAME)
-        return super()._session_key
+        return super()._session_key or self.held.known_id
 
     @_session_key.setter
     def _session_key(self, value: str | None) -> None:
-        self._key_is_unread = False
         self._set_session_key(value)
 
     @property
     def held(self) -> Session:
         """The session, read at first use."""
-        if self.part is None:  # Django's own middleware: the key is the value
-            header = f"{settings.SESSION_COOKIE_NAME}={self.session_key or ''}".encode("latin-1", "replace")
-            return self.take(session_cookie(whole=True).begin(header, https=False, session_type=_Held))
-        return self.part.session
+        if self.part is not None:
+            return self.part.session
+        part = begin(f"{settings.SESSION_COOKIE_NAME}={self._given or ''}".encode("latin-1", "replace"), whole=True)
+        current = current_session.get()
+        if current is None or _is_whole(current):
+            current_session.set(part)
+        return self.take(part)
 
     def take(self, part: RequestSession) -> Session:
         """Hold the session of this part, and return it."""
@@ -230,13 +156,26 @@ class SessionStore(SignedCookieStore):
         return self._get_session()
 
     def is_empty(self) -> bool:
-        """Whether the session is empty."""
-        return not self.held
+        """Whether the session is empty and has no key."""
+        return not (self.held or self.session_key)
+
+    def exists(self, session_key: str | None = None) -> bool:
+        """Whether the key is the id of this session, or of the one that is open in this request."""
+        return session_key is not None and (
+            session_key == self.held.known_id or type(self)(session_key).part is not None
+        )
+
+    def create(self) -> None:
+        """Give the session a new id. As with Django's engines, content that has not been read is not taken over."""
+        if not self.accessed:
+            self.held.clear()
+        self.cycle_key()
 
     def save(self, must_create: bool = False) -> None:
-        """Mark the session as changed; it is written with the response. Without our middleware, set the key."""
-        self._session_key = self._get_session_key()
-        self.modified = True
+        """Mark the session as changed and set its key; it is written with the response."""
+        self.held.kept = self.held.modified = self.modified = True
+        part = cast("RequestSession", self.part)
+        self._session_key = SetCookie.parse(part.cookie.lines(part)[-1]).value if _is_whole(part) else None
 
     def cycle_key(self) -> None:
         """Give the session a new id. Its content stays."""
@@ -246,27 +185,23 @@ class SessionStore(SignedCookieStore):
         self.save()
 
     def delete(self, session_key: str | None = None) -> None:
-        """Empty the session; the response deletes its cookie."""
+        """Empty the session; the response deletes its cookie. With the key of another one: that one, if it is known."""
+        if session_key not in {None, self._given, self.session_key}:
+            type(self)(session_key).delete()
+            return
         self.held.empty()
-        self._session_key = ""
+        self._session_key = None
         self.modified = True
 
     def flush(self) -> None:
         """Empty the session, and start a new one."""
         self.delete()
-        self._session_key = None
         self.accessed = True
 
-    def _get_session_key(self) -> str:
-        return self.held.id if self.is_written_by_us else self._sealed()
 
-    def _sealed(self) -> str:
-        """The cookie's value, for Django's own middleware."""
-        part = session_cookie(whole=True).begin(b"", https=False)
-        part.session.update(self.held)
-        part.session.modified = True
-        lines = part.cookie.lines(part)
-        return SetCookie.parse(lines[-1]).value if lines else ""
+def _is_whole(part: RequestSession) -> bool:
+    """Whether a session stays in one cookie, which our middleware does not write."""
+    return part.cookie.protected.settings.chunk_size is None
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
@@ -278,9 +213,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
             super().process_request(request)
             return
         header = cookie_header(request)
-        part = session_cookie().begin(  # https: is_secure(), when it matters
-            header, https=False, session_type=_Held, where=lambda: where(request)
-        )
+        part = begin(header, lambda: where(request))
         request.session = self.SessionStore.of(part)
         request.META[SESSION_KEY] = part.session
         parts.join(request.META, part)
@@ -314,11 +247,12 @@ def _prepare(store: SessionStore, part: RequestSession, request: HttpRequest, st
     held = store.held
     if status >= 500:
         return False
-    is_due = bool(held) and (store.modified or saves_always)
+    is_kept = bool(held) or held.known_id is not None
+    is_due = is_kept and (store.modified or saves_always)
     if is_due:
-        session.modified = True
+        session.modified = session.kept = True
     if is_due or not held or session.modified:
-        if held and not store.get_expire_at_browser_close():
+        if is_kept and not store.get_expire_at_browser_close():
             part.expires = part.cookie.clock.now() + timedelta(seconds=store.get_expiry_age())
         part.https = request.is_secure()
     return True

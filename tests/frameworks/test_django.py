@@ -29,7 +29,8 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.django import apps, get_data_protection
 from dpmiddleware.django import signing as ours
 from dpmiddleware.django.authentication import PrincipalUser
-from dpmiddleware.django.sessions import DjangoFormat, SessionMiddleware, SessionStore, session_cookie
+from dpmiddleware.django.session_cookie import DjangoFormat, session_cookie
+from dpmiddleware.django.sessions import SessionMiddleware, SessionStore
 from dpmiddleware.errors import ConfigurationError, CookieTooLargeError
 from dpmiddleware.web.sessions.migration import DjangoSessions
 from dpmiddleware.web.sign_in.claims import Principal
@@ -273,27 +274,6 @@ def test_the_store_by_itself_is_a_django_session() -> None:
     assert not store.exists(store.session_key)
     store.delete()
     assert store.is_empty()
-
-
-def test_the_key_is_the_cookies_value_until_the_session_is_saved() -> None:
-    keys: list[str | None] = []
-
-    def view(request: HttpRequest) -> HttpResponse:
-        keys.append(request.session.session_key)
-        assert not request.session.accessed
-        request.session.setdefault("a", 1)
-        request.session.save()
-        keys.append(request.session.session_key)
-        if len(keys) == 4:
-            request.session.flush()
-            keys.append(request.session.session_key)
-        return HttpResponse("ok")
-
-    first: Any = SessionMiddleware(view)(RequestFactory().get("/"))
-    value = first.cookies["sessionid"].value
-    SessionMiddleware(view)(RequestFactory(headers={"Cookie": f"b=1; sessionid={value}"}).get("/"))
-    assert keys == [None, keys[1], value, keys[1], None]
-    assert len(keys[1] or "") == 22
 
 
 def test_a_key_that_the_application_sets_stays() -> None:

@@ -126,6 +126,7 @@ class SessionCookie:
     absolute: how long a session lives after it was created, or renewed by a sign-in; ``None``: no limit.
     value_format: how the mapping becomes bytes.
     migration: reads cookies of the same name that another framework wrote, unless one of ours is there too.
+    keeps_empty: whether a session with a `Session.known_id` is kept even while it is empty.
     clock: by default that of ``data_protection``.
     """
 
@@ -138,6 +139,7 @@ class SessionCookie:
         absolute: timedelta | None = None,
         value_format: ValueFormat = JSON,
         migration: SignedSessions | None = None,
+        keeps_empty: bool = False,
         clock: Clock | None = None,
     ) -> None:
         settings = CookieSettings(cookie) if isinstance(cookie, str) else cookie
@@ -149,7 +151,7 @@ class SessionCookie:
         self._attributes = {https: settings.attributes(https=https) for https in (False, True)}
         self.clock = clock or data_protection.clock
         self._idle, self._absolute = _limit("idle", idle), _limit("absolute", absolute)
-        self._format = value_format
+        self._format, self._keeps_empty = value_format, keeps_empty
 
     def begin(
         self, header: bytes, *, https: bool, session_type: type[Session] = Session, where: Where = NOWHERE
@@ -180,7 +182,7 @@ class SessionCookie:
         """
         session = request.session
         data = session.changed()
-        is_empty = not dict.__len__(session)
+        is_empty = not dict.__len__(session) and not (self._keeps_empty and session.known_id)
         if data is None and not (is_empty or session.renewal_due):
             return []
         attributes = with_expiry(self._attributes[request.https], request.expires)

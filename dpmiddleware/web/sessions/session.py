@@ -44,6 +44,8 @@ class Session(dict[str, Any]):
     """Whether it was emptied or renewed in this request, so that older cookies of the session must not come back."""
     created_ms: int | None = None
     """`created` in milliseconds since 1970 UTC; ``None`` before the session has been read."""
+    kept: bool | None = None
+    """Whether `known_id` is the id; ``None``: if the request contained the session."""
     _stored: StoredSession | None = None
     _id: str | None = None
     _subject: str | None = None
@@ -72,6 +74,13 @@ class Session(dict[str, Any]):
         if self._id is None:
             self._id = secrets.token_urlsafe(16)
         return self._id
+
+    @property
+    def known_id(self) -> str | None:
+        """The id that the client has, or will have because `kept` is set; ``None`` for a new session."""
+        self.mark_accessed()
+        is_known = self._stored is not None if self.kept is None else self.kept
+        return self.id if is_known else None
 
     @property
     def subject(self) -> str | None:
@@ -137,7 +146,7 @@ class Session(dict[str, Any]):
         """Do what `empty` does with a session that is over; that is not a change by the application."""
         dict.clear(self)
         self._id = self._subject = self.created_ms = self._ends = None
-        self.has_started_over = True
+        self.has_started_over, self.kept = True, False
 
     def loaded(self) -> None:
         """Called once, when the stored session has been read. A subclass may `end` it."""
@@ -225,7 +234,7 @@ class Session(dict[str, Any]):
         if self._subject is not None and self._subject != owner:
             telemetry.emit("session_discarded", "info", reason="another_subject")
             dict.clear(self)
-            self._stored = self._id = self._subject = self.created_ms = self._ends = None
+            self._stored = self._id = self._subject = self.created_ms = self._ends = self.kept = None
             self.renewal_due = False
             self.has_started_over = True
         if owner is not None and self._subject is None:
