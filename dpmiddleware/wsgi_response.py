@@ -65,7 +65,7 @@ class PartResponse:
         line, headers, exc_info = self._held
         if self._part.touched:
             answer = parts.finish(self._part, int(line.partition(" ")[0]), headers)
-            headers, self._body = answer.applied_to(headers), answer.body
+            headers, self._body = answer._replace(added=answer.titled).applied_to(headers), answer.body
             if answer.status is not None:
                 line = _status_line(answer.status)
         else:
@@ -106,5 +106,5 @@ def _close(body: Iterable[bytes]) -> None:
 
 def answer_instead(start_response: StartResponse, answer: Answer) -> list[bytes]:
     """Answer in place of the application."""
-    start_response(_status_line(answer.status), [*answer.added])
+    start_response(_status_line(answer.status), [*answer.titled])
     return [answer.body or b""]

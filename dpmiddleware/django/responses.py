@@ -106,8 +106,8 @@ def finish(response: HttpResponseBase, part: Part) -> HttpResponseBase:
     if answer.dropped or answer.body is not None:
         for name in [name for name in headers if answer.drops(name.lower())]:
             del response[name]
-    for name, value in answer.added:
-        if name == "set-cookie":
+    for name, value in answer.titled:
+        if name == "Set-Cookie":
             _set_cookie(response, value, answer)
         else:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
@@ -134,4 +134,4 @@ def answer_outage(request: HttpRequest, exception: Exception) -> HttpResponse | 
 def outage(error: KeyManagementError) -> HttpResponse:
     """503: an outage signs nobody out."""
     answer = unavailable(error)
-    return HttpResponse(answer.body, status=answer.status, headers=dict(answer.added))
+    return HttpResponse(answer.body, status=answer.status, headers=dict(answer.titled))

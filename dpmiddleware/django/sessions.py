@@ -253,6 +253,7 @@ def _prepare(store: SessionStore, part: RequestSession, request: HttpRequest, st
         session.modified = session.kept = True
     if is_due or not held or session.modified:
         if is_kept and not store.get_expire_at_browser_close():
-            part.expires = part.cookie.clock.now() + timedelta(seconds=store.get_expiry_age())
+            part.max_age = int(store.get_expiry_age())
+            part.expires = part.cookie.clock.now() + timedelta(seconds=part.max_age)
         part.https = request.is_secure()
     return True

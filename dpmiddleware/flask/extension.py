@@ -83,5 +83,5 @@ def _become(response: flask.Response, answer: Answer) -> None:
         for name in {name.lower() for name in headers.keys()}:  # noqa: SIM118 (iterating the object gives pairs)
             if answer.drops(name):
                 headers.remove(name)
-    for name, value in answer.added:
+    for name, value in answer.titled:
         headers.add(name, value)

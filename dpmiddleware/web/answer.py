@@ -51,7 +51,7 @@ _OF_A_BODY: Final = ("content-", "etag", "last-modified")
 class Answer(NamedTuple):
     """What one part of a request changes in the response.
 
-    added: headers to add.
+    added: headers to add; their names are in lower case, as in ASGI.
     dropped: names of headers to remove first, in lower case.
     status: the new status; ``None``: the application's.
     body: the new body; ``None``: the application's.
@@ -61,6 +61,11 @@ class Answer(NamedTuple):
     dropped: AbstractSet[str] = frozenset()
     status: int | None = None
     body: bytes | None = None
+
+    @property
+    def titled(self) -> Sequence[tuple[str, str]]:
+        """What is added, with names in the usual capitals; programs for WSGI look for ``Set-Cookie`` as it is."""
+        return [(name.title(), value) for name, value in self.added]
 
     def drops(self, name: str) -> bool:
         """Whether to remove the headers of this name (in lower case); those that describe a body go with it."""

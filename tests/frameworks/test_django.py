@@ -148,9 +148,7 @@ def test_headers_that_speak_of_caches_are_amended(view: str, given: dict[str, st
 
     response: Any = SessionMiddleware(answer)(RequestFactory().get("/"))
     assert (response["Vary"], response.get("Cache-Control")) == told
-    assert [name for name in response.headers if name.lower() == "vary"] == [
-        next((name for name in given if name.lower() == "vary"), "vary")
-    ]
+    assert [name for name in response.headers if name.lower() == "vary"] == ["Vary"]
 
 
 @pytest.mark.parametrize("secure", [True, False])

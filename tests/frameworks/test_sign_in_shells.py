@@ -130,7 +130,7 @@ def test_a_redirect_carries_nothing_of_the_page_that_it_replaces(shell: str, dp:
     site.headers.append(("ETag", '"page"'))
     answer = site.get(challenge, "/secret?x=1")
     assert (answer.status, answer.body) == (302, b"")
-    assert dict(answer.headers) == {
+    assert {name.lower(): value for name, value in answer.headers} == {
         "vary": "Cookie",
         "location": "/login?ReturnUrl=%2Fsecret%3Fx%3D1",
         "content-length": "0",

@@ -91,11 +91,12 @@ def attributes(
     return (*(text for text in written if text), *others)
 
 
-def with_expiry(these: Attributes, expires: datetime | str | None) -> Attributes:
-    """Add a date (aware, or as text) to attributes that have none. ``None``: return them unchanged."""
+def with_expiry(these: Attributes, expires: datetime | str | None, max_age: int | None = None) -> Attributes:
+    """Add a date (aware, or as text) to attributes that have none, and seconds. ``None``: return them unchanged."""
     if expires is None:
         return these
-    return (f"expires={expires if isinstance(expires, str) else http_date(expires)}", *these)
+    date = f"expires={expires if isinstance(expires, str) else http_date(expires)}"
+    return (date, *these) if max_age is None else (date, f"max-age={max_age}", *these)
 
 
 def expired(these: Attributes) -> Attributes:

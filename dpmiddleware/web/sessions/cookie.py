@@ -69,6 +69,8 @@ class RequestSession:
     """When the browser is to delete the cookie, if its settings do not say so; aware."""
     where: Where = NOWHERE
     """Host and path of the request."""
+    max_age: int | None = None
+    """Seconds, to be written beside ``expires``: they do not depend on the browser's clock."""
 
     @property
     def failure(self) -> KeyManagementError | None:
@@ -185,7 +187,7 @@ class SessionCookie:
         is_empty = not dict.__len__(session) and not (self._keeps_empty and session.known_id)
         if data is None and not (is_empty or session.renewal_due):
             return []
-        attributes = with_expiry(self._attributes[request.https], request.expires)
+        attributes = with_expiry(self._attributes[request.https], request.expires, request.max_age)
         if is_empty:
             had_one = session.stored is not None or any(opened.expire for opened in request.found)
             return self.protected.delete(request.header, attributes, Cleanup(request.where)) if had_one else []
