@@ -1,7 +1,8 @@
 """Events under stable names: as log records with fields, and as counters.
 
 Each event is one record of the logger ``dpmiddleware``, with its name in ``record.event`` and one attribute per field.
-Refusals are counted by reason, and logged at most once in ten seconds per reason: forged cookies cannot fill a disk.
+What every request can cause is counted, and logged at most once in ten seconds per reason or code: neither forged
+cookies nor an outage can fill a disk. The next line says how many were left out (``suppressed``).
 No field contains a payload, a cookie value or key bytes. Foreign text is escaped here.
 
 ===============================  =======  =======================================================================
@@ -22,7 +23,7 @@ keys_in_memory                   WARNING  why (memory was chosen; empty if it wa
 keys_not_wrapped                 WARNING  location
 unprotect_refused                WARNING  reason, key_id, ring, where, suppressed (lines since the last one)
 cookie_header_too_long           -        only counted: a request brought more cookies than are looked at
-session_discarded                INFO     reason
+session_discarded                INFO     reason, suppressed
 session_change_lost              WARNING  - (it was changed after the response had started, in Flask or Django)
 key_pruned                       INFO     key_id, location
 key_rewrapped                    INFO     key_id, location
@@ -30,7 +31,7 @@ signatures_ignored               WARNING  location
 ring_signed                      WARNING  documents (how many), location
 key_blob_unsigned                WARNING  path
 key_blob_signed_by_exchange_key  WARNING  path
-unavailable                      ERROR    error, code (a request was answered with 503: there is no key ring)
+unavailable                      ERROR    error, code, suppressed (answered 503: there is no key ring)
 ===============================  =======  =======================================================================
 
 If OpenTelemetry's API is installed (extra ``otel``), its counter ``dpmiddleware.events`` (attributes event, reason)
@@ -58,6 +59,8 @@ __all__ = ["LOGGER", "Measured", "count", "counts", "emit", "refused", "watch"]
 LOGGER: Final = logging.getLogger("dpmiddleware")
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _SECONDS_BETWEEN_LINES: Final = 10.0
+_BY_REQUESTS: Final = frozenset({"unavailable", "session_discarded"})
+"""Events that every request can cause, beside refusals."""
 
 _lock = threading.Lock()
 _counts: Counter[tuple[str, str]] = Counter()
@@ -76,9 +79,17 @@ def emit(event: str, level: str = "info", message: str = "", **fields: object) -
     """Count and log an event. ``message`` is for people; ``fields`` become attributes of the record."""
     count(event)
     shown = {name: value if isinstance(value, int | float) else printable(value) for name, value in fields.items()}
+    more = ""
+    if event in _BY_REQUESTS:
+        suppressed = _suppressed(f"{event} {shown.get('code', shown.get('reason'))}")
+        if suppressed is None:
+            return
+        shown["suppressed"], more = suppressed, _more(suppressed)
     text = message or event.replace("_", " ")
-    details = "".join(f" {name}={value}" for name, value in shown.items() if value not in ("", "None"))
-    LOGGER.log(_LEVELS[level], "%s%s", printable(text, 500), details, extra={"event": event, **shown})
+    details = "".join(
+        f" {name}={value}" for name, value in shown.items() if value not in ("", "None") and name != "suppressed"
+    )
+    LOGGER.log(_LEVELS[level], "%s%s%s", printable(text, 500), details, more, extra={"event": event, **shown})
 
 
 def refused(reason: str, *, key_id: str | None, ring: str, where: str) -> None:
@@ -90,17 +101,27 @@ def refused(reason: str, *, key_id: str | None, ring: str, where: str) -> None:
     where: what the payload is for, such as the name of a cookie.
     """
     count("unprotect_refused", reason)
-    now = time.monotonic()
-    with _lock:
-        last, suppressed = _last_line.get(reason, (float("-inf"), 0))
-        if now - last < _SECONDS_BETWEEN_LINES:
-            _last_line[reason] = (last, suppressed + 1)
-            return
-        _last_line[reason] = (now, 0)
+    suppressed = _suppressed(reason)
+    if suppressed is None:
+        return
     shown = {"reason": reason, "key_id": key_id or "", "ring": printable(ring), "where": printable(where, 80)}
     details = "".join(f" {name}={value}" for name, value in shown.items() if value)
     extra = {"event": "unprotect_refused", "suppressed": suppressed, **shown}
-    LOGGER.warning("payload refused%s%s", details, f" ({suppressed} more)" if suppressed else "", extra=extra)
+    LOGGER.warning("payload refused%s%s", details, _more(suppressed), extra=extra)
+
+
+def _suppressed(kind: str) -> int | None:
+    """How many lines of this kind were left out since the last one; ``None`` if this one is left out, too."""
+    now = time.monotonic()
+    with _lock:
+        last, suppressed = _last_line.get(kind, (float("-inf"), 0))
+        is_due = now - last >= _SECONDS_BETWEEN_LINES
+        _last_line[kind] = (now, 0) if is_due else (last, suppressed + 1)
+    return suppressed if is_due else None
+
+
+def _more(suppressed: int) -> str:
+    return f" ({suppressed} more)" if suppressed else ""
 
 
 def count(event: str, reason: str = "") -> None:

@@ -13,8 +13,9 @@ import pytest
 
 import dpmiddleware
 from dpmiddleware import telemetry
-from dpmiddleware.errors import UnprotectError
+from dpmiddleware.errors import NoUsableKeyError, RepositoryError, UnprotectError
 from dpmiddleware.protection.serializer import ProtectedSerializer
+from dpmiddleware.web.answer import unavailable
 from tests.fakes import (
     StoppedClock,
     data_protection,
@@ -90,6 +91,21 @@ def test_each_reason_has_a_line_of_its_own(caplog: pytest.LogCaptureFixture, sec
         refuse("unknown_key", key_id="0c819c80-6619-4019-9536-53f8aaffee57")
     assert [event["reason"] for event in events(caplog, "unprotect_refused")] == ["tampered", "unknown_key"]
     assert events(caplog, "unprotect_refused")[1]["key_id"] == "0c819c80-6619-4019-9536-53f8aaffee57"
+
+
+def test_an_outage_is_logged_once_in_ten_seconds_and_not_by_every_request(
+    caplog: pytest.LogCaptureFixture, seconds: list[float]
+) -> None:
+    """One ERROR line per request filled the disk while the store was away."""
+    for _ in range(500):
+        unavailable(RepositoryError("cannot read redis://host/0"))
+        unavailable(NoUsableKeyError("no key protects"))
+    assert [event["code"] for event in events(caplog, "unavailable")] == ["repository", "no_usable_key"]
+    seconds[0] += 10
+    unavailable(RepositoryError("cannot read redis://host/0"))
+    assert [event["suppressed"] for event in events(caplog, "unavailable")] == [0, 0, 499]
+    assert caplog.records[-1].getMessage().endswith("code=repository (499 more)")
+    assert telemetry.counts()["unavailable", ""] == 1_001
 
 
 def test_no_thread_is_left_out_of_the_count() -> None:
