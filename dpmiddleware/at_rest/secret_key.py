@@ -48,7 +48,8 @@ from dpmiddleware.crypto.secret import Secret, Unpicklable
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
-from dpmiddleware.secret_sources import read_secret, shown
+from dpmiddleware.printable import printable
+from dpmiddleware.secret_sources import read_secret
 from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["DECRYPTOR_TYPE", "SecretKeyWrapper"]
@@ -81,7 +82,7 @@ class SecretKeyWrapper(Unpicklable):
         self._load: Callable[[], list[bytes]] = lambda: [read_secret(reference, "secret") for reference in references]
         self.private_files = tuple(Path(name) for name in references if not name.startswith("env:"))
         """Files that other users should not be able to read."""
-        self._shown = ", ".join(map(shown, references))
+        self._shown = ", ".join(printable(reference) for reference in references)
         self._sources: tuple[_Source, ...] = ()
         self._stretched: dict[tuple[int, str], Secret] = {}
 
