@@ -11,10 +11,12 @@ While there is no key ring, a request that needs one is answered 503 with ``Retr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, Unpack
 
 from werkzeug.local import LocalProxy
 
+from dpmiddleware.arguments import checked
 from dpmiddleware.asgi_response import (
     STARTS,
     ASGIApp,
@@ -114,6 +116,7 @@ async def _get_ahead(part: Part, steps: Steps[object]) -> None:
         part.failure = error  # raised when the application uses the part: other pages are served
 
 
+@checked
 class SessionMiddleware(_Middleware):
     """``scope["session"]`` (Starlette: ``request.session``): a dictionary in a protected cookie.
 
@@ -127,11 +130,12 @@ class SessionMiddleware(_Middleware):
     def begin(self, scope: Scope, receive: Receive) -> RequestSession:
         """Put the session into the scope; it is opened when the application touches it."""
         https = scope.get("scheme") in _ENCRYPTED
-        part = self.sessions.begin(cookie_header(scope), https=https, where=lambda: where(scope))
+        part = self.sessions.begin(cookie_header(scope), https=https, where=partial(where, scope))
         scope["session"] = part.session
         return part
 
 
+@checked
 class CookieProtectionMiddleware(_Middleware):
     """Seals cookies of an application that does not know of it: ``cookies=["sid", "auth*"]``.
 
@@ -152,7 +156,7 @@ class CookieProtectionMiddleware(_Middleware):
 
     def begin(self, scope: Scope, receive: Receive) -> RequestCookies:
         """See the class; the cookies are opened once the keys are there."""
-        return self.protection.begin(cookie_header(scope), https=is_https(scope), where=lambda: where(scope))
+        return self.protection.begin(cookie_header(scope), https=is_https(scope), where=partial(where, scope))
 
     async def _opened(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application with the opened cookies in its Cookie header."""
@@ -165,6 +169,7 @@ class CookieProtectionMiddleware(_Middleware):
         await self._application(scope, receive, send)
 
 
+@checked
 class CookieAuthenticationMiddleware(_Middleware):
     """The user: ``scope["dpmiddleware.principal"]``. The verbs: ``scope["dpmiddleware.authentication"]``.
 
@@ -197,6 +202,7 @@ class CookieAuthenticationMiddleware(_Middleware):
         return scope
 
 
+@checked
 class CookiePolicyMiddleware:
     """The minimum that every cookie of an application must meet. Put it around all other middleware.
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike, fspath
 from typing import Any, Final, cast
 
+from dpmiddleware.arguments import checked
 from dpmiddleware.at_rest import PLAIN, WRAPPERS
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.keys.interfaces import KeyRepository, KeyWrapper
@@ -31,12 +32,12 @@ _COLON_FORGOTTEN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+//")
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):")
 
 
+@checked
 def repository_from(given: KeyRepository | PathLike[str] | str) -> KeyRepository:
     """Return the repository that a URL or path names. `ConfigurationError`, `MissingExtraError`."""
     if isinstance(given, PathLike):
         given = fspath(given)
     if not isinstance(given, str):
-        _check(given, ("read", "version", "commit", "location"), "repository", "KeyRepository")
         return given
     if _COLON_FORGOTTEN.match(given):  # as a path it would become a folder with a password in its name
         raise ConfigurationError(
@@ -48,6 +49,7 @@ def repository_from(given: KeyRepository | PathLike[str] | str) -> KeyRepository
     return cast("KeyRepository", found)
 
 
+@checked
 def wrappers_from(
     given: KeyWrapper | str | Sequence[KeyWrapper | str] | None,
 ) -> tuple[tuple[KeyWrapper, ...], bool]:
@@ -69,7 +71,6 @@ def wrappers_from(
 
 def _wrapper_from(given: KeyWrapper | str) -> KeyWrapper:
     if not isinstance(given, str):
-        _check(given, ("wrap", "unwrap", "decryptor_types"), "key wrapper", "KeyWrapper")
         return given
     return cast("KeyWrapper", _open("key_wrapper", given, _scheme_of(given), WRAPPERS, ["plain"]))
 
@@ -119,14 +120,3 @@ def _is_sql_dialect(scheme: str) -> bool:
     except (NoSuchModuleError, ImportError):
         return False
     return True
-
-
-def _check(given: object, members: tuple[str, ...], what: str, interface: str) -> None:
-    """Refuse an object that lacks a member: the mistake shows at the start, not at the first refresh."""
-    looked_at = type(given) if isinstance(given, type) else given  # a class is not the object that it makes
-    missing = [member for member in members if not hasattr(looked_at, member)]
-    if missing:
-        raise ConfigurationError(
-            f"a {type(given).__name__} is not a {what}: it has no {', '.join(missing)}",
-            hint=f"give a URL, or an object that implements dpmiddleware.keys.interfaces.{interface}",
-        )

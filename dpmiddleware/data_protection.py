@@ -14,6 +14,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Self
 
+from dpmiddleware.arguments import checked
 from dpmiddleware.clock import Clock, SystemClock
 from dpmiddleware.components import repository_from, signer_from, wrappers_from
 from dpmiddleware.crypto.encryptors import Algorithm
@@ -50,6 +51,7 @@ _NAME_HINT: Final = 'set a name such as "shop", the same in the whole farm'
 _TRUTHS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
+@checked
 class DataProtection:
     """A key ring, used under one application name.
 
@@ -99,12 +101,6 @@ class DataProtection:
                 "a ring with signed documents needs a name",
                 hint='pass ring="shop", the same name in all processes that share the ring',
             )
-        if not isinstance(algorithm, Algorithm):
-            raise ConfigurationError(
-                f"{algorithm!r} is not an Algorithm", hint="pass, for example, Algorithm.AES_256_GCM"
-            )
-        if not isinstance(auto_create_keys, bool):  # the text "false" would be true
-            raise ConfigurationError(f"auto_create_keys={printable(repr(auto_create_keys))} is neither True nor False")
         self._algorithm = algorithm
         self._auto_create_keys = auto_create_keys
         self.provider = KeyRingProvider(self._open_manager, clock=self.clock, policy=self.policy)
@@ -127,6 +123,7 @@ class DataProtection:
 
     # --- the ring -------------------------------------------------------------------------------------------
 
+    @checked
     def start(self, *, wait: bool = False) -> None:
         """Begin to load the ring, and return immediately.
 
@@ -196,6 +193,7 @@ class DataProtection:
     # --- settings -------------------------------------------------------------------------------------------
 
     @classmethod
+    @checked
     def from_config(cls, settings: Mapping[str, Any], **parts: Any) -> Self:
         """Create from a mapping of plain values, such as a section of a settings file.
 
@@ -212,6 +210,7 @@ class DataProtection:
         return cls(**values, **parts)
 
     @classmethod
+    @checked
     def from_env(cls, environment: Mapping[str, str] | None = None, **parts: Any) -> Self:
         """Create from the variables ``DPM_APPLICATION``, ``DPM_REPOSITORY``, ``DPM_KEY_WRAPPER``, …
 
@@ -231,13 +230,15 @@ class DataProtection:
         return cls.from_config(values, **parts)
 
     @classmethod
+    @checked
     def from_toml(cls, path: PathLike[str] | str, **parts: Any) -> Self:
         """Create from the table ``[data_protection]`` of a TOML file. ``parts``: as for `from_config`."""
         try:
             with Path(path).open("rb") as file:
                 settings = tomllib.load(file)
         except (OSError, tomllib.TOMLDecodeError) as error:
-            raise ConfigurationError(f"{printable(path)} cannot be read: {error}") from error
+            hint = "check the path and the syntax"
+            raise ConfigurationError(f"{printable(path)} cannot be read: {error}", hint=hint) from error
         table = settings.get("data_protection")
         if not isinstance(table, dict):
             hint = "add it; its names are those of the constructor"
@@ -249,9 +250,9 @@ class DataProtection:
 
 
 def _checked_name(application: str | None) -> str | None:
-    if application is not None and (not isinstance(application, str) or not application.strip()):
+    if application is not None and not application.strip():
         raise ConfigurationError(
-            f"the application name {application!r} is empty, or not text",
+            f"the application name {application!r} is empty",
             hint='use a name such as "shop", or None for no name',
         )
     return application

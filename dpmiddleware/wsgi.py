@@ -9,10 +9,12 @@ out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, Unpack
 
 from werkzeug.local import LocalProxy
 
+from dpmiddleware.arguments import checked
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys import waiting
@@ -89,6 +91,7 @@ class _Middleware(Generic[_P]):
         raise NotImplementedError
 
 
+@checked
 class SessionMiddleware(_Middleware[RequestSession]):
     """``environ["dpmiddleware.session"]``: a dictionary in a protected cookie.
 
@@ -103,13 +106,14 @@ class SessionMiddleware(_Middleware[RequestSession]):
 
     def begin(self, environ: WSGIEnvironment) -> RequestSession:
         """The session; it is opened when the application touches it."""
-        return self.sessions.begin(cookie_header(environ), https=is_https(environ), where=lambda: where(environ))
+        return self.sessions.begin(cookie_header(environ), https=is_https(environ), where=partial(where, environ))
 
     def place(self, environ: WSGIEnvironment, part: RequestSession) -> None:
         """See the class."""
         environ[SESSION_KEY] = part.session
 
 
+@checked
 class CookieProtectionMiddleware(_Middleware[RequestCookies]):
     """Seals cookies of an application that does not know of it: ``cookies=["sid", "auth*"]``.
 
@@ -129,7 +133,7 @@ class CookieProtectionMiddleware(_Middleware[RequestCookies]):
 
     def begin(self, environ: WSGIEnvironment) -> RequestCookies:
         """The cookies of the request."""
-        return self.protection.begin(cookie_header(environ), https=is_https(environ), where=lambda: where(environ))
+        return self.protection.begin(cookie_header(environ), https=is_https(environ), where=partial(where, environ))
 
     def place(self, environ: WSGIEnvironment, part: RequestCookies) -> None:
         """Put the opened cookies into the Cookie header."""
@@ -139,6 +143,7 @@ class CookieProtectionMiddleware(_Middleware[RequestCookies]):
             environ.pop("HTTP_COOKIE", None)
 
 
+@checked
 class CookieAuthenticationMiddleware(_Middleware[RequestAuthentication]):
     """The user: ``environ["dpmiddleware.principal"]``. The verbs: ``environ["dpmiddleware.authentication"]``.
 
@@ -168,6 +173,7 @@ class CookieAuthenticationMiddleware(_Middleware[RequestAuthentication]):
         environ[PRINCIPAL_KEY] = LocalProxy(lambda: part.principal)
 
 
+@checked
 class CookiePolicyMiddleware:
     """The minimum that every cookie of an application must meet. Put it around all other middleware.
 

@@ -188,7 +188,7 @@ def test_a_read_only_folder_is_an_error_with_a_hint(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", " ", "\t\n", 3, b"shop"], ids=repr)
 def test_an_application_has_a_name_or_says_none(name: Any) -> None:
-    with pytest.raises(ConfigurationError, match="application name"):
+    with pytest.raises(ConfigurationError, match="application"):
         DataProtection(name)
 
 
@@ -206,7 +206,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("an algorithm of ours inside", {"algorithm": Algorithm.AES_256_GCM.value}, "Algorithm"),
     ("no repository at all", {"repository": 3}, "repository"),
     ("a class in place of an object", {"repository": dict}, "repository"),
-    ("no key wrapper at all", {"key_wrapper": 3}, "key wrapper"),
+    ("no key wrapper at all", {"key_wrapper": 3}, "key_wrapper"),
     ("an empty list of wrappers", {"key_wrapper": []}, "empty"),
     ("an empty wrapper", {"key_wrapper": " "}, "empty"),
     ("a signature without a ring", {"application": None, "trusted_signers": ["x.pem"]}, "needs a name"),

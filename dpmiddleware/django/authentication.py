@@ -29,6 +29,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 from werkzeug.local import LocalProxy
 
+from dpmiddleware.arguments import checked, explain
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.django.responses import answer_outage, cookie_header, finish
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
@@ -162,10 +163,6 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
         self._user_of: Any = given.get("user", PrincipalUser)
         if isinstance(self._user_of, str):
             self._user_of = import_string(self._user_of)
-        if not callable(self._user_of):
-            raise ConfigurationError(
-                f"user={self._user_of!r} is not a function", hint="name a function that returns a user for a Principal"
-            )
         self.authenticator = CookieAuthenticator(get_data_protection(), CookieAuthenticationOptions(**options))
 
     def process_request(self, request: HttpRequest) -> None:
@@ -232,6 +229,7 @@ def forbid(request: HttpRequest, properties: AuthenticationProperties | None = N
     return HttpResponse(status=403)
 
 
+@checked
 def login_required(view: _View) -> _View:
     """Challenge users who are not signed in. For plain and ``async`` views."""
     if iscoroutinefunction(view):
@@ -254,7 +252,10 @@ def login_required(view: _View) -> _View:
 
 
 def _authentication(request: HttpRequest) -> RequestAuthentication:
-    found = request.META.get(AUTHENTICATION_KEY)
+    try:
+        found = request.META.get(AUTHENTICATION_KEY)
+    except AttributeError as error:
+        raise explain(current_principal, error, request=request) from None
     if not isinstance(found, RequestAuthentication):
         raise ConfigurationError(
             "this request has not come through CookieAuthenticationMiddleware",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from dpmiddleware.arguments import checked
 from dpmiddleware.django.sessions import SessionStore, begin
 
 __all__ = ["WebSocketSessions"]
@@ -18,6 +19,7 @@ __all__ = ["WebSocketSessions"]
 _Application = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
 
+@checked
 class WebSocketSessions:
     """``scope["session"]`` of websockets. Changes are not written: an open websocket cannot set cookies."""
 

@@ -10,15 +10,16 @@ used. They refuse a ``key``, because values are separated by their salt here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from django.core.signing import BadSignature, JSONSerializer, SignatureExpired, TimestampSigner
 
 from dpmiddleware import purposes
+from dpmiddleware.arguments import explain, seconds
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.errors import ConfigurationError, UnprotectError
@@ -76,11 +77,12 @@ class ProtectedSigner(TimestampSigner):
             made, data = _protector(protection).unprotect(value, str(self.salt))
         except UnprotectError as error:
             raise BadSignature(f"the value does not open: {error}") from error
+        except AttributeError as error:
+            raise explain(ProtectedSigner.unsign, error, value=value) from None
         if max_age is not None:
-            seconds = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
             age = (ticks_of(protection.now()) - made) / TICKS_PER_SECOND
-            if not -SKEW_SECONDS <= age <= seconds:
-                raise SignatureExpired(f"Signature age {age} > {seconds} seconds")
+            if not -SKEW_SECONDS <= age <= seconds(max_age):
+                raise SignatureExpired(f"Signature age {age} > {seconds(max_age):g} seconds")
         return data.decode("utf-8", "surrogatepass")
 
 
@@ -88,25 +90,31 @@ def dumps(
     obj: Any,
     key: str | bytes | None = None,
     salt: str = "django.core.signing",
-    serializer: Any = JSONSerializer,
+    serializer: Callable[[], Any] = JSONSerializer,
     compress: bool = False,
 ) -> str:
     """``obj`` as URL-safe text."""
     _refuse(key)
-    return ProtectedSigner(salt=salt).sign_object(obj, serializer=serializer, compress=compress)
+    try:
+        return ProtectedSigner(salt=salt).sign_object(obj, serializer=serializer, compress=compress)
+    except TypeError as error:
+        raise explain(dumps, error, serializer=serializer) from None
 
 
 def loads(  # noqa: PLR0917 (the signature is Django's)
     s: str,
     key: str | bytes | None = None,
     salt: str = "django.core.signing",
-    serializer: Any = JSONSerializer,
+    serializer: Callable[[], Any] = JSONSerializer,
     max_age: float | timedelta | None = None,
     fallback_keys: Sequence[str | bytes] | None = None,
 ) -> Any:
     """What `dumps` was given. ``BadSignature``, ``SignatureExpired``."""
     _refuse(key, fallback_keys)
-    return ProtectedSigner(salt=salt).unsign_object(s, serializer=serializer, max_age=max_age)
+    try:
+        return ProtectedSigner(salt=salt).unsign_object(s, serializer=cast("Any", serializer), max_age=max_age)
+    except TypeError as error:
+        raise explain(loads, error, serializer=serializer) from None
 
 
 def _refuse(*given: object) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar, Unpack, cast
 import flask
 from werkzeug.local import LocalProxy
 
+from dpmiddleware.arguments import checked
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.flask.extension import finish, register
@@ -43,6 +44,7 @@ AUTHENTICATOR: Final = "dpmiddleware.authenticator"
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 
+@checked
 class CookieAuthentication:
     """Flask extension: cookie authentication; sign-ins can be shared with ASP.NET Core.
 
@@ -61,6 +63,7 @@ class CookieAuthentication:
         if app is not None:
             self.init_app(app)
 
+    @checked
     def init_app(self, app: flask.Flask) -> None:
         """Let ``app`` sign users in. Call it before other extensions that change responses."""
         data_protection = register(app, self._data_protection)
@@ -68,11 +71,13 @@ class CookieAuthentication:
         app.after_request(_finish)
 
 
+@checked
 def sign_in(principal: Principal, properties: AuthenticationProperties | None = None) -> None:
     """Sign ``principal`` in with the response to this request; the session is renewed."""
     _current().sign_in(principal, properties)
 
 
+@checked
 def sign_out(properties: AuthenticationProperties | None = None) -> None:
     """Sign the user out with the response to this request; the session is emptied."""
     _current().sign_out(properties)
@@ -83,18 +88,21 @@ def authenticate() -> AuthenticateResult:
     return _current().result
 
 
+@checked
 def challenge(properties: AuthenticationProperties | None = None) -> flask.Response:
     """A response that sends a browser to the login page, and gives a program 401."""
     _current().challenge(properties, endpoint=_endpoint())
     return flask.Response(status=401)
 
 
+@checked
 def forbid(properties: AuthenticationProperties | None = None) -> flask.Response:
     """A response that sends a browser to the access-denied page, and gives a program 403."""
     _current().forbid(properties, endpoint=_endpoint())
     return flask.Response(status=403)
 
 
+@checked
 def login_required(view: _View) -> _View:
     """Challenge users who are not signed in. For plain and ``async`` views."""
 

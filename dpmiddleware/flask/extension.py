@@ -6,6 +6,7 @@ from typing import Final, cast
 
 import flask
 
+from dpmiddleware.arguments import checked
 from dpmiddleware.data_protection import SETTINGS, DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.keys import waiting
@@ -19,6 +20,7 @@ _EXTENSION: Final = "dpmiddleware"
 _PREFIX: Final = "DATA_PROTECTION_"
 
 
+@checked
 def get_data_protection(app: flask.Flask | None = None) -> DataProtection:
     """The data protection of an application, by default the current one."""
     found = (app or flask.current_app).extensions.get(_EXTENSION)

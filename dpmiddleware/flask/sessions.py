@@ -18,6 +18,7 @@ from flask.json.provider import DefaultJSONProvider, JSONProvider
 from flask.json.tag import TaggedJSONSerializer
 from flask.sessions import SessionInterface, SessionMixin
 
+from dpmiddleware.arguments import checked
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.flask.authentication import AUTHENTICATOR, authentication_of
@@ -130,6 +131,7 @@ class FlaskSession(Session, SessionMixin):
     refuses_late_changes = False
 
 
+@checked
 class ProtectedSessions:
     """Flask extension: keeps ``flask.session`` in a protected cookie.
 
@@ -153,6 +155,7 @@ class ProtectedSessions:
         if app is not None:
             self.init_app(app)
 
+    @checked
     def init_app(self, app: flask.Flask) -> None:
         """Protect the sessions of ``app``."""
         data_protection = register(app, self._data_protection)
@@ -231,8 +234,8 @@ class _Interface(SessionInterface):
             path=self.get_cookie_path(app),
             domain=domain and domain.lstrip("."),  # as Werkzeug writes it, and as its test client can read it
             secure="always" if self.get_cookie_secure(app) else "same_as_request",
-            http_only=self.get_cookie_httponly(app),
-            same_site=cast("Any", "lax" if same_site is None else same_site.lower()),
-            partitioned=self.get_cookie_partitioned(app),
+            http_only=bool(self.get_cookie_httponly(app)),
+            same_site=cast("Any", "lax" if same_site is None else same_site),
+            partitioned=bool(self.get_cookie_partitioned(app)),
             max_total=app.config[_MAX_TOTAL],
         )

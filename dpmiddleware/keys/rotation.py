@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from dpmiddleware.arguments import checked
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.key import Key, Revocation
@@ -35,6 +36,7 @@ _REVOKED_FROM_THE_START: Final = (
 )
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class RotationPolicy:
     """The lifetime of keys, and how fast a change takes effect.

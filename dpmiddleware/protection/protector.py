@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
+from dpmiddleware.arguments import explain
 from dpmiddleware.crypto.encryptors import AuthenticatedEncryptor, BoundEncryptor
 from dpmiddleware.errors import (
     ConfigurationError,
@@ -79,12 +80,15 @@ class DataProtector:
 
     def create_protector(self, *purposes: str) -> DataProtector:
         """Create a protector for a narrower purpose: these purposes come after its own."""
-        if not purposes or not all(isinstance(purpose, str) for purpose in purposes):
+        if not purposes:
             raise ConfigurationError(
                 f"the purposes {printable(repr(purposes))} are not one or more texts",
                 hint='say what the data is for: create_protector("Shop.Cart", "v1")',
             )
-        return DataProtector(self._rings, (*self.purposes, *purposes))
+        try:
+            return DataProtector(self._rings, (*self.purposes, *purposes))
+        except AttributeError as error:
+            raise explain(DataProtector.create_protector, error, purposes=purposes) from None
 
     def time_limited(self) -> TimeLimitedDataProtector:
         """Create a protector with these purposes whose payloads have an expiry."""
@@ -98,7 +102,10 @@ class DataProtector:
         encryptor = self._encryptor(self._rings.current().protecting_key())
         if isinstance(data, str):
             return base64url.encode(encryptor.encrypt(to_utf8(data)))
-        return encryptor.encrypt(data)
+        try:
+            return encryptor.encrypt(data)
+        except TypeError as error:
+            raise explain(DataProtector.protect, error, data=data) from None
 
     def unprotect(self, data: _T) -> _T:
         """Return the data that was protected.
@@ -108,7 +115,10 @@ class DataProtector:
         """
         if isinstance(data, str):
             return from_utf8(self.unprotect(base64url.decode(data)))
-        key_id = key_id_of(data)
+        try:
+            key_id = key_id_of(data)
+        except AttributeError as error:
+            raise explain(DataProtector.unprotect, error, data=data) from None
         key = self._rings.find(key_id)
         if key is None:
             raise UnknownKeyError(_UNKNOWN_KEY, key_id=key_id)
@@ -125,7 +135,10 @@ class DataProtector:
         if isinstance(data, str):
             found = self.dangerous_unprotect(base64url.decode(data))
             return DangerousResult(from_utf8(found.data), found.requires_migration, found.was_revoked)
-        key_id = key_id_of(data)
+        try:
+            key_id = key_id_of(data)
+        except AttributeError as error:
+            raise explain(DataProtector.dangerous_unprotect, error, data=data) from None
         key = self._rings.find(key_id)
         if key is None:
             raise UnknownKeyError(_UNKNOWN_KEY, key_id=key_id)

@@ -7,11 +7,13 @@ under purposes "dpmiddleware.Serializer.v1", salt
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import IO, Any, Protocol, cast
 
 from itsdangerous import BadPayload, BadSignature, BadTimeSignature, SignatureExpired
 
 from dpmiddleware import purposes
+from dpmiddleware.arguments import checked, explain, seconds
 from dpmiddleware.errors import UnprotectError
 from dpmiddleware.instants import TICKS_PER_SECOND, Instant, ticks_of
 from dpmiddleware.protection.stamped import SKEW_SECONDS, Provider, StampedProtector
@@ -46,6 +48,7 @@ class _Json:
         return value
 
 
+@checked
 class ProtectedSerializer:
     """Serialize, encrypt and authenticate values under a key ring that rotates.
 
@@ -74,8 +77,12 @@ class ProtectedSerializer:
         """
         value: str | bytes = serialize(cast("Any", self._format.dumps), obj, "value")
         data = value.encode() if isinstance(value, str) else value
-        return self._protector.protect(data, self._salt if salt is None else _text(salt))
+        try:
+            return self._protector.protect(data, self._salt if salt is None else _text(salt))
+        except AttributeError as error:
+            raise explain(ProtectedSerializer.dumps, error, salt=salt) from None
 
+    @checked
     def dump(self, obj: Any, f: IO[str], salt: str | bytes | None = None) -> None:
         """`dumps` to a text file."""
         f.write(self.dumps(obj, salt))
@@ -83,14 +90,14 @@ class ProtectedSerializer:
     def loads(
         self,
         s: str | bytes,
-        max_age: int | None = None,
+        max_age: float | timedelta | None = None,
         return_timestamp: bool = False,
         salt: str | bytes | None = None,
     ) -> Any:
         """Open a value.
 
         s: what `dumps` returned.
-        max_age: the greatest age in seconds; ``None``: any age.
+        max_age: the greatest age, in seconds or as a ``timedelta``; ``None``: any age.
         return_timestamp: return the value and the moment it was made, as a pair.
         salt: the salt of `dumps`, if one was given there.
 
@@ -101,9 +108,11 @@ class ProtectedSerializer:
             made, payload = self._protector.unprotect(_text(s), self._salt if salt is None else _text(salt))
         except UnprotectError as error:
             raise BadTimeSignature(f"the value does not open: {error}") from error
+        except AttributeError as error:
+            raise explain(ProtectedSerializer.loads, error, s=s, salt=salt) from None
         if max_age is not None:
             age = (ticks_of(self._now()) - made) // TICKS_PER_SECOND
-            if not -SKEW_SECONDS <= age <= max_age:
+            if not -SKEW_SECONDS <= age <= (max_age if type(max_age) is int else seconds(max_age)):
                 raise SignatureExpired(
                     f"Signature age {age} is not within {max_age} seconds", payload, Instant(made).to_datetime()
                 )
@@ -117,12 +126,13 @@ class ProtectedSerializer:
         except Exception as error:
             raise BadPayload("the value is authentic but the format cannot read it", original_error=error) from error
 
+    @checked
     def load(self, f: IO[str], salt: str | bytes | None = None) -> Any:
         """`loads` from a text file."""
         return self.loads(f.read(), salt=salt)
 
     def loads_unsafe(
-        self, s: str | bytes, max_age: int | None = None, salt: str | bytes | None = None
+        self, s: str | bytes, max_age: float | timedelta | None = None, salt: str | bytes | None = None
     ) -> tuple[bool, Any]:
         """``(True, value)`` or ``(False, None)``: a value that is not authentic is not decrypted."""
         try:
@@ -130,6 +140,7 @@ class ProtectedSerializer:
         except BadSignature:
             return False, None
 
+    @checked
     def load_unsafe(self, f: IO[str], salt: str | bytes | None = None) -> tuple[bool, Any]:
         """`loads_unsafe` from a text file."""
         return self.loads_unsafe(f.read(), salt=salt)

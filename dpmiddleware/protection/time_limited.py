@@ -13,6 +13,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from dpmiddleware.annotations import span
+from dpmiddleware.arguments import explain
 from dpmiddleware.errors import ConfigurationError, ExpiredPayloadError, MalformedPayloadError
 from dpmiddleware.instants import Instant, ticks_of
 from dpmiddleware.protection import base64url
@@ -53,9 +55,14 @@ class TimeLimitedDataProtector:
             )
         if isinstance(data, str):
             return base64url.encode(self.protect(to_utf8(data), expires=expires, lifetime=lifetime))
-        moment = self._now() + lifetime if lifetime is not None else expires
-        ticks = _NEVER if moment is None else Instant.of(moment).ticks
-        return self._protector.protect(ticks.to_bytes(8, "big") + data)
+        try:
+            moment = self._now() + span(lifetime) if lifetime is not None else expires
+            ticks = _NEVER if moment is None else Instant.of(moment).ticks
+            plain = ticks.to_bytes(8, "big") + data
+        except (AttributeError, TypeError) as error:
+            protect = TimeLimitedDataProtector.protect
+            raise explain(protect, error, data=data, expires=expires, lifetime=lifetime) from None
+        return self._protector.protect(plain)
 
     def unprotect(self, data: _T) -> _T:
         """Return the protected data. `ExpiredPayloadError` if it has expired; else as `DataProtector.unprotect`."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from inspect import iscoroutinefunction
-from typing import Any, TypeVar, cast
+from inspect import Parameter, Signature, iscoroutinefunction
+from typing import Any, Final, NoReturn, TypeVar, cast
 
 from starlette.authentication import AuthCredentials, BaseUser
 from starlette.concurrency import run_in_threadpool
@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from dpmiddleware import asgi
+from dpmiddleware.arguments import checked, explain
 from dpmiddleware.asgi import Receive, Scope
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, AuthenticateResult, RequestAuthentication
@@ -35,6 +36,7 @@ __all__ = [
     "sign_out",
 ]
 
+_ROLES: Final = 'write Depends(require_role("admin"))'
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 
@@ -135,8 +137,11 @@ def require_principal(request: HTTPConnection) -> Principal:
     return principal
 
 
+@checked
 def require_role(*roles: str) -> Callable[[HTTPConnection], Principal]:
     """Return a FastAPI dependency: the user of the request, who must have one of these roles."""
+    if not roles:
+        raise ConfigurationError("require_role() names no role, so every user would be refused", hint=_ROLES)
 
     def dependency(request: HTTPConnection) -> Principal:
         principal = require_principal(request)
@@ -148,6 +153,19 @@ def require_role(*roles: str) -> Callable[[HTTPConnection], Principal]:
     return dependency
 
 
+class _Unfinished:
+    """What FastAPI finds as the type of ``*roles`` where it gets `require_role` itself, and asks for a schema."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: object) -> NoReturn:
+        raise ConfigurationError("require_role is not a dependency; what it returns is one", hint=_ROLES)
+
+
+_unfinished: Final = Parameter("roles", Parameter.VAR_POSITIONAL, annotation=_Unfinished)
+setattr(require_role, "__signature__", Signature([_unfinished]))  # noqa: B010 (functions have it only for inspect)
+
+
+@checked
 def login_required(endpoint: _Endpoint) -> _Endpoint:
     """Challenge users who are not signed in. For functions that take the request (or websocket) first."""
 
@@ -164,7 +182,10 @@ def login_required(endpoint: _Endpoint) -> _Endpoint:
 
 
 def _authentication(request: HTTPConnection) -> RequestAuthentication:
-    found = request.scope.get(AUTHENTICATION_KEY)
+    try:
+        found = request.scope.get(AUTHENTICATION_KEY)
+    except AttributeError as error:
+        raise explain(current_principal, error, request=request) from None
     if not isinstance(found, RequestAuthentication):
         raise ConfigurationError(
             "this request did not pass through CookieAuthenticationMiddleware",

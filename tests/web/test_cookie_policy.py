@@ -72,7 +72,7 @@ def test_cookies_of_other_writers_are_raised_to_the_policy(line: str, expected: 
     ]
 
 
-@pytest.mark.parametrize("options", [{"minimum_same_site": "Lax"}, {"secure": "Always"}])
+@pytest.mark.parametrize("options", [{"minimum_same_site": "lux"}, {"secure": "sometimes"}])
 def test_words_that_are_none_of_the_policys_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         CookiePolicy(**options)

@@ -252,7 +252,7 @@ def test_nobody_has_no_identity_and_is_not_authenticated() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        pytest.param({"roles": "admin"}, "not a string", id="roles as one text would be its letters"),
+        pytest.param({"roles": "admin"}, "as roles, not str", id="roles as one text would be its letters"),
         pytest.param({"name": "ada", "identities": []}, "either", id="a name and identities"),
     ],
 )

@@ -17,13 +17,14 @@ from functools import lru_cache
 from typing import Final, TypedDict, Unpack
 
 from dpmiddleware import purposes
+from dpmiddleware.arguments import checked
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError, MalformedPayloadError
 from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.web.answer import UNCHANGED, Answer, Headers, depends_on_cookies
 from dpmiddleware.web.cookies import budget, chunks
 from dpmiddleware.web.cookies.names import MAX_LENGTH, Names
-from dpmiddleware.web.cookies.places import NOWHERE, Place, Where, place_of
+from dpmiddleware.web.cookies.places import NOWHERE, Cleanup, Place, Where, place_of
 from dpmiddleware.web.cookies.protected import ProtectedCookie
 from dpmiddleware.web.cookies.text import (
     Attributes,
@@ -143,6 +144,7 @@ class ProtectionOptions(TypedDict, total=False):
     max_total: int
 
 
+@checked
 class CookieProtection:
     """Which cookies of an application are sealed, and how.
 
@@ -155,7 +157,7 @@ class CookieProtection:
     ) -> None:
         secure, chunk_size = options.get("secure", False), options.get("chunk_size", 4050)
         if chunk_size is not None and chunk_size < _MIN_CHUNK:
-            raise ConfigurationError(f"chunk_size={chunk_size} is less than {_MIN_CHUNK}")
+            raise ConfigurationError(f"chunk_size={chunk_size} is less than {_MIN_CHUNK}", hint="use the default")
         self._chosen = Names(cookies)
         self._max_age = options.get("max_age", timedelta(days=14))
         self._settings = CookieSettings(
@@ -285,7 +287,7 @@ class CookieProtection:
         now = self.data_protection.clock.now()
         end, name = cookie.end(now) or now + self._max_age, cookie.name
         if end <= now:
-            return self._cookie(name).delete(request.sent, cookie.attributes, request.where, taken)
+            return self._cookie(name).delete(request.sent, cookie.attributes, Cleanup(request.where, taken=taken))
         if not _VALUE.fullmatch(cookie.value):
             raise ConfigurationError(
                 f"the value of the sealed cookie {name!r} contains characters that a Cookie header cannot contain",
@@ -297,9 +299,7 @@ class CookieProtection:
             request.sent,
             cookie.attributes,
             expires=end,
-            where=request.where,
-            always=is_another,
-            taken=taken,
+            cleanup=Cleanup(request.where, is_another, taken),
         )
 
 

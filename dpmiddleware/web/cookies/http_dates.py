@@ -7,6 +7,8 @@ from email.utils import format_datetime
 from functools import lru_cache
 from typing import Final
 
+from dpmiddleware.arguments import explain
+
 __all__ = ["http_date", "read_http_date"]
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -15,8 +17,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 def http_date(moment: datetime) -> str:
     """Write an aware date, truncated to seconds. ``ValueError`` if it has no time zone."""
-    if moment.tzinfo is None:
-        raise ValueError(f"{moment.isoformat()} has no time zone")
+    try:
+        if moment.tzinfo is None:
+            raise ValueError(f"{moment.isoformat()} has no time zone")
+    except AttributeError as error:
+        raise explain(http_date, error, moment=moment) from None
     since = moment - _EPOCH
     return _of_second(since.days * 86_400 + since.seconds)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, get_args
 
+from dpmiddleware.arguments import checked
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.web.answer import Headers
 from dpmiddleware.web.cookies.text import SameSite, SecurePolicy, SetCookie, attribute_name
@@ -18,6 +19,7 @@ _STRICTNESS: Final = ("none", "lax", "strict")
 _ORDER: Final = ("expires", "max-age", "domain", "path", "secure", "samesite", "httponly")
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class CookiePolicy:
     """The requirements.

@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final, Literal, get_args
 from urllib.parse import quote
 
+from dpmiddleware.arguments import checked
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable
 from dpmiddleware.web.cookies.header import HTTP_TOKEN, MAX_HEADER, MAX_PER_NAME, bounded, by_name, find, pairs
@@ -162,6 +163,7 @@ def attribute_name(text: str) -> str:
 # --- settings -----------------------------------------------------------------------------------------------
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class CookieSettings:
     """The name of a cookie, and how it is written. `ConfigurationError` for impossible combinations.

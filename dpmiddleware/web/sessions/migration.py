@@ -30,6 +30,7 @@ from typing import Any, ClassVar, Final, NoReturn
 from itsdangerous import BadData, BadSignature, TimestampSigner, URLSafeTimedSerializer
 
 from dpmiddleware import telemetry
+from dpmiddleware.arguments import checked
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.extras import import_extra
 from dpmiddleware.protection import base64url
@@ -55,6 +56,7 @@ class _RefusedError(Exception):
     """An old cookie is refused. The message is the reason for the counter."""
 
 
+@checked
 class SignedSessions(ABC):
     """Session cookies of one framework, signed with its old secret. `ConfigurationError` for dangerous settings.
 
@@ -83,10 +85,6 @@ class SignedSessions(ABC):
         self.max_age = self.default_max_age if max_age is None else max_age
         self.until = _checked_until(until, self.max_age, now or datetime.now(timezone.utc))
         self.writes_old = writes_old
-
-    def is_writing_old(self, now: datetime) -> bool:
-        """Whether sessions are written in the old format."""
-        return self.writes_old and now < self.until
 
     def loads(self, value: str, now: datetime) -> OldSession | None:
         """Read an old cookie; ``None`` if it is refused. Counts ``session_migrated`` and ``migration_refused``."""
@@ -210,12 +208,7 @@ class _SignerAt(TimestampSigner):
 
 def _checked_secrets(secret_key: str | bytes, fallbacks: Sequence[str | bytes]) -> list[bytes]:
     """Return all secrets, with the current one last, as itsdangerous expects."""
-    if isinstance(fallbacks, str | bytes):
-        raise ConfigurationError(
-            "fallbacks= is a text, not a list of texts",
-            hint="write a list: fallbacks=[…]",
-        )
-    secrets = [_bytes(secret) for secret in (*fallbacks, secret_key)]
+    secrets = [each.encode() if isinstance(each, str) else each for each in (*fallbacks, secret_key)]
     if len(set(secrets)) < len(secrets):
         raise ConfigurationError("an old secret is given twice", hint="pass only earlier secrets in fallbacks=")
     if any(len(secret) < _SHORTEST_SECRET for secret in secrets):
@@ -224,14 +217,6 @@ def _checked_secrets(secret_key: str | bytes, fallbacks: Sequence[str | bytes]) 
             hint="do not migrate these sessions; let users sign in again",
         )
     return secrets
-
-
-def _bytes(secret: str | bytes) -> bytes:
-    if not isinstance(secret, str | bytes):
-        raise ConfigurationError(
-            f"an old secret is a {type(secret).__name__}, not text or bytes", hint="pass the framework's SECRET_KEY"
-        )
-    return secret.encode() if isinstance(secret, str) else secret
 
 
 def _checked_until(until: datetime, max_age: timedelta, now: datetime) -> datetime:

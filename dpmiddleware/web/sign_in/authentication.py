@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
+from dpmiddleware.arguments import checked
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.web.answer import Answer, Headers, Part, depends_on_cookies, never_stored
@@ -145,16 +146,12 @@ class RequestAuthentication:
         ticket = self.result.ticket
         return None if ticket is None else ticket.principal.subject
 
+    @checked
     def sign_in(self, principal: Principal, properties: AuthenticationProperties | None = None) -> None:
         """Sign ``principal`` in when the response starts; from now on they are the user of this request.
 
         The session gets a new id and loses its CSRF token; another user's session is emptied.
         """
-        if not isinstance(principal, Principal):
-            raise ConfigurationError(
-                f"sign_in takes a Principal, not {type(principal).__name__}",
-                hint='Call it with Principal("ada", claims={"sub": "7"}), for example',
-            )
         principal = principal.itself
         if self.authenticator.options.require_authenticated_sign_in and not principal.is_authenticated:
             raise ConfigurationError(
@@ -165,12 +162,14 @@ class RequestAuthentication:
         for session in self._sessions:
             session.renew(principal.subject)
 
+    @checked
     def sign_out(self, properties: AuthenticationProperties | None = None) -> None:
         """Sign the user out when the response starts: delete the cookie, and the ticket in the session store."""
         self._ask("sign_out", properties)
         for session in self._sessions:
             session.empty()
 
+    @checked
     def challenge(self, properties: AuthenticationProperties | None = None, *, endpoint: object = None) -> None:
         """Send the browser to the login page if the response's status is 401.
 
@@ -179,6 +178,7 @@ class RequestAuthentication:
         """
         self._ask("challenge", properties, endpoint=endpoint)
 
+    @checked
     def forbid(self, properties: AuthenticationProperties | None = None, *, endpoint: object = None) -> None:
         """Send the browser to the access-denied page if the response's status is 403. Arguments: see `challenge`."""
         self._ask("forbid", properties, endpoint=endpoint)

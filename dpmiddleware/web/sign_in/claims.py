@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
+from dpmiddleware.arguments import checked, explain, unchecked
+from dpmiddleware.errors import WrongTypeError
 from dpmiddleware.protection.payload import varint
 from dpmiddleware.web.sign_in.claim_types import ClaimTypes, ClaimValueTypes
 
-__all__ = ["LOCAL_AUTHORITY", "Claim", "ClaimTypes", "ClaimValueTypes", "Identity", "Principal", "setters"]
+__all__ = ["LOCAL_AUTHORITY", "Claim", "ClaimTypes", "ClaimValueTypes", "Identity", "Principal", "itself", "setters"]
 
 LOCAL_AUTHORITY: Final = "LOCAL AUTHORITY"
 """The issuer of a claim if none is given."""
@@ -25,6 +27,7 @@ LOCAL_AUTHORITY: Final = "LOCAL AUTHORITY"
 _WHO: Final = ("sub", ClaimTypes.NAME_IDENTIFIER, ClaimTypes.UPN)
 
 
+@checked
 @dataclass(frozen=True, slots=True, init=False)
 class Claim:
     """One statement about a user.
@@ -58,6 +61,7 @@ class Claim:
         _set_properties(self, dict(properties))
 
 
+@checked
 @dataclass(frozen=True, slots=True, init=False)
 class Identity:
     """The claims that one sign-in established.
@@ -105,6 +109,7 @@ class Identity:
         return tuple(claim.value for claim in self.claims if claim.type == self.role_claim_type)
 
 
+@checked
 @dataclass(frozen=True, slots=True, init=False)
 class Principal:
     """The user of a request.
@@ -121,7 +126,7 @@ class Principal:
         name: str | None = None,
         *,
         roles: Iterable[str] = (),
-        claims: Mapping[str, str] | Iterable[Claim] = (),
+        claims: Mapping[str, object] | Iterable[Claim] = (),
         authentication_type: str = "Cookies",
         identities: Iterable[Identity] | None = None,
     ) -> None:
@@ -133,13 +138,13 @@ class Principal:
         authentication_type: of the identity.
         identities: the identities themselves, instead of all that.
         """
-        if isinstance(roles, str):
-            raise TypeError("roles must be a list of role names, not a string")
         own = _claims(name, roles, claims) if name is not None or roles or claims else ()
         if identities is None:
-            identities = (Identity(own, authentication_type),) if own else ()
+            identities = (_identity(own, authentication_type),) if own else ()
         elif own:
-            raise TypeError("give either identities, or a name, roles and claims")
+            raise WrongTypeError(
+                "a principal has either identities, or a name, roles and claims", hint="pass only one of them"
+            )
         _set_identities(self, tuple(identities))
 
     def __iter__(self) -> Iterator[Claim]:
@@ -217,12 +222,25 @@ _set_type, _set_value, _set_value_type, _set_issuer, _set_original_issuer, _set_
 [_set_identities] = setters(Principal)
 
 
-def _claims(name: str | None, roles: Iterable[str], claims: Mapping[str, str] | Iterable[Claim]) -> tuple[Claim, ...]:
+def _claims(
+    name: str | None, roles: Iterable[str], claims: Mapping[str, object] | Iterable[Claim]
+) -> tuple[Claim, ...]:
     """The claims of a new identity, the name first."""
     named = [] if name is None else [Claim(ClaimTypes.NAME, name)]
     held = [Claim(ClaimTypes.ROLE, role) for role in roles]
     others = [Claim(str(k), str(v)) for k, v in claims.items()] if isinstance(claims, Mapping) else list(claims)
     return (*named, *held, *others)
+
+
+_identity: Final = unchecked(Identity)
+
+
+def itself(principal: Principal) -> Principal:
+    """The principal behind a lazy proxy, which a handler may have put into a context. `WrongTypeError`."""
+    try:
+        return principal.itself
+    except AttributeError as error:
+        raise explain(itself, error, principal=principal) from None
 
 
 def _fields(claim: Claim) -> tuple[str, str, str]:

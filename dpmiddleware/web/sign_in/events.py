@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.arguments import checked
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sign_in.claims import Principal
 from dpmiddleware.web.sign_in.properties import AuthenticationProperties
@@ -104,6 +104,7 @@ class RedirectContext:
     is_api: bool
 
 
+@checked
 class CookieAuthenticationEvents:
     """The events; each does nothing until a function is given for it or its method is overridden.
 
@@ -124,10 +125,6 @@ class CookieAuthenticationEvents:
     ) -> None:
         given = {name: handler for name, handler in locals().items() if name not in {"self", "__class__"} and handler}
         for name, handler in given.items():
-            if not callable(handler):
-                raise ConfigurationError(
-                    f"{name}={handler!r} is not a function", hint=f"pass a function that takes the context of {name}"
-                )
             setattr(self, name, handler)
 
     def handler(self, name: str) -> Callable[[Any], Any] | None:

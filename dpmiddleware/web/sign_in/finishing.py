@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
 from dpmiddleware.web.sign_in import redirects
-from dpmiddleware.web.sign_in.claims import Principal
+from dpmiddleware.web.sign_in.claims import Principal, itself
 from dpmiddleware.web.sign_in.events import SignedInContext, SigningInContext, SigningOutContext
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
 from dpmiddleware.web.sign_in.properties import AuthenticationProperties
@@ -98,7 +98,7 @@ class Finishing:
         native, settings = self.request.native, self.cookie.settings
         context = SigningInContext(native, options.scheme, asked.principal, properties, settings)
         yield from options.events.call("signing_in", context)
-        principal = context.principal.itself  # a handler may have put in the lazy user of this request
+        principal = itself(context.principal)  # a handler may have put in another one
         if principal.subject != asked.principal.subject:
             for session in self.sessions:
                 session.renew(principal.subject)

@@ -8,8 +8,9 @@ from datetime import timedelta
 from typing import Any, Final, TypedDict, TypeVar
 from urllib.parse import quote
 
+from dpmiddleware.arguments import checked
 from dpmiddleware.clock import Clock
-from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.errors import ConfigurationError, WrongTypeError
 from dpmiddleware.printable import printable
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sign_in.events import CookieAuthenticationEvents
@@ -19,13 +20,6 @@ from dpmiddleware.web.sign_in.ticket_store import TicketStore, ticket_store_from
 __all__ = ["CookieAuthenticationOptions", "OptionArguments", "allow_cookie_redirect", "api", "is_api"]
 
 _MARK: Final = "__dpmiddleware_api__"
-_KINDS: Final[dict[str, tuple[Any, ...]]] = {
-    "return_url_parameter": (str,),
-    "claims_issuer": (str, type(None)),
-    "events": (CookieAuthenticationEvents,),
-    "is_api_request": (Callable, type(None)),
-}
-"""Of the options that only requests use."""
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 
@@ -48,6 +42,7 @@ class OptionArguments(TypedDict, total=False):
     clock: Clock | None
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CookieAuthenticationOptions:
     """How users sign in, and for how long.
@@ -84,11 +79,6 @@ class CookieAuthenticationOptions:
     clock: Clock | None = None
 
     def __post_init__(self) -> None:
-        for name, kinds in _KINDS.items():
-            if not isinstance(given := getattr(self, name), kinds):
-                raise ConfigurationError(
-                    f"{name} is of the type {type(given).__name__}", hint=f"pass a {kinds[0].__name__}"
-                )
         if not self.scheme:
             raise ConfigurationError("the authentication scheme is empty", hint='use scheme="Cookies", or another name')
         for name in ("login_path", "logout_path", "access_denied_path"):
@@ -123,14 +113,21 @@ class CookieAuthenticationOptions:
 
 def api(endpoint: _Endpoint) -> _Endpoint:
     """Mark the function of a route that programs call: refusals are 401 or 403 there, not redirects."""
-    if is_api(endpoint) is None:  # allow_cookie_redirect wins, whichever comes first
-        setattr(endpoint, _MARK, True)
-    return endpoint
+    return _marked(endpoint, mark=True) if is_api(endpoint) is None else endpoint  # allow_cookie_redirect always wins
 
 
 def allow_cookie_redirect(endpoint: _Endpoint) -> _Endpoint:
     """Mark the function of a route that redirects, even if `api` or ``is_api_request`` say otherwise."""
-    setattr(endpoint, _MARK, False)
+    return _marked(endpoint, mark=False)
+
+
+def _marked(endpoint: _Endpoint, *, mark: bool) -> _Endpoint:
+    try:
+        setattr(endpoint, _MARK, mark)
+    except (AttributeError, TypeError):
+        raise WrongTypeError(
+            f"{type(endpoint).__name__} cannot be marked", hint="put the decorator on the function of a route"
+        ) from None
     return endpoint
 
 

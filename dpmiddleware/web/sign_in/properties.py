@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
+from dpmiddleware.arguments import checked
 from dpmiddleware.web.cookies.http_dates import http_date, read_http_date
 
 __all__ = ["AuthenticationProperties"]
@@ -30,6 +31,7 @@ _BOOLEANS: Final = {"true": True, "false": False}
 _LONG_PAST: Final = datetime(1, 1, 1, tzinfo=timezone.utc)
 
 
+@checked
 class AuthenticationProperties:
     """Properties of a sign-in. ``items``: the texts by name, in the order of writing.
 

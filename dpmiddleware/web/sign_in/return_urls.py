@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 
+from dpmiddleware.arguments import checked
+
 __all__ = ["AJAX", "WebRequest", "is_local", "location"]
 
 AJAX: Final = "XMLHttpRequest"
@@ -82,6 +84,7 @@ class WebRequest:
         return f"/{target.lstrip('/')}?{quote(parameter, safe='')}={quote(return_url, safe='', errors='surrogatepass')}"
 
 
+@checked
 def is_local(url: str) -> bool:
     """Whether a decoded return URL stays on this host."""
     if _CONTROL.search(url):

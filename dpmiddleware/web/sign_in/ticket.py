@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dpmiddleware import compiled
+from dpmiddleware.arguments import unchecked
 from dpmiddleware.errors import ConfigurationError, MalformedPayloadError
 from dpmiddleware.protection.payload import varint
 from dpmiddleware.web.sign_in.claims import (
@@ -116,6 +117,10 @@ def _compiled() -> tuple[Callable[[bytes], Ticket | None], Callable[[Ticket], by
 _read_ordinary, _write_ordinary = _compiled()
 
 
+_claim, _identity = unchecked(Claim), unchecked(Identity)
+_principal, _properties = unchecked(Principal), unchecked(AuthenticationProperties)
+
+
 class _Reader:
     """Reads a ticket from the front. If it ends early: ``IndexError`` or ``struct.error``."""
 
@@ -130,7 +135,7 @@ class _Reader:
         identities = [self.identity() for _ in range(self.count(_SMALLEST_IDENTITY))]
         if self.i32() != _PROPERTIES_VERSION:
             raise MalformedPayloadError("a ticket whose properties are not of format 1")
-        return Ticket(scheme, Principal(identities=identities), AuthenticationProperties(self.pairs()))
+        return Ticket(scheme, _principal(identities=identities), _properties(self.pairs()))
 
     def i32(self) -> int:
         value: int
@@ -182,12 +187,12 @@ class _Reader:
         claims = [self.claim(name_type) for _ in range(self.count(_SMALLEST_CLAIM))]
         context = self.texts(1)[0] if self.flag() else None
         actor = self.identity(depth + 1) if self.flag() else None
-        return Identity(claims, authentication_type, name_type, role_type, actor, context)
+        return _identity(claims, authentication_type, name_type, role_type, actor, context)
 
     def claim(self, name_type: str) -> Claim:
         kind, value, *rest = self.texts(5)
         value_type, issuer, original = ("" if text == _PLACEHOLDER else text for text in rest)
-        return Claim(name_type if kind == _PLACEHOLDER else kind, value, value_type, issuer, original, self.pairs())
+        return _claim(name_type if kind == _PLACEHOLDER else kind, value, value_type, issuer, original, self.pairs())
 
 
 def _long_text(data: bytes, at: int) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
+from dpmiddleware.arguments import checked
 from dpmiddleware.errors import ConfigurationError, RepositoryError
 from dpmiddleware.extras import import_extra
 from dpmiddleware.forks import after_fork
@@ -114,6 +115,7 @@ class MemoryTicketStore:
         return len(self._entries)
 
 
+@checked
 class RedisTicketStore:
     """Tickets in Redis (extra ``redis``): one string per entry, with a time to live.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from dpmiddleware.web.sign_in.claims import itself
 from dpmiddleware.web.sign_in.events import SlidingExpirationContext, ValidatePrincipalContext
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
 from dpmiddleware.web.sign_in.properties import AuthenticationProperties
@@ -43,7 +44,7 @@ def judge(
     yield from options.events.call("validate_principal", context)
     if context.principal is None:
         return None, None
-    ticket = Ticket(options.scheme, context.principal.itself, context.properties)
+    ticket = Ticket(options.scheme, itself(context.principal), context.properties)
     if context.should_renew:
         renewal = _renewed(ticket, now, options) or renewal
     return ticket, renewal
