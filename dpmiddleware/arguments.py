@@ -21,6 +21,7 @@ from dpmiddleware.annotations import WORDS, MisfitError, Usual, alternatives, ex
 from dpmiddleware.errors import WrongTypeError
 from dpmiddleware.names import nearest, refuse_unknown
 from dpmiddleware.printable import printable
+from dpmiddleware.tracebacks import hides_locals
 
 __all__ = ["checked", "explain", "seconds", "unchecked"]
 
@@ -32,7 +33,7 @@ def checked(target: _Checked) -> _Checked:
     """Check the arguments of this function, or of the constructor of this class, in every call."""
     if isinstance(target, type):
         constructor: Any = target
-        constructor.__init__ = checked(constructor.__init__)
+        constructor.__init__ = hides_locals(checked(constructor.__init__))
         return cast("_Checked", constructor)
 
     @wraps(target)

@@ -24,6 +24,7 @@ from dpmiddleware.keys.interfaces import KeyRepository, KeyWrapper
 from dpmiddleware.keys.signers import Signer
 from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories import REPOSITORIES, SQL
+from dpmiddleware.tracebacks import hides_locals
 
 __all__ = ["repository_from", "signer_from", "wrappers_from"]
 
@@ -32,6 +33,7 @@ _COLON_FORGOTTEN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+//")
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):")
 
 
+@hides_locals
 @checked
 def repository_from(given: KeyRepository | PathLike[str] | str) -> KeyRepository:
     """Return the repository that a URL or path names. `ConfigurationError`, `MissingExtraError`."""
@@ -49,6 +51,7 @@ def repository_from(given: KeyRepository | PathLike[str] | str) -> KeyRepository
     return cast("KeyRepository", found)
 
 
+@hides_locals
 @checked
 def wrappers_from(
     given: KeyWrapper | str | Sequence[KeyWrapper | str] | None,
@@ -75,6 +78,7 @@ def _wrapper_from(given: KeyWrapper | str) -> KeyWrapper:
     return cast("KeyWrapper", _open("key_wrapper", given, _scheme_of(given), WRAPPERS, ["plain"]))
 
 
+@hides_locals
 def signer_from(given: Signer | str | None) -> Signer | None:
     """Return the signer of documents that a URL names. Signers in hardware or a KMS are given as objects."""
     if given is None or not isinstance(given, str):

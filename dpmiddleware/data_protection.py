@@ -32,6 +32,7 @@ from dpmiddleware.names import nearest, refuse_unknown, refuse_unknown_variables
 from dpmiddleware.printable import printable
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.telemetry import emit
+from dpmiddleware.tracebacks import hides_locals
 
 __all__ = ["SETTINGS", "DataProtection"]
 
@@ -193,6 +194,7 @@ class DataProtection:
     # --- settings -------------------------------------------------------------------------------------------
 
     @classmethod
+    @hides_locals
     @checked
     def from_config(cls, settings: Mapping[str, Any], **parts: Any) -> Self:
         """Create from a mapping of plain values, such as a section of a settings file.
@@ -210,6 +212,7 @@ class DataProtection:
         return cls(**values, **parts)
 
     @classmethod
+    @hides_locals
     @checked
     def from_env(cls, environment: Mapping[str, str] | None = None, **parts: Any) -> Self:
         """Create from the variables ``DPM_APPLICATION``, ``DPM_REPOSITORY``, ``DPM_KEY_WRAPPER``, …
@@ -230,6 +233,7 @@ class DataProtection:
         return cls.from_config(values, **parts)
 
     @classmethod
+    @hides_locals
     @checked
     def from_toml(cls, path: PathLike[str] | str, **parts: Any) -> Self:
         """Create from the table ``[data_protection]`` of a TOML file. ``parts``: as for `from_config`."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable
+from dpmiddleware.tracebacks import hides_locals
 
 __all__ = ["MAX_FILE", "password_text", "read_file", "read_password", "read_secret"]
 
@@ -19,6 +20,7 @@ MAX_FILE: Final = 1024 * 1024
 """Bytes of a key file, certificate or secret."""
 
 
+@hides_locals
 def read_file(path: Path | str, what: str) -> bytes:
     """Read a small local file. `ConfigurationError` if it cannot be read; ``what`` names it there."""
     try:
@@ -36,6 +38,7 @@ def read_file(path: Path | str, what: str) -> bytes:
     return data
 
 
+@hides_locals
 def read_secret(reference: str, what: str) -> bytes:
     """Read what ``env:NAME`` or a path leads to. `ConfigurationError` if it is missing or empty."""
     if reference.startswith("env:"):
@@ -57,11 +60,13 @@ def read_secret(reference: str, what: str) -> bytes:
     return data
 
 
+@hides_locals
 def read_password(reference: str, what: str = "password") -> bytes:
     """Read a secret without the line end that editors append."""
     return read_secret(reference, what).rstrip(b"\r\n")
 
 
+@hides_locals
 def password_text(reference: str) -> str:
     """Read a password for a client that takes text; bytes that are not UTF-8 become surrogates."""
     return read_password(reference).decode("utf-8", "surrogateescape")

@@ -29,6 +29,7 @@ from dpmiddleware.forks import after_fork
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
 from dpmiddleware.printable import printable
+from dpmiddleware.tracebacks import HidesLocals
 from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["DECRYPTOR_TYPE", "AwsKmsKeyWrapper", "KmsClient"]
@@ -57,7 +58,7 @@ class KmsClient(Protocol):
         ...
 
 
-class AwsKmsKeyWrapper(Unpicklable):
+class AwsKmsKeyWrapper(Unpicklable, HidesLocals):
     """Has KMS encrypt and decrypt keys.
 
     key: id, alias (``alias/shop``) or ARN.

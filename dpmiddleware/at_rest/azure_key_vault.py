@@ -38,6 +38,7 @@ from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MissingExtra
 from dpmiddleware.forks import after_fork
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.printable import printable
+from dpmiddleware.tracebacks import HidesLocals
 from dpmiddleware.urls import ConfigurationURL
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ _MOST_VERSIONS: Final = 32
 _SERVICE_HINT: Final = "check the vault, the network and the permissions; running processes keep their keys"
 
 
-class AzureKeyVaultKeyWrapper(Unpicklable):
+class AzureKeyVaultKeyWrapper(Unpicklable, HidesLocals):
     """Has a key in a vault wrap and unwrap keys.
 
     vault: its name, or its host if that is not under ``vault.azure.net``.

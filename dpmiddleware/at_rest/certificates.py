@@ -16,6 +16,7 @@ from dpmiddleware.crypto.public_keys import private_keys_in, public_der
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable
 from dpmiddleware.secret_sources import read_file
+from dpmiddleware.tracebacks import hides_locals
 
 __all__ = ["CertificateKey", "holds_private_key", "load_certificates"]
 
@@ -57,6 +58,7 @@ class CertificateKey:
         return self
 
 
+@hides_locals
 def load_certificates(*paths: str | Path, password: bytes | None = None) -> list[CertificateKey]:
     """Load the certificates of PEM or PKCS#12 files, each with its private key, whichever file that is in.
 

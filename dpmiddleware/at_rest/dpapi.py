@@ -22,6 +22,7 @@ from dpmiddleware.dotnet_types import BUILD, DATA_PROTECTION, type_in
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.printable import printable
+from dpmiddleware.tracebacks import HidesLocals
 from dpmiddleware.urls import ConfigurationURL
 from dpmiddleware.windows import is_windows, last_error, library
 
@@ -33,7 +34,7 @@ _UI_FORBIDDEN: Final = 0x1
 _LOCAL_MACHINE: Final = 0x4
 
 
-class DpapiKeyWrapper(Unpicklable):
+class DpapiKeyWrapper(Unpicklable, HidesLocals):
     """Has Windows encrypt and decrypt keys.
 
     machine: wrap for every program on this machine, not for this user's programs on any machine. Both are unwrapped.

@@ -49,6 +49,7 @@ from dpmiddleware.keys.xml import dump
 from dpmiddleware.printable import printable
 from dpmiddleware.secret_sources import read_file
 from dpmiddleware.telemetry import emit
+from dpmiddleware.tracebacks import HidesLocals
 from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["DECRYPTOR_TYPE", "KeyBlobKeyWrapper"]
@@ -56,7 +57,7 @@ __all__ = ["DECRYPTOR_TYPE", "KeyBlobKeyWrapper"]
 DECRYPTOR_TYPE: Final = "dpmiddleware.KeyBlob.v1"
 
 
-class KeyBlobKeyWrapper(Unpicklable):
+class KeyBlobKeyWrapper(Unpicklable, HidesLocals):
     """Wraps keys with the session key in a blob. Files are read on first use, and the blob is imported once.
 
     path: the blob; its signature is stored next to it.

@@ -36,6 +36,7 @@ from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.printable import printable
 from dpmiddleware.secret_sources import read_file, read_password
 from dpmiddleware.telemetry import emit
+from dpmiddleware.tracebacks import hides_locals
 
 __all__ = [
     "VerifiedBlob",
@@ -70,6 +71,7 @@ def signature_path(path: str | Path) -> Path:
     return Path(f"{path}.sig")
 
 
+@hides_locals
 def create_key_blob(
     path: str | Path,
     *,
@@ -156,6 +158,7 @@ def _write_new(path: Path, data: bytes) -> None:
 # --- RSA keys -------------------------------------------------------------------------------------------------
 
 
+@hides_locals
 def load_private_key(path: str | Path, password: str | None = None) -> rsa.RSAPrivateKey:
     """Load an RSA key: PEM, PKCS#12 or PRIVATEKEYBLOB. ``password``: ``env:NAME`` or a file. `ConfigurationError`."""
     data = read_file(path, "RSA key")

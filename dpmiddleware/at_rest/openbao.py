@@ -40,6 +40,7 @@ from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import WHITE_SPACE, dump
 from dpmiddleware.printable import printable, without_password
 from dpmiddleware.secret_sources import read_secret
+from dpmiddleware.tracebacks import HidesLocals
 from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["DECRYPTOR_TYPE", "OpenBaoKeyWrapper"]
@@ -58,7 +59,7 @@ _HINTS: Final = {
 }
 
 
-class OpenBaoKeyWrapper(Unpicklable):
+class OpenBaoKeyWrapper(Unpicklable, HidesLocals):
     """Has a server encrypt and decrypt keys.
 
     endpoint: ``https://host:port``; plain ``http`` only for loopback addresses.

@@ -50,6 +50,7 @@ from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
 from dpmiddleware.printable import printable
 from dpmiddleware.secret_sources import read_secret
+from dpmiddleware.tracebacks import HidesLocals
 from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["DECRYPTOR_TYPE", "SecretKeyWrapper"]
@@ -69,7 +70,7 @@ class _Source(NamedTuple):
     secret: Secret
 
 
-class SecretKeyWrapper(Unpicklable):
+class SecretKeyWrapper(Unpicklable, HidesLocals):
     """Wraps keys with the first secret, and unwraps those of any of them. Secrets are read on first use.
 
     references: ``env:NAME`` or the path of a file; the first wraps, the others are old ones.

@@ -31,6 +31,7 @@ from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
 from dpmiddleware.printable import printable
 from dpmiddleware.secret_sources import read_password
+from dpmiddleware.tracebacks import HidesLocals
 from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["X509KeyWrapper"]
@@ -38,7 +39,7 @@ __all__ = ["X509KeyWrapper"]
 _TYPE: Final = type_in(DATA_PROTECTION, "XmlEncryption.EncryptedXmlDecryptor")
 
 
-class X509KeyWrapper(Unpicklable):
+class X509KeyWrapper(Unpicklable, HidesLocals):
     """Wraps keys with the first certificate, and unwraps those of any of them. Files are read on first use.
 
     paths: PEM (certificates and private keys, several of each, in any order) or PKCS#12. A certificate and its private

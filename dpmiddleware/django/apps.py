@@ -23,6 +23,7 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.forks import after_fork
 from dpmiddleware.names import refuse_unknown
+from dpmiddleware.tracebacks import hides_locals
 
 __all__ = ["DataProtectionConfig", "get_data_protection", "report_findings"]
 
@@ -57,6 +58,7 @@ class DataProtectionConfig(AppConfig):
         checks.register(report_findings, checks.Tags.security, deploy=True)
 
 
+@hides_locals
 def get_data_protection() -> DataProtection:
     """The data protection of ``settings.DATA_PROTECTION``: one object until the setting changes."""
     given: object = getattr(settings, "DATA_PROTECTION", None)

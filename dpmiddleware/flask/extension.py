@@ -11,6 +11,7 @@ from dpmiddleware.data_protection import SETTINGS, DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.keys import waiting
 from dpmiddleware.names import refuse_unknown
+from dpmiddleware.tracebacks import hides_locals
 from dpmiddleware.web import parts
 from dpmiddleware.web.answer import Answer, Part, unavailable
 
@@ -45,6 +46,7 @@ def register(app: flask.Flask, data_protection: DataProtection | None) -> DataPr
     return cast("DataProtection", found)
 
 
+@hides_locals
 def _from_config(app: flask.Flask) -> DataProtection:
     given = {name: value for name, value in app.config.items() if name.startswith(_PREFIX)}
     if not given:

@@ -22,6 +22,7 @@ from dpmiddleware.keys.reading import Reading, SetAside
 from dpmiddleware.keys.rotation import resolve, rotation_due
 from dpmiddleware.keys.wrapping import replace_wrapping
 from dpmiddleware.telemetry import emit
+from dpmiddleware.tracebacks import hides_locals
 
 __all__ = ["Copied", "Pruned", "Rewrapped", "Rotated", "copy", "prune", "rewrap", "rotate_if_due"]
 
@@ -68,6 +69,7 @@ class Rewrapped:
     left_out: tuple[SetAside, ...]
 
 
+@hides_locals
 def rotate_if_due(manager: KeyManager) -> Rotated:
     """Create the key that is due, if one is; for a scheduled job. Errors as `KeyManager.load_ring`.
 
@@ -80,6 +82,7 @@ def rotate_if_due(manager: KeyManager) -> Rotated:
     return Rotated(made, rotation_due(manager.now(), reading.keys, manager.policy), ring.problem)
 
 
+@hides_locals
 def copy(source: KeyManager, target: KeyManager) -> Copied:
     """Copy every key and revocation of ``source`` that ``target`` does not have.
 
@@ -127,6 +130,7 @@ def _named(stored: StoredDocument) -> StoredDocument:
     return StoredDocument(document.friendly_name(xml.parse(stored.data)), stored.data)
 
 
+@hides_locals
 def prune(
     manager: KeyManager, *, older_than: timedelta, longest_lifetime: timedelta = timedelta(0), dry_run: bool = False
 ) -> Pruned:
@@ -170,6 +174,7 @@ def _prune_once(manager: KeyManager, age: timedelta, *, dry_run: bool) -> Pruned
     return Pruned(removed, tuple(kept))
 
 
+@hides_locals
 def rewrap(manager: KeyManager, wrapper: KeyWrapper, *, progress: Callable[[UUID], None] = lambda _: None) -> Rewrapped:
     """Wrap every key under ``wrapper``, with one commit per key; after an interruption, call it again.
 

@@ -28,6 +28,7 @@ from dpmiddleware.keys.reading import Reading
 from dpmiddleware.keys.ring import KeyRing
 from dpmiddleware.keys.rotation import NewKey, Plan, RotationPolicy, plan, replacement, replacement_of_all
 from dpmiddleware.telemetry import emit
+from dpmiddleware.tracebacks import HidesLocals
 
 __all__ = ["KeyManager", "RevokedAll"]
 
@@ -50,7 +51,7 @@ class RevokedAll:
     new_key: UUID
 
 
-class KeyManager:
+class KeyManager(HidesLocals):
     """Reads and changes one ring. Everything here may do I/O, and nothing here runs in a warm request.
 
     ring: the ring's name, which wrappings and signatures are bound to.

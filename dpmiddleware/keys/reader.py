@@ -38,6 +38,7 @@ from dpmiddleware.keys.wrapping import is_wrapped, unwrap
 from dpmiddleware.keys.xml import SIGNATURE
 from dpmiddleware.printable import printable
 from dpmiddleware.telemetry import emit
+from dpmiddleware.tracebacks import HidesLocals
 
 __all__ = ["KeyReader"]
 
@@ -60,7 +61,7 @@ class _Refusal:
         return cls(aside, may_be_revocation(aside.stored), may_be_key(aside.stored))
 
 
-class KeyReader:
+class KeyReader(HidesLocals):
     """Reads one store. See `dpmiddleware.keys.manager.KeyManager` for the arguments."""
 
     def __init__(

@@ -16,6 +16,7 @@ from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.reading import Reason, SetAside
 from dpmiddleware.telemetry import emit
+from dpmiddleware.tracebacks import hides_locals
 
 __all__ = ["ExistingDocuments", "find_unsigned", "sign"]
 
@@ -40,6 +41,7 @@ class ExistingDocuments:
         return max((one.creation_date for one in self.unsigned if isinstance(one, KeyDocument)), default=None)
 
 
+@hides_locals
 def find_unsigned(manager: KeyManager) -> ExistingDocuments:
     """Read the store, and sort its documents by their signatures. `ConfigurationError` without a signer."""
     if manager.signer is None or manager.verifier is None:
@@ -66,6 +68,7 @@ def find_unsigned(manager: KeyManager) -> ExistingDocuments:
     return ExistingDocuments(snapshot.version, tuple(unsigned), signed, tuple(left_out))
 
 
+@hides_locals
 def sign(manager: KeyManager, found: ExistingDocuments) -> int:
     """Sign the unsigned documents, and return their number. `VersionConflict` if the store has changed since."""
     if manager.signer is None:

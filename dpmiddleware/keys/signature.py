@@ -32,6 +32,7 @@ from dpmiddleware.instants import Instant
 from dpmiddleware.keys.signers import PublicKey, Signer, checked_key, key_id_of, verify_bytes
 from dpmiddleware.keys.xml import SIGNATURE, WHITE_SPACE, canonical, dump, parse
 from dpmiddleware.printable import printable
+from dpmiddleware.tracebacks import HidesLocals
 
 __all__ = ["DocumentSignature", "RingSigner", "TrustedSigners", "is_signed", "signature_of", "signed_bytes"]
 
@@ -151,7 +152,7 @@ class TrustedSigners:
 # --- signing ------------------------------------------------------------------------------------------------
 
 
-class RingSigner:
+class RingSigner(HidesLocals):
     """A `DocumentSigner` for one ring. signer: has the key. ring: the ring's name."""
 
     def __init__(self, signer: Signer, *, ring: str) -> None:

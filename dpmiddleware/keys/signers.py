@@ -23,6 +23,7 @@ from dpmiddleware.crypto.secret import Unpicklable
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable
 from dpmiddleware.secret_sources import read_file, read_password
+from dpmiddleware.tracebacks import HidesLocals, hides_locals
 from dpmiddleware.urls import ConfigurationURL
 
 __all__ = [
@@ -85,6 +86,7 @@ def checked_key(key: object) -> PublicKey:
     )
 
 
+@hides_locals
 def load_public_keys(path: str | Path) -> list[PublicKey]:
     """The public keys in a file: PEM keys and certificates (several), or one of them as DER. `ConfigurationError`."""
     data = read_file(path, "trusted signer")
@@ -110,7 +112,7 @@ def _load_public_key(block: bytes, path: str | Path) -> object:
 _Key = TypeVar("_Key", ed25519.Ed25519PrivateKey, rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey)
 
 
-class _PrivateKeySigner(Unpicklable, Generic[_Key]):
+class _PrivateKeySigner(Unpicklable, HidesLocals, Generic[_Key]):
     """A signer with a private key in memory. It shows only its id."""
 
     path: Path | None = None
@@ -161,6 +163,7 @@ class EcdsaSigner(_PrivateKeySigner[ec.EllipticCurvePrivateKey]):
         return self._key.sign(data, ec.ECDSA(hashes.SHA256()))
 
 
+@hides_locals
 def load_signer(path: str | Path, password: bytes | None = None) -> Ed25519Signer | RsaPssSigner | EcdsaSigner:
     """The signer whose private key is in a PEM or PKCS#12 file; the key's kind says which. `ConfigurationError`."""
     data = read_file(path, "signer")

@@ -6,11 +6,12 @@ from typing import Self
 
 from dpmiddleware.errors import ConfigurationError, RepositoryError, VersionConflict
 from dpmiddleware.printable import printable
+from dpmiddleware.tracebacks import HidesLocals
 
 __all__ = ["Repository", "check_one_given"]
 
 
-class Repository:
+class Repository(HidesLocals):
     """Base of the repositories. ``location``: see `KeyRepository`."""
 
     def __init__(self, location: str) -> None:

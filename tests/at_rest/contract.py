@@ -13,8 +13,9 @@ import traceback
 import xml.etree.ElementTree as ET
 from abc import ABC, abstractmethod
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -28,6 +29,7 @@ from dpmiddleware.keys.maintenance import rewrap
 from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.xml import ENCRYPTED_SECRET, dump, parse
 from tests.fakes import DAY, NOON, StoppedClock, id_of, key_document, manager, put, revocation_document, ring_of
+from tests.frames import shown_in
 from tests.repositories.contract import in_a_fork
 
 __all__ = ["BINDING", "MASTER_KEY", "KeyWrapperContract", "master_key", "reread", "unwrapped"]
@@ -171,6 +173,26 @@ class KeyWrapperContract(ABC):
         _, encrypted = wrapper.wrap(master_key(), BINDING)
         with pytest.raises(KeyUnwrapError):
             unwrapped(stranger, encrypted)
+
+    def test_no_frame_of_an_error_holds_a_key(
+        self, wrapper: KeyWrapper, stranger: KeyWrapper, unreachable: KeyWrapper, canaries: list[bytes]
+    ) -> None:
+        """Error reporters send local variables along."""
+        _, encrypted = wrapper.wrap(master_key(), BINDING)
+        calls: list[Callable[[], object]] = [
+            partial(unreachable.wrap, master_key(), BINDING),
+            partial(unreachable.unwrap, encrypted, BINDING),
+        ]
+        calls += [partial(stranger.unwrap, encrypted, BINDING)]
+        calls += [partial(wrapper.unwrap, copy, BINDING) for copy in changed(encrypted)]
+        errors: list[Exception] = []
+        for call in calls:
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 (whatever it is, it goes to be searched)
+                errors.append(error)
+        assert errors
+        assert [found for error in errors for found in shown_in(error, [MASTER_KEY, *canaries])] == []
 
     def test_indenting_changes_nothing(self, wrapper: KeyWrapper) -> None:
         _, encrypted = wrapper.wrap(master_key(), BINDING)

@@ -27,6 +27,7 @@ from dpmiddleware.errors import RepositoryError, VersionConflict
 from dpmiddleware.keys.interfaces import KeyRepository, StoredDocument
 from dpmiddleware.keys.xml import MAX_SIZE, canonical, parse
 from dpmiddleware.repositories.files import FileKeyRepository
+from tests.frames import shown_in
 from tests.servers import LOOPBACK, free_port
 
 PASSWORD = "hunter2-must-not-be-shown"
@@ -350,6 +351,14 @@ class RemoteRepositoryContract(RepositoryContract):
         for action in (repository.read, repository.version, lambda: repository.commit(add=[document()], expected="0")):
             with refusal(repository):
                 action()
+
+    def test_no_frame_of_an_error_holds_a_password_or_a_document(self) -> None:
+        """Error reporters send local variables along."""
+        repository, added = self.at(free_port()), document("a key that is not wrapped")
+        for action in (repository.read, repository.version, lambda: repository.commit(add=[added], expected="0")):
+            with pytest.raises(RepositoryError) as caught:
+                action()
+            assert shown_in(caught.value, [PASSWORD.encode(), b"a key that is not wrapped"]) == []
 
     def test_a_store_that_answers_nothing_is_let_go(self) -> None:
         with socket.create_server((LOOPBACK, 0)) as server:  # accepts connections, does not answer

@@ -34,6 +34,7 @@ from dpmiddleware.arguments import checked
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.extras import import_extra
 from dpmiddleware.protection import base64url
+from dpmiddleware.tracebacks import HidesLocals
 
 __all__ = ["DjangoSessions", "FlaskSessions", "OldSession", "SignedSessions", "StarletteSessions"]
 
@@ -57,7 +58,7 @@ class _RefusedError(Exception):
 
 
 @checked
-class SignedSessions(ABC):
+class SignedSessions(HidesLocals, ABC):
     """Session cookies of one framework, signed with its old secret. `ConfigurationError` for dangerous settings.
 
     secret_key: the secret in the framework's settings.
