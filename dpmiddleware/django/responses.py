@@ -69,6 +69,8 @@ def _attributes(text: str) -> dict[str, str]:
         name, equals, value = attribute.partition("=")
         if morsel.isReservedKey(name):
             morsel[name] = value if equals else True
+    if str(morsel["max-age"]).isdecimal():
+        dict.__setitem__(morsel, "max-age", int(morsel["max-age"]))  # a number, as Django writes it
     return dict(morsel)
 
 

@@ -36,7 +36,7 @@ from dpmiddleware.django.session_cookie import DjangoFormat, session_cookie
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web import parts
 from dpmiddleware.web.cookies.places import NOWHERE, Where
-from dpmiddleware.web.cookies.text import SetCookie
+from dpmiddleware.web.cookies.text import SetCookie, find
 from dpmiddleware.web.sessions.cookie import RequestSession
 from dpmiddleware.web.sessions.session import Session
 from dpmiddleware.web.sessions.stored import StoredSession, milliseconds
@@ -72,8 +72,8 @@ class SessionStore(SignedCookieStore):
         middleware, `save` makes it the value of the cookie, since Django's own middleware, its test client and Channels
         set the cookie to it.
 
-    A store for the id of the session that is open in this request shares that session. Any other key that a store is
-    made with is the value of a cookie.
+    A store for the id of the session that is open in this request shares that session, and so does one for its cookie.
+    Any other key that a store is made with is the value of a cookie.
     """
 
     part: RequestSession | None = None
@@ -81,7 +81,7 @@ class SessionStore(SignedCookieStore):
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__()
         self._given = getattr(session_key, "whole", session_key)
-        if self._given and (part := current_session.get()) is not None and part.session.known_id == self._given:
+        if self._given and (part := current_session.get()) is not None and _is_key_of(self._given, part):
             self.part, self._given = part, None
 
     @classmethod
@@ -135,6 +135,13 @@ class SessionStore(SignedCookieStore):
     def _get_session(self, no_load: bool = False) -> Session:
         self.accessed = True
         return self.held
+
+    def _get_new_session_key(self) -> str:
+        """For `_get_or_create_session_key`, which applications use: the id that `save` will make known."""
+        return self.held.id
+
+    async def _aget_new_session_key(self) -> str:
+        return self.held.id
 
     async def _aget_session(self, no_load: bool = False) -> Session:
         return self._get_session()
@@ -199,6 +206,14 @@ class SessionStore(SignedCookieStore):
         self.accessed = True
 
 
+def _is_key_of(text: str, part: RequestSession) -> bool:
+    """Whether this is the id of a session, or the text of its cookie in a request to our middleware."""
+    known_id = part.session.known_id
+    if known_id is None or text == known_id:
+        return text == known_id
+    return not _is_whole(part) and text in find(part.header, part.cookie.protected.settings.name)
+
+
 def _is_whole(part: RequestSession) -> bool:
     """Whether a session stays in one cookie, which our middleware does not write."""
     return part.cookie.protected.settings.chunk_size is None
@@ -247,7 +262,7 @@ def _prepare(store: SessionStore, part: RequestSession, request: HttpRequest, st
     held = store.held
     if status >= 500:
         return False
-    is_kept = bool(held) or held.known_id is not None
+    is_kept = not store.is_empty()
     is_due = is_kept and (store.modified or saves_always)
     if is_due:
         session.modified = session.kept = True

@@ -164,6 +164,7 @@ def test_a_written_cookie_can_be_looked_at(client: Client) -> None:
     assert (morsel.key, morsel.coded_value[:5]) == ("sessionid", "CfDJ8")
     assert (morsel["path"], morsel["samesite"], morsel["httponly"], morsel["secure"]) == ("/", "lax", True, "")
     assert parsedate_to_datetime(morsel["expires"]) > datetime.now(timezone.utc)
+    assert morsel["max-age"] == settings.SESSION_COOKIE_AGE
 
 
 def test_a_written_cookie_survives_djangos_cache(client: Client) -> None:

@@ -24,10 +24,12 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
 
+from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.django import Principal, sign_in, sign_out
 from dpmiddleware.django.channels import WebSocketSessions
 from dpmiddleware.django.sessions import SessionMiddleware, SessionStore
 from dpmiddleware.web.sessions.migration import DjangoSessions
+from tests.clients import DownRepository, StoppedClock
 
 SECRET = "the secret of the project until now"
 ID = re.compile(r"[\w-]{22}")
@@ -206,6 +208,19 @@ def test_async_views_get_a_key_too(name: str) -> None:
     assert found == [found[0], True, found[0], 1]
 
 
+def test_a_key_that_is_got_or_created_is_that_of_the_saved_session(client: Client) -> None:
+    """A private method of Django's that applications call."""
+
+    def view(request: Any) -> tuple[str, str | None]:
+        got = request.session._get_or_create_session_key()
+        request.session.modified = True
+        return got, key(request)
+
+    got, shown = visit(client, view)
+    assert visit(client, lambda request: request.session._get_or_create_session_key()) == got == shown
+    assert visit(client, key) == got
+
+
 def test_nothing_is_kept_for_an_error_page(client: Client) -> None:
     visit(client, lambda request: request.session.create(), status=500)
     assert client.cookies == {}
@@ -308,6 +323,21 @@ def test_a_session_that_django_signed_has_a_key(client: Client) -> None:
         assert visit(client, key) == first
 
 
+def test_a_session_that_is_over_has_no_key(returning: Client) -> None:
+    first = visit(returning, key)
+    visit(returning, lambda request: request.session.set_expiry(datetime.now(timezone.utc) - timedelta(seconds=1)))
+    assert visit(returning, lambda request: (key(request), SessionStore(first).exists(first))) == (None, False)
+
+
+def test_a_page_that_looks_at_the_key_alone_depends_on_the_cookie(returning: Client) -> None:
+    VIEW[:] = [lambda request: HttpResponse(key(request))]
+    assert returning.get("/page")["Vary"] == "Cookie"
+    down = DataProtection("shop", repository=DownRepository(), clock=StoppedClock())
+    with override_settings(DATA_PROTECTION=down):
+        assert Client().get("/page").content == b"None"
+        assert returning.get("/page").status_code == 503
+
+
 # --- a store for the id ---------------------------------------------------------------------------------------
 
 
@@ -352,6 +382,21 @@ def test_a_key_of_an_earlier_request_is_known_before_the_session_is_read(returni
         return len(SessionStore(first)["text"]), SessionStore(first).exists(first)
 
     assert visit(returning, view) == (length, True)
+
+
+def test_a_store_for_the_cookie_of_the_request_is_its_session(returning: Client, length: int) -> None:
+    """``SessionStore(request.COOKIES["sessionid"])``, where a long session has ``chunks-2``."""
+
+    def view(request: Any) -> Any:
+        store = store_for(request.COOKIES["sessionid"])
+        store["a"] = 1
+        return len(store["text"]), store.session_key, key(request)
+
+    first = visit(returning, key)
+    assert visit(returning, view) == (length, first, first)
+    assert visit(returning, lambda request: request.session["a"]) == 1
+    ended = visit(returning, lambda request: (request.session.flush(), dict(store_for("chunks-2")), key(request)))
+    assert ended == (None, {}, None)
 
 
 def test_the_id_of_somebody_elses_session_opens_nothing(returning: Client) -> None:
