@@ -11,7 +11,6 @@ While there is no key ring, a request that needs one is answered 503 with ``Retr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Final, Unpack
 
 from werkzeug.local import LocalProxy
@@ -130,7 +129,7 @@ class SessionMiddleware(_Middleware):
     def begin(self, scope: Scope, receive: Receive) -> RequestSession:
         """Put the session into the scope; it is opened when the application touches it."""
         https = scope.get("scheme") in _ENCRYPTED
-        part = self.sessions.begin(cookie_header(scope), https=https, where=partial(where, scope))
+        part = self.sessions.begin(cookie_header(scope), https=https, where=lambda: where(scope))
         scope["session"] = part.session
         return part
 
@@ -156,7 +155,7 @@ class CookieProtectionMiddleware(_Middleware):
 
     def begin(self, scope: Scope, receive: Receive) -> RequestCookies:
         """See the class; the cookies are opened once the keys are there."""
-        return self.protection.begin(cookie_header(scope), https=is_https(scope), where=partial(where, scope))
+        return self.protection.begin(cookie_header(scope), https=is_https(scope), where=lambda: where(scope))
 
     async def _opened(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application with the opened cookies in its Cookie header."""

@@ -88,12 +88,10 @@ class PartResponse:
 
     def _changed(self, message: Message) -> Message:
         """The start of the response as the part answers."""
-        headers, looked_at = [*message.get("headers", ())], []
-        for name, value in headers:
-            if name.lower() in _LOOKED_AT:
-                looked_at.append((name.decode("latin-1"), value.decode("latin-1")))
+        headers = message.get("headers", ())
+        looked_at = [header for header in headers if header[0].lower() in _LOOKED_AT]
         try:
-            answer = self._part.answer(message.get("status", 101), looked_at)
+            answer = self._part.answer(message.get("status", 101), decoded(looked_at) if looked_at else [])
         except KeyManagementError as error:
             self._part.failure = error
             raise
@@ -102,10 +100,10 @@ class PartResponse:
         if answer.dropped or answer.body is not None:
             headers = [header for header in headers if not answer.drops(header[0].decode("latin-1").lower())]
         self._body = answer.body
-        message = {**message, "headers": [*headers, *encoded(answer.added)]}
+        changed = {**message, "headers": [*headers, *encoded(answer.added)]}
         if answer.status is not None and "status" in message:
-            message["status"] = answer.status
-        return message
+            changed["status"] = answer.status
+        return changed
 
     def _replaced(self, message: Message, body: bytes) -> Message:
         """A message of the application's body, with what is left of the answer's in place of its data."""

@@ -32,9 +32,9 @@ from typing import Final
 from dpmiddleware.printable import printable
 from dpmiddleware.windows_account import WindowsAccount
 
-__all__ = ["HomeKind", "KeyHome", "account_home", "find_key_home", "is_lost_with_container"]
+__all__ = ["HomeKind", "KeyHome", "account_home", "container_mark", "find_key_home", "is_lost_with_container"]
 
-_PROC: Final = Path("/proc")
+_PROC = Path("/proc")
 _READ_ONLY_NAMES: Final = tuple(f"{p}ReadOnlyDataProtectionKeyDirectory" for p in ("", "DOTNET_", "ASPNETCORE_"))
 _IN_CONTAINER_NAMES: Final = ("DOTNET_RUNNING_IN_CONTAINER", "DOTNET_RUNNING_IN_CONTAINERS")
 _SLOT_FOLDER: Final = ("ASP.NET", "DataProtection-Keys")
@@ -87,7 +87,7 @@ def find_key_home(
     platform: str = sys.platform,
     home_lookup: Callable[[], str] = account_home,
     windows: WindowsAccount | None = None,
-    proc: Path = _PROC,
+    proc: Path | None = None,
 ) -> KeyHome:
     """Return where keys are stored in this environment; create the folder in the user profile if it is missing.
 
@@ -97,7 +97,7 @@ def find_key_home(
     platform: as ``sys.platform``.
     home_lookup: finds the home folder if no variable names it.
     windows: the account on Windows.
-    proc: where ``/proc`` is.
+    proc: where ``/proc`` is; beside it are the files that mark a container.
     """
     env = os.environ if environment is None else environment
     home = _read_only_folder(env) or _app_service(env, platform)
@@ -108,8 +108,8 @@ def find_key_home(
         home.repository, env, platform=platform, proc=proc
     ):
         return home
-    why = f"{home.why}; in a container but not on a volume: the keys are lost with the container"
-    return KeyHome(home.kind, home.repository, why, home.key_wrapper, home.auto_create_keys, lost_with_container=True)
+    where = f"in a container ({container_mark(env, platform=platform, proc=proc)}) but not on a volume"
+    return replace(home, why=f"{home.why}; {where}: the keys are lost with the container", lost_with_container=True)
 
 
 def _read_only_folder(env: Mapping[str, str]) -> KeyHome | None:
@@ -188,33 +188,52 @@ def _join(platform: str, folder: str, below: tuple[str, ...]) -> str:
 
 
 def is_lost_with_container(
-    folder: str, environment: Mapping[str, str] | None = None, *, platform: str = sys.platform, proc: Path = _PROC
+    folder: str, environment: Mapping[str, str] | None = None, *, platform: str = sys.platform, proc: Path | None = None
 ) -> bool:
     """Whether this process runs in a container and ``folder`` is not on one of its volumes.
 
-    As ASP.NET Core decides: ``DOTNET_RUNNING_IN_CONTAINER`` is ``1`` or ``true``, or the first process is in
-    a control group of Docker under OpenRC. A volume is a mount point, other than ``/``, at the folder or above it.
+    A volume is a mount point, other than ``/``, at the folder or above it.
     """
-    env = os.environ if environment is None else environment
-    if not _in_container(env, platform, proc):
+    if not container_mark(environment, platform=platform, proc=proc):
         return False
-    volumes = _mount_points(proc)
+    volumes = _mounts(proc or _PROC).keys() - {"/"}
     path = Path(folder).absolute()
     return not any(str(part) in volumes for part in (path, *path.parents))
 
 
-def _in_container(env: Mapping[str, str], platform: str, proc: Path) -> bool:
-    if any(env.get(name, "").lower() in {"1", "true"} for name in _IN_CONTAINER_NAMES):
-        return True
-    groups = _lines(proc / "1" / "cgroup") if platform.startswith("linux") else []
-    return any(line.endswith("name=openrc:/docker") for line in groups)
+def container_mark(
+    environment: Mapping[str, str] | None = None, *, platform: str = sys.platform, proc: Path | None = None
+) -> str:
+    """Return what shows that this process runs in a container, or "".
+
+    For ASP.NET Core, this is ``DOTNET_RUNNING_IN_CONTAINER`` (``1`` or ``true``), or that the first process is in a
+    control group of Docker under OpenRC. Images for Python do not set the variable, so on Linux the marks that
+    container runtimes leave count here, too. An overlay that is not the root is one of a host's containers.
+    """
+    env, proc = os.environ if environment is None else environment, proc or _PROC
+    for name in _IN_CONTAINER_NAMES:
+        if env.get(name, "").lower() in {"1", "true"}:
+            return f"{name} is set"
+    if not platform.startswith("linux"):
+        return ""
+    for name in ("KUBERNETES_SERVICE_HOST", "container"):  # the latter by Podman, LXC and systemd-nspawn
+        if env.get(name):
+            return f"{name} is set"
+    for name in (".dockerenv", "run/.containerenv"):
+        if os.path.lexists(proc.parent / name):
+            return f"/{name} exists"
+    if any(line.endswith("name=openrc:/docker") for line in _lines(proc / "1" / "cgroup")):
+        return "its control group is Docker's"
+    return "the root is an overlay" if "overlay" in _mounts(proc).get("/", "") else ""
 
 
-def _mount_points(proc: Path) -> frozenset[str]:
-    """The second field of each line of the mount table, except ``/``; white space in it is escaped in octal."""
+def _mounts(proc: Path) -> dict[str, str]:
+    """Mount points and their types, from the mount table; white space in a path is escaped in octal there."""
     fields = (line.split() for line in _lines(proc / "self" / "mounts") if not line.lstrip().startswith("#"))
-    points = (re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), field[1]) for field in fields if len(field) > 1)
-    return frozenset(point.rstrip("/") for point in points if point.startswith("/") and point != "/")
+    points = (
+        (re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), field[1]), field[2]) for field in fields if len(field) > 2
+    )
+    return {point.rstrip("/") or "/": kind for point, kind in points if point.startswith("/")}
 
 
 def _lines(file: Path) -> list[str]:

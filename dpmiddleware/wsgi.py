@@ -9,7 +9,6 @@ out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, Unpack
 
 from werkzeug.local import LocalProxy
@@ -106,7 +105,7 @@ class SessionMiddleware(_Middleware[RequestSession]):
 
     def begin(self, environ: WSGIEnvironment) -> RequestSession:
         """The session; it is opened when the application touches it."""
-        return self.sessions.begin(cookie_header(environ), https=is_https(environ), where=partial(where, environ))
+        return self.sessions.begin(cookie_header(environ), https=is_https(environ), where=lambda: where(environ))
 
     def place(self, environ: WSGIEnvironment, part: RequestSession) -> None:
         """See the class."""
@@ -133,7 +132,7 @@ class CookieProtectionMiddleware(_Middleware[RequestCookies]):
 
     def begin(self, environ: WSGIEnvironment) -> RequestCookies:
         """The cookies of the request."""
-        return self.protection.begin(cookie_header(environ), https=is_https(environ), where=partial(where, environ))
+        return self.protection.begin(cookie_header(environ), https=is_https(environ), where=lambda: where(environ))
 
     def place(self, environ: WSGIEnvironment, part: RequestCookies) -> None:
         """Put the opened cookies into the Cookie header."""

@@ -19,7 +19,7 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
-from dpmiddleware import compiled
+from dpmiddleware import compiled, default_location
 from dpmiddleware.web.sign_in import ticket
 from tests import servers
 from tests.interop.peer import ABSENT, Peer, find_peer
@@ -49,6 +49,14 @@ def need(config: pytest.Config, name: str, make: Callable[[], Server]) -> Iterat
     config.stash[USED][name] = server.used
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ordinary_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Containers in which tests run are not seen: what is expected of ``dpm check`` is the same everywhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(default_location, "_PROC", tmp_path_factory.mktemp("host") / "proc")
+        yield
 
 
 @pytest.fixture(scope="session")

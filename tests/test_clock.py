@@ -10,11 +10,12 @@ import pytest
 from freezegun import freeze_time
 
 from dpmiddleware import DataProtection, ExpiredPayloadError, KeyManagementError, ProtectedSerializer
-from dpmiddleware.clock import SystemClock
+from dpmiddleware.clock import Clock, SystemClock
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.cookie import SessionCookie
+from dpmiddleware.web.sessions.stored import milliseconds, milliseconds_of
 from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Principal, Ticket
 from tests.fakes import StoppedClock, data_protection
 
@@ -42,6 +43,25 @@ def test_freezegun_moves_a_payload_past_its_expiry() -> None:
         with pytest.raises(ExpiredPayloadError):
             protector.unprotect(token)
         assert serializer.loads_unsafe(value, max_age=3600) == (False, None)
+
+
+@pytest.mark.parametrize(("hours", "remains"), [(0, True), (2, False)])
+def test_freezegun_moves_a_session_past_its_end(hours: int, remains: bool) -> None:
+    """Sessions read the system's clock as a number, without a date."""
+    with freeze_time("2026-01-01 12:00") as frozen:
+        sessions = SessionCookie(DataProtection("shop", repository=MemoryKeyRepository()), idle=HOUR)
+        part = sessions.begin(b"", https=True)
+        part.session["user"] = "ada"
+        [line] = sessions.lines(part)
+        frozen.tick(timedelta(hours=hours))
+        back = sessions.begin(line.partition(";")[0].encode(), https=True).session
+        assert (back.get("user") == "ada") is remains
+
+
+@pytest.mark.parametrize("clock", [SystemClock(), StoppedClock()], ids=["system", "another"])
+def test_a_clock_in_milliseconds_shows_what_it_shows_as_a_date(clock: Clock) -> None:
+    before, number, after = clock.now(), milliseconds_of(clock)(), clock.now()
+    assert milliseconds(before) - 1 <= number <= milliseconds(after) + 1
 
 
 # --- a clock that is wrong --------------------------------------------------------------------------------------------

@@ -169,10 +169,10 @@ def load_private_key(path: str | Path, password: str | None = None) -> rsa.RSAPr
     except Exception:  # noqa: BLE001 (cryptography has no common base for keys it cannot read)
         key = None
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise ConfigurationError(
-            f"RSA key: {printable(path)} contains no RSA private key that can be read",
-            hint="give PEM, PKCS#12 or PRIVATEKEYBLOB (tls.key, not tls.crt); for an encrypted file also password=",
-        )
+        hint = "give PEM or PRIVATEKEYBLOB; for an encrypted file also password=env:NAME or a file"
+        if b"-----BEGIN CERTIFICATE" in data:
+            hint = "name the file of the private key, for example tls.key and not tls.crt"
+        raise ConfigurationError(f"RSA key: {printable(path)} contains no RSA private key that can be read", hint=hint)
     return key
 
 

@@ -19,7 +19,7 @@ from dpmiddleware.cli.output import Console, counted, moment
 from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.ring import RingView, open_ring, setting
 from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.default_location import is_lost_with_container
+from dpmiddleware.default_location import container_mark, is_lost_with_container
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.key import Key
 from dpmiddleware.keys.reading import Reason
@@ -96,7 +96,8 @@ def _place(dp: DataProtection) -> Iterator[Finding]:
         yield Finding("keys_in_memory", "problem", text, "use --repository or DPM_REPOSITORY")
     folder = getattr(repository, "folder", None)
     if folder is not None and is_lost_with_container(str(folder)):
-        text = f"{repository.location} is in a container but not on a volume: the keys are lost with the container"
+        where = f"in a container ({container_mark()}) but not on a volume"
+        text = f"{repository.location} is {where}: the keys are lost with the container"
         yield Finding("lost_with_container", "problem", text, "mount a volume at this path")
     look = getattr(repository, "findings", None)
     try:

@@ -9,6 +9,7 @@
 Importing this package needs no settings, so a settings file may import from it.
 """
 
+from dpmiddleware.django import checks as _checks  # noqa: F401 # pyright: ignore[reportUnusedImport]  (registers them)
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.django.authentication import (
     CookieAuthenticationMiddleware,

@@ -109,7 +109,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
         return [checks.Error(str(error), hint=error.hint, id="dpmiddleware.E001")]
     if settings.SESSION_ENGINE != _ENGINE:
         return []
-    if "Pickle" in settings.SESSION_SERIALIZER:
+    if "Pickle" in str(settings.SESSION_SERIALIZER):
         return [
             checks.Error(
                 "sessions are pickled", hint="set SESSION_SERIALIZER to a JSON serializer", id="dpmiddleware.E002"

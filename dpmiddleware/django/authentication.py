@@ -163,6 +163,10 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
         self._user_of: Any = given.get("user", PrincipalUser)
         if isinstance(self._user_of, str):
             self._user_of = import_string(self._user_of)
+        if not callable(self._user_of):
+            raise ConfigurationError(
+                f"user={self._user_of!r} is not a function", hint="name a function that returns a user for a Principal"
+            )
         self.authenticator = CookieAuthenticator(get_data_protection(), CookieAuthenticationOptions(**options))
 
     def process_request(self, request: HttpRequest) -> None:

@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.django.apps import get_data_protection
+from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.serialization import serialize
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.cookie import SessionCookie
@@ -84,6 +85,10 @@ def _session_cookie(
     whole: bool,
 ) -> SessionCookie:
     name, path, domain, secure, http_only, same_site, serializer_name = described
+    if not isinstance(migration, SignedSessions | None):
+        raise ConfigurationError(
+            f"{_MIGRATION} is a {type(migration).__name__}", hint="use DjangoSessions(SECRET_KEY, until=...), or None"
+        )
     cookie = CookieSettings(
         name,
         path=path,

@@ -142,8 +142,8 @@ def depends_on_cookies(headers: Headers, set_cookies: Sequence[str] = ()) -> Ans
     Adds ``Vary: Cookie``. A response that sets cookies also gets ``Cache-Control: no-store``, unless it already says
     ``private`` or ``no-store``.
     """
-    if not (headers or set_cookies):
-        return VARIES
+    if not headers:
+        return _answer(headers, set_cookies, (_NO_STORE,)) if set_cookies else VARIES
     keep = not set_cookies or _words(headers, "cache-control") & {"private", "no-store"}
     return _answer(headers, set_cookies, () if keep else (_NO_STORE,))
 

@@ -6,13 +6,13 @@ import getpass
 import os
 import stat
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dpmiddleware.default_location import HomeKind, account_home, find_key_home, is_lost_with_container
+from dpmiddleware.default_location import HomeKind, account_home, container_mark, find_key_home, is_lost_with_container
 from dpmiddleware.windows_account import WindowsAccount
 from tests.interop.vectors import load
 
@@ -30,7 +30,7 @@ DECIDED_OTHERWISE = {
 @pytest.fixture
 def proc(tmp_path: Path) -> Path:
     """A /proc of a machine without volumes and without Docker."""
-    return fake_proc(tmp_path / "proc", mounts="overlay / overlay rw 0 0\nproc /proc proc rw 0 0\n")
+    return fake_proc(tmp_path / "proc", mounts="/dev/sda1 / ext4 rw 0 0\nproc /proc proc rw 0 0\n")
 
 
 def fake_proc(folder: Path, *, mounts: str, cgroup: str = "0::/\n") -> Path:
@@ -219,7 +219,7 @@ def test_the_account_s_home_is_that_of_passwd() -> None:
     assert account_home() == os.path.expanduser(f"~{getpass.getuser()}")  # noqa: PTH111 (the passwd entry, not HOME)
 
 
-MOUNTS = "# a comment\n\noverlay / overlay rw\n/dev/sdb /app ext4 rw\n/dev/sdc /with\\040space/ ext4 rw\nnone rel\n"
+MOUNTS = "# a comment\n\n/dev/sda1 / ext4 rw\n/dev/sdb /app ext4 rw\n/dev/sdc /with\\040space/ ext4 rw\nnone rel\n"
 IN_DOCKER = {"DOTNET_RUNNING_IN_CONTAINER": "TRUE"}
 VOLUMES = [
     pytest.param("/app", False, id="the volume itself"),
@@ -253,6 +253,78 @@ def test_a_container_is_recognised_as_asp_net_core_does(
 ) -> None:
     proc = fake_proc(tmp_path / "proc", mounts=MOUNTS, cgroup=cgroup)
     assert is_lost_with_container("/home/root", environment, platform="linux", proc=proc) is contained
+
+
+@dataclass
+class Host:
+    """What a process sees: its variables, files at the root, and the mount table."""
+
+    environment: dict[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ("/dev/sda1 / ext4 rw",)
+
+
+IN_CONTAINERS = [
+    pytest.param(Host(files=(".dockerenv",)), "/.dockerenv exists", id="Docker"),
+    pytest.param(Host(files=("run/.containerenv",)), "/run/.containerenv exists", id="Podman"),
+    pytest.param(Host({"container": "podman"}), "container is set", id="container="),
+    pytest.param(Host({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}), "KUBERNETES_SERVICE_HOST is set", id="Kubernetes"),
+    pytest.param(Host(mounts=("overlay / overlay rw",)), "the root is an overlay", id="an overlay root"),
+    pytest.param(Host(mounts=("x / fuse.fuse-overlayfs rw",)), "the root is an overlay", id="a rootless overlay root"),
+    pytest.param(
+        Host(mounts=("rootfs / rootfs rw", "overlay / overlay rw")), "the root is an overlay", id="the last root counts"
+    ),
+    pytest.param(
+        Host({"DOTNET_RUNNING_IN_CONTAINER": "1"}), "DOTNET_RUNNING_IN_CONTAINER is set", id=".NET's variable"
+    ),
+]
+OVERLAY = "overlay /var/lib/docker/overlay2/0123/merged overlay rw"
+ON_HOSTS = [
+    pytest.param(Host(), id="nothing"),
+    pytest.param(Host(mounts=("/dev/sda1 / ext4 rw", OVERLAY)), id="containers run on it"),
+    pytest.param(
+        Host(mounts=(OVERLAY, "overlay / overlay rw", "/dev/sda1 / ext4 rw")), id="a boot disk was an overlay"
+    ),
+    pytest.param(Host(mounts=("overlay /overlay ext4 rw", "overlay / ext4 rw")), id="only names"),
+    pytest.param(Host({"container": "", "KUBERNETES_SERVICE_HOST": ""}), id="empty variables"),
+    pytest.param(Host({"CONTAINER": "1", "DOTNET_RUNNING_IN_CONTAINER": "0"}), id="other variables"),
+    pytest.param(Host(files=("home/.dockerenv", "run/containerenv")), id="other files"),
+    pytest.param(Host(mounts=()), id="no mount table"),
+]
+
+
+def lay_out(host: Host, root: Path) -> Path:
+    """Make the root of a host; return its /proc."""
+    for name in host.files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return fake_proc(root / "proc", mounts="\n".join(host.mounts))
+
+
+@pytest.mark.parametrize(("host", "mark"), IN_CONTAINERS)
+def test_a_container_is_recognised_by_the_marks_of_its_runtime(host: Host, mark: str, tmp_path: Path) -> None:
+    """Images for Python do not set .NET's variable, so keys were lost with their containers without a word."""
+    proc = lay_out(host, tmp_path)
+    assert container_mark(host.environment, platform="linux", proc=proc) == mark
+    assert is_lost_with_container("/root/.aspnet", host.environment, platform="linux", proc=proc)
+    home = find_key_home({**host.environment, "HOME": str(tmp_path)}, platform="linux", proc=proc)
+    assert home.lost_with_container
+    assert home.why.endswith(f"; in a container ({mark}) but not on a volume: the keys are lost with the container")
+    with_volume = lay_out(Host(mounts=(*host.mounts, "/dev/sdb /root/.aspnet ext4 rw")), tmp_path)
+    assert not is_lost_with_container("/root/.aspnet/keys", host.environment, platform="linux", proc=with_volume)
+
+
+@pytest.mark.parametrize("host", ON_HOSTS)
+def test_an_ordinary_host_is_no_container(host: Host, tmp_path: Path) -> None:
+    proc = lay_out(host, tmp_path)
+    assert container_mark(host.environment, platform="linux", proc=proc) == ""
+    assert not is_lost_with_container("/root/.aspnet", host.environment, platform="linux", proc=proc)
+
+
+@pytest.mark.parametrize(("host", "mark"), IN_CONTAINERS)
+def test_elsewhere_only_the_variable_of_net_counts(host: Host, mark: str, tmp_path: Path) -> None:
+    found = container_mark(host.environment, platform="win32", proc=lay_out(host, tmp_path))
+    assert found == (mark if mark.startswith("DOTNET") else "")
 
 
 def test_without_proc_nothing_is_a_volume_and_nothing_a_container(tmp_path: Path) -> None:

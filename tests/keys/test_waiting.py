@@ -143,12 +143,12 @@ def test_nobody_waits_for_a_check_after_one_that_failed(waited: list[float]) -> 
 
 def test_each_request_has_a_budget_of_its_own() -> None:
     never = threading.Event()
-    waiting.begin()
+    waiting.begin({})
     waiting.budget().refresh = 0.01
     waiting.budget().wait(never)
     spent = waiting.budget()
     assert spent.refresh <= 0
-    waiting.begin()
+    waiting.begin({})
     assert waiting.budget() is not spent
     assert waiting.budget().refresh == waiting.REFRESH
     waiting.end()

@@ -24,7 +24,7 @@ from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.web.answer import UNCHANGED, Answer, Headers, depends_on_cookies
 from dpmiddleware.web.cookies import budget, chunks
 from dpmiddleware.web.cookies.names import MAX_LENGTH, Names
-from dpmiddleware.web.cookies.places import NOWHERE, Cleanup, Place, Where, place_of
+from dpmiddleware.web.cookies.places import NOWHERE, Place, Where, place_of
 from dpmiddleware.web.cookies.protected import ProtectedCookie
 from dpmiddleware.web.cookies.text import (
     Attributes,
@@ -287,7 +287,7 @@ class CookieProtection:
         now = self.data_protection.clock.now()
         end, name = cookie.end(now) or now + self._max_age, cookie.name
         if end <= now:
-            return self._cookie(name).delete(request.sent, cookie.attributes, Cleanup(request.where, taken=taken))
+            return self._cookie(name).delete(request.sent, cookie.attributes, request.where, taken)
         if not _VALUE.fullmatch(cookie.value):
             raise ConfigurationError(
                 f"the value of the sealed cookie {name!r} contains characters that a Cookie header cannot contain",
@@ -299,7 +299,9 @@ class CookieProtection:
             request.sent,
             cookie.attributes,
             expires=end,
-            cleanup=Cleanup(request.where, is_another, taken),
+            where=request.where,
+            always=is_another,
+            taken=taken,
         )
 
 

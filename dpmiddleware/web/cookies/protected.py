@@ -23,7 +23,7 @@ from dpmiddleware.protection.payload import MAGIC, peek_key_id
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
 from dpmiddleware.web.cookies import budget, chunks
-from dpmiddleware.web.cookies.places import Cleanup, everywhere_else
+from dpmiddleware.web.cookies.places import NOWHERE, Cleanup, Where, everywhere_else
 from dpmiddleware.web.cookies.text import MAX_PER_NAME, Attributes, CookieSettings, expired, find, render
 
 __all__ = ["Opened", "ProtectedCookie"]
@@ -31,7 +31,6 @@ __all__ = ["Opened", "ProtectedCookie"]
 _T = TypeVar("_T")
 
 _START: Final = base64url.encode(MAGIC)[:5].encode("ascii")
-_NO_CLEANUP: Final = Cleanup()
 _HEAD: Final = 27
 """Characters with magic and key id. The last one contains two bits of what follows."""
 
@@ -166,7 +165,9 @@ class ProtectedCookie:
         attributes: Attributes,
         *,
         expires: datetime | None = None,
-        cleanup: Cleanup = _NO_CLEANUP,
+        where: Where = NOWHERE,
+        always: bool = False,
+        taken: Sequence[Attributes] = (),
         response: Sequence[str] = (),
     ) -> list[str]:
         """Return the Set-Cookie lines for ``data``. Lines that delete old cookies and chunks come first.
@@ -177,27 +178,31 @@ class ProtectedCookie:
         header: the Cookie header of the request.
         attributes: the attributes of each Set-Cookie.
         expires: the expiry inside the payload, for time-limited protectors only.
-        cleanup: what to do about cookies of the name at other places.
+        where, always, taken: see `Cleanup`.
         response: the Set-Cookie lines that the response has already.
         """
         name, size, limit = self.settings.name, self.settings.chunk_size, self.settings.max_total
-        value = base64url.encode(self._protect(data, expires))
-        is_usual = header.find(self._chunk) < 0 and header.count(self._whole) <= (not cleanup.always)
+        value = base64url.encode(self._protector.protect(data) if expires is None else self._expiring(data, expires))
+        is_usual = self._chunk not in header and header.count(self._whole) <= (not always)
         line = "; ".join((f"{name}={value}", *attributes))  # as `render`, since base64url needs no escapes
         if is_usual and (size is None or len(line) < size):
             lines = [line]
+            if not response and len(header) + len(line) <= limit:
+                return lines
         else:
             cookies = chunks.split(name, value, attributes, size)
             lines = [render(each, value, attributes) for each, value in cookies]
             if not is_usual:
-                lines = self.cleaned(header, attributes, cleanup, lines, kept=len(cookies) - 1)
-        budget.check(header, [*response, *lines] if response else lines, limit, name)
+                lines = self.cleaned(header, attributes, Cleanup(where, always, taken), lines, kept=len(cookies) - 1)
+        budget.check(header, [*response, *lines], limit, name)
         return lines
 
-    def delete(self, header: bytes, attributes: Attributes, cleanup: Cleanup = _NO_CLEANUP) -> list[str]:
+    def delete(
+        self, header: bytes, attributes: Attributes, where: Where = NOWHERE, taken: Sequence[Attributes] = ()
+    ) -> list[str]:
         """Return the Set-Cookie lines that delete the cookie and those of its chunks that the request contains."""
         lines = chunks.delete(self.settings.name, self._finder(header), attributes, self._ended)
-        return self.cleaned(header, attributes, cleanup._replace(always=True), lines, chunks.MAX_CHUNKS)
+        return self.cleaned(header, attributes, Cleanup(where, True, taken), lines, chunks.MAX_CHUNKS)  # noqa: FBT003
 
     def cleaned(
         self, header: bytes, attributes: Attributes, cleanup: Cleanup, lines: list[str], kept: int = 0
@@ -235,14 +240,12 @@ class ProtectedCookie:
             found += [_peek(head) for head in _heads(header, self._first_chunk)]
         return [key_id for key_ids in found for key_id in key_ids]
 
-    def _protect(self, data: bytes, expires: datetime | None) -> bytes:
+    def _expiring(self, data: bytes, expires: datetime) -> bytes:
         if isinstance(self._protector, TimeLimitedDataProtector):
             return self._protector.protect(data, expires=expires)
-        if expires is not None:
-            raise ConfigurationError(
-                f"cookie {self.settings.name!r} cannot have an expiry inside", hint="pass a time-limited protector"
-            )
-        return self._protector.protect(data)
+        raise ConfigurationError(
+            f"cookie {self.settings.name!r} cannot have an expiry inside", hint="pass a time-limited protector"
+        )
 
 
 def _expired_at_once(these: Attributes) -> Attributes:

@@ -36,6 +36,7 @@ from dpmiddleware.web.sessions.stored import (
     ValueFormat,
     end_in,
     milliseconds,
+    milliseconds_of,
     moment,
     newest,
     pack,
@@ -154,6 +155,7 @@ class SessionCookie:
         self._migration = migration
         self._attributes = {https: settings.attributes(https=https) for https in (False, True)}
         self.clock = clock or data_protection.clock
+        self._now = milliseconds_of(self.clock)
         self._idle, self._absolute = _limit("idle", idle), _limit("absolute", absolute)
         self._format, self._keeps_empty = value_format, keeps_empty
 
@@ -189,27 +191,28 @@ class SessionCookie:
         is_empty = not dict.__len__(session) and not (self._keeps_empty and session.known_id)
         if data is None and not (is_empty or session.renewal_due):
             return []
+        stored = session.stored
         attributes = with_expiry(self._attributes[request.https], request.expires, request.max_age)
         if is_empty:
-            had_one = session.stored is not None or any(opened.expire for opened in request.found)
-            return self.protected.delete(request.header, attributes, Cleanup(request.where)) if had_one else []
-        now = self.clock.now()
-        if self._migration is not None and self._migration.writes_old and now < self._migration.until:
+            had_one = stored is not None or any(opened.expire for opened in request.found)
+            return self.protected.delete(request.header, attributes, request.where) if had_one else []
+        if self._migration is not None and self._migration.is_writing_old(self.clock.now()):
             line = self._old_line(session, self._migration, attributes)
             lines = self.protected.cleaned(
                 request.header, attributes, Cleanup(request.where, session.has_started_over), [line]
             )
             budget.check(request.header, [*response, *lines], self.protected.settings.max_total, line.partition("=")[0])
             return lines
-        renewed = milliseconds(now)
-        if session.stored is not None and renewed == session.stored.renewed_ms:
+        renewed = self._now()
+        if stored is not None and renewed == stored.renewed_ms:
             renewed += 1  # of two cookies of the name, this one is to be the newer one
         created = renewed if session.created_ms is None else session.created_ms
         return self.protected.seal(
             pack(created, renewed, data or session.dumps()),
             request.header,
             attributes,
-            cleanup=Cleanup(request.where, session.has_started_over),
+            where=request.where,
+            always=session.has_started_over,
             response=response,
         )
 
@@ -220,7 +223,7 @@ class SessionCookie:
             mapping = self._format.loads(data)
         except ValueError:
             raise MalformedPayloadError(f"The session is not valid {self._format.name}") from None
-        ends, now = end_in(mapping), milliseconds(self.clock.now())
+        ends, now = end_in(mapping), self._now()
         last = min(renewed + self._idle, created + self._absolute, _FOREVER if ends is None else ends)
         if now > last:
             raise ExpiredPayloadError("The session has expired", expired_at=moment(last).isoformat())

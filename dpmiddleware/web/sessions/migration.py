@@ -87,6 +87,10 @@ class SignedSessions(HidesLocals, ABC):
         self.until = _checked_until(until, self.max_age, now or datetime.now(timezone.utc))
         self.writes_old = writes_old
 
+    def is_writing_old(self, now: datetime) -> bool:
+        """Whether sessions are written in the old format."""
+        return self.writes_old and now < self.until
+
     def loads(self, value: str, now: datetime) -> OldSession | None:
         """Read an old cookie; ``None`` if it is refused. Counts ``session_migrated`` and ``migration_refused``."""
         try:

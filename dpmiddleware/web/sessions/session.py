@@ -70,7 +70,8 @@ class Session(dict[str, Any]):
     @property
     def id(self) -> str:
         """The id of the session: 128 random bits, until `renew` changes it."""
-        self.mark_accessed()
+        if self._source is not None:
+            self.mark_accessed()
         if self._id is None:
             self._id = secrets.token_urlsafe(16)
         return self._id
@@ -91,7 +92,8 @@ class Session(dict[str, Any]):
     @property
     def stored(self) -> StoredSession | None:
         """The session that the request contained; ``None`` if this session is new."""
-        self.mark_accessed()
+        if self._source is not None:
+            self.mark_accessed()
         return self._stored
 
     @property
@@ -182,7 +184,8 @@ class Session(dict[str, Any]):
 
     def changed(self) -> bytes | None:
         """Return the data to store, in the value format; ``None`` if nothing has changed."""
-        self.mark_accessed()
+        if self._source is not None:
+            self.mark_accessed()
         stored = self._stored
         if stored is None:
             return self.dumps() if self._forced or dict.__len__(self) else None
@@ -194,12 +197,10 @@ class Session(dict[str, Any]):
 
     def dumps(self) -> bytes:
         """Serialize the session in its value format, with id and subject."""
-        kept, names = self.reserved(), dict.keys(self)
-        if RESERVED.isdisjoint(names):
-            kept.update(dict.items(self))
-        else:
-            kept.update((name, value) for name, value in dict.items(self) if name not in RESERVED)
-        return self._format.dumps(kept)
+        own, reserved = dict.copy(self), self.reserved()
+        if not RESERVED.isdisjoint(own):
+            own = {name: value for name, value in own.items() if name not in RESERVED}
+        return self._format.dumps(reserved | own)
 
     def reserved(self) -> dict[str, Any]:
         """Return what is stored beside the values of the application: id, subject, end."""
@@ -212,7 +213,8 @@ class Session(dict[str, Any]):
 
     def _change(self) -> None:
         """Called before every change."""
-        self.mark_accessed()
+        if self._source is not None:
+            self.mark_accessed()
         self._edited = True
         if self.closed:
             self._change_late()
@@ -245,7 +247,8 @@ class Session(dict[str, Any]):
     # --- every method of dict ---------------------------------------------------------------------------------
 
     def __getitem__(self, key: str, /) -> Any:
-        self.mark_accessed()
+        if self._source is not None:
+            self.mark_accessed()
         value = dict.__getitem__(self, key)
         if type(value) not in _IMMUTABLE:
             self._exposed = True
@@ -257,7 +260,8 @@ class Session(dict[str, Any]):
 
     def get(self, key: str, default: Any = None, /) -> Any:
         """See `dict`."""
-        self.mark_accessed()
+        if self._source is not None:
+            self.mark_accessed()
         value = dict.get(self, key, default)
         if type(value) not in _IMMUTABLE:
             self._exposed = True

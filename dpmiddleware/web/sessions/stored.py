@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol
 
+from dpmiddleware.clock import Clock, SystemClock
 from dpmiddleware.errors import KeyManagementError, MalformedPayloadError
 from dpmiddleware.serialization import serialize
 
@@ -32,6 +34,7 @@ __all__ = [
     "end_in",
     "json_object",
     "milliseconds",
+    "milliseconds_of",
     "moment",
     "newest",
     "pack",
@@ -91,18 +94,26 @@ JSON: Final = JsonFormat()
 
 def json_object(text: str) -> dict[str, Any]:
     """Read a JSON object. ``ValueError`` for other text, even for white space around the object."""
+    mapping: dict[str, Any]
     try:
         mapping, end = _decode(text)
     except RecursionError:
         raise ValueError("JSON that is too deep") from None
     if end != len(text) or not isinstance(mapping, dict):
         raise ValueError("not a JSON object")
-    return cast("dict[str, Any]", mapping)
+    return mapping
 
 
 def milliseconds(when: datetime) -> int:
     """Convert an aware ``datetime`` to milliseconds since 1970 UTC."""
     return (when - _EPOCH) // _MILLISECOND
+
+
+def milliseconds_of(clock: Clock) -> Callable[[], int]:
+    """Return a function that reads a clock in milliseconds since 1970 UTC; for the system's, without a ``datetime``."""
+    if type(clock) is SystemClock:
+        return lambda: int(time.time() * 1000)
+    return lambda: milliseconds(clock.now())
 
 
 def moment(when: int) -> datetime:

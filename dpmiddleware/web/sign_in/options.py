@@ -20,6 +20,13 @@ from dpmiddleware.web.sign_in.ticket_store import TicketStore, ticket_store_from
 __all__ = ["CookieAuthenticationOptions", "OptionArguments", "allow_cookie_redirect", "api", "is_api"]
 
 _MARK: Final = "__dpmiddleware_api__"
+_KINDS: Final[dict[str, tuple[Any, ...]]] = {
+    "return_url_parameter": (str,),
+    "claims_issuer": (str, type(None)),
+    "events": (CookieAuthenticationEvents,),
+    "is_api_request": (Callable, type(None)),
+}
+"""Of the options that only requests use."""
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 
@@ -79,6 +86,11 @@ class CookieAuthenticationOptions:
     clock: Clock | None = None
 
     def __post_init__(self) -> None:
+        for name, kinds in _KINDS.items():
+            if not isinstance(given := getattr(self, name), kinds):
+                raise ConfigurationError(
+                    f"{name} is of the type {type(given).__name__}", hint=f"pass a {kinds[0].__name__}"
+                )
         if not self.scheme:
             raise ConfigurationError("the authentication scheme is empty", hint='use scheme="Cookies", or another name')
         for name in ("login_path", "logout_path", "access_denied_path"):

@@ -15,7 +15,6 @@ from dpmiddleware import purposes, telemetry
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import UnprotectError
 from dpmiddleware.protection.protector import DataProtector
-from dpmiddleware.web.cookies.places import Cleanup
 from dpmiddleware.web.cookies.protected import ProtectedCookie
 from dpmiddleware.web.cookies.text import Attributes, CookieSettings, find, with_expiry
 from dpmiddleware.web.sign_in.claims import LOCAL_AUTHORITY, Claim, Identity, Principal
@@ -173,13 +172,13 @@ class TicketCookie:
         is_new: whether a user signs in, so that no other cookie may remain; otherwise the ticket is only renewed.
         """
         cookie, attributes = self._under(settings, request)
-        cleanup = Cleanup(request.where, is_new)
-        return cookie.seal(ticket.serialize(), request.cookies, with_expiry(attributes, expires), cleanup=cleanup)
+        attributes = with_expiry(attributes, expires)
+        return cookie.seal(ticket.serialize(), request.cookies, attributes, where=request.where, always=is_new)
 
     def delete(self, request: CookieSource, settings: CookieSettings) -> list[str]:
         """The Set-Cookie lines that delete the cookie."""
         cookie, attributes = self._under(settings, request)
-        return cookie.delete(request.cookies, attributes, Cleanup(request.where))
+        return cookie.delete(request.cookies, attributes, request.where)
 
     def _under(self, settings: CookieSettings, request: CookieSource) -> tuple[ProtectedCookie, Attributes]:
         """The cookie and its attributes with the settings that an event gave it."""
