@@ -22,6 +22,7 @@ import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from inspect import unwrap
 from typing import Final
 
 from dpmiddleware import compiled
@@ -117,8 +118,9 @@ def _compiled() -> tuple[Callable[[bytes], Ticket | None], Callable[[Ticket], by
 _read_ordinary, _write_ordinary = _compiled()
 
 
-_claim, _identity = unchecked(Claim), unchecked(Identity)
-_principal, _properties = unchecked(Principal), unchecked(AuthenticationProperties)
+_new, _initialize_claim = object.__new__, unwrap(Claim.__init__)
+_identity, _principal = unchecked(Identity), unchecked(Principal)
+_properties = unchecked(AuthenticationProperties)
 
 
 class _Reader:
@@ -192,7 +194,11 @@ class _Reader:
     def claim(self, name_type: str) -> Claim:
         kind, value, *rest = self.texts(5)
         value_type, issuer, original = ("" if text == _PLACEHOLDER else text for text in rest)
-        return _claim(name_type if kind == _PLACEHOLDER else kind, value, value_type, issuer, original, self.pairs())
+        claim: Claim = _new(Claim)  # past its checks
+        _initialize_claim(
+            claim, name_type if kind == _PLACEHOLDER else kind, value, value_type, issuer, original, self.pairs()
+        )
+        return claim
 
 
 def _long_text(data: bytes, at: int) -> tuple[int, int]:
