@@ -47,9 +47,11 @@ _TRY_AGAIN_LATER: Final = 1013
 class PartResponse:
     """``send`` for the application; changes the response as the part answers."""
 
-    __slots__ = ("_body", "_part", "_ring", "_send", "started")
+    __slots__ = ("_adopt", "_body", "_part", "_ring", "_send", "started")
 
-    def __init__(self, ring: KeyRingProvider, send: Send, part: Part) -> None:
+    def __init__(self, ring: KeyRingProvider, send: Send, part: Part, adopt: Callable[[], None] | None = None) -> None:
+        """adopt: called first; takes over what the application has put in place of the part."""
+        self._adopt = adopt
         self.started = False
         self._body: bytes | None = None
         self._part = part
@@ -60,6 +62,8 @@ class PartResponse:
         """See ASGI. There is a coroutine of our own only where something has to be waited for."""
         if self.started or message["type"] not in STARTS:
             return self._send(message if self._body is None else self._replaced(message, self._body))
+        if self._adopt is not None:
+            self._adopt()
         if self._part.touched:
             steps = self._part.work(message.get("status", 101))
             if steps is not None or self._ring.wait_is_due(None):  # no ring to seal with, or its version is in doubt

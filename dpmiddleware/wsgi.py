@@ -8,7 +8,7 @@ out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, Unpack
 
 from werkzeug.local import LocalProxy
@@ -69,7 +69,7 @@ class _Middleware(Generic[_P]):
         """Serve one request."""
         part = self.begin(environ)
         is_outermost = parts.PARTS_KEY not in environ
-        response = PartResponse(start_response, parts.join(environ, part))
+        response = PartResponse(start_response, parts.join(environ, part), self.adopting(environ, part))
         try:
             self.place(environ, part)
             return response.run(self.app, environ)
@@ -88,6 +88,10 @@ class _Middleware(Generic[_P]):
     def place(self, environ: WSGIEnvironment, part: _P) -> None:
         """Put into the environment what the application looks for."""
         raise NotImplementedError
+
+    def adopting(self, environ: WSGIEnvironment, part: _P) -> Callable[[], None] | None:
+        """Takes over what the application has put in place of the part, when the response starts."""
+        return None
 
 
 @checked
@@ -110,6 +114,10 @@ class SessionMiddleware(_Middleware[RequestSession]):
     def place(self, environ: WSGIEnvironment, part: RequestSession) -> None:
         """See the class."""
         environ[SESSION_KEY] = part.session
+
+    def adopting(self, environ: WSGIEnvironment, part: RequestSession) -> Callable[[], None]:
+        """See the class: an application may put another mapping in place of the session."""
+        return lambda: part.adopt(environ.get(SESSION_KEY))
 
 
 @checked

@@ -24,7 +24,9 @@ Write = Callable[[bytes], object]
 class PartResponse:
     """``start_response`` for the application; changes the response as the part answers."""
 
-    def __init__(self, start_response: StartResponse, part: Part) -> None:
+    def __init__(self, start_response: StartResponse, part: Part, adopt: Callable[[], None] | None = None) -> None:
+        """adopt: called first; takes over what the application has put in place of the part."""
+        self._adopt = adopt
         self.started = False
         self._part = part
         self._start_response = start_response
@@ -63,6 +65,8 @@ class PartResponse:
         if self.started or self._held is None:
             return
         line, headers, exc_info = self._held
+        if self._adopt is not None:
+            self._adopt()
         if self._part.touched:
             answer = parts.finish(self._part, int(line.partition(" ")[0]), headers)
             headers, self._body = answer._replace(added=answer.titled).applied_to(headers), answer.body

@@ -239,16 +239,22 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Write the session if that is necessary."""
-        store = getattr(request, "session", None)
-        if not isinstance(store, SessionStore) or store.part is None:
+        placed = request.META.get(SESSION_KEY)
+        found = (part for part in parts.of(request.META) if isinstance(part, RequestSession) and part.session is placed)
+        part = next(found, None)
+        if part is None or not issubclass(self.SessionStore, SessionStore):
             return super().process_response(request, response)
         try:
-            touched = _prepare(store, store.part, request, response.status_code)
+            store = getattr(request, "session", None)
+            if not isinstance(store, SessionStore) or store.part is not part:  # the application has replaced it
+                part.adopt(dict(store.items()) if isinstance(store, SessionStore) else store)
+                store = self.SessionStore.of(part)
+            touched = _prepare(store, part, request, response.status_code)
         except KeyManagementError as error:
             return outage(error)
         if touched:
-            return cast("HttpResponse", finish(response, store.part))
-        store.part.close()
+            return cast("HttpResponse", finish(response, part))
+        part.close()
         return response
 
 

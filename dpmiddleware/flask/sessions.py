@@ -197,12 +197,15 @@ class _Interface(SessionInterface):
 
     def save_session(self, app: flask.Flask, session: SessionMixin, response: flask.Response) -> None:
         """Write what has changed into the response."""
+        if _PART not in flask.request.environ:  # the context was made with a session
+            self.open_session(app, flask.request)
         part: RequestSession = flask.request.environ[_PART]
-        if not session.accessed:
+        part.adopt(session)
+        if not part.session.accessed:
             part.close()
             return
         try:
-            part.expires = self.get_expiration_time(app, session)
+            part.expires = self.get_expiration_time(app, cast("FlaskSession", part.session))
         except KeyManagementError as error:
             part.failure = error
         finish(response, part)

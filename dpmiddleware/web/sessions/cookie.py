@@ -6,9 +6,10 @@ half of it has passed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Final, TypedDict
 
 from dpmiddleware import purposes
@@ -87,6 +88,27 @@ class RequestSession:
     def touched(self) -> bool:
         """Whether the application has looked at the session."""
         return self.session.accessed
+
+    def adopt(self, found: object) -> None:
+        """Take over what the application has put in place of the session: the content of a mapping.
+
+        An empty or false value empties the session; Litestar's ``Empty`` is such a value. The session of another
+        middleware is left alone. `ConfigurationError` for anything else.
+        """
+        session = self.session
+        if found is session or hasattr(found, "mark_accessed"):
+            return
+        if isinstance(found, Mapping) and found:
+            content = dict(found)  # it may be a view of the session
+            session.clear()
+            session.update(content)
+        elif not found or (isinstance(found, Enum) and not found.value):
+            session.empty()
+        else:
+            raise ConfigurationError(
+                f"the session was replaced by a {type(found).__name__}",
+                hint="put a mapping in its place, or None to end the session",
+            )
 
     def ahead(self) -> Steps[object] | None:
         """Wait for the keys that the cookie names."""
