@@ -29,7 +29,9 @@ from dpmiddleware.tracebacks import hides_locals
 __all__ = ["repository_from", "signer_from", "wrappers_from"]
 
 _SIGNERS: Final = {"ed25519": "keys.signers.Ed25519Signer"}
-_COLON_FORGOTTEN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+//")
+_FIRST_PART: Final = re.compile(r"[/\\]")
+_ALIKE: Final = 0.75
+"""How like a known scheme an unknown one has to be, to be repeated where a secret may have been given by mistake."""
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):")
 
 
@@ -41,11 +43,12 @@ def repository_from(given: KeyRepository | PathLike[str] | str) -> KeyRepository
         given = fspath(given)
     if not isinstance(given, str):
         return given
-    if _COLON_FORGOTTEN.match(given):  # as a path it would become a folder with a password in its name
-        raise ConfigurationError(
-            "repository= looks like a URL without its colon", hint="write redis://…; begin a path with / or ./"
-        )
     scheme = _scheme_of(given) or "file"
+    if not _scheme_of(given) and _looks_like_a_url(given):  # as a path it would become a folder named by a password
+        raise ConfigurationError(
+            "repository= looks like a URL without its colon or scheme, or like a connection string",
+            hint="write redis://…; begin a path with / or ./",
+        )
     classes = {scheme: SQL} if scheme not in REPOSITORIES and _is_sql_dialect(scheme) else REPOSITORIES
     found = _open("repository", given, scheme, classes, ["postgresql", "mysql", "sqlite"])
     return cast("KeyRepository", found)
@@ -98,9 +101,11 @@ def _open(argument: str, url: str, scheme: str, classes: Mapping[str, str], othe
     if scheme not in classes:
         known = sorted([*classes, *others])
         near = difflib.get_close_matches(scheme, known, 1)
-        problem = f"the unknown scheme {printable(scheme)!r}" if scheme else "no scheme"
+        alike = near and difflib.SequenceMatcher(None, scheme, near[0]).ratio() >= _ALIKE
+        what = f"{argument}={without_password(url)!r}" if "://" in url and argument != "key_wrapper" else f"{argument}="
+        named = f" {printable(scheme)!r}" if alike or not what.endswith("=") else ""
         raise ConfigurationError(
-            f"{argument}={without_password(url)!r} has {problem}",
+            f"{what} has {f'the unknown scheme{named}' if scheme else 'no scheme'}",
             hint=f"did you mean {near[0]}:?" if near else f"use one of: {', '.join(known)}",
         )
     module, _, name = classes[scheme].rpartition(".")
@@ -111,6 +116,14 @@ def _open(argument: str, url: str, scheme: str, classes: Mapping[str, str], othe
 def _scheme_of(url: str) -> str:
     match = _SCHEME.match(url)
     return match["scheme"].lower() if match else ""
+
+
+def _looks_like_a_url(path: str) -> bool:
+    """Whether a text without a scheme is not meant as a path, as far as its first part says."""
+    first = _FIRST_PART.split(path, maxsplit=1)[0]
+    user, _, after = first.partition(":")
+    is_url = "@" in after or (path[len(first) :].startswith("//") and first not in {"", ".", ".."} and len(user) != 1)
+    return is_url or path[:1] in set("'\"") or path[:1].isspace() or ";" in first.partition("=")[2]
 
 
 def _is_sql_dialect(scheme: str) -> bool:

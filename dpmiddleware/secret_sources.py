@@ -1,12 +1,13 @@
 """Where secrets come from: ``env:NAME`` is an environment variable, any other text is the path of a file.
 
 Docker, Kubernetes and systemd put secrets in one of the two. URLs and settings never contain the secret itself. If a
-reference is neither, no error repeats it: it may be the secret.
+reference leads to nothing, no error repeats it: it may be the secret.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Final
 
@@ -14,10 +15,29 @@ from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable
 from dpmiddleware.tracebacks import hides_locals
 
-__all__ = ["MAX_FILE", "password_text", "read_file", "read_password", "read_secret"]
+__all__ = ["MAX_FILE", "password_text", "read_file", "read_password", "read_secret", "shown"]
 
 MAX_FILE: Final = 1024 * 1024
 """Bytes of a key file, certificate or secret."""
+
+
+_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
+_LONGEST_WORD: Final = 24
+"""Letters and digits in a row of a name; hexadecimal secrets are longer."""
+
+
+def shown(reference: str) -> str:
+    """``reference``, unless it may be the secret itself: a name of a variable, or as much of a path as there is."""
+    if reference.startswith("env:"):
+        name = reference[4:]
+        is_name = _VARIABLE.fullmatch(name) and max(map(len, name.split("_"))) <= _LONGEST_WORD
+        return printable(reference) if is_name else "env:…"
+    path = Path(reference.replace("\0", ""))
+    while not os.path.lexists(path):
+        if path == path.parent:
+            break
+        path = path.parent
+    return printable(path) if str(path) == reference else f"{printable(path).rstrip('/')}/…"
 
 
 @hides_locals
@@ -43,16 +63,21 @@ def read_secret(reference: str, what: str) -> bytes:
     """Read what ``env:NAME`` or a path leads to. `ConfigurationError` if it is missing or empty."""
     if reference.startswith("env:"):
         name = reference[4:]
-        value = os.environb.get(name.encode()) if os.supports_bytes_environ else os.environ.get(name, "").encode()
+        raw = name.encode("utf-8", "surrogateescape").replace(b"\0", b"")
+        value = os.environb.get(raw) if os.supports_bytes_environ else os.environ.get(name, "").encode()
         if not value:
             raise ConfigurationError(
-                f"{what}: the variable {printable(name)} is not set", hint="set the variable, or name a file"
+                f"{what}: the variable {shown(reference)[4:]} is not set", hint="set the variable, or name a file"
             )
         return value
     if not Path(reference).is_absolute() and not os.path.lexists(reference.replace("\0", "")):
         raise ConfigurationError(
             f"{what}: the reference is neither env:NAME nor an existing file",
             hint="name the place of the secret, not the secret itself",
+        )
+    if not os.path.lexists(reference):
+        raise ConfigurationError(
+            f"{what}: {shown(reference)}: No such file or directory", hint="check the path and its permissions"
         )
     data = read_file(reference, what)
     if not data:

@@ -18,8 +18,9 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable, without_password
 
-__all__ = ["ConfigurationURL", "take_options"]
+__all__ = ["ConfigurationURL", "check_password", "take_options"]
 
+_AFTER_AUTHORITY: Final = re.compile("[/?#]")
 _DRIVE: Final = re.compile(r"/[A-Za-z]:[/\\]")
 
 
@@ -45,7 +46,8 @@ class ConfigurationURL:
         if parts.query:
             unknown = printable(parts.query.partition("=")[0])
             known = f"use only: {', '.join(sorted(options))}" if options else "remove the option"
-            raise ConfigurationError(f"{without_password(url)} has the unknown option {unknown}", hint=known)
+            shown = without_password(url.partition("?")[0])
+            raise ConfigurationError(f"{shown} has the unknown option {unknown}", hint=known)
         return cls(parts.scheme, parts.netloc, unquote(parts.path), found)
 
     def file(self) -> Path:
@@ -56,6 +58,23 @@ class ConfigurationURL:
                 hint=f"write three slashes before an absolute path: {self.scheme}:///etc/shop/file",
             )
         return Path(self.path[1:] if _DRIVE.match(self.path) else self.path)
+
+
+def check_password(url: str) -> None:
+    """`ConfigurationError` for a password that contains an unescaped ``/ ? # @``.
+
+    A library would take a part of it for the host, the port or the path, and repeat it in its own errors.
+    """
+    rest = url.partition("//")[2]
+    authority = _AFTER_AUTHORITY.split(rest, maxsplit=1)[0]
+    user, colon, password = authority.partition(":")
+    is_port = password.isdigit() or "[" in user or "," in authority
+    cut_short = colon and "@" not in authority and not is_port
+    if authority.count("@") > 1 or cut_short:
+        raise ConfigurationError(
+            f"{without_password(url)} cannot be understood: its password contains / ? # or @, or its host is missing",
+            hint="write %2F for /, %3F for ?, %23 for #, %40 for @; or give the password apart: ?password=env:NAME",
+        )
 
 
 def take_options(url: str, *names: str) -> tuple[str, dict[str, str]]:

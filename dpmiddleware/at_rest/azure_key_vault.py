@@ -37,7 +37,7 @@ from dpmiddleware.dotnet_types import type_in
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MissingExtraError
 from dpmiddleware.forks import after_fork
 from dpmiddleware.keys.interfaces import Binding
-from dpmiddleware.printable import printable
+from dpmiddleware.printable import printable, without_password
 from dpmiddleware.tracebacks import HidesLocals
 from dpmiddleware.urls import ConfigurationURL
 
@@ -81,7 +81,7 @@ class AzureKeyVaultKeyWrapper(Unpicklable, HidesLocals):
         host = vault.lower() if "." in vault or ":" in vault else f"{vault.lower()}.vault.azure.net"
         if not _HOST.fullmatch(host) or not _NAME.fullmatch(key):
             raise ConfigurationError(
-                f"azurekv: {printable(f'{vault}/{key}')} is not a vault and a key",
+                f"{without_password(f'azurekv://{vault}/{key}')} is not a vault and a key",
                 hint="write azurekv://vault/key, without a version",
             )
         for library in ("azure.keyvault.keys", *(() if credential else ("azure.identity",))):

@@ -21,7 +21,6 @@ from dpmiddleware.crypto.secret import Unpicklable
 from dpmiddleware.dotnet_types import BUILD, DATA_PROTECTION, type_in
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
-from dpmiddleware.printable import printable
 from dpmiddleware.tracebacks import HidesLocals
 from dpmiddleware.urls import ConfigurationURL
 from dpmiddleware.windows import is_windows, last_error, library
@@ -52,9 +51,7 @@ class DpapiKeyWrapper(Unpicklable, HidesLocals):
         """Open ``dpapi:`` (this user) or ``dpapi:machine``."""
         parts = ConfigurationURL.parse(url)
         if parts.host or parts.path not in {"", "user", "machine"}:
-            raise ConfigurationError(
-                f"dpapi: the scope {printable(parts.path)} is unknown", hint="write dpapi: or dpapi:machine"
-            )
+            raise ConfigurationError("dpapi: has an unknown scope", hint="write dpapi: or dpapi:machine")
         return cls(machine=parts.path == "machine")
 
     def wrap(self, secret: ET.Element, binding: Binding) -> tuple[str, ET.Element]:

@@ -48,8 +48,7 @@ from dpmiddleware.crypto.secret import Secret, Unpicklable
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
-from dpmiddleware.printable import printable
-from dpmiddleware.secret_sources import read_secret
+from dpmiddleware.secret_sources import read_secret, shown
 from dpmiddleware.tracebacks import HidesLocals
 from dpmiddleware.urls import ConfigurationURL
 
@@ -83,7 +82,7 @@ class SecretKeyWrapper(Unpicklable, HidesLocals):
         self._load: Callable[[], list[bytes]] = lambda: [read_secret(reference, "secret") for reference in references]
         self.private_files = tuple(Path(name) for name in references if not name.startswith("env:"))
         """Files that other users should not be able to read."""
-        self._shown = ", ".join(printable(reference) for reference in references)
+        self._shown = ", ".join(map(shown, references))
         self._sources: tuple[_Source, ...] = ()
         self._stretched: dict[tuple[int, str], Secret] = {}
 

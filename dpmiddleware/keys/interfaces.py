@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final, Protocol, runtime_checkable
 from uuid import UUID
 
+from dpmiddleware.crypto.secret import Unpicklable
 from dpmiddleware.errors import RepositoryError
 
 __all__ = [
@@ -31,8 +32,8 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class StoredDocument:
-    """One key or revocation document in a store.
+class StoredDocument(Unpicklable):
+    """One key or revocation document in a store. It may hold a key that is not wrapped, so it cannot be pickled.
 
     name: .NET's friendly name, ``key-{id}`` or ``revocation-…``; ``None`` if the store has no names (Redis, blobs).
     data: the XML text as bytes (UTF-8, unless it declares another encoding; perhaps with a BOM). Empty if not read.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Self
 
+from dpmiddleware.crypto.secret import Unpicklable
 from dpmiddleware.errors import ConfigurationError, RepositoryError, VersionConflict
-from dpmiddleware.printable import printable
+from dpmiddleware.printable import printable, without_secrets
 from dpmiddleware.tracebacks import HidesLocals
 
 __all__ = ["Repository", "check_one_given"]
 
 
-class Repository(HidesLocals):
-    """Base of the repositories. ``location``: see `KeyRepository`."""
+class Repository(HidesLocals, Unpicklable):
+    """Base of the repositories. ``location``: see `KeyRepository`. It may hold keys or a password: no pickles."""
 
     def __init__(self, location: str) -> None:
         self.location = location
@@ -45,7 +46,7 @@ class Repository(HidesLocals):
 
     def _failed(self, doing: str, reason: object, hint: str) -> RepositoryError:
         """The store could not be used. ``doing``: "read", "write to" …; ``reason``: one line without secrets."""
-        return RepositoryError(f"cannot {doing} {self.location}: {printable(reason)}", hint=hint)
+        return RepositoryError(f"cannot {doing} {self.location}: {printable(without_secrets(str(reason)))}", hint=hint)
 
 
 def check_one_given(store: str, url: object, client: object) -> None:

@@ -38,7 +38,7 @@ from uuid import uuid4
 
 from dpmiddleware.errors import ConfigurationError, RepositoryError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument, check_size
-from dpmiddleware.printable import printable
+from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories.base import Repository
 from dpmiddleware.repositories.documents import is_revocation, safe_name, stored_document
 from dpmiddleware.repositories.folder import (
@@ -103,10 +103,14 @@ class FileKeyRepository(Repository):
             return cls(Path(url).expanduser() if url else "")
         parts = urlsplit(url)
         if parts.query or parts.fragment:
-            raise ConfigurationError(f"{printable(url)} has a query or a fragment", hint="write %3F for ?, %23 for #")
+            raise ConfigurationError(
+                f"{without_password(url)} has a query or a fragment", hint="write %3F for ?, %23 for #"
+            )
         host = "" if parts.netloc.lower() == "localhost" else parts.netloc
         if host and not is_windows():
-            raise ConfigurationError(f"{printable(url)} names a host", hint="use three slashes: file:///var/lib/keys")
+            raise ConfigurationError(
+                f"{without_password(url)} names a host", hint="use three slashes: file:///var/lib/keys"
+            )
         return cls(url2pathname(f"//{host}{parts.path}" if host else parts.path))
 
     # --- reading ------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from dpmiddleware.repositories.base import Repository, check_one_given
 from dpmiddleware.repositories.documents import text_of
 from dpmiddleware.repositories.markup import bare
 from dpmiddleware.secret_sources import password_text
-from dpmiddleware.urls import take_options
+from dpmiddleware.urls import check_password, take_options
 
 __all__ = ["DEFAULT_KEY", "RedisKeyRepository"]
 
@@ -161,6 +161,7 @@ def _client(url: str, password: str | None) -> Any:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
+    check_password(url)
     options: dict[str, Any] = {
         "socket_connect_timeout": _SECONDS,
         "socket_timeout": _SECONDS,
@@ -177,7 +178,7 @@ def _client(url: str, password: str | None) -> Any:
         return redis.Redis(connection_pool=pool(connection_class=connection_class, **{**options, **found}))
     except (ValueError, redis.RedisError) as error:
         raise ConfigurationError(
-            f"{without_password(url)} is not a URL of Redis: {printable(error)}", hint="write redis://host:6379/0"
+            f"{without_password(url)} is not a URL of Redis: {type(error).__name__}", hint="write redis://host:6379/0"
         ) from None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable, without_password
 from dpmiddleware.secret_sources import password_text
-from dpmiddleware.urls import take_options
+from dpmiddleware.urls import check_password, take_options
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -41,6 +41,7 @@ def engine_of(url: str) -> Engine:
     import sqlalchemy
     from sqlalchemy import event, exc
 
+    check_password(url)
     plain, own = take_options(url, "password")
     try:
         parsed = sqlalchemy.make_url(plain)

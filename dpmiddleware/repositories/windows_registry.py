@@ -22,7 +22,7 @@ from typing import Final, NamedTuple, Self
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
-from dpmiddleware.printable import printable
+from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories.base import Repository
 from dpmiddleware.repositories.documents import is_revocation, safe_name, stored_document, text_of
 from dpmiddleware.urls import ConfigurationURL
@@ -58,7 +58,9 @@ class RegistryKeyRepository(Repository):
         name = _HIVES.get(hive.upper())
         cleaned = path.replace("/", "\\").strip("\\")
         if name is None or not cleaned:
-            raise ConfigurationError(f"{printable(f'{hive}/{path}')} is not a registry key", hint=_URL_HINT)
+            raise ConfigurationError(
+                f"{without_password(f'registry://{hive}/{cleaned}')} is not a registry key", hint=_URL_HINT
+            )
         if not is_windows():
             raise ConfigurationError("only Windows has a registry", hint="name a folder or another store")
         super().__init__(printable(f"{name}\\{cleaned}", 500))
