@@ -12,7 +12,7 @@ key policy may require it (``kms:EncryptionContext:dpmiddleware:ring``). The for
 is wrapped so.
 
 KMS rotates the material of a key itself and decrypts with older material, so keys need not be rewrapped. All processes
-need kms:Decrypt, and those that create keys kms:Encrypt. A call ends after about five seconds.
+need kms:Decrypt, and those that create keys kms:Encrypt. A call ends after five seconds.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ from dpmiddleware.forks import after_fork
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
 from dpmiddleware.printable import printable
+from dpmiddleware.repositories.bounded import Bounded
 from dpmiddleware.tracebacks import HidesLocals
 from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["DECRYPTOR_TYPE", "AwsKmsKeyWrapper", "KmsClient"]
 
 DECRYPTOR_TYPE: Final = "dpmiddleware.AwsKms.v1"
+_SECONDS: Final = 5.0
 _HINTS: Final = {
     "AccessDeniedException": "check the policy of the key and of this role, and that it is the right key",
     "DisabledException": "enable the KMS key: aws kms enable-key",
@@ -79,6 +81,7 @@ class AwsKmsKeyWrapper(Unpicklable, HidesLocals):
             raise MissingExtraError("aws", "keys wrapped by AWS KMS")
         self._key = key
         self._given = self._client = client
+        self._calls = Bounded()
         self._region, self._endpoint = region, endpoint
         after_fork(self._leave_connections)
 
@@ -117,11 +120,12 @@ class AwsKmsKeyWrapper(Unpicklable, HidesLocals):
         try:
             if self._client is None:
                 self._client = self._new_client()
-            return call(self._client)
+            client = self._client
+            return self._calls.run(_SECONDS, lambda: call(client))
         except ClientError as error:
             code = printable(error.response.get("Error", {}).get("Code", "no code"), 60)
             raise KeyUnwrapError(f"{self} refused: {code}", hint=_HINTS.get(code, _SERVICE_HINT)) from None
-        except (BotoCoreError, ValueError) as error:
+        except (BotoCoreError, ValueError, OSError) as error:
             raise KeyUnwrapError(f"{self} cannot be reached: {type(error).__name__}", hint=_SERVICE_HINT) from None
 
     def _new_client(self) -> KmsClient:

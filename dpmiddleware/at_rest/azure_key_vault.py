@@ -13,8 +13,8 @@ are the configured ones: any other key is unreadable, and no connection is made.
 authenticated, by .NET's design: an attacker who can write to the store can add a key. Sign the documents to prevent
 this (`dpmiddleware.keys.signature`).
 
-Needs keys/get (for the version to wrap with) and keys/unwrapKey. A call ends after about five seconds; getting a token
-for it may take longer.
+Needs keys/get (for the version to wrap with) and keys/unwrapKey. A call ends after ten seconds, getting a token for
+it included.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MissingExtra
 from dpmiddleware.forks import after_fork
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.printable import printable, without_password
+from dpmiddleware.repositories.bounded import Bounded
 from dpmiddleware.tracebacks import HidesLocals
 from dpmiddleware.urls import ConfigurationURL
 
@@ -54,6 +55,8 @@ _BUILD: Final = ", Version=1.0.0.0, Culture=neutral, PublicKeyToken=92742159e12e
 _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
 _NAME: Final = re.compile(r"[0-9A-Za-z-]{1,127}")
 _TIMES: Final = {"connection_timeout": 2, "read_timeout": 3, "retry_total": 1}
+_SECONDS: Final = 10.0
+"""For a call, and for getting a token before it."""
 _MOST_VERSIONS: Final = 32
 _SERVICE_HINT: Final = "check the vault, the network and the permissions; running processes keep their keys"
 
@@ -90,6 +93,7 @@ class AzureKeyVaultKeyWrapper(Unpicklable, HidesLocals):
         self._id = f"https://{host}/keys/{key}"
         self._credential = credential
         self._options = {**_TIMES, **(options or {})}
+        self._calls = Bounded()
         self._clients: dict[str, CryptographyClient] = {}
         after_fork(self._leave_connections)
 
@@ -139,8 +143,9 @@ class AzureKeyVaultKeyWrapper(Unpicklable, HidesLocals):
         from azure.keyvault.keys.crypto import KeyWrapAlgorithm
 
         try:
-            result = self._new_client(self._id).wrap_key(KeyWrapAlgorithm.rsa_oaep, content_key)
-        except (AzureError, ValueError) as error:
+            client = self._new_client(self._id)
+            result = self._calls.run(_SECONDS, lambda: client.wrap_key(KeyWrapAlgorithm.rsa_oaep, content_key))
+        except (AzureError, ValueError, OSError) as error:
             raise self._failure(error) from None
         kid = result.key_id or ""
         if not kid.startswith(f"{self._id}/"):
@@ -153,8 +158,8 @@ class AzureKeyVaultKeyWrapper(Unpicklable, HidesLocals):
 
         try:
             client = self._clients.get(version) or self._new_client(f"{self._id}/{version}")
-            key = client.unwrap_key(KeyWrapAlgorithm.rsa_oaep, wrapped).key
-        except (AzureError, ValueError) as error:
+            key = self._calls.run(_SECONDS, lambda: client.unwrap_key(KeyWrapAlgorithm.rsa_oaep, wrapped).key)
+        except (AzureError, ValueError, OSError) as error:
             raise self._failure(error) from None
         if len(self._clients) < _MOST_VERSIONS:
             self._clients[version] = client

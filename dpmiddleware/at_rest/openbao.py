@@ -39,6 +39,7 @@ from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import WHITE_SPACE, dump
 from dpmiddleware.printable import printable, without_password
+from dpmiddleware.repositories.bounded import Bounded, Call, current_call
 from dpmiddleware.secret_sources import read_secret
 from dpmiddleware.tracebacks import HidesLocals
 from dpmiddleware.urls import ConfigurationURL
@@ -67,7 +68,7 @@ class OpenBaoKeyWrapper(Unpicklable, HidesLocals):
     mount: where the transit engine is mounted.
     token: ``env:NAME`` or the path of a file; by default the variable ``BAO_TOKEN`` or ``VAULT_TOKEN``.
     ca: a file of certificates to trust instead of the system's.
-    timeout: seconds, for each step of a call.
+    timeout: seconds, for a call.
     """
 
     decryptor_types = frozenset({DECRYPTOR_TYPE})
@@ -95,6 +96,7 @@ class OpenBaoKeyWrapper(Unpicklable, HidesLocals):
         """Files that other users should not be able to read."""
         self._ca = ca
         self._timeout = timeout
+        self._calls = Bounded()
         self._context: ssl.SSLContext | None = None
 
     @classmethod
@@ -151,12 +153,16 @@ class OpenBaoKeyWrapper(Unpicklable, HidesLocals):
     def _call(self, operation: str, wanted: str, **body: str) -> str:
         """Send one request; return the text ``wanted`` of the answer's data."""
         headers = {"X-Vault-Token": self._read_token(), "X-Vault-Request": "true", "Content-Type": "application/json"}
-        connection = self._connection()
-        try:
-            path = f"/v1/{self._mount}/{operation}/{self._key}"
+        connection, path = self._connection(), f"/v1/{self._mount}/{operation}/{self._key}"
+
+        def exchange() -> tuple[int, bytes]:
+            (current_call() or Call()).connection = connection
             connection.request("POST", path, json.dumps(body), headers)
             response = connection.getresponse()
-            status, data = response.status, response.read(_LARGEST_ANSWER)
+            return response.status, response.read(_LARGEST_ANSWER)
+
+        try:
+            status, data = self._calls.run(self._timeout, exchange)
         except (OSError, http.client.HTTPException) as error:
             raise KeyUnwrapError(
                 f"{self} cannot be reached: {printable(type(error).__name__)}",

@@ -77,7 +77,8 @@ class KeyRepository(Protocol):
     """A store of key and revocation documents, shared by all members of a farm.
 
     All failures are `RepositoryError` with a message that names the store (no password) and a hint. No call may take
-    longer than about five seconds. Safe for threads and after ``fork``. The constructor does no I/O.
+    longer than about five seconds in all, a commit ten, whatever the store does. Safe for threads and after ``fork``.
+    The constructor does no I/O.
     """
 
     @property

@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Self
+import functools
+from collections.abc import Callable
+from typing import Final, Self, TypeVar
 
 from dpmiddleware.crypto.secret import Unpicklable
 from dpmiddleware.errors import ConfigurationError, RepositoryError, VersionConflict
 from dpmiddleware.printable import printable, without_secrets
+from dpmiddleware.repositories.bounded import Bounded
 from dpmiddleware.tracebacks import HidesLocals
 
 __all__ = ["Repository", "check_one_given"]
 
 
+_WRITING: Final = "write to"
+_CALLS: Final = {"read": "read", "version": "read", "findings": "read", "commit": _WRITING}
+_T = TypeVar("_T")
+
+
 class Repository(HidesLocals, Unpicklable):
-    """Base of the repositories. ``location``: see `KeyRepository`. It may hold keys or a password: no pickles."""
+    """Base of the repositories. It may hold keys or a password: no pickles.
+
+    location: see `KeyRepository`.
+
+    Each call of `KeyRepository` that a subclass defines is limited to `_seconds` in all, a commit, which may be
+    retried, to twice that; `dpmiddleware.repositories.bounded` says how. A call that was abandoned may still take
+    effect.
+    """
+
+    _seconds: float | None = 4.5
+    """``None``: calls do not leave this process, and have no limit."""
 
     def __init__(self, location: str) -> None:
         self.location = location
+        self._calls = Bounded(self._abandon)
+
+    def __init_subclass__(cls) -> None:
+        for name, doing in _CALLS.items():
+            if name in cls.__dict__:
+                setattr(cls, name, _limited(cls.__dict__[name], doing))
+        super().__init_subclass__()  # hides the locals of all that, too
+
+    def _abandon(self) -> None:
+        """End the call that takes too long, as far as that is possible."""
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -47,6 +75,21 @@ class Repository(HidesLocals, Unpicklable):
     def _failed(self, doing: str, reason: object, hint: str) -> RepositoryError:
         """The store could not be used. ``doing``: "read", "write to" …; ``reason``: one line without secrets."""
         return RepositoryError(f"cannot {doing} {self.location}: {printable(without_secrets(str(reason)))}", hint=hint)
+
+
+def _limited(call: Callable[..., _T], doing: str) -> Callable[..., _T]:
+    @functools.wraps(call)
+    def limited(self: Repository, *arguments: object, **named: object) -> _T:
+        if self._seconds is None:
+            return call(self, *arguments, **named)
+        seconds = self._seconds * (2 if doing == _WRITING else 1)
+        try:
+            return self._calls.run(seconds, lambda: call(self, *arguments, **named))
+        except TimeoutError as error:
+            hint = "check the store, the network and the mount; loaded keys stay in use"
+            raise self._failed(doing, error, hint) from None
+
+    return limited
 
 
 def check_one_given(store: str, url: object, client: object) -> None:

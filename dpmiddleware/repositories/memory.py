@@ -30,6 +30,8 @@ def _renew_lock() -> None:
 class MemoryKeyRepository(Repository):
     """A `KeyRepository` that keeps its documents in this object. A forked child has its own copy."""
 
+    _seconds = None
+
     def __init__(self, documents: Sequence[StoredDocument] = ()) -> None:
         super().__init__("memory:")
         self._identity = uuid4().hex[:8]

@@ -13,7 +13,6 @@ from dpmiddleware.errors import ConfigurationError, MalformedDocumentError
 from dpmiddleware.forks import after_fork
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.repositories.base import Repository
-from dpmiddleware.repositories.bounded import Call, within
 from dpmiddleware.repositories.markup import MAX_REPOSITORY_SIZE, edit, split
 
 __all__ = ["ABSENT", "CONTENT_TYPE", "SECONDS_TO_CONNECT", "SECONDS_TO_READ", "OneDocumentRepository", "TooLargeError"]
@@ -23,8 +22,6 @@ ABSENT: Final = "absent"
 CONTENT_TYPE: Final = "application/xml; charset=utf-8"
 SECONDS_TO_CONNECT: Final = 2.0
 SECONDS_TO_READ: Final = 2.0
-_SECONDS: Final = 4.5
-"""For a call and what its client does before it, such as requesting a token."""
 _T = TypeVar("_T")
 
 
@@ -48,7 +45,6 @@ class OneDocumentRepository(Repository, ABC):
     def __init__(self, location: str, client: Any) -> None:
         super().__init__(location)
         self._client = client
-        self._seconds = _SECONDS
         after_fork(self._leave_connections)
 
     def _leave_connections(self) -> None:
@@ -129,7 +125,7 @@ class OneDocumentRepository(Repository, ABC):
         try:
             if self._client is None:
                 self._client = self._new_client()
-            return within(self._seconds, Call(), action)
+            return action()
         except self.errors as error:
             reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
             raise self._failed(doing, reason, self.hints.get(self.code_of(error), self.hint)) from error

@@ -31,7 +31,7 @@ __all__ = ["DEFAULT_KEY", "RedisKeyRepository"]
 
 DEFAULT_KEY: Final = "DataProtection-Keys"
 _SECONDS: Final = 2.0
-"""The time limit of connecting, and of an answer: together less than five seconds."""
+"""The time limit of connecting, and of each receive."""
 
 # In pieces of 100, so that a script never holds a long list twice.
 _VERSION: Final = """
@@ -103,7 +103,13 @@ class RedisKeyRepository(Repository):
         else:
             self._client = client
             super().__init__(f"{_address(client)} list {printable(key)}")
+        self._is_own = client is None
         self._errors = _errors_of(self._client)
+
+    def _abandon(self) -> None:
+        """Close the connections, if nobody else uses them."""
+        if self._is_own:
+            self._client.connection_pool.disconnect(inuse_connections=True)
 
     def read(self) -> Snapshot:
         """Return all elements and the version. One round trip."""
@@ -175,7 +181,13 @@ def _client(url: str, password: str | None) -> Any:
             options["credential_provider"] = _Credentials(found.pop("username", None), password)
         connection_class = found.pop("connection_class", redis.Connection)
         pool: Any = redis.ConnectionPool
-        return redis.Redis(connection_pool=pool(connection_class=connection_class, **{**options, **found}))
+        made = pool(connection_class=connection_class, **{**options, **found})
+        connection_class(**made.connection_kwargs)  # refuses an unknown parameter; does not connect
+        return redis.Redis(connection_pool=made)
+    except TypeError:
+        raise ConfigurationError(
+            f"{without_password(url)} has a parameter that redis-py does not know", hint="correct or remove it"
+        ) from None
     except (ValueError, redis.RedisError) as error:
         raise ConfigurationError(
             f"{without_password(url)} is not a URL of Redis: {type(error).__name__}", hint="write redis://host:6379/0"

@@ -14,8 +14,7 @@ The version is the number of rows and a digest of all rows, because a row may be
 MariaDB compute it and send a short answer. SQLite runs in this process anyway. From other databases the rows are
 fetched and digested here, which is correct, but slow for a large ring.
 
-Some drivers have no timeout for answers. So each call runs in a thread of its own for at most `_SECONDS`; then its
-connection is shut.
+Some drivers have no timeout for answers. The connection of a call that takes too long is shut (`bounded.Call`).
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from dpmiddleware.forks import after_fork
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories.base import Repository, check_one_given
-from dpmiddleware.repositories.bounded import Call, within
+from dpmiddleware.repositories.bounded import Call, current_call
 from dpmiddleware.repositories.documents import stored_document, text_of
 from dpmiddleware.repositories.markup import bare
 from dpmiddleware.repositories.sql_engine import engine_of, is_collision, reason, says_no_table
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SqlKeyRepository"]
 
-_SECONDS: Final = 4.5
 _TRIES: Final = 8
 _CREATING: Final = "create a table in"
 _EMPTY: Final = "0"
@@ -90,7 +88,8 @@ class SqlKeyRepository(Repository):
         named = ".".join(filter(None, (schema, table))) if (schema, table) != (None, TABLE) else ""
         super().__init__(f"{location} table {printable(named)}" if named and not own else location)
         self._create_table = create_table
-        self._seconds = _SECONDS
+        if "Singleton" in type(self._engine.pool).__name__:  # SQLite in memory has a separate database per thread
+            self._seconds = None
         self._use(COLUMNS)
         after_fork(self._leave_connections)
 
@@ -185,7 +184,7 @@ class SqlKeyRepository(Repository):
     # --- around a connection --------------------------------------------------------------------------------------
 
     def _run(self, doing: str, action: Callable[[Connection], _T], *, absent: _T, transaction: bool = False) -> _T:
-        """Run ``action`` with a connection, within `_SECONDS`.
+        """Run ``action`` with a connection.
 
         doing: what for, for the error: "read" or "write to".
         action: gets the connection.
@@ -193,9 +192,10 @@ class SqlKeyRepository(Repository):
         transaction: whether to run it in a serializable transaction; otherwise each statement is its own.
         """
         errors = self._sqlalchemy.exc
-        call = Call()
+        call = current_call() or Call()
+        call.connection = None
         try:
-            return self._within(call, lambda: self._connected(call, action, transaction))
+            return self._connected(call, action, transaction)
         except errors.DBAPIError as error:
             if transaction and is_collision(error.orig):
                 raise _CollisionError from None
@@ -215,11 +215,6 @@ class SqlKeyRepository(Repository):
             raise failure
         self._use(columns)
         return self._run(doing, action, absent=absent, transaction=transaction)
-
-    def _within(self, call: Call, action: Callable[[], _T]) -> _T:
-        if self._engine.dialect.name == "sqlite":  # waits only for locks, with a timeout
-            return action()
-        return within(self._seconds, call, action)
 
     def _connected(self, call: Call, action: Callable[[Connection], _T], transaction: bool) -> _T:
         retried = False
@@ -260,9 +255,11 @@ class SqlKeyRepository(Repository):
 
     def _inspect(self, action: Callable[[Any], _T], otherwise: _T) -> _T:
         """What ``action`` learns from SQLAlchemy's inspector; ``otherwise`` if the database does not answer."""
-        look = self._sqlalchemy.inspect
+        call = current_call() or Call()
         try:
-            return self._within(Call(), lambda: action(look(self._engine)))
+            with self._engine.connect() as connection:
+                call.connection = connection.connection.driver_connection
+                return action(self._sqlalchemy.inspect(connection))
         except (self._sqlalchemy.exc.SQLAlchemyError, OSError, ConfigurationError):
             return otherwise
 

@@ -54,6 +54,8 @@ class RegistryKeyRepository(Repository):
     hive: ``HKLM`` or ``HKCU``. path: below it, with backslashes or slashes. `ConfigurationError` on another system.
     """
 
+    _seconds = None  # a registry of this machine
+
     def __init__(self, hive: str, path: str) -> None:
         name = _HIVES.get(hive.upper())
         cleaned = path.replace("/", "\\").strip("\\")

@@ -10,15 +10,17 @@ To test a store of your own::
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import threading
 import traceback
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -104,7 +106,7 @@ def stored(repository: KeyRepository, data: bytes) -> StoredDocument:
 
 
 @contextmanager
-def refusal(repository: KeyRepository) -> Iterator[None]:
+def refusal(repository: KeyRepository) -> Generator[None]:
     """Expect a `RepositoryError` that names the store and has a hint, but no password."""
     with pytest.raises(RepositoryError) as caught:
         yield
@@ -369,6 +371,67 @@ class RemoteRepositoryContract(RepositoryContract):
                     repository.version()
 
             assert at_once(1, ask, seconds=20) == [None]
+
+    drips: bytes = b""
+    """The beginning of an answer that the store's client reads on and on. After it, one byte comes after another."""
+
+    @pytest.mark.parametrize("dripping", [False, True], ids=["never answers", "sends a byte now and then"])
+    @pytest.mark.parametrize("name", ["read", "version", "commit"])
+    def test_a_store_that_does_not_end_its_answer_is_abandoned(self, name: str, dripping: bool) -> None:
+        """Timeouts of clients are per receive. No number of such calls leaves more than two threads behind."""
+        with silent_server(self.drips if dripping else None) as port:
+            repository: Any = self.at(port)
+            repository._seconds = 0.3
+            calls: dict[str, Callable[[], object]] = {
+                "read": repository.read,
+                "version": repository.version,
+                "commit": lambda: repository.commit(add=[document()], expected="0"),
+            }
+
+            def ask(_: int) -> None:
+                for _ in range(4):
+                    with refusal(repository):
+                        calls[name]()
+
+            before = store_threads()
+            assert at_once(1, ask, seconds=60) == [None]
+            assert store_threads() <= before + 2
+
+
+def store_threads() -> int:
+    return sum(thread.name == "dpmiddleware-store" for thread in threading.enumerate())
+
+
+@contextmanager
+def silent_server(drips: bytes | None) -> Generator[int]:
+    """A server that accepts connections and answers nothing, or else this and then bytes without an end. Its port."""
+    stopped = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(4096)
+            for byte in itertools.chain(drips or b"", itertools.repeat(0x78)):
+                connection.sendall(bytes([byte]))
+                if stopped.wait(0.02):
+                    return
+
+    def accept(server: socket.socket) -> None:
+        with suppress(OSError):
+            while not stopped.is_set():
+                connection, _ = server.accept()
+                kept.append(connection)
+                if drips is not None:
+                    threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    kept: list[socket.socket] = []
+    with socket.create_server((LOOPBACK, 0)) as server:
+        threading.Thread(target=accept, args=(server,), daemon=True).start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            stopped.set()
+            for connection in kept:
+                connection.close()
 
 
 def at_once(count: int, action: Callable[[int], object], seconds: float = 60) -> list[BaseException | None]:

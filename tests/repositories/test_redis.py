@@ -71,6 +71,8 @@ def from_url(server: Server, key: str) -> KeyRepository:
 
 
 class TestRedisByURL(RemoteRepositoryContract):
+    drips = b"+"
+
     @pytest.fixture
     def store(self, redis_server: Server) -> Iterator[Store]:
         yield from given_list(redis_server, from_url)

@@ -115,6 +115,8 @@ def hasty(repository: SqlKeyRepository) -> SqlKeyRepository:
 
 
 class TestPostgreSQL(RemoteRepositoryContract):
+    drips = b"NR\x00\x00\x10\x00"
+
     @pytest.fixture
     def store(self, postgres: Table) -> Store:
         return postgres
@@ -124,6 +126,8 @@ class TestPostgreSQL(RemoteRepositoryContract):
 
 
 class TestMariaDB(RemoteRepositoryContract):
+    drips = b"\xff\xff\x00\x00"
+
     @pytest.fixture
     def store(self, mariadb: Table) -> Store:
         return mariadb
