@@ -9,7 +9,6 @@ import flask
 from dpmiddleware.arguments import checked
 from dpmiddleware.data_protection import SETTINGS, DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
-from dpmiddleware.keys import waiting
 from dpmiddleware.names import refuse_unknown
 from dpmiddleware.tracebacks import hides_locals
 from dpmiddleware.web import parts
@@ -42,7 +41,6 @@ def register(app: flask.Flask, data_protection: DataProtection | None) -> DataPr
         )
     if KeyManagementError not in app.error_handler_spec[None][None]:
         app.register_error_handler(KeyManagementError, _unavailable)
-        app.teardown_request(lambda _: waiting.end())
     return cast("DataProtection", found)
 
 

@@ -23,6 +23,7 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.flask.authentication import AUTHENTICATOR, authentication_of
 from dpmiddleware.flask.extension import finish, register
+from dpmiddleware.keys import waiting
 from dpmiddleware.serialization import serialize
 from dpmiddleware.web import parts
 from dpmiddleware.web.cookies.text import CookieSettings
@@ -201,14 +202,15 @@ class _Interface(SessionInterface):
             self.open_session(app, flask.request)
         part: RequestSession = flask.request.environ[_PART]
         part.adopt(session)
-        if not part.session.accessed:
+        if part.session.accessed:
+            try:
+                part.expires = self.get_expiration_time(app, cast("FlaskSession", part.session))
+            except KeyManagementError as error:
+                part.failure = error
+            finish(response, part)
+        else:
             part.close()
-            return
-        try:
-            part.expires = self.get_expiration_time(app, cast("FlaskSession", part.session))
-        except KeyManagementError as error:
-            part.failure = error
-        finish(response, part)
+        waiting.end()  # here, because Flask examines each function of teardown_request in each request
 
     def _session_cookie(self, app: flask.Flask) -> SessionCookie:
         """The session cookie of the current configuration, which may change until the first request."""

@@ -261,3 +261,9 @@ def test_a_reader_of_an_empty_store_fails_the_start_and_is_not_ok() -> None:
 def test_a_missed_poll_counts_three_times_when_it_was_abandoned() -> None:
     state = State().after_abandoning(RepositoryError("silent"), 5, RotationPolicy())
     assert state.missed == MISSED_POLLS
+
+
+def test_the_budget_ends_with_a_request_of_flask() -> None:
+    client = in_flask(DataProtection("shop", repository=MemoryKeyRepository()))
+    assert client.get("/").status_code == 200
+    assert waiting.budget() is not waiting.budget()
