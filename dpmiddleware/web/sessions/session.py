@@ -197,10 +197,12 @@ class Session(dict[str, Any]):
 
     def dumps(self) -> bytes:
         """Serialize the session in its value format, with id and subject."""
-        own, reserved = dict.copy(self), self.reserved()
-        if not RESERVED.isdisjoint(own):
-            own = {name: value for name, value in own.items() if name not in RESERVED}
-        return self._format.dumps(reserved | own)
+        kept, own = self.reserved(), dict.items(self)  # a view: dict.copy would call the methods of this class
+        if RESERVED.isdisjoint(dict.keys(self)):
+            kept.update(own)
+        else:
+            kept.update((name, value) for name, value in own if name not in RESERVED)
+        return self._format.dumps(kept)
 
     def reserved(self) -> dict[str, Any]:
         """Return what is stored beside the values of the application: id, subject, end."""
