@@ -197,11 +197,11 @@ class Session(dict[str, Any]):
 
     def dumps(self) -> bytes:
         """Serialize the session in its value format, with id and subject."""
-        kept, own = self.reserved(), dict.items(self)  # a view: dict.copy would call the methods of this class
-        if RESERVED.isdisjoint(dict.keys(self)):
-            kept.update(own)
+        kept, names = self.reserved(), dict.keys(self)
+        if RESERVED.isdisjoint(names):
+            kept.update(dict.items(self))  # dict.copy would call methods of this class for each value
         else:
-            kept.update((name, value) for name, value in own if name not in RESERVED)
+            kept.update((name, value) for name, value in dict.items(self) if name not in RESERVED)
         return self._format.dumps(kept)
 
     def reserved(self) -> dict[str, Any]:
