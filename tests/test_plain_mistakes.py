@@ -63,7 +63,7 @@ NOT_CALLED = {
     "of a part of a request, which shells call": (
         *("RequestAuthentication.ahead", "RequestAuthentication.answer", "RequestAuthentication.work"),
         *("RequestAuthentication.attach", "RequestAuthentication.detach", "RequestAuthentication.has"),
-        "RequestAuthentication.authenticate",
+        "RequestAuthentication.read",
     ),
     "of a ring, which protectors call": ("DataProtection.wait", "DataProtection.wait_is_due"),
 }

@@ -179,7 +179,7 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
         user.show_in(request)
         if self.async_mode and authentication.must_read_ahead:
             try:
-                drive(authentication.authenticate())  # in a thread here; an async view would read on the event loop
+                drive(authentication.read())  # in a thread here; an async view would read on the event loop
             except KeyManagementError as error:
                 authentication.failure = error
 

@@ -109,6 +109,21 @@ def test_who_signs_in_is_known_until_they_sign_out(visitor: Visitor) -> None:
     assert (user(visitor), visitor.jar) == (None, {})
 
 
+def test_in_plain_wsgi_and_asgi_authenticate_gives_the_result(visitor: Visitor) -> None:
+    """It gave a generator, which is true where nobody is signed in."""
+    found: list[Any] = []
+
+    def ask(auth: RequestAuthentication) -> None:
+        found.append(auth.authenticate())
+
+    visitor.visit(ask)
+    visitor.visit(sign_in())
+    visitor.visit(ask)
+    nobody, ada = found
+    assert (nobody.succeeded, nobody.ticket) == (False, None)
+    assert ada.ticket.principal == ADA
+
+
 def test_the_cookie_is_that_of_aspnet_core(visitor: Visitor) -> None:
     [line] = visitor.visit(sign_in()).cookies
     assert line.startswith(".AspNetCore.Cookies=CfDJ8")

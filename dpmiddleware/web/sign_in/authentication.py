@@ -125,11 +125,15 @@ class RequestAuthentication:
             raise self.failure
         if self._result is None:
             try:
-                return drive(self.authenticate())
+                return drive(self.read())
             except KeyManagementError as error:
                 self.failure = error
                 raise
         return self._result
+
+    def authenticate(self) -> AuthenticateResult:
+        """What the cookie said: `result` as a verb, as in the frameworks."""
+        return self.result
 
     @property
     def principal(self) -> Principal:
@@ -227,9 +231,9 @@ class RequestAuthentication:
     def _read_ahead(self, steps: Steps[None] | None) -> Steps[object]:
         if steps is not None:
             yield from steps
-        return (yield from self.authenticate())
+        return (yield from self.read())
 
-    def authenticate(self) -> Steps[AuthenticateResult]:
+    def read(self) -> Steps[AuthenticateResult]:
         """Read the ticket, once; slide it; ask the application whether it still counts."""
         if self._result is None:
             if self._read is None:
