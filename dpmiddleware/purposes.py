@@ -46,9 +46,9 @@ def serializer(salt: str) -> tuple[str, str]:
     return ("dpmiddleware.Serializer.v1", salt)
 
 
-def django_signer(salt: str) -> tuple[str, str]:
-    """A value of the Django signing backend; ``salt`` as in Django."""
-    return ("dpmiddleware.DjangoSigner.v1", salt)
+def django_signer(salt: str, domain: str = "") -> tuple[str, ...]:
+    """A value of the Django signing backend; ``salt`` as in Django, ``domain`` as its keys have them."""
+    return ("dpmiddleware.DjangoSigner.v2", domain, salt) if domain else ("dpmiddleware.DjangoSigner.v1", salt)
 
 
 def ticket_store(scheme: str, store_key: str) -> tuple[str, str, str]:

@@ -2,7 +2,9 @@
 
     SIGNING_BACKEND = "dpmiddleware.django.signing.ProtectedSigner"    # signed cookies, cookie messages
 
-    text := base64url of a payload, purposes "dpmiddleware.DjangoSigner.v1", salt; inside: BE64 ticks when made ‖ UTF-8
+    text     := base64url of a payload; inside: BE64 ticks when made ‖ UTF-8
+    purposes := "dpmiddleware.DjangoSigner.v1", salt                 without a key, or with SECRET_KEY
+              | "dpmiddleware.DjangoSigner.v2", domain, salt         signed cookies: domain "django.http.cookies"
 
 `dumps` and `loads` have the signatures of those in ``django.core.signing``, which ignore the setting. SECRET_KEY is not
 used. They refuse a ``key``, because values are separated by their salt here.
@@ -10,13 +12,18 @@ used. They refuse a ``key``, because values are separated by their salt here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
+from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any, cast
 
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signing import BadSignature, JSONSerializer, SignatureExpired, TimestampSigner
+from django.utils.encoding import force_bytes
 
 from dpmiddleware import purposes
 from dpmiddleware.arguments import explain, seconds
@@ -30,15 +37,33 @@ from dpmiddleware.serialization import serialize
 __all__ = ["ProtectedSigner", "dumps", "loads"]
 
 
-@lru_cache(maxsize=8)
-def _protector(protection: DataProtection) -> StampedProtector:
-    return StampedProtector(protection, purposes.django_signer, "signer")
+@lru_cache(maxsize=32)
+def _protector(protection: DataProtection, domain: str) -> StampedProtector:
+    return StampedProtector(protection, partial(purposes.django_signer, domain=domain), "signer")
+
+
+def _domain(key: str | bytes | None) -> str:
+    """What a key says about the use of values: the text that Django puts before SECRET_KEY; of other keys, a digest.
+
+    It stays the same when SECRET_KEY changes.
+    """
+    given = force_bytes(key or b"")
+    try:
+        secrets = map(force_bytes, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)) if given else ()
+        secret = max(filter(given.endswith, secrets), key=len, default=b"")
+    except ImproperlyConfigured:  # there is no SECRET_KEY
+        secret = b""
+    if secret:
+        return given.removesuffix(secret).decode("latin-1")
+    return sha256(given).hexdigest() if given else ""
 
 
 class ProtectedSigner(TimestampSigner):
     """A ``django.core.signing.TimestampSigner`` whose values are also encrypted.
 
-    key, fallback_keys, sep, algorithm: accepted because Django passes them, and ignored.
+    key: separates values by their use, as Django's signed cookies are; it is not a secret here.
+    fallback_keys: further keys whose values are read.
+    sep, algorithm: accepted because Django passes them, and ignored.
     """
 
     def __init__(
@@ -48,9 +73,11 @@ class ProtectedSigner(TimestampSigner):
         sep: str = ":",
         salt: str | None = None,
         algorithm: str | None = None,
-        fallback_keys: Sequence[str | bytes] | None = None,
+        fallback_keys: Iterable[str | bytes] | None = None,
     ) -> None:
-        super().__init__(key=key or "ignored", sep=sep, salt=salt, algorithm=algorithm, fallback_keys=[])
+        super().__init__(key="ignored", sep=sep, salt=salt, algorithm=algorithm, fallback_keys=[])
+        self._domain = _domain(key)
+        self._domains = dict.fromkeys((self._domain, *map(_domain, fallback_keys or ())))
 
     def signature(self, value: str | bytes, key: str | bytes | None = None) -> str:
         """Refused: values are encrypted as a whole, so there is no separate signature."""
@@ -62,7 +89,7 @@ class ProtectedSigner(TimestampSigner):
     def sign(self, value: str) -> str:
         """Protect ``str(value)``. The result is URL-safe text, which opens only with this salt."""
         data = str(value).encode("utf-8", "surrogatepass")
-        return _protector(get_data_protection()).protect(data, str(self.salt))
+        return _protector(get_data_protection(), self._domain).protect(data, str(self.salt))
 
     def sign_object(self, obj: Any, serializer: Any = JSONSerializer, compress: bool = False) -> str:
         """``obj`` as URL-safe text. `ConfigurationError` for a value that cannot be read back."""
@@ -70,11 +97,18 @@ class ProtectedSigner(TimestampSigner):
         written: Any = lambda: SimpleNamespace(dumps=lambda _: data)  # noqa: E731
         return super().sign_object(obj, serializer=written, compress=compress)
 
+    def _unprotect(self, protection: DataProtection, value: str) -> tuple[int, bytes]:
+        *others, last = self._domains
+        for domain in others:
+            with suppress(UnprotectError):
+                return _protector(protection, domain).unprotect(value, str(self.salt))
+        return _protector(protection, last).unprotect(value, str(self.salt))
+
     def unsign(self, value: str, max_age: float | timedelta | None = None) -> str:
         """The value. ``BadSignature``, or ``SignatureExpired`` if it is older than ``max_age`` seconds."""
         protection = get_data_protection()
         try:
-            made, data = _protector(protection).unprotect(value, str(self.salt))
+            made, data = self._unprotect(protection, value)
         except UnprotectError as error:
             raise BadSignature(f"the value does not open: {error}") from error
         except AttributeError as error:
@@ -107,7 +141,7 @@ def loads(  # noqa: PLR0917 (the signature is Django's)
     salt: str = "django.core.signing",
     serializer: Callable[[], Any] = JSONSerializer,
     max_age: float | timedelta | None = None,
-    fallback_keys: Sequence[str | bytes] | None = None,
+    fallback_keys: Iterable[str | bytes] | None = None,
 ) -> Any:
     """What `dumps` was given. ``BadSignature``, ``SignatureExpired``."""
     _refuse(key, fallback_keys)
