@@ -29,7 +29,22 @@ def test_an_object_is_taken_as_it_is() -> None:
     assert wrappers_from(wrapper) == ((wrapper,), False)
 
 
-@pytest.mark.parametrize("path", ["keys", "./keys", "/var/lib/keys", "/srv/keys:old", "a b/é", "C:\\keys", "c:/keys"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "keys",
+        "./keys",
+        "/var/lib/keys",
+        "/srv/keys:old",
+        "a b/é",
+        "C:\\keys",
+        "c:/keys",
+        "./a//b",
+        "/a://b",
+        "k;x",
+        "../keys",
+    ],
+)
 def test_no_scheme_or_one_letter_is_a_path(path: str) -> None:
     assert isinstance(repository_from(path), FileKeyRepository)
 

@@ -43,6 +43,9 @@ class Repository(HidesLocals, Unpicklable):
                 setattr(cls, name, _limited(cls.__dict__[name], doing))
         super().__init_subclass__()  # hides the locals of all that, too
 
+    def _prepare(self) -> None:
+        """Do what takes processor time before the first call; it does not wait for anybody, and has no limit."""
+
     def _abandon(self) -> None:
         """End the call that takes too long, as far as that is possible."""
 
@@ -82,6 +85,7 @@ def _limited(call: Callable[..., _T], doing: str) -> Callable[..., _T]:
     def limited(self: Repository, *arguments: object, **named: object) -> _T:
         if self._seconds is None:
             return call(self, *arguments, **named)
+        self._prepare()
         seconds = self._seconds * (2 if doing == _WRITING else 1)
         try:
             return self._calls.run(seconds, lambda: call(self, *arguments, **named))

@@ -52,6 +52,10 @@ class OneDocumentRepository(Repository, ABC):
         if self._client is not None:
             self._client = self._client_for_child(self._client)
 
+    def _prepare(self) -> None:
+        if self._client is None:
+            self._client = self._run("read", self._new_client)
+
     @abstractmethod
     def _new_client(self) -> Any:
         """Create a client. Takes processor time, but does not contact the store."""
@@ -123,8 +127,6 @@ class OneDocumentRepository(Repository, ABC):
 
     def _run(self, doing: str, action: Callable[[], _T]) -> _T:
         try:
-            if self._client is None:
-                self._client = self._new_client()
             return action()
         except self.errors as error:
             reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
