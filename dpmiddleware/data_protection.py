@@ -256,7 +256,7 @@ class DataProtection:
 def _checked_name(application: str | None) -> str | None:
     if application is not None and not application.strip():
         raise ConfigurationError(
-            f"the application name {application!r} is empty",
+            f"the application name {application!r} is empty, or not text",
             hint='use a name such as "shop", or None for no name',
         )
     return application
