@@ -193,6 +193,23 @@ def test_what_cannot_be_a_session_is_an_error(shell: Any, name: str, dp: DataPro
     assert get("get") == {"a": 1}
 
 
+def test_a_websocket_can_replace_its_session_before_it_is_accepted(dp: DataProtection) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/replace":
+            scope["session"] = {"room": 7}
+        text = flask.json.dumps(dict(scope["session"]))
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": text})
+        await send({"type": "websocket.close"})
+
+    client = TestClient(asgi.SessionMiddleware(app, data_protection=dp))
+    with client.websocket_connect("/replace") as socket:
+        cookie = dict(socket.extra_headers or ())[b"set-cookie"].decode().partition(";")[0]
+    with client.websocket_connect("/", headers={"cookie": cookie}) as socket:
+        assert socket.receive_json() == {"room": 7}
+
+
 def test_cookie_protection_inside_of_the_sessions_hid_what_replaced_them(dp: DataProtection) -> None:
     """The order that the documentation advises."""
     seen: list[Any] = []
