@@ -417,10 +417,10 @@ def test_a_lock_that_is_left_is_taken_over(left: str, folder: Path, monkeypatch:
     folder.mkdir()
     (folder / folder_lock.LOCK_NAME).write_text(text)
     monkeypatch.setattr(folder_lock, "SECONDS_OF_DEAD", 0.02)
-    monkeypatch.setattr(folder_lock, "SECONDS_TO_WAIT", 0.5)
     repository = FileKeyRepository(folder)
     if not shown:
-        with pytest.raises(RepositoryError, match="another process holds the lock"):
+        with monkeypatch.context() as impatient, pytest.raises(RepositoryError, match="another process holds the lock"):
+            impatient.setattr(folder_lock, "SECONDS_TO_WAIT", 0.3)
             commit(repository, document())
         monkeypatch.setattr(folder_lock, "SECONDS_UNCHANGED", 0.02)
     commit(repository, document())
