@@ -96,7 +96,7 @@ SETTINGS: dict[str, Callable[[Path], object]] = {
     "DataProtection(key_wrapper=the secret)": lambda _: DataProtection("shop", key_wrapper=f"x:{URL}"),
     "from_config": lambda _: DataProtection.from_config({"application": "shop", "repository": URL, "algorithm": "x"}),
     "from_config, unknown name": lambda _: DataProtection.from_config({"application": "shop", "repositry": URL}),
-    "from_env": lambda _: DataProtection.from_env({"DPM_APPLICATION": "shop", "DPM_REPOSITRY": URL}),
+    "from_env": lambda _: DataProtection.from_env({"DPM_APPLICATION": "shop", f"DPM_{'REPOSITRY'}": URL}),
     "from_env, not a truth": lambda _: DataProtection.from_env(
         {"DPM_APPLICATION": "shop", "DPM_REPOSITORY": URL, "DPM_AUTO_CREATE_KEYS": "perhaps"}
     ),
