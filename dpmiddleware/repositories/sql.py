@@ -88,7 +88,7 @@ class SqlKeyRepository(Repository):
         named = ".".join(filter(None, (schema, table))) if (schema, table) != (None, TABLE) else ""
         super().__init__(f"{location} table {printable(named)}" if named and not own else location)
         self._create_table = create_table
-        if "Singleton" in type(self._engine.pool).__name__:  # SQLite in memory has a separate database per thread
+        if type(self._engine.pool).__name__ in {"SingletonThreadPool", "StaticPool"}:  # SQLite in memory: one thread
             self._seconds = None
         self._use(COLUMNS)
         after_fork(self._leave_connections)

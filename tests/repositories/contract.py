@@ -381,7 +381,7 @@ class RemoteRepositoryContract(RepositoryContract):
         """Timeouts of clients are per receive. No number of such calls leaves more than two threads behind."""
         with silent_server(self.drips if dripping else None) as port:
             repository: Any = self.at(port)
-            repository._seconds = 0.3
+            repository._seconds = 0.15
             calls: dict[str, Callable[[], object]] = {
                 "read": repository.read,
                 "version": repository.version,
@@ -389,7 +389,7 @@ class RemoteRepositoryContract(RepositoryContract):
             }
 
             def ask(_: int) -> None:
-                for _ in range(4):
+                for _ in range(3):
                     with refusal(repository):
                         calls[name]()
 
