@@ -182,6 +182,8 @@ HARMLESS = {
     "MIDDLEWARE": "Django refuses it when it starts",
     "INSTALLED_APPS": "the same",
     "SESSION_KEY": "not a setting, but a key of META",
+    "SECRET_KEY": "Django refuses an empty one when it is read, and signing does without",
+    "SECRET_KEY_FALLBACKS": "read beside it, with the same meaning as in Django",
 }
 
 
