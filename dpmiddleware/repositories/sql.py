@@ -183,13 +183,22 @@ class SqlKeyRepository(Repository):
 
     # --- around a connection --------------------------------------------------------------------------------------
 
-    def _run(self, doing: str, action: Callable[[Connection], _T], *, absent: _T, transaction: bool = False) -> _T:
+    def _run(
+        self,
+        doing: str,
+        action: Callable[[Connection], _T],
+        *,
+        absent: _T,
+        transaction: bool = False,
+        first: bool = True,
+    ) -> _T:
         """Run ``action`` with a connection.
 
         doing: what for, for the error: "read" or "write to".
         action: gets the connection.
         absent: the result if there is no table.
         transaction: whether to run it in a serializable transaction; otherwise each statement is its own.
+        first: whether this is not a second attempt.
         """
         errors = self._sqlalchemy.exc
         call = current_call() or Call()
@@ -211,10 +220,11 @@ class SqlKeyRepository(Repository):
         if columns == () and no_table:
             self._check_absent(doing)
             return absent
-        if not columns or columns == self._statements.columns:
+        created = no_table and first  # by another process, between the statement and the look at the columns
+        if not columns or (columns == self._statements.columns and not created):
             raise failure
         self._use(columns)
-        return self._run(doing, action, absent=absent, transaction=transaction)
+        return self._run(doing, action, absent=absent, transaction=transaction, first=False)
 
     def _connected(self, call: Call, action: Callable[[Connection], _T], transaction: bool) -> _T:
         retried = False
