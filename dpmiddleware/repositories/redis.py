@@ -145,6 +145,10 @@ class RedisKeyRepository(Repository):
         except self._errors as error:
             hint = next((hint for word, hint in _HINTS if word in str(error)), _HINT)
             raise self._failed(doing, error, hint) from error
+        except TypeError as error:
+            if "unexpected keyword argument" not in str(error):
+                raise
+            raise self._failed(doing, "redis-py does not know a parameter", "correct the URL's parameters") from error
         except ConfigurationError as error:  # the password's variable or file is missing
             raise self._failed(doing, error, error.hint) from error
 
@@ -181,13 +185,7 @@ def _client(url: str, password: str | None) -> Any:
             options["credential_provider"] = _Credentials(found.pop("username", None), password)
         connection_class = found.pop("connection_class", redis.Connection)
         pool: Any = redis.ConnectionPool
-        made = pool(connection_class=connection_class, **{**options, **found})
-        connection_class(**made.connection_kwargs)  # refuses an unknown parameter; does not connect
-        return redis.Redis(connection_pool=made)
-    except TypeError:
-        raise ConfigurationError(
-            f"{without_password(url)} has a parameter that redis-py does not know", hint="correct or remove it"
-        ) from None
+        return redis.Redis(connection_pool=pool(connection_class=connection_class, **{**options, **found}))
     except (ValueError, redis.RedisError) as error:
         raise ConfigurationError(
             f"{without_password(url)} is not a URL of Redis: {type(error).__name__}", hint="write redis://host:6379/0"

@@ -278,6 +278,12 @@ def test_parameters_of_the_client_stay_in_the_url(redis_server: Server) -> None:
     assert "key" not in options
 
 
+def test_a_parameter_that_the_client_does_not_know_is_an_error_of_the_store(redis_server: Server) -> None:
+    repository = RedisKeyRepository.from_url(f"{redis_server.address}/0?passwrd=x")
+    with refusal(repository):
+        repository.read()
+
+
 @pytest.mark.parametrize(
     "url",
     [
