@@ -10,8 +10,8 @@ While there is no key ring, a request that needs one is answered 503 with ``Retr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Unpack, cast
+from collections.abc import Sequence
+from typing import Any, Final, Unpack
 
 from werkzeug.local import LocalProxy
 
@@ -90,7 +90,7 @@ class _Middleware:
         if self._has_user and AUTHENTICATION_KEY in scope:  # mounted in another application, which keeps its own user
             scope = {**scope}
         part = parts.join(scope, self.begin(scope, receive))
-        response = PartResponse(self._ring, send, part, self.adopting(scope, part))
+        response = PartResponse(self._ring, send, part, scope)
         try:
             steps = part.ahead()
             if steps is not None:
@@ -106,10 +106,6 @@ class _Middleware:
     def begin(self, scope: Scope, receive: Receive) -> Part:
         """The part of this middleware in a request; puts into the scope what the application looks for."""
         raise NotImplementedError
-
-    def adopting(self, scope: Scope, part: Part) -> Callable[[], None] | None:
-        """Takes over what the application has put in place of the part, when the response starts."""
-        return None
 
 
 async def _get_ahead(part: Part, steps: Steps[object]) -> None:
@@ -136,10 +132,6 @@ class SessionMiddleware(_Middleware):
         part = self.sessions.begin(cookie_header(scope), https=https, where=lambda: where(scope))
         scope["session"] = part.session
         return part
-
-    def adopting(self, scope: Scope, part: Part) -> Callable[[], None]:
-        """See the class: frameworks end a session by another value in its place."""
-        return lambda: cast("RequestSession", part).adopt(scope.get("session"))
 
 
 @checked

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.provider import KeyRingProvider
 from dpmiddleware.web.answer import LOOKED_AT, VARIES, Answer, Headers, Part
+from dpmiddleware.web.sessions.cookie import RequestSession
 from dpmiddleware.web.steps import Steps
 
 __all__ = [
@@ -47,11 +48,11 @@ _TRY_AGAIN_LATER: Final = 1013
 class PartResponse:
     """``send`` for the application; changes the response as the part answers."""
 
-    __slots__ = ("_adopt", "_body", "_part", "_ring", "_send", "started")
+    __slots__ = ("_body", "_part", "_ring", "_scope", "_send", "_session", "started")
 
-    def __init__(self, ring: KeyRingProvider, send: Send, part: Part, adopt: Callable[[], None] | None = None) -> None:
-        """adopt: called first; takes over what the application has put in place of the part."""
-        self._adopt = adopt
+    def __init__(self, ring: KeyRingProvider, send: Send, part: Part, scope: Scope) -> None:
+        self._scope = scope
+        self._session = part if type(part) is RequestSession else None
         self.started = False
         self._body: bytes | None = None
         self._part = part
@@ -62,8 +63,8 @@ class PartResponse:
         """See ASGI. There is a coroutine of our own only where something has to be waited for."""
         if self.started or message["type"] not in STARTS:
             return self._send(message if self._body is None else self._replaced(message, self._body))
-        if self._adopt is not None:
-            self._adopt()
+        if self._session is not None:
+            self._session.adopt(self._scope.get("session"))
         if self._part.touched:
             steps = self._part.work(message.get("status", 101))
             if steps is not None or self._ring.wait_is_due(None):  # no ring to seal with, or its version is in doubt

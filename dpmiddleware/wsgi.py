@@ -8,8 +8,8 @@ out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, Generic, TypeVar, Unpack
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar, Unpack
 
 from werkzeug.local import LocalProxy
 
@@ -32,7 +32,7 @@ from dpmiddleware.web.sign_in.authentication import (
 )
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, OptionArguments
 from dpmiddleware.web.sign_in.return_urls import WebRequest
-from dpmiddleware.wsgi_response import ExcInfo, PartResponse, Write, answer_instead
+from dpmiddleware.wsgi_response import SESSION_KEY, ExcInfo, PartResponse, Write, answer_instead
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -52,9 +52,6 @@ __all__ = [
 ]
 __all__ += public.__all__
 
-SESSION_KEY: Final = "dpmiddleware.session"
-"""Where the session is in the environment."""
-
 _P = TypeVar("_P", bound=Part)
 
 
@@ -69,7 +66,7 @@ class _Middleware(Generic[_P]):
         """Serve one request."""
         part = self.begin(environ)
         is_outermost = parts.PARTS_KEY not in environ
-        response = PartResponse(start_response, parts.join(environ, part), self.adopting(environ, part))
+        response = PartResponse(start_response, parts.join(environ, part), environ)
         try:
             self.place(environ, part)
             return response.run(self.app, environ)
@@ -88,10 +85,6 @@ class _Middleware(Generic[_P]):
     def place(self, environ: WSGIEnvironment, part: _P) -> None:
         """Put into the environment what the application looks for."""
         raise NotImplementedError
-
-    def adopting(self, environ: WSGIEnvironment, part: _P) -> Callable[[], None] | None:
-        """Takes over what the application has put in place of the part, when the response starts."""
-        return None
 
 
 @checked
@@ -114,10 +107,6 @@ class SessionMiddleware(_Middleware[RequestSession]):
     def place(self, environ: WSGIEnvironment, part: RequestSession) -> None:
         """See the class."""
         environ[SESSION_KEY] = part.session
-
-    def adopting(self, environ: WSGIEnvironment, part: RequestSession) -> Callable[[], None]:
-        """See the class: an application may put another mapping in place of the session."""
-        return lambda: part.adopt(environ.get(SESSION_KEY))
 
 
 @checked

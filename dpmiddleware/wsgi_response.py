@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 from dpmiddleware.web import parts
 from dpmiddleware.web.answer import Answer, Headers, Part
+from dpmiddleware.web.sessions.cookie import RequestSession
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["ExcInfo", "PartResponse", "Write", "answer_instead"]
+__all__ = ["SESSION_KEY", "ExcInfo", "PartResponse", "Write", "answer_instead"]
+
+SESSION_KEY: Final = "dpmiddleware.session"
+"""Where the session is in the environment."""
 
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
@@ -24,10 +28,9 @@ Write = Callable[[bytes], object]
 class PartResponse:
     """``start_response`` for the application; changes the response as the part answers."""
 
-    def __init__(self, start_response: StartResponse, part: Part, adopt: Callable[[], None] | None = None) -> None:
-        """adopt: called first; takes over what the application has put in place of the part."""
-        self._adopt = adopt
+    def __init__(self, start_response: StartResponse, part: Part, environ: WSGIEnvironment) -> None:
         self.started = False
+        self._environ = environ
         self._part = part
         self._start_response = start_response
         self._held: tuple[str, Headers, ExcInfo | None] | None = None
@@ -65,8 +68,8 @@ class PartResponse:
         if self.started or self._held is None:
             return
         line, headers, exc_info = self._held
-        if self._adopt is not None:
-            self._adopt()
+        if type(self._part) is RequestSession:
+            self._part.adopt(self._environ.get(SESSION_KEY))
         if self._part.touched:
             answer = parts.finish(self._part, int(line.partition(" ")[0]), headers)
             headers, self._body = answer._replace(added=answer.titled).applied_to(headers), answer.body

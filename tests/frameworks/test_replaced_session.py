@@ -205,7 +205,8 @@ def test_a_websocket_can_replace_its_session_before_it_is_accepted(dp: DataProte
 
     client = TestClient(asgi.SessionMiddleware(app, data_protection=dp))
     with client.websocket_connect("/replace") as socket:
-        cookie = dict(socket.extra_headers or ())[b"set-cookie"].decode().partition(";")[0]
+        headers: dict[bytes, bytes] = dict(socket.extra_headers or ())
+        cookie = headers[b"set-cookie"].decode().partition(";")[0]
     with client.websocket_connect("/", headers={"cookie": cookie}) as socket:
         assert socket.receive_json() == {"room": 7}
 
