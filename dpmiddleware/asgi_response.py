@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from starlette.concurrency import run_in_threadpool
 
 from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.keys import waiting
 from dpmiddleware.keys.provider import KeyRingProvider
 from dpmiddleware.web.answer import LOOKED_AT, VARIES, Answer, Headers, Part
 from dpmiddleware.web.sessions.cookie import RequestSession
@@ -63,8 +64,8 @@ class PartResponse:
         """See ASGI. There is a coroutine of our own only where something has to be waited for."""
         if self.started or message["type"] not in STARTS:
             return self._send(message if self._body is None else self._replaced(message, self._body))
-        if self._session is not None:
-            self._session.adopt(self._scope.get("session"))
+        if self._session is not None and (found := self._scope.get("session")) is not self._session.session:
+            self._session.adopt(found)
         if self._part.touched:
             steps = self._part.work(message.get("status", 101))
             if steps is not None or self._ring.wait_is_due(None):  # no ring to seal with, or its version is in doubt
@@ -76,6 +77,7 @@ class PartResponse:
         return self._send(message)
 
     async def _start_later(self, message: Message, steps: Steps[object] | None) -> None:
+        waiting.budget()
         try:
             if steps is not None:
                 if self._ring.wait_is_due(None):
@@ -129,6 +131,7 @@ async def answer_instead(scope: Scope, send: Send, answer: Answer) -> None:
 
 async def drive(steps: Steps[_T]) -> _T:
     """Make all calls of ``steps``: await coroutine functions, run plain functions in a worker thread."""
+    waiting.budget()  # of this request, not of each thread
     try:
         call = next(steps)
         while True:

@@ -1,16 +1,17 @@
 """How long one request may wait for key rings: one budget per request, whatever the number of its cookies.
 
 The first part of a request begins it (`dpmiddleware.web.parts.join`), and the first wait of a request makes its budget.
-Worker threads to which an event loop sends a wait share it. Outside of requests each wait has a budget of its own.
+Before an event loop sends waits to worker threads, it asks for the budget, so that they share it. Outside of requests
+each wait has a budget of its own.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import MutableMapping
 from contextvars import ContextVar
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 __all__ = ["FIRST_LOAD", "REFRESH", "Budget", "begin", "budget", "end"]
 
@@ -42,20 +43,25 @@ def _waited(ended: threading.Event, limit: float) -> float:
     return time.monotonic() - began
 
 
-_BUDGET: Final = "dpmiddleware.budget"
-_request: ContextVar[MutableMapping[str, Any] | None] = ContextVar("dpmiddleware_request", default=None)
+_UNSPENT: Final = Budget()
+"""Of a request that has not waited yet. Never spent."""
+_of_request: ContextVar[Budget | None] = ContextVar("dpmiddleware_waiting", default=None)
 
-begin: Final = _request.set
-"""A request begins in this context: give it a budget of its own. Takes its environ, scope or META."""
+begin: Final = partial(_of_request.set, _UNSPENT)
+"""A request begins in this context: give it a budget of its own."""
 
 
 def end() -> None:
     """The request has been served: what its thread does next has nothing to do with it."""
-    _request.set(None)
+    _of_request.set(None)
 
 
 def budget() -> Budget:
     """The budget of this request."""
-    request = _request.get()
-    found: Budget = Budget() if request is None else request.setdefault(_BUDGET, Budget())
+    found = _of_request.get()
+    if found is None:
+        return Budget()
+    if found is _UNSPENT:
+        found = Budget()
+        _of_request.set(found)
     return found

@@ -51,7 +51,7 @@ def join(request: MutableMapping[str, Any], part: Part, *, binds: bool = True) -
     """
     companions = part.companions
     if PARTS_KEY not in request:
-        waiting.begin(request)
+        waiting.begin()
         request[PARTS_KEY] = (part, *companions) if companions else (part,)
     else:
         request[PARTS_KEY] = (*request[PARTS_KEY], part, *companions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -15,6 +16,7 @@ from starlette.testclient import TestClient
 from werkzeug.test import Client
 
 from dpmiddleware import asgi, wsgi
+from dpmiddleware.asgi_response import drive
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError, NoUsableKeyError, RepositoryError
 from dpmiddleware.flask import ProtectedSessions
@@ -27,6 +29,7 @@ from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.protection import base64url
 from dpmiddleware.protection.payload import head_of
 from dpmiddleware.repositories.memory import MemoryKeyRepository
+from dpmiddleware.web.steps import Call
 from tests.fakes import StoppedClock, WatchedRepository, events, until
 
 INVENTED = 60
@@ -143,12 +146,12 @@ def test_nobody_waits_for_a_check_after_one_that_failed(waited: list[float]) -> 
 
 def test_each_request_has_a_budget_of_its_own() -> None:
     never = threading.Event()
-    waiting.begin({})
+    waiting.begin()
     waiting.budget().refresh = 0.01
     waiting.budget().wait(never)
     spent = waiting.budget()
     assert spent.refresh <= 0
-    waiting.begin({})
+    waiting.begin()
     assert waiting.budget() is not spent
     assert waiting.budget().refresh == waiting.REFRESH
     waiting.end()
@@ -267,3 +270,21 @@ def test_the_budget_ends_with_a_request_of_flask() -> None:
     client = in_flask(DataProtection("shop", repository=MemoryKeyRepository()))
     assert client.get("/").status_code == 200
     assert waiting.budget() is not waiting.budget()
+
+
+def test_worker_threads_of_one_request_share_its_budget() -> None:
+    """On an event loop each wait runs in a thread, which has a copy of the context."""
+    waits: list[waiting.Budget] = []
+
+    def steps() -> Any:
+        yield Call(lambda: waits.append(waiting.budget()))
+        yield Call(lambda: waits.append(waiting.budget()))
+
+    async def request() -> None:
+        waiting.begin()
+        await drive(steps())
+        await drive(steps())
+
+    asyncio.run(request())
+    assert len(waits) == 4
+    assert all(each is waits[0] for each in waits)

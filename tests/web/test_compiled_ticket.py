@@ -14,6 +14,7 @@ import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -364,7 +365,7 @@ def test_what_was_read_and_written_leaves_nothing_behind(read: Callable[[bytes],
         return sys.getallocatedblocks(), sys.getrefcount(ClaimTypes.NAME) + sys.getrefcount(Claim)
 
     work()
-    blocks, references = work()
-    blocks_after, references_after = work()
-    assert blocks_after - blocks < 100  # one a round would be 200
-    assert references_after == references
+    seen = [work() for _ in range(4)]
+    grown = [after[0] - before[0] for before, after in pairwise(seen)]
+    assert min(grown) < 100, grown  # one per round would be 200 each time; other threads of the tests make some
+    assert len({references for _, references in seen}) == 1
