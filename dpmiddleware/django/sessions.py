@@ -14,7 +14,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Self, cast
+from typing import Any, Final, Self, cast
 
 from django.conf import settings
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookieStore
@@ -42,6 +42,9 @@ from dpmiddleware.web.sessions.session import Session
 from dpmiddleware.web.sessions.stored import StoredSession, milliseconds
 
 __all__ = ["DjangoFormat", "SessionMiddleware", "SessionStore", "begin"]
+
+_PART: Final = "dpmiddleware.django_session"
+"""Where the part is in ``request.META``."""
 
 
 class _Held(Session):
@@ -230,7 +233,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         header = cookie_header(request)
         part = begin(header, lambda: where(request))
         request.session = self.SessionStore.of(part)
-        request.META[SESSION_KEY] = part.session
+        request.META[SESSION_KEY], request.META[_PART] = part.session, part
         parts.join(request.META, part)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -239,9 +242,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Write the session if that is necessary."""
-        placed = request.META.get(SESSION_KEY)
-        found = (part for part in parts.of(request.META) if isinstance(part, RequestSession) and part.session is placed)
-        part = next(found, None)
+        part: RequestSession | None = request.META.get(_PART)
         if part is None or not issubclass(self.SessionStore, SessionStore):
             return super().process_response(request, response)
         try:

@@ -112,7 +112,8 @@ class RequestSession:
 
     def ahead(self) -> Steps[object] | None:
         """Wait for the keys that the cookie names."""
-        return key_waits(self.cookie.ring, self.cookie.key_ids(self.header, self.located))
+        cookie = self.cookie
+        return key_waits(cookie.ring, cookie.key_ids(self.header, self.located))
 
     def work(self, status: int) -> None:
         """Nothing: sealing a session needs no other wait than that for the ring."""
