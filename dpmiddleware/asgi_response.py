@@ -77,7 +77,7 @@ class PartResponse:
         return self._send(message)
 
     async def _start_later(self, message: Message, steps: Steps[object] | None) -> None:
-        waiting.budget()
+        waiting.begin_if_none()
         try:
             if steps is not None:
                 if self._ring.wait_is_due(None):
@@ -91,6 +91,7 @@ class PartResponse:
         else:
             message = self._changed(message)
         self.started = True
+        waiting.end()
         await self._send(message)
 
     def _changed(self, message: Message) -> Message:
@@ -131,7 +132,7 @@ async def answer_instead(scope: Scope, send: Send, answer: Answer) -> None:
 
 async def drive(steps: Steps[_T]) -> _T:
     """Make all calls of ``steps``: await coroutine functions, run plain functions in a worker thread."""
-    waiting.budget()  # of this request, not of each thread
+    waiting.begin_if_none()
     try:
         call = next(steps)
         while True:

@@ -35,7 +35,7 @@ from dpmiddleware.django.responses import (
 from dpmiddleware.django.session_cookie import DjangoFormat, session_cookie
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web import parts
-from dpmiddleware.web.cookies.places import NOWHERE, Where
+from dpmiddleware.web.cookies.places import NOWHERE
 from dpmiddleware.web.cookies.text import SetCookie, find
 from dpmiddleware.web.sessions.cookie import RequestSession
 from dpmiddleware.web.sessions.session import Session
@@ -62,10 +62,11 @@ class _Held(Session):
             self.end()
 
 
-def begin(header: bytes, where: Where = NOWHERE, *, whole: bool = False) -> RequestSession:
-    """The session in a Cookie header. where: host and path of the request. whole: see `session_cookie`."""
+def begin(header: bytes, request: HttpRequest | None = None, *, whole: bool = False) -> RequestSession:
+    """The session in the Cookie header of a request. whole: see `session_cookie`."""
+    where_of = NOWHERE if request is None else where
     cookie = session_cookie(whole=whole)
-    return cookie.begin(header, https=False, session_type=_Held, where=where)  # https: is_secure(), when it matters
+    return cookie.begin(header, https=False, session_type=_Held, where_of=where_of, request=request)
 
 
 class SessionStore(SignedCookieStore):
@@ -231,7 +232,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
             super().process_request(request)
             return
         header = cookie_header(request)
-        part = begin(header, lambda: where(request))
+        part = begin(header, request)
         request.session = self.SessionStore.of(part)
         request.META[SESSION_KEY], request.META[_PART] = part.session, part
         parts.join(request.META, part)
@@ -277,5 +278,5 @@ def _prepare(store: SessionStore, part: RequestSession, request: HttpRequest, st
         if is_kept and not store.get_expire_at_browser_close():
             part.max_age = int(store.get_expiry_age())
             part.expires = part.cookie.clock.now() + timedelta(seconds=part.max_age)
-        part.https = request.is_secure()
+        part.https = request.is_secure()  # here, because it takes time
     return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from functools import lru_cache, partial
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final, cast
 
@@ -186,7 +186,8 @@ class _Interface(SessionInterface):
             cookie_header(environ),
             https=is_https(environ),
             session_type=FlaskSession,
-            where=partial(where, environ),
+            where_of=where,
+            request=environ,
         )
         session = environ[SESSION_KEY] = part.session
         environ[_PART] = part

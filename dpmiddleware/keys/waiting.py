@@ -1,8 +1,7 @@
 """How long one request may wait for key rings: one budget per request, whatever the number of its cookies.
 
-The first part of a request begins it (`dpmiddleware.web.parts.join`), and the first wait of a request makes its budget.
-Before an event loop sends waits to worker threads, it asks for the budget, so that they share it. Outside of requests
-each wait has a budget of its own.
+The first part of a request begins it (`dpmiddleware.web.parts.join`); on an event loop, where nothing waits but the
+worker threads that it asks to, the first of these waits does. Outside of requests each wait has a budget of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from contextvars import ContextVar
-from functools import partial
 from typing import Final
 
 __all__ = ["FIRST_LOAD", "REFRESH", "Budget", "begin", "budget", "end"]
@@ -43,25 +41,26 @@ def _waited(ended: threading.Event, limit: float) -> float:
     return time.monotonic() - began
 
 
-_UNSPENT: Final = Budget()
-"""Of a request that has not waited yet. Never spent."""
 _of_request: ContextVar[Budget | None] = ContextVar("dpmiddleware_waiting", default=None)
 
-begin: Final = partial(_of_request.set, _UNSPENT)
-"""A request begins in this context: give it a budget of its own."""
+
+def begin() -> None:
+    """A request begins in this context: give it a budget of its own."""
+    _of_request.set(Budget())
+
+
+def begin_if_none() -> None:
+    """A request waits for the first time on an event loop. The threads that do its waits share the budget."""
+    if _of_request.get() is None:
+        begin()
 
 
 def end() -> None:
-    """The request has been served: what its thread does next has nothing to do with it."""
-    _of_request.set(None)
+    """The request has been served: what its thread or task does next has nothing to do with it."""
+    if _of_request.get() is not None:
+        _of_request.set(None)
 
 
 def budget() -> Budget:
     """The budget of this request."""
-    found = _of_request.get()
-    if found is None:
-        return Budget()
-    if found is _UNSPENT:
-        found = Budget()
-        _of_request.set(found)
-    return found
+    return _of_request.get() or Budget()

@@ -281,7 +281,6 @@ def test_worker_threads_of_one_request_share_its_budget() -> None:
         yield Call(lambda: waits.append(waiting.budget()))
 
     async def request() -> None:
-        waiting.begin()
         await drive(steps())
         await drive(steps())
 

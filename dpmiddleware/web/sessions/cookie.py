@@ -6,11 +6,11 @@ half of it has passed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict
 
 from dpmiddleware import purposes
 from dpmiddleware.arguments import checked
@@ -26,9 +26,9 @@ from dpmiddleware.errors import (
 from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.web.answer import Answer, Headers, depends_on_cookies
 from dpmiddleware.web.cookies import budget, chunks
-from dpmiddleware.web.cookies.places import NOWHERE, Cleanup, Where
+from dpmiddleware.web.cookies.places import NOWHERE, Cleanup
 from dpmiddleware.web.cookies.protected import Opened, ProtectedCookie
-from dpmiddleware.web.cookies.text import Attributes, CookieSettings, bounded, find, with_expiry
+from dpmiddleware.web.cookies.text import MAX_HEADER, Attributes, CookieSettings, bounded, find, with_expiry
 from dpmiddleware.web.sessions.migration import SignedSessions
 from dpmiddleware.web.sessions.session import Session
 from dpmiddleware.web.sessions.stored import (
@@ -70,8 +70,9 @@ class RequestSession:
     """The content of the cookie once the session has been opened."""
     expires: datetime | None = None
     """When the browser is to delete the cookie, if its settings do not say so; aware."""
-    where: Where = NOWHERE
-    """Host and path of the request."""
+    where_of: Callable[[Any], tuple[str, str]] = NOWHERE
+    request: Any = None
+    """Whose host and path ``where_of`` returns: the environ, scope or request of the framework."""
     max_age: int | None = None
     """Seconds, to be written beside ``expires``: they do not depend on the browser's clock."""
 
@@ -110,6 +111,10 @@ class RequestSession:
                 hint="put a mapping in its place, or None to end the session",
             )
 
+    def where(self) -> tuple[str, str]:
+        """Host and path of the request."""
+        return self.where_of(self.request)
+
     def ahead(self) -> Steps[object] | None:
         """Wait for the keys that the cookie names."""
         cookie = self.cookie
@@ -131,7 +136,7 @@ class RequestSession:
     def close(self) -> None:
         """From now on a change of the session cannot be stored."""
         self.session.closed = True
-        self.where = NOWHERE  # it may refer to the request, which refers to this: a reference cycle in each request
+        self.where_of, self.request = NOWHERE, None  # it refers to this: a reference cycle in each request
 
 
 class SessionOptions(TypedDict, total=False):
@@ -183,20 +188,28 @@ class SessionCookie:
         self._format, self._keeps_empty = value_format, keeps_empty
 
     def begin(
-        self, header: bytes, *, https: bool, session_type: type[Session] = Session, where: Where = NOWHERE
+        self,
+        header: bytes,
+        *,
+        https: bool,
+        session_type: type[Session] = Session,
+        where_of: Callable[[Any], tuple[str, str]] = NOWHERE,
+        request: Any = None,
     ) -> RequestSession:
         """The session of a request. Nothing is opened yet.
 
         header: the Cookie header.
         https: whether the connection is encrypted.
         session_type: the class of the session, for frameworks that add to it.
-        where: returns host and path of the request; called only if cookies at other places have to be expired.
+        where_of: returns host and path of ``request``; called only if cookies at other places have to be expired.
+        request: that of the framework.
         """
-        header = bounded(header)
+        if len(header) > MAX_HEADER:
+            header = bounded(header)
         located = self._locate(header)
         found: list[Opened[StoredSession]] = []
         session = session_type(lambda: self._open(header, located, found), self._format)
-        return RequestSession(session, self, header, https, located, found, None, where)
+        return RequestSession(session, self, header, https, located, found, None, where_of, request)
 
     def _open(self, header: bytes, located: bytes | None, found: list[Opened[StoredSession]]) -> StoredSession | None:
         opened = self.protected.open(header, self._read, located, choose=newest)
