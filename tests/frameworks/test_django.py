@@ -46,6 +46,7 @@ def _accounts() -> Iterator[None]:
     django.setup()
     call_command("migrate", verbosity=0)
     users: Any = get_user_model().objects
+    users.all().delete()  # another module of this process may have made some
     users.create_superuser("root", password="secret")
     users.create_user("bob", password="secret")
     yield
