@@ -134,7 +134,8 @@ def _bound(
         known = [each for each in signature.parameters if each != "self"]
         unknown = [each for each in kwargs if each not in known]
         hint = nearest(unknown[0], known) if unknown else f"name the arguments: {', '.join(f'{k}=' for k in known)}"
-        raise WrongTypeError(f"{name}() {printable(error)}", hint=hint) from None
+        said = printable(error).replace("required keyword-only argument", "required argument")  # as before Python 3.12
+        raise WrongTypeError(f"{name}() {said}", hint=hint) from None
 
 
 def _argument(function: Callable[..., Any], name: str, argument: str, value: Any) -> Any:

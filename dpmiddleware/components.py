@@ -15,6 +15,7 @@ import importlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike, fspath
+from os.path import lexists
 from typing import Any, Final, cast
 
 from dpmiddleware.arguments import checked
@@ -24,6 +25,7 @@ from dpmiddleware.keys.interfaces import KeyRepository, KeyWrapper
 from dpmiddleware.keys.signers import Signer
 from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories import REPOSITORIES, SQL
+from dpmiddleware.secret_sources import may_be_secret
 from dpmiddleware.tracebacks import hides_locals
 
 __all__ = ["repository_from", "signer_from", "wrappers_from"]
@@ -43,6 +45,8 @@ def repository_from(given: KeyRepository | PathLike[str] | str) -> KeyRepository
         given = fspath(given)
     if not isinstance(given, str):
         return given
+    if may_be_secret(given) and not given.startswith(("/", "./", "../")) and not (_scheme_of(given) or lexists(given)):
+        raise ConfigurationError("repository= looks like a secret, not a path", hint="begin a path with / or ./")
     scheme = _scheme_of(given) or "file"
     if not _scheme_of(given) and _looks_like_a_url(given):  # as a path it would become a folder named by a password
         raise ConfigurationError(

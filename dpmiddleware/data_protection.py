@@ -31,6 +31,7 @@ from dpmiddleware.keys.signers import PublicKey, Signer, load_public_keys
 from dpmiddleware.names import nearest, refuse_unknown, refuse_unknown_variables
 from dpmiddleware.printable import printable
 from dpmiddleware.protection.protector import DataProtector
+from dpmiddleware.secret_sources import may_be_secret
 from dpmiddleware.telemetry import emit
 from dpmiddleware.tracebacks import hides_locals
 
@@ -229,7 +230,7 @@ class DataProtection:
         if create is not None:
             values["auto_create_keys"] = _TRUTHS.get(create.strip().lower())
             if values["auto_create_keys"] is None:
-                raise ConfigurationError(f"DPM_AUTO_CREATE_KEYS={printable(create)!r} is neither true nor false")
+                raise ConfigurationError("DPM_AUTO_CREATE_KEYS is neither true nor false", hint="write true or false")
         return cls.from_config(values, **parts)
 
     @classmethod
@@ -267,4 +268,5 @@ def _algorithm_called(name: str) -> Algorithm:
         return Algorithm[name.upper()]
     except KeyError:
         hint = nearest(name, Algorithm.__members__)
-        raise ConfigurationError(f"there is no algorithm {printable(name)!r}", hint=hint) from None
+        named = "" if may_be_secret(name) else f" {printable(name)!r}"
+        raise ConfigurationError(f"there is no algorithm{named}", hint=hint) from None

@@ -15,7 +15,16 @@ from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable
 from dpmiddleware.tracebacks import hides_locals
 
-__all__ = ["MAX_FILE", "password_text", "read_file", "read_password", "read_secret", "shown"]
+__all__ = [
+    "MAX_FILE",
+    "may_be_secret",
+    "password_text",
+    "read_file",
+    "read_password",
+    "read_secret",
+    "shown",
+    "shown_path",
+]
 
 MAX_FILE: Final = 1024 * 1024
 """Bytes of a key file, certificate or secret."""
@@ -24,6 +33,15 @@ MAX_FILE: Final = 1024 * 1024
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _LONGEST_WORD: Final = 24
 """Letters and digits in a row of a name; hexadecimal secrets are longer."""
+
+
+_SECRET: Final = re.compile(r"[A-Za-z0-9]{25}|[A-Za-z0-9+=_-]{41}|-----BEGIN")
+_EXTENSION: Final = re.compile(r"\.[A-Za-z0-9]{2,5}")
+
+
+def may_be_secret(text: str) -> bool:
+    """Whether a text that should be a name or path looks like a key, a token or a PEM block."""
+    return _SECRET.search(text) is not None
 
 
 def shown(reference: str) -> str:
@@ -40,6 +58,13 @@ def shown(reference: str) -> str:
     return printable(path) if str(path) == reference else f"{printable(path).rstrip('/')}/…"
 
 
+def shown_path(path: Path | str) -> str:
+    """The path of a file; if it may be the secret itself, only as much of it as there is."""
+    text = str(path)
+    is_path = not may_be_secret(text) and ("/" in text or _EXTENSION.search(text))
+    return printable(text) if is_path else shown(text)
+
+
 @hides_locals
 def read_file(path: Path | str, what: str) -> bytes:
     """Read a small local file. `ConfigurationError` if it cannot be read; ``what`` names it there."""
@@ -48,9 +73,8 @@ def read_file(path: Path | str, what: str) -> bytes:
             data = file.read(MAX_FILE + 1)
     except (OSError, ValueError) as error:
         problem = error.strerror if isinstance(error, OSError) and error.strerror else "not a valid path"
-        raise ConfigurationError(
-            f"{what}: {printable(path)}: {problem}", hint="check the path and its permissions"
-        ) from None
+        hint = "check the path and its permissions"
+        raise ConfigurationError(f"{what}: {shown_path(path)}: {problem}", hint=hint) from None
     if len(data) > MAX_FILE:
         raise ConfigurationError(
             f"{what}: {printable(path)} is larger than {MAX_FILE // 1024} KB", hint="check the path"

@@ -18,7 +18,7 @@ import pytest
 
 from dpmiddleware import DataProtection
 from dpmiddleware.cli import main
-from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.errors import ConfigurationError, DataProtectionError
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 
@@ -144,6 +144,31 @@ WRAPPERS = {
 }
 
 
+LONG = f"{SECRET}0123456789abcdefABCDEF=="
+PEM = f"-----BEGIN PRIVATE KEY-----\n{LONG}\n-----END PRIVATE KEY-----\n"
+MISPLACED: dict[str, dict[str, Any]] = {
+    "a trusted signer": {"trusted_signers": [SECRET]},
+    "a trusted signer, a longer secret": {"trusted_signers": [LONG]},
+    "a trusted signer, the PEM itself": {"trusted_signers": [PEM]},
+    "a signer behind its scheme": {"signer": f"ed25519:{SECRET}"},
+    "a signer behind three slashes": {"signer": f"ed25519:///{LONG}"},
+    "a signer in a folder": {"signer": f"ed25519:///etc/{LONG}"},
+    "a certificate behind its scheme": {"key_wrapper": f"x509:{SECRET}"},
+    "a certificate behind three slashes": {"key_wrapper": f"x509:///{LONG}"},
+    "a key blob": {"key_wrapper": f"keyblob:{LONG}"},
+    "a repository": {"repository": LONG},
+    "a repository, the PEM itself": {"repository": PEM},
+}
+VARIABLES = {
+    "DPM_AUTO_CREATE_KEYS": SECRET,
+    "DPM_ALGORITHM": LONG,
+    "DPM_REPOSITORY": LONG,
+    "DPM_TRUSTED_SIGNERS": LONG,
+    "DPM_SIGNER": f"ed25519:{LONG}",
+    "DPM_KEY_WRAPPER": f"x509:{LONG}",
+}
+
+
 class Shown:
     """Everything that somebody may see."""
 
@@ -228,6 +253,34 @@ def test_no_output_shows_a_secret_of_a_wrapper(
     for verb in (["check"], ["keys", "list"]) if contacts else ():
         shown.run(lambda verb=verb: main([*verb, "--application", "shop", "--repository", str(tmp_path)]))  # type: ignore[misc]
     shown.check()
+
+
+@pytest.mark.parametrize("place", MISPLACED)
+def test_no_output_shows_a_secret_in_place_of_a_path(place: str, shown: Shown, tmp_path: Path) -> None:
+    use(shown, True, **{"repository": "memory:", **MISPLACED[place]})
+    shown.check()
+    assert [path.name for path in tmp_path.iterdir()] == []  # no folder has the name of a secret
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_no_output_shows_a_secret_in_a_variable_of_something_else(name: str, shown: Shown) -> None:
+    environment = {"DPM_APPLICATION": "shop", "DPM_REPOSITORY": "memory:", name: VARIABLES[name]}
+
+    def used() -> object:
+        return DataProtection.from_env(environment).create_protector("p").protect("x")
+
+    with pytest.raises(DataProtectionError) as refusal:
+        used()
+    assert refusal.value.hint
+    shown.run(used)
+    shown.check()
+
+
+@pytest.mark.parametrize("path", ["keys", "./" + LONG, "certificates/shop-keys-of-the-year-2026"])
+def test_a_folder_may_have_any_name(path: str, shown: Shown, tmp_path: Path) -> None:
+    dp = DataProtection("shop", repository=path)
+    dp.create_protector("p").protect("x")
+    assert tmp_path.joinpath(path).is_dir()
 
 
 def test_what_leads_to_a_secret_is_shown_where_it_cannot_be_one(tmp_path: Path) -> None:

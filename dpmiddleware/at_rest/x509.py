@@ -29,8 +29,7 @@ from dpmiddleware.dotnet_types import BUILD, DATA_PROTECTION, type_in
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
-from dpmiddleware.printable import printable
-from dpmiddleware.secret_sources import read_password
+from dpmiddleware.secret_sources import read_password, shown_path
 from dpmiddleware.tracebacks import HidesLocals
 from dpmiddleware.urls import ConfigurationURL
 
@@ -137,7 +136,7 @@ class X509KeyWrapper(Unpicklable, HidesLocals):
         return self._keys
 
     def __repr__(self) -> str:
-        return f"<X509KeyWrapper {', '.join(map(printable, self._paths))}>"
+        return f"<X509KeyWrapper {', '.join(map(shown_path, self._paths))}>"
 
 
 def _public_key_of(certificate: bytes) -> bytes:

@@ -133,7 +133,7 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
 def others(request: HttpRequest, name: str) -> HttpResponse:
     """Stores in place of the request's own."""
     request.session = {"ours": SessionStore, "empty": SessionStore, "files": FileStore}[name]()
-    if name == "ours":
+    if name != "empty":
         request.session["b"] = 2
     return HttpResponse()
 
