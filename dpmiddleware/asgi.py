@@ -31,7 +31,6 @@ from dpmiddleware.asgi_response import (
 )
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
-from dpmiddleware.keys import waiting
 from dpmiddleware.web import parts, public
 from dpmiddleware.web.answer import Part, unavailable
 from dpmiddleware.web.cookies.application_cookies import CookieProtection, ProtectionOptions, RequestCookies
@@ -90,9 +89,8 @@ class _Middleware:
             return
         if self._has_user and AUTHENTICATION_KEY in scope:  # mounted in another application, which keeps its own user
             scope = {**scope}
-        part = parts.join(scope, self.begin(scope, receive), waits=False)
+        part = parts.join(scope, self.begin(scope, receive))
         response = PartResponse(self._ring, send, part, scope)
-        steps: Steps[object] | None = None
         try:
             steps = part.ahead()
             if steps is not None:
@@ -104,9 +102,6 @@ class _Middleware:
             if response.started or not parts.is_outage(error, scope, self.data_protection):
                 raise
             await answer_instead(scope, send, unavailable(error))
-        finally:
-            if steps is not None:
-                waiting.end()
 
     def begin(self, scope: Scope, receive: Receive) -> Part:
         """The part of this middleware in a request; puts into the scope what the application looks for."""

@@ -12,7 +12,6 @@ from typing import Any, Final, TypeVar
 from starlette.concurrency import run_in_threadpool
 
 from dpmiddleware.errors import KeyManagementError
-from dpmiddleware.keys import waiting
 from dpmiddleware.keys.provider import KeyRingProvider
 from dpmiddleware.web.answer import LOOKED_AT, VARIES, Answer, Headers, Part
 from dpmiddleware.web.sessions.cookie import RequestSession
@@ -77,7 +76,6 @@ class PartResponse:
         return self._send(message)
 
     async def _start_later(self, message: Message, steps: Steps[object] | None) -> None:
-        waiting.begin_if_none()
         try:
             if steps is not None:
                 if self._ring.wait_is_due(None):
@@ -91,7 +89,6 @@ class PartResponse:
         else:
             message = self._changed(message)
         self.started = True
-        waiting.end()
         await self._send(message)
 
     def _changed(self, message: Message) -> Message:
@@ -132,7 +129,6 @@ async def answer_instead(scope: Scope, send: Send, answer: Answer) -> None:
 
 async def drive(steps: Steps[_T]) -> _T:
     """Make all calls of ``steps``: await coroutine functions, run plain functions in a worker thread."""
-    waiting.begin_if_none()
     try:
         call = next(steps)
         while True:

@@ -13,7 +13,6 @@ from dpmiddleware.arguments import checked
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.flask.extension import finish, register
-from dpmiddleware.keys import waiting
 from dpmiddleware.web import parts
 from dpmiddleware.web.sign_in.authentication import (
     AUTHENTICATION_KEY,
@@ -70,7 +69,6 @@ class CookieAuthentication:
         data_protection = register(app, self._data_protection)
         app.extensions[AUTHENTICATOR] = CookieAuthenticator(data_protection, self._options)
         app.after_request(_finish)
-        app.teardown_request(lambda _: waiting.end())
 
 
 @checked

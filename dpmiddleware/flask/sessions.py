@@ -211,7 +211,8 @@ class _Interface(SessionInterface):
             finish(response, part)
         else:
             part.close()
-        waiting.end()  # here, because Flask examines each function of teardown_request in each request
+        if parts.of(flask.request.environ)[0] is part:  # the middleware around an application answers later
+            waiting.end()  # here, because Flask examines each function of teardown_request in each request
 
     def _session_cookie(self, app: flask.Flask) -> SessionCookie:
         """The session cookie of the current configuration, which may change until the first request."""

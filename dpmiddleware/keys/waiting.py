@@ -1,15 +1,17 @@
 """How long one request may wait for key rings: one budget per request, whatever the number of its cookies.
 
-The first part of a request begins it (`dpmiddleware.web.parts.join`); on an event loop, where nothing waits but the
-worker threads that it asks to, the first of these waits does. Outside of requests each wait has a budget of its own.
+The first part of a request begins it (`dpmiddleware.web.parts.join`), and the first wait of a request makes its budget,
+under a key of the request: all its threads, and all middleware around an application, share it. Outside of requests
+each wait has a budget of its own.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import MutableMapping
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["FIRST_LOAD", "REFRESH", "Budget", "begin", "budget", "end"]
 
@@ -41,26 +43,20 @@ def _waited(ended: threading.Event, limit: float) -> float:
     return time.monotonic() - began
 
 
-_of_request: ContextVar[Budget | None] = ContextVar("dpmiddleware_waiting", default=None)
+_BUDGET: Final = "dpmiddleware.budget"
+_request: ContextVar[MutableMapping[str, Any] | None] = ContextVar("dpmiddleware_request", default=None)
 
-
-def begin() -> None:
-    """A request begins in this context: give it a budget of its own."""
-    _of_request.set(Budget())
-
-
-def begin_if_none() -> None:
-    """A request waits for the first time on an event loop. The threads that do its waits share the budget."""
-    if _of_request.get() is None:
-        begin()
+begin: Final = _request.set
+"""A request begins in this context: give it a budget of its own. Takes its environ, scope or META."""
 
 
 def end() -> None:
-    """The request has been served: what its thread or task does next has nothing to do with it."""
-    if _of_request.get() is not None:
-        _of_request.set(None)
+    """The request has been served: what its thread does next has nothing to do with it. For the outermost shell."""
+    _request.set(None)
 
 
 def budget() -> Budget:
     """The budget of this request."""
-    return _of_request.get() or Budget()
+    request = _request.get()
+    found: Budget = Budget() if request is None else request.setdefault(_BUDGET, Budget())
+    return found

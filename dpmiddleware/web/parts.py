@@ -42,18 +42,16 @@ def sign_in_of(request: MutableMapping[str, Any], authenticator: CookieAuthentic
     return next((part for part in found if part.authenticator is authenticator), None)
 
 
-def join(request: MutableMapping[str, Any], part: Part, *, binds: bool = True, waits: bool = True) -> Part:
+def join(request: MutableMapping[str, Any], part: Part, *, binds: bool = True) -> Part:
     """Add ``part`` and its companions to a request; returns what the shell answers for.
 
     Here the session of a request is bound to its sign-in, whichever of the two joins first.
 
     binds: ``False`` for a session whose application has a sign-in of its own, which joins later.
-    waits: ``False`` on an event loop, where a request gets its waiting budget only if it has to wait.
     """
     companions = part.companions
     if PARTS_KEY not in request:
-        if waits:
-            waiting.begin()
+        waiting.begin(request)
         request[PARTS_KEY] = (part, *companions) if companions else (part,)
     else:
         request[PARTS_KEY] = (*request[PARTS_KEY], part, *companions)

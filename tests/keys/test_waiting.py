@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -11,14 +12,16 @@ from uuid import uuid4
 
 import flask
 import pytest
+from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 from starlette.testclient import TestClient
 from werkzeug.test import Client
 
 from dpmiddleware import asgi, wsgi
 from dpmiddleware.asgi_response import drive
 from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.errors import KeyManagementError, NoUsableKeyError, RepositoryError
+from dpmiddleware.errors import KeyManagementError, NoUsableKeyError, RepositoryError, UnprotectError
 from dpmiddleware.flask import ProtectedSessions
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import waiting
@@ -146,12 +149,12 @@ def test_nobody_waits_for_a_check_after_one_that_failed(waited: list[float]) -> 
 
 def test_each_request_has_a_budget_of_its_own() -> None:
     never = threading.Event()
-    waiting.begin()
+    waiting.begin({})
     waiting.budget().refresh = 0.01
     waiting.budget().wait(never)
     spent = waiting.budget()
     assert spent.refresh <= 0
-    waiting.begin()
+    waiting.begin({})
     assert waiting.budget() is not spent
     assert waiting.budget().refresh == waiting.REFRESH
     waiting.end()
@@ -281,9 +284,72 @@ def test_worker_threads_of_one_request_share_its_budget() -> None:
         yield Call(lambda: waits.append(waiting.budget()))
 
     async def request() -> None:
+        waiting.begin({})
         await drive(steps())
         await drive(steps())
 
     asyncio.run(request())
     assert len(waits) == 4
     assert all(each is waits[0] for each in waits)
+
+
+@pytest.mark.parametrize("shell", ["asgi", "wsgi", "flask"])
+def test_all_middleware_and_the_endpoint_of_a_request_share_one_budget(shell: str, waited: list[float]) -> None:
+    """Each ring's session is written after an overdue check of a store that hangs; then the endpoint waits as well."""
+    stores = [SlowRepository() for _ in range(3)]
+    rings = [DataProtection("shop", repository=store) for store in stores]
+    for ring in rings:
+        ring.start(wait=True)
+    for store in stores:
+        store.seconds = 2
+
+    def endpoint() -> None:
+        for ring in rings:
+            with contextlib.suppress(UnprotectError):
+                ring.create_protector("p").unprotect(head_of(uuid4().bytes_le) + 112 * b"x")
+
+    client = {"asgi": _on_asgi, "wsgi": _on_wsgi, "flask": _on_flask}[shell](rings, endpoint)
+    waited.clear()
+    assert client.get("/", headers={"Cookie": cookies("s0", 1)}).status_code == 200
+    assert sum(waited) <= waiting.REFRESH + 0.001
+    assert sum(store.asked for store in stores) >= len(stores)
+
+
+def _on_asgi(rings: list[DataProtection], endpoint: Any) -> Any:
+    def serve(request: Any) -> PlainTextResponse:
+        endpoint()
+        return PlainTextResponse("ok")
+
+    app: Any = Starlette(routes=[Route("/", serve)])
+    for number, ring in enumerate(rings):
+        app = asgi.SessionMiddleware(app, data_protection=ring, cookie=f"s{number}")
+    return TestClient(app)
+
+
+def _on_wsgi(rings: list[DataProtection], endpoint: Any) -> Any:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        endpoint()
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    served: Any = app
+    for number, ring in enumerate(rings):
+        served = wsgi.SessionMiddleware(served, data_protection=ring, cookie=f"s{number}")
+    return Client(served, use_cookies=False)
+
+
+def _on_flask(rings: list[DataProtection], endpoint: Any) -> Any:
+    app = flask.Flask("shop")
+    ProtectedSessions(app, data_protection=rings[0])
+
+    @app.get("/")
+    def page() -> str:
+        endpoint()
+        flask.session["a"] = 1
+        return "ok"
+
+    for number, ring in enumerate(rings[1:]):
+        app.wsgi_app = wsgi.SessionMiddleware(  # type: ignore[method-assign]
+            app.wsgi_app, data_protection=ring, cookie=f"s{number}"
+        )
+    return app.test_client(use_cookies=False)

@@ -68,9 +68,10 @@ def _expression(pattern: str) -> str:
 def _possible_names(part: bytes) -> list[str]:
     """What a lenient parser may read as the name of a cookie in a malformed part.
 
-    That is any token before a ``=``; without one, the part itself, as Werkzeug reads it, or its last token.
+    That is all before the first ``=``, or any token before a ``=``; without one, the part itself, as Werkzeug reads it,
+    or its last token.
     """
-    names: list[str] = []
+    names = [part.partition(b"=")[0].strip().decode("latin-1")]
     for text in part.split(b"=")[:-1] or [part]:
         end = text.rstrip(_OTHER_BYTES)
         names.append(end[len(end.rstrip(_TOKEN_BYTES)) :].decode("ascii"))
