@@ -87,6 +87,7 @@ REPOSITORIES = {
     "a key that is not a list's name": "mysql+pymysql://127.0.0.1:9/db?key={}",
     "given twice": "redis://127.0.0.1:9/0?password={}&password=b",
     "an unreadable parameter beside it": "rediss://u:{}@127.0.0.1:9/0?ssl_cert_reqs=bogus",
+    "a value of another kind": "redis://127.0.0.1:9/0?timeout={}",
     "libpq's": "postgresql+psycopg://127.0.0.1:9/db?sslpassword={}",
     "ODBC": "mssql+pyodbc:///?odbc_connect=DRIVER%3Dx%3BPWD%3D{}",
     "a user in a parameter's value": "s3://b/k?endpoint=http://u:{}@127.0.0.1:9",

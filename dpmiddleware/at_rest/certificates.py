@@ -77,7 +77,20 @@ def load_certificates(*paths: str | Path, password: bytes | None = None) -> list
                 f"certificate: {printable(path)} {problem}",
                 hint="name the certificate and its key: x509:///tls.crt?key=/tls.key, or one file that contains both",
             )
-    return pairs
+    return _leaf_first(pairs)
+
+
+def _leaf_first(pairs: list[CertificateKey]) -> list[CertificateKey]:
+    """Put the leaf of a chain before its authority: nobody could open what is wrapped with that one's certificate."""
+    first = pairs[0] if pairs else None
+    if first is None or first.private_key is not None:
+        return pairs
+    leaves = [each for each in pairs if each.private_key and _is_issued_by(each.certificate, first.certificate)]
+    return [*leaves, *(each for each in pairs if each not in leaves)]
+
+
+def _is_issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    return certificate.issuer == authority.subject != certificate.subject
 
 
 def holds_private_key(path: str | Path) -> bool:

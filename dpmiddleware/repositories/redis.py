@@ -188,7 +188,8 @@ def _client(url: str, password: str | None) -> Any:
         return redis.Redis(connection_pool=pool(connection_class=connection_class, **{**options, **found}))
     except (ValueError, redis.RedisError) as error:
         raise ConfigurationError(
-            f"{without_password(url)} is not a URL of Redis: {type(error).__name__}", hint="write redis://host:6379/0"
+            f"{without_password(url.partition('?')[0])} is not a URL of Redis: {type(error).__name__}",
+            hint="write redis://host:6379/0",
         ) from None
 
 

@@ -19,6 +19,7 @@ Some drivers have no timeout for answers. The connection of a call that takes to
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import random
 import time
@@ -78,6 +79,9 @@ class SqlKeyRepository(Repository):
         check_one_given("a database", url, engine)
         self._sqlalchemy = import_extra("sqlalchemy", "sql", "a key ring in a database")
         plain, own = take_options(url or "", "schema", "table")
+        for name in (pair.partition("=")[0] for pair in plain.partition("?")[2].split("&")):
+            if near := difflib.get_close_matches(name.lower(), ("schema", "table"), 1, 0.8):  # else a second table
+                raise ConfigurationError(f"the URL has the unknown option {printable(name)}", hint=f"use {near[0]}=")
         self._name, self._schema = own.get("table", table), own.get("schema", schema)
         self._engine: Engine = engine if engine is not None else engine_of(plain)
         if getattr(self._engine.dialect, "is_async", False):

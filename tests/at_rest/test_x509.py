@@ -349,6 +349,31 @@ def test_pem_and_pkcs12_are_read(tmp_path: Path) -> None:
         assert unwrapped(X509KeyWrapper(tmp_path / name, password=b"horse"), encrypted) == MASTER_KEY, name
 
 
+def test_an_authority_before_its_leaf_does_not_wrap(tmp_path: Path) -> None:
+    """A key was stored that nobody could open."""
+    authority, authoritys_key = _certificate(rsa.generate_private_key(65537, 2048), "authority")
+    name, start = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "leaf")]),
+        datetime(2020, 1, 1, tzinfo=timezone.utc),
+    )
+    end = start + timedelta(days=1)
+    builder = x509.CertificateBuilder(authority.subject, name, KEY.public_key(), 7, start, end)
+    leaf = builder.sign(authoritys_key, hashes.SHA256())
+    (tmp_path / "tls.crt").write_bytes(_pem(authority, leaf))
+    (tmp_path / "tls.key").write_bytes(_pem(KEY))
+    wrapper = X509KeyWrapper(tmp_path / "tls.crt", tmp_path / "tls.key")
+    assert wrapper.certificates == (leaf, authority)
+    assert unwrapped(wrapper, wrapper.wrap(master_key(), BINDING)[1]) == MASTER_KEY
+
+
+@pytest.mark.parametrize("name", ["test", "another"])
+def test_a_new_certificate_before_the_pair_of_the_old_one_wraps(name: str, tmp_path: Path) -> None:
+    new, _ = _certificate(rsa.generate_private_key(65537, 2048), name)
+    old, _ = _certificate(KEY)
+    (tmp_path / "keys.pem").write_bytes(_pem(new, old, KEY))
+    assert X509KeyWrapper(tmp_path / "keys.pem").certificates == (new, old)
+
+
 def test_a_certificate_without_its_private_key_wraps_only(tmp_path: Path) -> None:
     (tmp_path / "public.pem").write_bytes(certificate_key().certificate.public_bytes(serialization.Encoding.PEM))
     wrapper = X509KeyWrapper.from_url(url_of("x509", tmp_path / "public.pem"))

@@ -207,6 +207,15 @@ def test_in_sqlite_a_table_under_another_name_is_found(tmp_path: Path) -> None:
     used(place.open(schema="main", table="Other"))
 
 
+@pytest.mark.parametrize("name", ["tabel", "Table", "TABLE", "tables", "shema", "Schema"])
+def test_a_misspelt_option_does_not_make_a_second_ring(name: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'keys.db'}"
+    used(SqlKeyRepository.from_url(f"{url}?table=Shop"))
+    with pytest.raises(ConfigurationError, match=name) as refusal:
+        SqlKeyRepository.from_url(f"{url}?{name}=Shop")
+    assert refusal.value.hint in {"use table=", "use schema="}
+
+
 @pytest.mark.parametrize("query", ["schema=", "table=", "schema=a&schema=b", "table=a&table=b"])
 def test_an_empty_or_double_name_is_refused(query: str) -> None:
     with pytest.raises(ConfigurationError):

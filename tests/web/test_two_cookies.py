@@ -144,6 +144,35 @@ def test_no_domain_comes_from_a_host_that_is_not_a_name(host: str) -> None:
     assert not any("domain" in line or "b" in line.split("path=")[1].replace("%3B", ";")[2:3] for line in lines)
 
 
+def expiring(host: str, path: str, *attributes: str, https: bool = False) -> list[str]:
+    cleanup = Cleanup(lambda: (host, path), always=True, https=https)
+    return everywhere_else(["sid"], ("path=/", *attributes), cleanup, [])
+
+
+def test_a_site_at_the_top_of_its_domain_expires_the_cookie_of_that_domain() -> None:
+    """``Domain=shop.example`` was dropped at shop.example: signing out had no effect, without end."""
+    assert "sid=; max-age=0; domain=shop.example; path=/" in expiring("shop.example", "/")
+    assert not any("domain=example" in line for line in expiring("shop.example", "/"))
+
+
+def test_a_cookie_of_a_deep_folder_is_expired() -> None:
+    lines = expiring("shop.example", "/a/b/c/d/e/f/g/")
+    assert "sid=; max-age=0; path=/a/b/c/d/e/f" in lines
+    assert "sid=; max-age=0; path=/a/b/c/d/e/f/g/" in lines
+
+
+@pytest.mark.parametrize(("attributes", "https"), [((), True), (("secure",), False), (("secure",), True)])
+def test_partitioned_cookies_are_expired_wherever_there_may_be_some(attributes: Any, https: bool) -> None:
+    """An application that wraps its cookies may write them without ``Secure`` now, and have partitioned them before."""
+    assert any(line.endswith("partitioned") for line in expiring("shop.example", "/", *attributes, https=https))
+    assert not any(line.endswith("partitioned") for line in expiring("shop.example", "/"))
+
+
+def test_an_application_that_no_longer_partitions_its_cookie_ends_the_old_one(dp: DataProtection) -> None:
+    lines = answered(dp, "sid=; Max-Age=0; Path=/", sent="sid=x")
+    assert any("partitioned" in line for line in lines)
+
+
 def test_a_leading_dot_makes_no_other_place() -> None:
     assert place_of(("Domain=.Shop.example", "Path=/")) == place_of(("domain=shop.example", "path=/"))
     assert place_of(("path=/", "Partitioned")) != place_of(("path=/",))
@@ -189,6 +218,21 @@ def test_no_parser_finds_a_name_that_was_not_opened(parts: list[str]) -> None:
     assert "sid" not in starlettes(header)
     with suppress(CookieError):
         assert "sid" not in SimpleCookie(header)
+
+
+@pytest.mark.parametrize(
+    "name", ["[0]", ":x", "/x", "@x", ",x", "(x", "\x01x", "\rx", "x y", "\tx", '"x', "é", "", "x"]
+)
+@pytest.mark.parametrize("equals", ["=forged", "", " =forged", "==", "=a=b"])
+def test_no_parser_finds_a_name_that_a_pattern_matches(name: str, equals: str) -> None:
+    """``auth[0]=forged`` passed, and every framework reads a name that begins with ``auth``."""
+    protection = CookieProtection(RING, ["auth*"])
+    header = protection.begin(f"a=1; auth{name}{equals}; b=2".encode("latin-1"), https=False).header.decode("latin-1")
+    assert "forged" not in header
+    for parse in (werkzeugs, djangos, starlettes):
+        assert not any(found.startswith("auth") for found in parse(header))
+    assert header.startswith("a=1;")
+    assert header.endswith("b=2")
 
 
 RING = DataProtection("shop", repository="memory:")

@@ -287,7 +287,7 @@ class CookieProtection:
         now = self.data_protection.clock.now()
         end, name = cookie.end(now) or now + self._max_age, cookie.name
         if end <= now:
-            return self._cookie(name).delete(request.sent, cookie.attributes, request.where, taken)
+            return self._cookie(name).delete(request.sent, cookie.attributes, request.where, taken, https=request.https)
         if not _VALUE.fullmatch(cookie.value):
             raise ConfigurationError(
                 f"the value of the sealed cookie {name!r} contains characters that a Cookie header cannot contain",
@@ -302,6 +302,7 @@ class CookieProtection:
             where=request.where,
             always=is_another,
             taken=taken,
+            https=request.https,
         )
 
 

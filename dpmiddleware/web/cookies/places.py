@@ -26,7 +26,7 @@ Where = Callable[[], tuple[str, str]]
 _HOST: Final = re.compile(r"(?=.*[a-z])[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
 _PATH: Final = "/:@!$&'()*+=~"
 _MOST_DOMAINS: Final = 5
-_MOST_FOLDERS: Final = 5
+_MOST_FOLDERS: Final = 20
 _MOST_BYTES: Final = 2048
 _PROXY_BUFFER: Final = 3300
 """Bytes of Set-Cookie that fit beside the other headers into 4 KB, which nginx takes of a response by default."""
@@ -44,11 +44,13 @@ class Cleanup(NamedTuple):
     where: of the request.
     always: expire them even if the request brought only one cookie of the name; otherwise only if it brought several.
     taken: the attributes of cookies of this name that the same response sets: these places are left alone.
+    https: whether the connection is encrypted, so that there may be partitioned cookies.
     """
 
     where: Where = NOWHERE
     always: bool = False
     taken: Sequence[Attributes] = ()
+    https: bool = False
 
 
 def place_of(attributes: Attributes, path: str = "") -> Place:
@@ -87,8 +89,8 @@ def everywhere_else(
     room = max(_PROXY_BUFFER - spent, _MOST_BYTES if are_several or spent > _PROXY_BUFFER else 0)
     written = {attribute_name(text): text.lower() for text in attributes}
     across = written.get("samesite") == "samesite=none"
-    domains = ("", *_domains(host, itself=are_several))
-    others = [place for place in _places(domains, path, own, secure="secure" in written) if place not in taken]
+    domains, is_secure = ("", *_domains(host)), cleanup.https or "secure" in written
+    others = [place for place in _places(domains, path, own, secure=is_secure) if place not in taken]
     found: list[str] = []
     for name in names:
         host_only, needs_secure = name.lower().startswith("__host-"), name.startswith("__")
@@ -128,16 +130,12 @@ def _places(domains: Sequence[str], path: str, own: Place, *, secure: bool) -> l
     return sorted(found, key=lambda place: sum(one != other for one, other in zip(place, own, strict=True)))
 
 
-def _domains(host: str, *, itself: bool) -> Iterator[str]:
-    """The host and its parent domains, but for the last one.
-
-    A host of two labels only if ``itself`` says so: the Host header comes from the client, and what it says goes into a
-    response no further than it has to.
-    """
+def _domains(host: str) -> Iterator[str]:
+    """The host and its parent domains, but for the last one."""
     domain = host.lower().partition(":")[0].rstrip(".")
     if len(domain) <= 253 and _HOST.fullmatch(domain):
         labels = domain.split(".")
-        for at in range(max(len(labels) - _MOST_DOMAINS - 1, 0), len(labels) - 1 if itself or len(labels) > 2 else 0):
+        for at in range(max(len(labels) - _MOST_DOMAINS - 1, 0), len(labels) - 1):
             yield ".".join(labels[at:])
 
 

@@ -168,6 +168,7 @@ class ProtectedCookie:
         where: Where = NOWHERE,
         always: bool = False,
         taken: Sequence[Attributes] = (),
+        https: bool = False,
         response: Sequence[str] = (),
     ) -> list[str]:
         """Return the Set-Cookie lines for ``data``. Lines that delete old cookies and chunks come first.
@@ -178,7 +179,7 @@ class ProtectedCookie:
         header: the Cookie header of the request.
         attributes: the attributes of each Set-Cookie.
         expires: the expiry inside the payload, for time-limited protectors only.
-        where, always, taken: see `Cleanup`.
+        where, always, taken, https: see `Cleanup`.
         response: the Set-Cookie lines that the response has already.
         """
         name, size, limit = self.settings.name, self.settings.chunk_size, self.settings.max_total
@@ -193,16 +194,23 @@ class ProtectedCookie:
             cookies = chunks.split(name, value, attributes, size)
             lines = [render(each, value, attributes) for each, value in cookies]
             if not is_usual:
-                lines = self.cleaned(header, attributes, Cleanup(where, always, taken), lines, kept=len(cookies) - 1)
+                cleanup = Cleanup(where, always, taken, https)
+                lines = self.cleaned(header, attributes, cleanup, lines, kept=len(cookies) - 1)
         budget.check(header, [*response, *lines], limit, name)
         return lines
 
     def delete(
-        self, header: bytes, attributes: Attributes, where: Where = NOWHERE, taken: Sequence[Attributes] = ()
+        self,
+        header: bytes,
+        attributes: Attributes,
+        where: Where = NOWHERE,
+        taken: Sequence[Attributes] = (),
+        *,
+        https: bool = False,
     ) -> list[str]:
         """Return the Set-Cookie lines that delete the cookie and those of its chunks that the request contains."""
         lines = chunks.delete(self.settings.name, self._finder(header), attributes, self._ended)
-        return self.cleaned(header, attributes, Cleanup(where, True, taken), lines, chunks.MAX_CHUNKS)  # noqa: FBT003
+        return self.cleaned(header, attributes, Cleanup(where, True, taken, https), lines, chunks.MAX_CHUNKS)  # noqa: FBT003
 
     def cleaned(
         self, header: bytes, attributes: Attributes, cleanup: Cleanup, lines: list[str], kept: int = 0
