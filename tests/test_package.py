@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -72,6 +73,15 @@ def empty_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         pytest.skip("the package index cannot be reached")
     assert installed.returncode == 0, installed.stderr
     return binaries
+
+
+def test_a_core_that_a_newer_python_built_works_with_older_ones() -> None:
+    """Headers of Python 3.13 call other functions for formats with #, and those of 3.11 then raise a SystemError."""
+    sources = [path.read_text() for path in ROOT.glob("dpmiddleware/**/*.c")]
+    formats = [found for text in sources for found in re.findall(r'(?:Parse|Build)\w*\([^"]*"([^"]*)"', text)]
+    assert len(sources) == 3
+    assert formats
+    assert not [each for each in formats if "#" in each]
 
 
 def test_the_wheel_carries_the_package_its_types_and_the_slot_swap(wheel: Path) -> None:

@@ -302,12 +302,12 @@ static int measure(CbcHmac *self, Py_ssize_t master_key_size, Py_ssize_t head_si
 
 static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    const char *cipher, *digest, *master_key, *fixed, *head;
-    Py_ssize_t master_key_size, fixed_size, head_size;
-    PyObject *urandom, *refuse;
+    const char *cipher, *digest;
+    PyObject *master_key, *fixed, *head, *urandom, *refuse;
     static char *names[] = {"", "", "", "", "", "", "", NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "ssy#y#y#OO:CbcHmac", names, &cipher, &digest, &master_key,
-                                     &master_key_size, &fixed, &fixed_size, &head, &head_size, &urandom, &refuse))
+    /* Formats with # would tie the file to the Python that built it: the headers of 3.13 call other functions for them. */
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "ssSSSOO:CbcHmac", names, &cipher, &digest, &master_key, &fixed,
+                                     &head, &urandom, &refuse))
         return NULL;
     CbcHmac *self = (CbcHmac *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
     if (self == NULL)
@@ -317,10 +317,11 @@ static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *keywords)
     self->cipher = EVP_CIPHER_fetch(NULL, cipher, NULL);
     self->digest = EVP_MD_fetch(NULL, digest, NULL);
     int known = self->cipher != NULL && self->digest != NULL;
-    if (known && !measure(self, master_key_size, head_size))
+    if (known && !measure(self, PyBytes_Size(master_key), PyBytes_Size(head)))
         PyErr_SetString(PyExc_ValueError, "the size of the algorithm, master key or head is not supported");
-    else if (known && absorb(self, master_key, master_key_size, fixed, fixed_size)) {
-        memcpy(self->head, head, head_size);
+    else if (known && absorb(self, PyBytes_AsString(master_key), PyBytes_Size(master_key), PyBytes_AsString(fixed),
+                             PyBytes_Size(fixed))) {
+        memcpy(self->head, PyBytes_AsString(head), self->head_size);
         return (PyObject *)self;
     } else
         openssl_failed();
