@@ -76,9 +76,6 @@ def _attributes(text: str) -> dict[str, str]:
 
 @receiver(request_finished)
 def _end_request(**_: object) -> None:
-    part = current_session.get()
-    if part is not None and not part.session.closed:
-        return  # the signal of a request that a view has made for itself
     waiting.end()
     current_session.set(None)
 

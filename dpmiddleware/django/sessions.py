@@ -12,7 +12,7 @@ counted from its last change.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Self, cast
 
@@ -20,7 +20,6 @@ from django.conf import settings
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookieStore
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from dpmiddleware.clock import Clock
@@ -226,24 +225,6 @@ def _is_whole(part: RequestSession) -> bool:
 
 class SessionMiddleware(DjangoSessionMiddleware):
     """Sessions in cookies; a subclass of Django's middleware, to be used in place of it."""
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        """Serve one request. One that a view makes for itself, such as a preview, leaves the view its own session."""
-        outer = current_session.get()
-        try:
-            return super().__call__(request)
-        finally:
-            if outer is not None:
-                current_session.set(outer)
-
-    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
-        """See `__call__`."""
-        outer = current_session.get()
-        try:
-            return await super().__acall__(request)
-        finally:
-            if outer is not None:
-                current_session.set(outer)
 
     def process_request(self, request: HttpRequest) -> None:
         """Put the session into the request; it is opened when the application touches it."""

@@ -221,20 +221,6 @@ def test_a_key_that_is_got_or_created_is_that_of_the_saved_session(client: Clien
     assert visit(client, key) == got
 
 
-def test_a_request_that_a_view_makes_for_itself_leaves_it_its_session(returning: Client) -> None:
-    """Previews of pages do: the view then asked for its own session by its key, and found none."""
-
-    def view(request: Any) -> Any:
-        own = key(request)
-        VIEW[:] = [lambda _: HttpResponse()]
-        Client().get("/page")
-        return request.session.exists(own), dict(SessionStore(own)), dict(request.session)
-
-    found, shared, own = visit(returning, view)
-    assert found
-    assert shared == own != {}
-
-
 def test_nothing_is_kept_for_an_error_page(client: Client) -> None:
     visit(client, lambda request: request.session.create(), status=500)
     assert client.cookies == {}

@@ -149,12 +149,6 @@ def expiring(host: str, path: str, *attributes: str, https: bool = False) -> lis
     return everywhere_else(["sid"], ("path=/", *attributes), cleanup, [])
 
 
-def test_a_site_at_the_top_of_its_domain_expires_the_cookie_of_that_domain() -> None:
-    """``Domain=shop.example`` was dropped at shop.example: signing out had no effect, without end."""
-    assert "sid=; max-age=0; domain=shop.example; path=/" in expiring("shop.example", "/")
-    assert not any("domain=example" in line for line in expiring("shop.example", "/"))
-
-
 def test_a_cookie_of_a_deep_folder_is_expired() -> None:
     lines = expiring("shop.example", "/a/b/c/d/e/f/g/")
     assert "sid=; max-age=0; path=/a/b/c/d/e/f" in lines

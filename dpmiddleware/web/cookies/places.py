@@ -89,7 +89,7 @@ def everywhere_else(
     room = max(_PROXY_BUFFER - spent, _MOST_BYTES if are_several or spent > _PROXY_BUFFER else 0)
     written = {attribute_name(text): text.lower() for text in attributes}
     across = written.get("samesite") == "samesite=none"
-    domains, is_secure = ("", *_domains(host)), cleanup.https or "secure" in written
+    domains, is_secure = ("", *_domains(host, itself=are_several)), cleanup.https or "secure" in written
     others = [place for place in _places(domains, path, own, secure=is_secure) if place not in taken]
     found: list[str] = []
     for name in names:
@@ -130,12 +130,16 @@ def _places(domains: Sequence[str], path: str, own: Place, *, secure: bool) -> l
     return sorted(found, key=lambda place: sum(one != other for one, other in zip(place, own, strict=True)))
 
 
-def _domains(host: str) -> Iterator[str]:
-    """The host and its parent domains, but for the last one."""
+def _domains(host: str, *, itself: bool) -> Iterator[str]:
+    """The host and its parent domains, but for the last one.
+
+    A host of two labels only if ``itself`` says so: the Host header comes from the client, and what it says goes into a
+    response no further than it has to.
+    """
     domain = host.lower().partition(":")[0].rstrip(".")
     if len(domain) <= 253 and _HOST.fullmatch(domain):
         labels = domain.split(".")
-        for at in range(max(len(labels) - _MOST_DOMAINS - 1, 0), len(labels) - 1):
+        for at in range(max(len(labels) - _MOST_DOMAINS - 1, 0), len(labels) - 1 if itself or len(labels) > 2 else 0):
             yield ".".join(labels[at:])
 
 
