@@ -13,8 +13,9 @@ allow the process to be killed, or the power to fail, at any point:
 4. The folder is synced to disk.
 5. Removed documents are deleted, revocations last, and the folder is synced again.
 
-A reader that looks in between sees a valid ring at another version. A killed process leaves only temporary files, which
-are never read and which the next commit deletes. A commit that fails in step 1 or 2 leaves nothing.
+A reader that looks in between waits for the end of a commit, or else sees a valid ring at another version. A killed
+process leaves only temporary files, which are never read and which the next commit deletes. A commit that fails in step
+1 or 2 leaves nothing.
 
 The version is a digest of names, inodes, sizes and times; no file is opened for it. (Times have the kernel's tick, 1 to
 10 ms: two changes of a file in place, within one tick and to the same size, count as one. A network mount that caches
@@ -54,13 +55,15 @@ from dpmiddleware.repositories.folder import (
     sync_folder,
     write_private,
 )
-from dpmiddleware.repositories.folder_lock import folder_lock
+from dpmiddleware.repositories.folder_lock import LOCK_NAME, folder_lock
 from dpmiddleware.windows import is_windows
 
 __all__ = ["FileKeyRepository"]
 
 _TEMPORARY_PREFIX: Final = ".dpmiddleware-"
 _SECONDS_TO_READ: Final = 4.0
+_SECONDS_OF_A_COMMIT: Final = 0.25
+"""How long a reader waits for a commit in progress. A killed process leaves the lock until the next commit."""
 _ENOTSUPP: Final = 524
 """What Linux's NFS and some drivers report for an operation that they do not have; Python knows no name for it."""
 _READ_ONLY_HINT: Final = (
@@ -118,14 +121,19 @@ class FileKeyRepository(Repository):
     def read(self) -> Snapshot:
         """Return all documents. A file that must not be read has a ``problem``: not regular, a link out, too large.
 
-        The folder is listed before and after. If both lists agree, the documents are those of one moment.
+        The folder is listed before and after. If both lists agree, the documents are those of one moment. While a
+        commit holds the lock, that moment may be between two of its steps: it is waited for, if it does not take long.
         """
-        deadline = time.monotonic() + _SECONDS_TO_READ
+        began = time.monotonic()
+        deadline = began + _SECONDS_TO_READ
         with self._translated("read"):
             while True:
                 with suppress(MovedError):
+                    is_committing = self._is_committing()
                     marks, documents = self._read_each()
-                    if marks == self._marks():
+                    is_committing = is_committing or self._is_committing()
+                    is_left = time.monotonic() > began + _SECONDS_OF_A_COMMIT  # by a process that was killed
+                    if marks == self._marks() and (is_left or not is_committing):
                         return Snapshot(documents, digest(marks))
                 if time.monotonic() >= deadline:
                     raise self._moving()
@@ -135,6 +143,9 @@ class FileKeyRepository(Repository):
         """Return a digest of the folder's list; no file is opened."""
         with self._translated("read"):
             return digest(self._marks())
+
+    def _is_committing(self) -> bool:
+        return not is_windows() and os.path.lexists(self.folder / LOCK_NAME)  # on Windows the lock file stays
 
     def _marks(self) -> list[str]:
         return [entry.mark for entry in list_documents(self.folder)]
