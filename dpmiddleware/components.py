@@ -45,14 +45,15 @@ def repository_from(given: KeyRepository | PathLike[str] | str) -> KeyRepository
         given = fspath(given)
     if not isinstance(given, str):
         return given
-    if may_be_secret(given) and not given.startswith(("/", "./", "../")) and not (_scheme_of(given) or lexists(given)):
+    scheme = _scheme_of(given)
+    if not scheme and may_be_secret(given) and not (given.startswith(("/", "./", "../")) or lexists(given)):
         raise ConfigurationError("repository= looks like a secret, not a path", hint="begin a path with / or ./")
-    scheme = _scheme_of(given) or "file"
-    if not _scheme_of(given) and _looks_like_a_url(given):  # as a path it would become a folder named by a password
+    if not scheme and _looks_like_a_url(given):  # as a path it would become a folder named by a password
         raise ConfigurationError(
             "repository= looks like a URL without its colon or scheme, or like a connection string",
             hint="write redis://…; begin a path with / or ./",
         )
+    scheme = scheme or "file"
     classes = {scheme: SQL} if scheme not in REPOSITORIES and _is_sql_dialect(scheme) else REPOSITORIES
     found = _open("repository", given, scheme, classes, ["postgresql", "mysql", "sqlite"])
     return cast("KeyRepository", found)

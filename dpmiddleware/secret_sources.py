@@ -33,9 +33,7 @@ MAX_FILE: Final = 1024 * 1024
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _LONGEST_WORD: Final = 24
 """Letters and digits in a row of a name; hexadecimal secrets are longer."""
-
-
-_SECRET: Final = re.compile(r"[A-Za-z0-9]{25}|[A-Za-z0-9+=_-]{41}|-----BEGIN")
+_SECRET: Final = re.compile(rf"[A-Za-z0-9]{{{_LONGEST_WORD + 1}}}|[A-Za-z0-9+=_-]{{41}}|-----BEGIN")
 _EXTENSION: Final = re.compile(r"\.[A-Za-z0-9]{2,5}")
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.signing import JSONSerializer
@@ -19,7 +19,7 @@ from dpmiddleware.serialization import serialize
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.cookie import SessionCookie
 from dpmiddleware.web.sessions.migration import SignedSessions
-from dpmiddleware.web.sessions.stored import json_object
+from dpmiddleware.web.sessions.stored import json_object, mapping_in
 
 __all__ = ["DjangoFormat", "session_cookie"]
 
@@ -55,13 +55,7 @@ class DjangoFormat:
 
     def loads(self, data: bytes) -> dict[str, Any]:
         """The mapping that `dumps` wrote."""
-        try:
-            mapping = self._serializer.loads(data)
-        except RecursionError:
-            raise ValueError("a mapping that is too deep") from None
-        if not isinstance(mapping, dict):
-            raise ValueError("not a mapping")  # noqa: TRY004 (bad data, not a bad call)
-        return cast("dict[str, Any]", mapping)
+        return mapping_in(self._serializer.loads, data)
 
 
 class _JsonFormat(DjangoFormat):

@@ -22,7 +22,6 @@ from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessio
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from dpmiddleware.clock import Clock
 from dpmiddleware.django.responses import (
     SESSION_KEY,
     answer_outage,
@@ -51,14 +50,15 @@ class _Held(Session):
     """The session of a store. It is over when its own expiry or the setting says so, whatever reads it first."""
 
     refuses_late_changes = False
-    clock: Clock
+    now: Callable[[], int]
+    """Milliseconds since 1970 UTC."""
     store: Callable[[], SessionStore | None]
     """Returns the store; ``None`` if the application has replaced it."""
 
     def loaded(self) -> None:
         """See `Session`."""
         store, stored = self.store() or SessionStore(), self.stored
-        if stored is not None and milliseconds(self.clock.now()) > store.ends(self, stored):
+        if stored is not None and self.now() > store.ends(self, stored):
             self.end()
 
 
@@ -124,7 +124,7 @@ class SessionStore(SignedCookieStore):
         """Hold the session of this part, and return it."""
         self.part, session = part, part.session
         if isinstance(session, _Held):
-            session.clock, session.store = part.cookie.clock, weakref.ref(self)  # strong: a reference cycle
+            session.now, session.store = part.cookie.now, weakref.ref(self)  # strong: a reference cycle
         return session
 
     def ends(self, session: Session, stored: StoredSession) -> float:

@@ -30,7 +30,7 @@ from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.cookie import RequestSession, SessionCookie
 from dpmiddleware.web.sessions.migration import SignedSessions
 from dpmiddleware.web.sessions.session import Session
-from dpmiddleware.web.sessions.stored import json_object
+from dpmiddleware.web.sessions.stored import json_object, mapping_in
 from dpmiddleware.wsgi import SESSION_KEY, cookie_header, is_https, where
 
 __all__ = ["FlaskFormat", "FlaskSession", "ProtectedSessions"]
@@ -90,13 +90,7 @@ class FlaskFormat:
         text = data.decode()
         if self._provider is not None and _TAGGED not in text:
             return json_object(text)
-        try:
-            mapping = self._serializer.loads(text)
-        except RecursionError:
-            raise ValueError("JSON that is too deep") from None
-        if not isinstance(mapping, dict):
-            raise ValueError("not a JSON object")  # noqa: TRY004 (bad data, not a bad call)
-        return cast("dict[str, Any]", mapping)
+        return mapping_in(self._serializer.loads, text, "JSON object")
 
     def _is_plain(self, values: Iterable[Any]) -> bool:
         """Whether all values, nested ones too, are written without a tag."""

@@ -183,7 +183,7 @@ class SessionCookie:
         self._migration = migration
         self._attributes = {https: settings.attributes(https=https) for https in (False, True)}
         self.clock = clock or data_protection.clock
-        self._now = milliseconds_of(self.clock)
+        self.now = milliseconds_of(self.clock)
         self._idle, self._absolute = _limit("idle", idle), _limit("absolute", absolute)
         self._format, self._keeps_empty = value_format, keeps_empty
 
@@ -239,7 +239,7 @@ class SessionCookie:
             )
             budget.check(request.header, [*response, *lines], self.protected.settings.max_total, line.partition("=")[0])
             return lines
-        renewed = self._now()
+        renewed = self.now()
         if stored is not None and renewed == stored.renewed_ms:
             renewed += 1  # of two cookies of the name, this one is to be the newer one
         created = renewed if session.created_ms is None else session.created_ms
@@ -259,7 +259,7 @@ class SessionCookie:
             mapping = self._format.loads(data)
         except ValueError:
             raise MalformedPayloadError(f"The session is not valid {self._format.name}") from None
-        ends, now = end_in(mapping), self._now()
+        ends, now = end_in(mapping), self.now()
         last = min(renewed + self._idle, created + self._absolute, _FOREVER if ends is None else ends)
         if now > last:
             raise ExpiredPayloadError("The session has expired", expired_at=moment(last).isoformat())

@@ -16,7 +16,7 @@ import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 from dpmiddleware.clock import Clock, SystemClock
 from dpmiddleware.errors import KeyManagementError, MalformedPayloadError
@@ -33,6 +33,7 @@ __all__ = [
     "ValueFormat",
     "end_in",
     "json_object",
+    "mapping_in",
     "milliseconds",
     "milliseconds_of",
     "moment",
@@ -40,6 +41,8 @@ __all__ = [
     "pack",
     "unpack",
 ]
+
+_T = TypeVar("_T", str, bytes)
 
 ID: Final = "_dpm_id"
 SUBJECT: Final = "_dpm_subject"
@@ -102,6 +105,17 @@ def json_object(text: str) -> dict[str, Any]:
     if end != len(text) or not isinstance(mapping, dict):
         raise ValueError("not a JSON object")
     return mapping
+
+
+def mapping_in(loads: Callable[[_T], Any], data: _T, what: str = "mapping") -> dict[str, Any]:
+    """What a framework's own serializer reads. ``ValueError`` if that is not a mapping, or too deep."""
+    try:
+        mapping = loads(data)
+    except RecursionError:
+        raise ValueError(f"a {what} that is too deep") from None
+    if not isinstance(mapping, dict):
+        raise ValueError(f"not a {what}")  # noqa: TRY004 (bad data, not a bad call)
+    return cast("dict[str, Any]", mapping)
 
 
 def milliseconds(when: datetime) -> int:
