@@ -9,8 +9,10 @@ UnprotectError       Nobody: a payload is refused. Treat it as absent, and tell 
 Catch one of these three, or `DataProtectionError` for all of them. What is raised is usually a more specific class.
 
 Every error has a ``code`` for programs, which is part of the public interface and does not change, and a ``hint``
-for people, which says what to do and may be empty. No message contains key bytes, passwords, or the content of a
-payload. Text from a store or a client is made printable first (`dpmiddleware.printable`).
+for people, which says what to do and may be empty. The hint is also a note of the exception, so tracebacks, logs, error
+pages and error reporters show it below the message. No message and no hint contains key bytes, passwords, or the
+content of a payload. Text from a store or a client is made printable first (`dpmiddleware.printable`).
+docs/troubleshooting.md explains every code.
 """
 
 from __future__ import annotations
@@ -48,10 +50,34 @@ class DataProtectionError(Exception):
     """
 
     code: ClassVar[str] = "error"
+    hint: str = ""
+    _added_notes: tuple[str, ...] = ()
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+    @property
+    def __notes__(self) -> list[str]:
+        """The hint, then what `add_note` has added: what is shown below the message.
+
+        Computed when it is shown, because refusing a forgery has to be cheap. The hint is left out if the error before
+        this one in the traceback has the same.
+        """
+        before = self.__cause__ or (None if self.__suppress_context__ else self.__context__)
+        is_repeated = isinstance(before, DataProtectionError) and before.hint == self.hint
+        return [*([self.hint] if self.hint and not is_repeated else ()), *self._added_notes]
+
+    @__notes__.setter
+    def __notes__(self, notes: list[str]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._added_notes = tuple(note for note in notes if note != self.hint)
+
+    def add_note(self, note: str, /) -> None:
+        """As for every exception: add text that is shown below the message and the hint."""
+        if not isinstance(note, str):
+            raise TypeError(f"note must be a str, not {type(note).__name__!r}")  # as `BaseException.add_note`
+        if note != self.hint:
+            self._added_notes = (*self._added_notes, note)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles do not call the constructor, whose parameters differ from class to class."""
@@ -100,11 +126,6 @@ class CookieTooLargeError(ConfigurationError):
     """A cookie is larger than browsers and servers transport. Raised when it is written, before any data is lost."""
 
     code = "cookie_too_large"
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        if hint:
-            self.add_note(hint)  # for the log of the server, where an application finds it
 
 
 # --- the operator must act ----------------------------------------------------------------------------------

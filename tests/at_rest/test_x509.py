@@ -272,7 +272,7 @@ class Unplugged:
 
 def test_a_private_key_that_cannot_be_used_is_one_of_our_errors() -> None:
     wrapper = X509KeyWrapper.of([CertificateKey(certificate_key().certificate, Unplugged())])
-    with pytest.raises(KeyUnwrapError, match=r"could not be used: ConnectionError$") as caught:
+    with pytest.raises(KeyUnwrapError, match=r"(?m)could not be used: ConnectionError$") as caught:
         unwrapped(wrapper, _wrapped(wrapper))
     assert caught.value.hint
 

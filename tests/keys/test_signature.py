@@ -413,7 +413,7 @@ class AwaySigner(ServiceSigner):
 
 
 def test_a_key_service_that_does_not_sign_is_one_of_our_errors() -> None:
-    with pytest.raises(DocumentSignatureError, match=r"did not sign: TimeoutError$") as caught:
+    with pytest.raises(DocumentSignatureError, match=r"(?m)did not sign: TimeoutError$") as caught:
         signed(signer=AwaySigner(padding.PKCS1v15()))
     assert caught.value.reason == "not_signed"
     assert caught.value.hint
