@@ -25,7 +25,7 @@ from tests import servers
 from tests.interop.peer import ABSENT, Peer, find_peer
 from tests.servers import Server, Unavailable
 
-pytest.register_assert_rewrite("tests.repositories.contract")
+pytest.register_assert_rewrite("dpmiddleware.testing.contracts")
 
 settings.register_profile("dpmiddleware", deadline=None)  # a slow machine is not a failure
 settings.load_profile("dpmiddleware")

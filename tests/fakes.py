@@ -5,28 +5,27 @@ from __future__ import annotations
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta, timezone
-from typing import Final
-from uuid import UUID, uuid4
+from datetime import datetime
+from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from dpmiddleware.crypto.encryptors import Algorithm
-from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyUnwrapError, RepositoryError
-from dpmiddleware.instants import Instant
-from dpmiddleware.keys import document
 from dpmiddleware.keys.interfaces import Binding, KeyRepository, KeyWrapper, Snapshot, StoredDocument
 from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.provider import KeyRingProvider
 from dpmiddleware.keys.rotation import RotationPolicy
-from dpmiddleware.keys.wrapping import wrap
 from dpmiddleware.repositories.memory import MemoryKeyRepository
+from dpmiddleware.testing import clock as clocks
+from dpmiddleware.testing.contracts.documents import DAY, NOON, id_of, key_document, revocation_document
+from dpmiddleware.testing.contracts.store import commit as put
 from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore
 
 __all__ = [
+    "DAY",
     "NOON",
     "BoxWrapper",
     "CountingKey",
@@ -37,6 +36,7 @@ __all__ = [
     "bad_document",
     "data_protection",
     "events",
+    "id_of",
     "inline",
     "key_document",
     "manager",
@@ -48,32 +48,12 @@ __all__ = [
     "until",
 ]
 
-NOON: Final = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
-DAY: Final = timedelta(days=1)
 
-
-class StoppedClock:
-    """A clock that is advanced by the test. ``moment``: wall-clock time. ``seconds``: monotonic time."""
+class StoppedClock(clocks.StoppedClock):
+    """At a noon in November."""
 
     def __init__(self, now: datetime = NOON) -> None:
-        self.moment = now
-        self.seconds = 1_000.0
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def advance(self, **span: float) -> None:
-        """Let time pass: ``advance(days=1)``."""
-        passed = timedelta(**span)
-        self.moment += passed
-        self.seconds += passed.total_seconds()
-
-    def jump(self, **span: float) -> None:
-        """Set the wall clock; no time passes."""
-        self.moment += timedelta(**span)
+        super().__init__(now)
 
 
 class WatchedRepository:
@@ -209,54 +189,9 @@ class BoxWrapper:
 # --- documents ------------------------------------------------------------------------------------------------------
 
 
-def key_document(
-    now: datetime = NOON,
-    *,
-    key_id: UUID | None = None,
-    created: timedelta = -DAY,
-    activated: timedelta | None = None,
-    expires: timedelta = 60 * DAY,
-    algorithm: Algorithm = Algorithm.AES_256_CBC_HMACSHA256,
-    secret: Secret | None = None,
-    wrapper: KeyWrapper | None = None,
-    ring: str = "shop",
-) -> StoredDocument:
-    """A key whose dates differ from ``now`` by these spans; by default activated when created."""
-    moment = Instant.of(now)
-    element = document.new_key(
-        key_id or uuid4(),
-        creation=moment + created,
-        activation=moment + (created if activated is None else activated),
-        expiration=moment + expires,
-        algorithm=algorithm,
-        secret=secret or Secret.random(),
-    )
-    if wrapper is not None:
-        wrap(element, wrapper, ring)
-    return document.dump(element)
-
-
-def revocation_document(
-    key_id: UUID | None, now: datetime = NOON, *, dated: timedelta = timedelta(0), reason: str = "stolen"
-) -> StoredDocument:
-    """A revocation of one key, or with ``None`` of all keys created before its date."""
-    return document.dump(document.new_revocation(key_id, date=Instant.of(now) + dated, reason=reason))
-
-
 def bad_document(kind: str = "key", data: bytes = b"<key id=") -> StoredDocument:
     """A truncated document. ``kind``: key, revocation or anything else."""
     return StoredDocument(f"{kind}-{uuid4()}", data)
-
-
-def id_of(stored: StoredDocument) -> UUID:
-    """The id of a stored key."""
-    assert stored.name is not None
-    return UUID(stored.name.removeprefix("key-"))
-
-
-def put(repository: KeyRepository, *documents: StoredDocument) -> None:
-    """Add documents, as another process does."""
-    repository.commit(add=documents, expected=repository.version())
 
 
 def take_away(repository: KeyRepository, wanted: Callable[[StoredDocument], bool] = lambda _: True) -> None:

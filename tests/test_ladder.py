@@ -38,7 +38,7 @@ PACKAGES_OF_NO_RUNG = {"crypto", "keys", "protection", "web", "web.cookies", "we
 """Their ``__init__`` is a docstring."""
 
 CORE_LIBRARIES = {"cryptography", "itsdangerous", "starlette", "werkzeug"}
-OWN_FRAMEWORK = {"flask": {"flask"}, "django": {"django"}}
+OWN_FRAMEWORK = {"flask": {"flask"}, "django": {"django"}, "testing": {"pytest"}}
 """Modules that exist for one framework import it at the top."""
 
 MODULES = {

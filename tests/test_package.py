@@ -176,9 +176,16 @@ Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def public(found: list[ast.stmt], around: str = "") -> Iterator[tuple[str, Definition]]:
-    """The public classes, functions and methods among ``found``, with their names; a property speaks in its getter."""
+    """The public classes, functions and methods among ``found``, with their names.
+
+    A property speaks in its getter; the name of a test says what it is.
+    """
     for node in found:
-        if isinstance(node, Definition) and not node.name.startswith("_") and not is_setter_or_overload(node):
+        if (
+            isinstance(node, Definition)
+            and not node.name.startswith(("_", "test_"))
+            and not is_setter_or_overload(node)
+        ):
             yield around + node.name, node
             if isinstance(node, ast.ClassDef):
                 yield from public(node.body, f"{node.name}.")

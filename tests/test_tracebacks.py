@@ -18,9 +18,9 @@ from dpmiddleware.errors import UnsupportedAlgorithmError
 from dpmiddleware.protection import base64url
 from dpmiddleware.protection.payload import associated_data
 from dpmiddleware.repositories.memory import MemoryKeyRepository
+from dpmiddleware.testing.frames import shown_in
 from dpmiddleware.tracebacks import hides_locals
 from tests.fakes import StoppedClock, data_protection, key_document
-from tests.frames import shown_in
 
 SECRET = b"the key bytes that nobody may see"
 

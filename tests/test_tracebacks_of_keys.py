@@ -32,10 +32,10 @@ from dpmiddleware.repositories.memory import MemoryKeyRepository
 from dpmiddleware.repositories.one_document import OneDocumentRepository
 from dpmiddleware.repositories.sql import SqlKeyRepository
 from dpmiddleware.secret_sources import read_password, read_secret
+from dpmiddleware.testing.frames import forms, shown_in
 from dpmiddleware.tracebacks import HidesLocals
 from dpmiddleware.web.sessions.migration import DjangoSessions, FlaskSessions, StarletteSessions
 from tests.fakes import BoxWrapper, StoppedClock, WatchedRepository, key_document, manager, put
-from tests.frames import TESTS, forms, shown_in
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 
@@ -58,6 +58,7 @@ def raw(key: Any) -> bytes:
     return bytes(key.private_bytes_raw())
 
 
+TESTS = Path(__file__).parent
 SECRETS = [MASTER_KEY, PASSWORD, raw(RSA_KEY), raw(SIGNING_KEY), pem(RSA_KEY)[60:120], pem(SIGNING_KEY)[30:80]]
 
 

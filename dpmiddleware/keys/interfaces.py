@@ -1,7 +1,7 @@
 """What a key ring needs from outside: a store, something to wrap keys with, and something to sign documents with.
 
-The docstrings are the contract. `tests/repositories/contract.py` and `tests/at_rest/contract.py` test every adapter
-for it; use them for your own adapters.
+The docstrings are the contract. The suites in `dpmiddleware.testing.contracts` test every adapter for it; use them for
+your own adapters.
 """
 
 from __future__ import annotations

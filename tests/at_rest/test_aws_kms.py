@@ -16,7 +16,8 @@ from botocore.stub import Stubber
 from dpmiddleware.at_rest.aws_kms import AwsKmsKeyWrapper
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MissingExtraError
 from dpmiddleware.keys.interfaces import KeyWrapper
-from tests.at_rest.contract import BINDING, MASTER_KEY, KeyWrapperContract, master_key, unwrapped
+from dpmiddleware.testing.contracts.key_wrapper import KeyWrapperContract
+from dpmiddleware.testing.contracts.wrappings import BINDING, MASTER_KEY, master_key, unwrapped
 from tests.servers import Server
 
 REGION = "eu-central-1"

@@ -21,7 +21,8 @@ from dpmiddleware.dotnet_types import plain_type_name
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MissingExtraError
 from dpmiddleware.keys.interfaces import KeyWrapper
 from dpmiddleware.keys.xml import dump
-from tests.at_rest.contract import BINDING, MASTER_KEY, KeyWrapperContract, master_key, reread, unwrapped
+from dpmiddleware.testing.contracts.key_wrapper import KeyWrapperContract
+from dpmiddleware.testing.contracts.wrappings import BINDING, MASTER_KEY, master_key, reread, unwrapped
 from tests.at_rest.key_vault_double import OAEP, TOKEN, KeyVault, self_signed
 from tests.interop.vectors import load
 

@@ -23,8 +23,8 @@ from dpmiddleware.cli import main
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.keys.xml import parse
+from dpmiddleware.testing.frames import forms
 from tests.fakes import bad_document, id_of, key_document
-from tests.frames import forms
 
 MASTER_KEY = b"CANARY-master-key-" + bytes(range(200, 246))
 STRONG = "CANARYstrongSecretOf36BytesInBase64Form+AAAAAAAA"

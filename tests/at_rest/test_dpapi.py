@@ -14,7 +14,8 @@ from dpmiddleware.at_rest.dpapi import DpapiKeyWrapper
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import KeyWrapper
 from dpmiddleware.keys.xml import dump, parse
-from tests.at_rest.contract import BINDING, MASTER_KEY, KeyWrapperContract, changed, master_key, unwrapped
+from dpmiddleware.testing.contracts.key_wrapper import KeyWrapperContract
+from dpmiddleware.testing.contracts.wrappings import BINDING, MASTER_KEY, changed, master_key, unwrapped
 from tests.interop.vectors import VECTORS
 
 windows = pytest.mark.skipif(sys.platform != "win32", reason="DPAPI is Windows'; run by tests/test_windows.py")

@@ -30,7 +30,8 @@ from dpmiddleware.keys.interfaces import KeyWrapper
 from dpmiddleware.keys.maintenance import rewrap
 from dpmiddleware.keys.xml import dump
 from dpmiddleware.repositories.memory import MemoryKeyRepository
-from tests.at_rest.contract import BINDING, MASTER_KEY, KeyWrapperContract, master_key, unwrapped
+from dpmiddleware.testing.contracts.key_wrapper import KeyWrapperContract
+from dpmiddleware.testing.contracts.wrappings import BINDING, MASTER_KEY, master_key, unwrapped
 from tests.fakes import key_document, manager
 from tests.servers import Server
 

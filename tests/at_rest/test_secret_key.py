@@ -20,7 +20,8 @@ from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding, KeyWrapper
 from dpmiddleware.keys.xml import dump, parse
-from tests.at_rest.contract import BINDING, MASTER_KEY, KeyWrapperContract, master_key, unwrapped
+from dpmiddleware.testing.contracts.key_wrapper import KeyWrapperContract
+from dpmiddleware.testing.contracts.wrappings import BINDING, MASTER_KEY, master_key, unwrapped
 from tests.interop.vectors import load
 from tests.urls import url_of
 

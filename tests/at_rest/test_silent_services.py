@@ -14,7 +14,7 @@ from dpmiddleware.at_rest.azure_key_vault import AzureKeyVaultKeyWrapper
 from dpmiddleware.at_rest.openbao import OpenBaoKeyWrapper
 from dpmiddleware.errors import KeyUnwrapError
 from dpmiddleware.keys.interfaces import KeyWrapper
-from tests.at_rest.contract import BINDING, master_key
+from dpmiddleware.testing.contracts.wrappings import BINDING, master_key
 from tests.repositories.contract import at_once, silent_server, store_threads
 from tests.servers import LOOPBACK
 

@@ -27,7 +27,8 @@ from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import KeyWrapper
 from dpmiddleware.keys.signers import load_signer
 from dpmiddleware.keys.xml import ENCRYPTED_SECRET, dump, parse
-from tests.at_rest.contract import BINDING, MASTER_KEY, KeyWrapperContract, master_key, reread, unwrapped
+from dpmiddleware.testing.contracts.key_wrapper import KeyWrapperContract
+from dpmiddleware.testing.contracts.wrappings import BINDING, MASTER_KEY, master_key, reread, unwrapped
 from tests.at_rest.documents import bound, new_document
 from tests.fakes import CountingKey
 from tests.interop.peer import Peer

@@ -9,10 +9,11 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Final
 
 __all__ = ["forms", "shown_in"]
 
-TESTS = Path(__file__).parent
+_TESTING: Final = Path(__file__).parent
 
 
 def forms(secret: bytes) -> Iterator[bytes]:
@@ -28,8 +29,9 @@ def forms(secret: bytes) -> Iterator[bytes]:
 def shown_in(error: BaseException, secrets: Iterable[bytes]) -> list[str]:
     """The local variables that contain one of ``secrets``, in all frames of an error and of those behind it.
 
-    Frames of tests do not count. What counts is the repr, which reporters show, and what is inside a variable: bytes,
-    text, XML elements, containers and data classes, which some of them take apart.
+    Frames of tests do not count: those of this package, and of files called ``test_*.py`` or ``conftest.py``. What
+    counts is the repr, which reporters show, and what is inside a variable: bytes, text, XML elements, containers and
+    data classes, which some of them take apart.
     """
     sought = [form for secret in secrets for form in forms(secret)]
     return [
@@ -53,9 +55,13 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 def _locals(error: BaseException) -> Iterator[tuple[str, str, bytes]]:
     for frame, line in traceback.walk_tb(error.__traceback__):
-        if not Path(frame.f_code.co_filename).is_relative_to(TESTS):
+        if not _is_of_a_test(Path(frame.f_code.co_filename)):
             for name, value in frame.f_locals.items():
                 yield f"{frame.f_code.co_qualname}:{line}", name, b"\n".join(_texts(value, 5))
+
+
+def _is_of_a_test(file: Path) -> bool:
+    return file.is_relative_to(_TESTING) or file.name == "conftest.py" or file.name.startswith("test_")
 
 
 def _texts(value: object, depth: int) -> Iterator[bytes]:

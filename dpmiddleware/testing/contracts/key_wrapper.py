@@ -1,7 +1,15 @@
-"""The contract of `dpmiddleware.keys.interfaces.KeyWrapper` as one suite, which the tests of your wrapper can inherit.
+"""The contract of `KeyWrapper` as one suite. The test class of a wrapper inherits it and provides three wrappers.
 
-A test class provides its wrapper, one of the same kind with other keys, and one whose keys cannot be reached. It states
-whether wrappings authenticate their content (``authenticates``) and the place of the key (``binds``).
+To test a wrapper of your own::
+
+    class TestMyWrapper(KeyWrapperContract):
+        binds = False                   # if a wrapping can be moved to another ring, key or date
+
+        @pytest.fixture
+        def wrapper(self) -> KeyWrapper:
+            return MyWrapper("https://service.example/keys/1")
+
+        # …, and the fixtures `stranger` and `unreachable`
 """
 
 from __future__ import annotations
@@ -13,81 +21,39 @@ import traceback
 import xml.etree.ElementTree as ET
 from abc import ABC, abstractmethod
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from uuid import UUID
 
 import pytest
 
-from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.dotnet_types import plain_type_name
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MalformedDocumentError
-from dpmiddleware.keys.descriptor import read_secret, secret_element
-from dpmiddleware.keys.interfaces import Binding, KeyWrapper, StoredDocument
+from dpmiddleware.keys.interfaces import Binding, KeyRepository, KeyWrapper
 from dpmiddleware.keys.maintenance import rewrap
 from dpmiddleware.keys.manager import KeyManager
-from dpmiddleware.keys.xml import ENCRYPTED_SECRET, dump, parse
-from tests.fakes import DAY, NOON, StoppedClock, id_of, key_document, manager, put, revocation_document, ring_of
-from tests.frames import shown_in
-from tests.repositories.contract import in_a_fork
+from dpmiddleware.keys.xml import dump, parse
+from dpmiddleware.repositories.memory import MemoryKeyRepository
+from dpmiddleware.testing.clock import StoppedClock
+from dpmiddleware.testing.contracts.documents import DAY, NOON, id_of, key_document, revocation_document
+from dpmiddleware.testing.contracts.store import commit
+from dpmiddleware.testing.contracts.together import in_a_fork
+from dpmiddleware.testing.contracts.wrappings import (
+    BINDING,
+    GARBAGE,
+    MASTER_KEY,
+    OTHER_BINDINGS,
+    changed,
+    master_key,
+    under_the_null_encryptor,
+    unwrapped,
+)
+from dpmiddleware.testing.frames import shown_in
 
-__all__ = ["BINDING", "MASTER_KEY", "KeyWrapperContract", "master_key", "reread", "unwrapped"]
-
-MASTER_KEY = b"CANARY-" + bytes(range(57))
-BINDING = Binding("shop", UUID("80732141-ec8f-4b80-af9c-c4d2d1ff8901"), bytes(range(32)))
-OTHER_BINDINGS = {
-    "another ring": Binding("staging", BINDING.key_id, BINDING.digest),
-    "another key": Binding("shop", UUID("80732141-ec8f-4b80-af9c-c4d2d1ff8902"), BINDING.digest),
-    "other dates or another algorithm": Binding("shop", BINDING.key_id, bytes(32)),
-}
-GARBAGE = [
-    b"<nothing />",
-    b"<encryptedKey />",
-    b"<encryptedKey><value /></encryptedKey>",
-    b"<encryptedKey><value>AAAA</value></encryptedKey>",
-    b"<encryptedKey><value>!</value></encryptedKey>",
-    b"<encryptedKey><value><value>AAAA</value></value></encryptedKey>",
-    b"<masterKey><value>AAAA</value></masterKey>",
-]
+__all__ = ["KeyWrapperContract"]
 
 
-def master_key() -> ET.Element:
-    return secret_element(Secret(MASTER_KEY))
-
-
-def reread(encrypted: ET.Element) -> ET.Element:
-    """The wrapping as it is read from a store."""
-    place = ET.Element(ENCRYPTED_SECRET)
-    place.append(encrypted)
-    return parse(dump(place))[0]
-
-
-def unwrapped(wrapper: KeyWrapper, encrypted: ET.Element, binding: Binding = BINDING) -> bytes:
-    return read_secret(wrapper.unwrap(reread(encrypted), binding)).reveal()
-
-
-def changed(encrypted: ET.Element) -> Iterator[ET.Element]:
-    """The wrapping with one character of one text changed, and with one element missing."""
-    data = dump(encrypted)
-    leaves = [index for index, element in enumerate(parse(data).iter()) if (element.text or "").strip()]
-    for index in leaves:
-        text = list(parse(data).iter())[index].text or ""
-        for position in {0, len(text) // 3, len(text) // 2, len(text) - 5}:
-            copy = parse(data)
-            element = list(copy.iter())[index]
-            other = "B" if text[position] != "B" else "C"
-            element.text = text[:position] + other + text[position + 1 :]
-            yield copy
-    for index in leaves:
-        copy = parse(data)
-        element = list(copy.iter())[index]
-        parent = next(p for p in copy.iter() if element in list(p))
-        parent.remove(element)
-        yield copy
-
-
-class Watched:
+class _Watched:
     """A key wrapper whose calls are counted. Its service can be replaced by an unreachable one: ``away``."""
 
     def __init__(self, inner: KeyWrapper) -> None:
@@ -108,24 +74,13 @@ class Watched:
         return (self.away or self._inner).unwrap(encrypted, binding)
 
 
-def under_the_null_encryptor(stored: StoredDocument) -> StoredDocument:
-    """The same key as .NET writes it with an encryptor that does not encrypt."""
-    assembly = "Microsoft.AspNetCore.DataProtection"
-    kind = f"{assembly}.XmlEncryption.NullXmlDecryptor, {assembly}"
-    element = parse(stored.data)
-    parent = next(each for each in element.iter() if each.find("masterKey") is not None)
-    secret = parent.find("masterKey")
-    assert secret is not None
-    parent.remove(secret)
-    ET.SubElement(ET.SubElement(parent, ENCRYPTED_SECRET, {"decryptorType": kind}), "unencryptedKey").append(secret)
-    return StoredDocument(stored.name, dump(element))
-
-
 class KeyWrapperContract(ABC):
     """Inherit this and define the fixtures to test the contract."""
 
     authenticates = True
+    """Whether a changed wrapping is always an error. If not, it must give another key or an error."""
     binds = True
+    """Whether a wrapping opens only under the `Binding` that it was made for."""
 
     @pytest.fixture
     @abstractmethod
@@ -155,7 +110,7 @@ class KeyWrapperContract(ABC):
         decryptor_type, _ = wrapper.wrap(master_key(), BINDING)
         assert plain_type_name(decryptor_type) in wrapper.decryptor_types
 
-    def test_nothing_of_the_key_stands_in_clear(self, wrapper: KeyWrapper) -> None:
+    def test_nothing_of_the_key_can_be_read(self, wrapper: KeyWrapper) -> None:
         written = dump(wrapper.wrap(master_key(), BINDING)[1])
         assert b64encode(MASTER_KEY) not in written
         assert b"CANARY" not in written
@@ -285,15 +240,15 @@ class KeyWrapperContract(ABC):
 
     def test_a_refresh_unwraps_what_is_new_and_nothing_else(self, wrapper: KeyWrapper) -> None:
         """If nothing is new, no service is called and no private key is used."""
-        watched = Watched(wrapper)
-        store = ring_of(*(key_document(wrapper=wrapper) for _ in range(2)))
-        ours = manager(store, wrappers=[watched])
+        watched = _Watched(wrapper)
+        store = MemoryKeyRepository([key_document(wrapper=wrapper) for _ in range(2)])
+        ours = _manager(store, watched)
         assert all(key.usable for key in ours.load_ring().keys)
         assert watched.calls == 2
         ours.load_ring()
         ours.load_ring()
         assert watched.calls == 2
-        put(store, key_document(wrapper=wrapper), revocation_document(BINDING.key_id))
+        commit(store, key_document(wrapper=wrapper), revocation_document(BINDING.key_id))
         ours.load_ring()
         assert watched.calls == 3
 
@@ -301,41 +256,45 @@ class KeyWrapperContract(ABC):
         self, wrapper: KeyWrapper, unreachable: KeyWrapper
     ) -> None:
         """A new process reports what to do. A key that is added meanwhile is unusable, and the old one protects."""
-        watched = Watched(wrapper)
+        watched = _Watched(wrapper)
         first = key_document(wrapper=wrapper)
-        store = ring_of(first)
-        running = manager(store, wrappers=[watched])
+        store = MemoryKeyRepository([first])
+        running = _manager(store, watched)
         running.load_ring()
         watched.away = unreachable
-        put(store, key_document(wrapper=wrapper, created=-2 * DAY))
+        commit(store, key_document(wrapper=wrapper, created=-2 * DAY))
         ring = running.load_ring()
         assert ring.protecting_key().id == id_of(first)
         assert sorted(key.usable for key in ring.keys) == [False, True]
         with pytest.raises(KeyUnwrapError) as caught:
-            manager(store, wrappers=[unreachable]).load_ring()
+            _manager(store, unreachable).load_ring()
         assert caught.value.hint
-        assert len(store.inner.read().documents) == 2
+        assert len(store.read().documents) == 2
 
-    @pytest.mark.parametrize("null", [False, True], ids=["in clear", "null encryptor"])
-    def test_a_key_in_clear_beside_it_is_refused_unless_said_until_it_is_wrapped(
+    @pytest.mark.parametrize("null", [False, True], ids=["unencrypted", "null encryptor"])
+    def test_an_unencrypted_key_beside_it_is_refused_unless_allowed_until_it_is_wrapped(
         self, wrapper: KeyWrapper, null: bool
     ) -> None:
         """An attacker who can write to the store can add one. ``plain:`` reads it; after a rewrap, it is not needed."""
         clear = key_document(created=-2 * DAY)
-        store = ring_of(key_document(wrapper=wrapper), under_the_null_encryptor(clear) if null else clear)
-        strict = manager(store, wrappers=[wrapper])
+        store = MemoryKeyRepository([key_document(wrapper=wrapper), under_the_null_encryptor(clear) if null else clear])
+        strict = _manager(store, wrapper)
         assert [id_of(aside.stored) for aside in strict.read().refused] == [id_of(clear)]
         assert id_of(clear) not in {key.id for key in strict.load_ring().keys}
-        plain = KeyManager(store, StoppedClock(NOON), ring="shop", wrappers=[wrapper], allow_plain=True)
+        plain = _manager(store, wrapper, allow_plain=True)
         assert {key.id: key.usable for key in plain.load_ring().keys}[id_of(clear)]
         assert rewrap(plain, wrapper).wrapped == (id_of(clear),)
-        assert {key.id: key.usable for key in manager(store, wrappers=[wrapper]).load_ring().keys}[id_of(clear)]
+        assert {key.id: key.usable for key in _manager(store, wrapper).load_ring().keys}[id_of(clear)]
 
-    def test_a_store_of_nothing_but_keys_in_clear_is_no_empty_one(self, wrapper: KeyWrapper) -> None:
-        store = ring_of(key_document())
+    def test_a_store_of_nothing_but_unencrypted_keys_does_not_count_as_empty(self, wrapper: KeyWrapper) -> None:
+        store = MemoryKeyRepository([key_document()])
         with pytest.raises(ConfigurationError):
-            manager(store, wrappers=[wrapper]).load_ring()
-        assert len(store.inner.read().documents) == 1
+            _manager(store, wrapper).load_ring()
+        assert len(store.read().documents) == 1
+
+
+def _manager(store: KeyRepository, wrapper: KeyWrapper, *, allow_plain: bool = False) -> KeyManager:
+    return KeyManager(store, StoppedClock(NOON), ring="shop", wrappers=[wrapper], allow_plain=allow_plain)
 
 
 def _fails_or_differs(wrapper: KeyWrapper, encrypted: ET.Element, *, same: bool) -> None:
