@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,85 +12,81 @@ from typing import Any
 import pytest
 
 from dpmiddleware.errors import ConfigurationError, RepositoryError
+from dpmiddleware.testing.contracts.store import PASSWORD
+from dpmiddleware.testing.contracts.ticket_store import TicketStoreContract
 from dpmiddleware.web.sign_in.ticket_store import (
     MemoryTicketStore,
     RedisTicketStore,
+    TicketStore,
     entry_name,
     new_key,
     ticket_store_from,
 )
 from tests.servers import Server
 
-HOUR = timedelta(hours=1)
-Store = MemoryTicketStore | RedisTicketStore
+
+class TestMemory(TicketStoreContract):
+    @pytest.fixture
+    def store(self) -> TicketStore:
+        return MemoryTicketStore()
 
 
-@pytest.fixture(params=["memory", "redis"])
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    if request.param == "memory":
-        yield MemoryTicketStore()
-        return
-    prefix = f"test-tickets-{secrets.token_hex(6)}:"
-    server: Server = request.getfixturevalue("redis_server")
-    made = RedisTicketStore(f"{server.address}?key={prefix}")
-    client: Any = made._redis
-    yield made
-    for name in client.scan_iter(f"{prefix}*"):
-        client.delete(name)
+class TestRedis(TicketStoreContract):
+    @pytest.fixture
+    def store(self, redis_server: Server) -> Iterator[TicketStore]:
+        prefix = f"test-tickets-{secrets.token_hex(6)}:"
+        made = RedisTicketStore(f"{redis_server.address}?key={prefix}")
+        client: Any = made._redis
+        yield made
+        for name in client.scan_iter(f"{prefix}*"):
+            client.delete(name)
+
+    @pytest.fixture
+    def unreachable(self) -> TicketStore:
+        return RedisTicketStore(f"redis://user:{PASSWORD}@127.0.0.1:1/0")
 
 
-def test_what_is_kept_is_found_under_its_name_only(store: Store) -> None:
-    store.put("a", b"\0one", HOUR)
-    store.put("b", b"two", None)
-    assert (store.get("a"), store.get("b"), store.get("c")) == (b"\0one", b"two", None)
+class AsyncTicketStore:
+    """The methods are coroutine functions, as where an ASGI application brings its own store."""
+
+    def __init__(self) -> None:
+        self.inner = MemoryTicketStore()
+
+    async def get(self, name: str) -> bytes | None:
+        return self.inner.get(name)
+
+    async def put(self, name: str, value: bytes, lifetime: timedelta | None) -> None:
+        self.inner.put(name, value, lifetime)
+
+    async def replace(self, name: str, value: bytes, lifetime: timedelta | None) -> bool:
+        await asyncio.sleep(0)
+        return self.inner.replace(name, value, lifetime)
+
+    async def remove(self, name: str) -> None:
+        self.inner.remove(name)
 
 
-def test_a_value_is_replaced_where_one_is(store: Store) -> None:
-    store.put("a", b"one", HOUR)
-    assert store.replace("a", b"two", HOUR)
-    assert store.get("a") == b"two"
+class TestCoroutines(TicketStoreContract):
+    @pytest.fixture
+    def store(self) -> TicketStore:
+        return AsyncTicketStore()
 
 
-def test_what_was_removed_is_not_brought_back(store: Store) -> None:
-    store.put("a", b"one", HOUR)
-    store.remove("a")
-    assert not store.replace("a", b"two", HOUR)
-    assert store.get("a") is None
+class CarelessTicketStore(MemoryTicketStore):
+    """A renewal looks first and writes then: what was removed in between comes back."""
+
+    def replace(self, name: str, value: bytes, lifetime: timedelta | None) -> bool:
+        there = self.get(name) is not None
+        time.sleep(0.001)
+        if there:
+            self.put(name, value, lifetime)
+        return there
 
 
-def test_removing_what_is_not_there_is_no_error(store: Store) -> None:
-    store.remove("a")
-    store.remove("a")
-
-
-def test_a_value_is_forgotten_when_its_time_is_over(store: Store) -> None:
-    store.put("a", b"one", timedelta(milliseconds=1))
-    deadline = time.monotonic() + 10
-    while store.get("a") is not None:
-        assert time.monotonic() < deadline, "still there after ten seconds"
-    assert not store.replace("a", b"two", HOUR)
-
-
-def test_of_many_replacements_and_one_removal_nothing_is_left(store: Store) -> None:
-    """A renewal in flight while somebody signs out: whatever the order, the sign-out wins."""
-    for _ in range(20):
-        store.put("a", b"one", HOUR)
-        start = threading.Barrier(4)
-
-        def renew(start: threading.Barrier = start) -> None:
-            start.wait()
-            store.replace("a", b"two", HOUR)
-
-        def remove(start: threading.Barrier = start) -> None:
-            start.wait()
-            store.remove("a")
-
-        threads = [threading.Thread(target=work) for work in (renew, renew, renew, remove)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(timeout=10)
-        assert store.get("a") is None
+def test_the_contract_finds_a_renewal_that_brings_back_what_was_removed() -> None:
+    contract = TestMemory()
+    with pytest.raises(AssertionError):
+        contract.test_of_many_replacements_and_one_removal_nothing_is_left(CarelessTicketStore(), lambda given: given)
 
 
 def test_the_memory_store_forgets_what_has_ended() -> None:
@@ -109,17 +105,9 @@ def test_keys_differ_and_names_do_not_tell_them() -> None:
     assert len(entry_name("\ud800")) == 64
 
 
-def test_a_redis_that_does_not_answer_is_an_outage_and_not_an_empty_store() -> None:
-    store = RedisTicketStore("redis://user:hunter2@127.0.0.1:1/0")
-    with pytest.raises(RepositoryError, match=r"127\.0\.0\.1:1") as caught:
-        store.get("a")
-    assert "hunter2" not in str(caught.value)
-    with pytest.raises(RepositoryError):
-        store.put("a", b"", HOUR)
-    with pytest.raises(RepositoryError):
-        store.replace("a", b"", HOUR)
-    with pytest.raises(RepositoryError):
-        store.remove("a")
+def test_a_redis_that_does_not_answer_is_named() -> None:
+    with pytest.raises(RepositoryError, match=r"127\.0\.0\.1:1"):
+        RedisTicketStore("redis://127.0.0.1:1/0").get("a")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
     repository.py         `RepositoryContract`: what every `KeyRepository` promises
     remote_repository.py  `RemoteRepositoryContract`: what it promises in addition if the store is another machine
     key_wrapper.py        `KeyWrapperContract`: what every `KeyWrapper` promises; wrappings.py: what it wraps
+    ticket_store.py       `TicketStoreContract`: what every `TicketStore` promises
     documents.py          keys and revocations as a ring stores them
     together.py           threads that start at once, and a forked process
 
@@ -16,5 +17,13 @@ from dpmiddleware.testing.contracts.key_wrapper import KeyWrapperContract
 from dpmiddleware.testing.contracts.remote_repository import RemoteRepositoryContract
 from dpmiddleware.testing.contracts.repository import RepositoryContract
 from dpmiddleware.testing.contracts.store import PASSWORD, Store
+from dpmiddleware.testing.contracts.ticket_store import TicketStoreContract
 
-__all__ = ["PASSWORD", "KeyWrapperContract", "RemoteRepositoryContract", "RepositoryContract", "Store"]
+__all__ = [
+    "PASSWORD",
+    "KeyWrapperContract",
+    "RemoteRepositoryContract",
+    "RepositoryContract",
+    "Store",
+    "TicketStoreContract",
+]
