@@ -1,6 +1,9 @@
 """Events under stable names: as log records with fields, and as counters.
 
-Each event is one record of the logger ``dpmiddleware``, with its name in ``record.event`` and one attribute per field.
+Each event is one record of the logger ``dpmiddleware``. Its text begins with the name of the event, which is also in
+``record.event``; ``record.hint`` says what to do (`dpmiddleware.events`), and each field is an attribute. A long reason
+is not repeated in the text of the next records (`dpmiddleware.repeats`).
+
 What every request can cause is counted, and logged at most once in ten seconds per reason or code: neither forged
 cookies nor an outage can fill a disk. The next line says how many were left out (``suppressed``).
 No field contains a payload, a cookie value or key bytes. Foreign text is escaped here.
@@ -51,16 +54,22 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
+from dpmiddleware.errors import DataProtectionError
+from dpmiddleware.events import HINTS, HINTS_ON_REFUSALS
 from dpmiddleware.forks import after_fork
 from dpmiddleware.printable import printable
+from dpmiddleware.repeats import shortened
 
-__all__ = ["LOGGER", "Measured", "count", "counts", "emit", "refused", "watch"]
+__all__ = ["LOGGER", "Measured", "count", "counts", "emit", "refused", "text_of", "watch"]
 
 LOGGER: Final = logging.getLogger("dpmiddleware")
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _SECONDS_BETWEEN_LINES: Final = 10.0
 _BY_REQUESTS: Final = frozenset({"unavailable", "session_discarded"})
 """Events that every request can cause, beside refusals."""
+
+_REASONS: Final = frozenset({"error", "problem"})
+"""Fields with a text that may be long."""
 
 _lock = threading.Lock()
 _counts: Counter[tuple[str, str]] = Counter()
@@ -75,21 +84,26 @@ def _renew_lock() -> None:
     _lock = threading.Lock()
 
 
-def emit(event: str, level: str = "info", message: str = "", **fields: object) -> None:
-    """Count and log an event. ``message`` is for people; ``fields`` become attributes of the record."""
+def emit(event: str, level: str = "info", message: str = "", *, hint: str = "", **fields: object) -> None:
+    """Count and log an event.
+
+    message: for people.
+    hint: what to do; by default that of the error among the fields, or else that of the event.
+    fields: become attributes of the record.
+    """
     count(event)
-    shown = {name: value if isinstance(value, int | float) else printable(value) for name, value in fields.items()}
-    more = ""
+    if not LOGGER.isEnabledFor(_LEVELS[level]):
+        return
+    error = fields.get("error")
+    if not hint and isinstance(error, DataProtectionError):
+        hint = error.hint
+    shown = {name: value if isinstance(value, int | float) else _shown(name, value) for name, value in fields.items()}
     if event in _BY_REQUESTS:
         suppressed = _suppressed(f"{event} {shown.get('code', shown.get('reason'))}")
         if suppressed is None:
             return
-        shown["suppressed"], more = suppressed, _more(suppressed)
-    text = message or event.replace("_", " ")
-    details = "".join(
-        f" {name}={value}" for name, value in shown.items() if value not in ("", "None") and name != "suppressed"
-    )
-    LOGGER.log(_LEVELS[level], "%s%s%s", printable(text, 500), details, more, extra={"event": event, **shown})
+        shown["suppressed"] = suppressed
+    _log(_LEVELS[level], event, printable(message, 500), shown, hint or HINTS.get(event, ""))
 
 
 def refused(reason: str, *, key_id: str | None, ring: str, where: str) -> None:
@@ -104,10 +118,39 @@ def refused(reason: str, *, key_id: str | None, ring: str, where: str) -> None:
     suppressed = _suppressed(reason)
     if suppressed is None:
         return
-    shown = {"reason": reason, "key_id": key_id or "", "ring": printable(ring), "where": printable(where, 80)}
-    details = "".join(f" {name}={value}" for name, value in shown.items() if value)
-    extra = {"event": "unprotect_refused", "suppressed": suppressed, **shown}
-    LOGGER.warning("payload refused%s%s", details, _more(suppressed), extra=extra)
+    fields = {
+        "reason": reason,
+        "key_id": key_id or "",
+        "ring": printable(ring),
+        "where": printable(where, 80),
+        "suppressed": suppressed,
+    }
+    _log(logging.WARNING, "unprotect_refused", "payload refused", fields, HINTS_ON_REFUSALS.get(reason, ""))
+
+
+def _shown(field: str, value: object) -> str:
+    return printable(value, 500 if field in _REASONS else 200)
+
+
+def _log(level: int, event: str, message: str, fields: Mapping[str, object], hint: str) -> None:
+    """One record. fields: made printable already; ``suppressed``, how many lines were left out, may be among them."""
+    text = f"{event}: {message}" if message else event
+    now = time.monotonic()
+    for name, value in fields.items():
+        if name != "suppressed" and value not in ("", "None"):
+            text += f" {name}={shortened(str(value), now) if name in _REASONS else value}"
+    more = f" ({fields['suppressed']} more)" if fields.get("suppressed") else ""
+    extra = {"event": event, "hint": printable(hint, 500), **fields}
+    LOGGER.log(level, "%s%s", text, more, extra=extra)
+
+
+def text_of(record: logging.LogRecord) -> str:
+    """The text of a record in plain words, for people who do not search the manual for the name of its event."""
+    text, event = record.getMessage(), str(vars(record).get("event", ""))
+    name, separator, rest = text.partition(": ")
+    if separator and name == event:
+        return rest
+    return event.replace("_", " ") + text.removeprefix(event) if event and text.startswith(event) else text
 
 
 def _suppressed(kind: str) -> int | None:
@@ -118,10 +161,6 @@ def _suppressed(kind: str) -> int | None:
         is_due = now - last >= _SECONDS_BETWEEN_LINES
         _last_line[kind] = (now, 0) if is_due else (last, suppressed + 1)
     return suppressed if is_due else None
-
-
-def _more(suppressed: int) -> str:
-    return f" ({suppressed} more)" if suppressed else ""
 
 
 def count(event: str, reason: str = "") -> None:

@@ -19,7 +19,7 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
-from dpmiddleware import compiled, default_location
+from dpmiddleware import compiled, default_location, repeats
 from dpmiddleware.web.sign_in import ticket
 from tests import servers
 from tests.interop.peer import ABSENT, Peer, find_peer
@@ -49,6 +49,12 @@ def need(config: pytest.Config, name: str, make: Callable[[], Server]) -> Iterat
     config.stash[USED][name] = server.used
     yield server
     server.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_logged() -> None:
+    """A line of the log is the same whichever test ran before: no reason in it is *as before*."""
+    repeats.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,14 +9,14 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from dpmiddleware import __version__
+from dpmiddleware import __version__, repeats
 from dpmiddleware.cli import check, demo, inspection, key_blob, keys
 from dpmiddleware.cli.output import Console
 from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.ring import UsageError
 from dpmiddleware.compiled import describe
 from dpmiddleware.errors import DataProtectionError
-from dpmiddleware.telemetry import LOGGER
+from dpmiddleware.telemetry import LOGGER, text_of
 
 __all__ = ["main"]
 
@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(as_json=arguments.json)
     handler = _Notes(console, logging.WARNING if arguments.notes else logging.CRITICAL + 1)
     LOGGER.addHandler(handler)
+    repeats.forget()  # a command writes its reasons in full, whatever this process did before
     try:
         return _run(arguments, console)
     finally:
@@ -75,7 +76,7 @@ class _Notes(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.note(record.getMessage())
+        self._console.note(text_of(record))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -45,7 +45,7 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key. If ``encryptor`` is ``None``, ``problem`` says why the key cannot be used.
+    """One key. If ``encryptor`` is ``None``, ``problem`` says why the key cannot be used, and ``hint`` what to do.
 
     A key may have both: this process has unwrapped it before, and it can no longer be unwrapped.
     """
@@ -58,6 +58,7 @@ class Key:
     problem: str = ""
     revocation: Revocation | None = None
     wrapped: bool = False
+    hint: str = ""
 
     @property
     def usable(self) -> bool:

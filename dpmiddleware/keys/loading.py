@@ -74,10 +74,12 @@ def _refuse_useless(reading: Reading, decided: Plan) -> None:
     all_revoked = bool(reading.keys) and not living and not reading.unreadable
     if not decided.blocked or all_revoked or any(key.usable for key in living):
         return
-    error = KeyUnwrapError if any(not key.usable for key in reading.keys) else NoUsableKeyError
+    broken = [key for key in reading.keys if not key.usable]
+    error = KeyUnwrapError if broken else NoUsableKeyError
+    cures = dict.fromkeys(key.hint for key in broken if key.hint)
     raise error(
         f"no key in {reading.location} can be used, and none is created: {decided.blocked}",
-        hint="see what is wrong with the keys: `dpm keys list`",
+        hint="; or ".join([*cures][:2]) or "see what is wrong with the keys: `dpm keys list`",
     )
 
 

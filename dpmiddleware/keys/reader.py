@@ -169,9 +169,9 @@ class KeyReader(HidesLocals):
             if self._verifier is not None:
                 self._verifier.verify(document.element)
         except MalformedDocumentError as error:
-            return SetAside(stored, str(error))
+            return SetAside(stored, str(error), hint=error.hint)
         except DocumentSignatureError as error:
-            return SetAside(stored, str(error), Reason.NOT_TRUSTED)
+            return SetAside(stored, str(error), Reason.NOT_TRUSTED, error.hint)
         signed = document.element.find(SIGNATURE) is not None
         if isinstance(document, RevocationDocument):
             return Revocation.of(document), signed
@@ -181,14 +181,14 @@ class KeyReader(HidesLocals):
         return self._unwrap(document, wrapped=wrapped), signed
 
     def _unwrap(self, document: KeyDocument, *, wrapped: bool) -> Key:
-        problem, encryptor = "", None
+        problem, hint, encryptor = "", "", None
         try:
             suite, secret = unwrap(document, self._wrappers, self._ring)
             encryptor = AuthenticatedEncryptor(secret, suite)
         except (KeyUnwrapError, MalformedDocumentError, UnsupportedAlgorithmError) as error:
-            problem = str(error) or error.code
+            problem, hint = str(error) or error.code, error.hint
         dates = document.creation_date, document.activation_date, document.expiration_date
-        return Key(document.id, *dates, encryptor, problem, wrapped=wrapped)
+        return Key(document.id, *dates, encryptor, problem, wrapped=wrapped, hint=hint)
 
     def _still_open(self, key: Key) -> Key:
         """Keep a key usable that this process has unwrapped before, if its new wrapping does not open here.
@@ -220,16 +220,20 @@ class KeyReader(HidesLocals):
         new = [one for one in aside if is_new(one.name[:200], one.problem)]
         for number, one in enumerate(new[: _MAX_LINES + 1]):
             event = "document_refused" if one.refused else "document_set_aside"
-            name, problem = one.name, one.problem
+            name, problem, hint = one.name, one.problem, one.hint
             if number == _MAX_LINES:
-                name, problem = "", f"{len(new) - number} more documents are not used; `dpm keys list` shows them"
-            emit(event, "error", document=name, problem=problem, location=location)
+                name, hint, problem = (
+                    "",
+                    "",
+                    f"{len(new) - number} more documents are not used; `dpm keys list` shows them",
+                )
+            emit(event, "error", hint=hint, document=name, problem=problem, location=location)
         broken = [key for key in keys if key.problem and key.revocation is None and is_new(str(key.id), key.problem)]
         for number, key in enumerate(broken[: _MAX_LINES + 1]):
             problem = (
                 key.problem if number < _MAX_LINES else f"{len(broken) - number} keys cannot be used, this one too"
             )
-            emit("key_unusable", "error", key_id=key.id, problem=problem, location=location)
+            emit("key_unusable", "error", hint=key.hint, key_id=key.id, problem=problem, location=location)
         for things, ids in (
             ("keys", [str(key.id) for key in lost]),
             ("revocations", [str(one.key_id or "*") for one in withdrawn]),

@@ -25,11 +25,12 @@ class Reason(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A document that is not used. ``problem``: what is wrong with it, in words."""
+    """A document that is not used. ``problem``: what is wrong with it, in words. ``hint``: what to do, if known."""
 
     stored: StoredDocument
     problem: str
     reason: Reason = Reason.UNREADABLE
+    hint: str = ""
 
     @property
     def refused(self) -> bool:

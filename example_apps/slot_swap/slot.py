@@ -42,4 +42,4 @@ class Slot(ServerProcess):
 
     def refusals(self) -> list[str]:
         """The lines of the log about refused payloads."""
-        return [line for line in self.log().splitlines() if "payload refused" in line]
+        return [line for line in self.log().splitlines() if "unprotect_refused" in line]

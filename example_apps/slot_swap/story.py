@@ -147,7 +147,7 @@ def _reasons(farm: Farm, say: Callable[[str], None]) -> list[str]:
     """The refusals in the logs of both slots."""
     lines = [(slot, line) for slot in (farm.production, farm.staging) for line in slot.refusals()]
     for slot, line in lines:
-        say(f"log of version {slot.version}: {line[line.index('payload refused') :]}")
+        say(f"log of version {slot.version}: {line[line.index('unprotect_refused') :]}")
     return [line for _, line in lines]
 
 
