@@ -29,12 +29,12 @@ HINTS: Final = {
     "making_blocked": "repair what the problem names; `dpm keys list` shows the state of every key",
     "no_default_key": "run `dpm keys rotate --if-due` where keys may be created",
     "keys_in_memory": "set repository= to a store that outlives the process",
-    "keys_not_wrapped": "set key_wrapper=, then run `dpm keys rewrap` for the keys that there are",
+    "keys_not_wrapped": "set key_wrapper=, create a new key, and revoke the old ones once their payloads have expired",
     "session_change_lost": "change the session before the first byte of the body is sent",
     "signatures_ignored": "set trusted_signers= in every member",
     "ring_signed": "set trusted_signers= in every member, and signer= in those that create keys",
-    "key_blob_unsigned": "sign the blob with `dpm key-blob create --sign`, and add ?trust= to the URL",
-    "key_blob_signed_by_exchange_key": "sign the blob with another key than its exchange key",
+    "key_blob_unsigned": "create a signed blob: `dpm key-blob create --signer`; set trust= to the signer's public key",
+    "key_blob_signed_by_exchange_key": "create the blob with a signer of its own, and set trust= to its public key",
     "unavailable": "see the last record of refresh_failed",
 }
 

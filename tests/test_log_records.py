@@ -67,7 +67,7 @@ def test_every_reason_of_a_refusal_is_known() -> None:
 
 @pytest.mark.parametrize("hint", [*HINTS.values(), *HINTS_ON_REFUSALS.values()])
 def test_a_hint_is_one_line_that_begins_with_a_verb(hint: str) -> None:
-    verbs = "change check configure find look repair restore run see set sign"
+    verbs = "change check configure create find look repair restore run see set sign"
     assert hint == NOTHING or hint.split(maxsplit=1)[0] in verbs.split()
     assert hint.isprintable()
     assert not hint.endswith(".")
