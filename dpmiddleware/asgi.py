@@ -11,6 +11,7 @@ While there is no key ring, a request that needs one is answered 503 with ``Retr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, Unpack
 
 from werkzeug.local import LocalProxy
@@ -95,7 +96,7 @@ class _Middleware:
             steps = part.ahead()
             if steps is not None:
                 await _get_ahead(part, steps)
-            await self.app(scope, receive, response)
+            await self.app(scope, receive, response.send)
             if not response.started and part.failure is not None:
                 raise part.failure  # an outage that the application has swallowed
         except KeyManagementError as error:
@@ -129,7 +130,7 @@ class SessionMiddleware(_Middleware):
     def begin(self, scope: Scope, receive: Receive) -> RequestSession:
         """Put the session into the scope; it is opened when the application touches it."""
         https = scope.get("scheme") in _ENCRYPTED
-        part = self.sessions.begin(cookie_header(scope), https=https, where_of=where, request=scope)
+        part = self.sessions.begin(cookie_header(scope), (where, scope), https)
         scope["session"] = part.session
         return part
 
@@ -189,8 +190,8 @@ class CookieAuthenticationMiddleware(_Middleware):
     def begin(self, scope: Scope, receive: Receive) -> RequestAuthentication:
         """Put the authentication into the scope; the ticket is read when the application looks at the user."""
         header = cookie_header(scope)
-        where = (scope.get("path", ""), scope.get("root_path", ""))  # as they are here: routers change them
-        describe = lambda: _web_request(scope, header, *where, self.native(scope, receive))  # noqa: E731
+        path, base = scope.get("path", ""), scope.get("root_path", "")  # as they are here: routers change them
+        describe = partial(self._web_request, scope, receive, header, path, base)
         authentication = RequestAuthentication(self.authenticator, header, is_https(scope), describe)
         scope[AUTHENTICATION_KEY] = authentication
         self.place(scope, authentication)
@@ -203,6 +204,9 @@ class CookieAuthenticationMiddleware(_Middleware):
     def native(self, scope: Scope, receive: Receive) -> Any:
         """What events get as the request."""
         return scope
+
+    def _web_request(self, scope: Scope, receive: Receive, header: bytes, path: str, base: str) -> WebRequest:
+        return _web_request(scope, header, path, base, self.native(scope, receive))
 
 
 @checked

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.provider import KeyRingProvider
-from dpmiddleware.web.answer import LOOKED_AT, VARIES, Answer, Headers, Part
+from dpmiddleware.web.answer import FIXED, LOOKED_AT, VARIES, Answer, Headers, Part
 from dpmiddleware.web.sessions.cookie import RequestSession
 from dpmiddleware.web.steps import Steps
 
@@ -41,37 +41,43 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 STARTS: Final = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 """Messages that carry the headers of a response."""
 _LOOKED_AT: Final = {name.encode("latin-1") for name in LOOKED_AT}
+_FIXED: Final = {header: (header[0].encode("latin-1"), header[1].encode("latin-1")) for header in FIXED}
 _VARY: Final = (b"vary", b"Cookie")
 _TRY_AGAIN_LATER: Final = 1013
 
 
 class PartResponse:
-    """``send`` for the application; changes the response as the part answers."""
+    """The response of the application, changed as the part answers."""
 
-    __slots__ = ("_body", "_part", "_ring", "_scope", "_send", "_session", "started")
+    __slots__ = ("_body", "_part", "_ring", "_scope", "_send", "started")
 
     def __init__(self, ring: KeyRingProvider, send: Send, part: Part, scope: Scope) -> None:
         self._scope = scope
-        self._session = part if type(part) is RequestSession else None
         self.started = False
         self._body: bytes | None = None
         self._part = part
         self._ring = ring
         self._send = send
 
-    def __call__(self, message: Message) -> Awaitable[None]:
-        """See ASGI. There is a coroutine of our own only where something has to be waited for."""
+    def send(self, message: Message) -> Awaitable[None]:
+        """``send`` for the application: see ASGI. It makes a coroutine only where something has to be waited for."""
         if self.started or message["type"] not in STARTS:
             return self._send(message if self._body is None else self._replaced(message, self._body))
-        if self._session is not None and (found := self._scope.get("session")) is not self._session.session:
-            self._session.adopt(found)
-        if self._part.touched:
-            steps = self._part.work(message.get("status", 101))
+        part = self._part
+        if type(part) is RequestSession:
+            session, found = part.session, self._scope.get("session")
+            if found is not session:
+                part.adopt(found)
+            is_touched = session.accessed  # `touched`, without its frame
+        else:
+            is_touched = part.touched
+        if is_touched:
+            steps = part.work(message.get("status", 101))
             if steps is not None or self._ring.wait_is_due(None):  # no ring to seal with, or its version is in doubt
                 return self._start_later(message, steps)
             message = self._changed(message)
         else:
-            self._part.close()
+            part.close()
         self.started = True
         return self._send(message)
 
@@ -154,4 +160,9 @@ def decoded(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 def encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     """Headers as ASGI has them."""
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return [
+        (b"set-cookie", header[1].encode("latin-1"))
+        if header[0] == "set-cookie"  # long, and always different
+        else _FIXED.get(header) or (header[0].encode("latin-1"), header[1].encode("latin-1"))
+        for header in headers
+    ]

@@ -102,7 +102,7 @@ class SessionMiddleware(_Middleware[RequestSession]):
 
     def begin(self, environ: WSGIEnvironment) -> RequestSession:
         """The session; it is opened when the application touches it."""
-        return self.sessions.begin(cookie_header(environ), https=is_https(environ), where_of=where, request=environ)
+        return self.sessions.begin(cookie_header(environ), (where, environ), is_https(environ))
 
     def place(self, environ: WSGIEnvironment, part: RequestSession) -> None:
         """See the class."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -14,7 +15,7 @@ from flask.json.tag import TaggedJSONSerializer
 from dpmiddleware import ConfigurationError, ProtectedSerializer
 from dpmiddleware.flask.sessions import FlaskFormat
 from dpmiddleware.repositories.memory import MemoryKeyRepository
-from dpmiddleware.serialization import MAX_DEPTH
+from dpmiddleware.serialization import MAX_DEPTH, json_encoder
 from dpmiddleware.web.sessions.session import Session
 from dpmiddleware.web.sessions.stored import JSON
 from tests.fakes import data_protection
@@ -160,3 +161,39 @@ def _recursion_limit() -> Iterator[None]:
     before = sys.getrecursionlimit()
     yield
     assert sys.getrecursionlimit() == before
+
+
+class Unusual(dict[str, Any]):
+    """A mapping of an application; ``json`` writes it as a dictionary."""
+
+
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+@pytest.mark.parametrize("sort_keys", [True, False])
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param({"b": 1, "a": [True, None, 1.5, -0.0, 1e300, float("inf"), 10**30]}, id="numbers"),
+        pytest.param({"ä": 'ß\u2028\ud800\x00"\\/', "": "é" * 50}, id="text"),
+        pytest.param({1: "a", 2.5: "b"}, id="keys-that-are-not-text"),
+        pytest.param({"deep": nested(90, dict), "tuple": (1, (2,))}, id="nested"),
+        pytest.param(Unusual(a=Unusual(b=1)), id="subclasses"),
+        pytest.param("only text", id="text-alone"),
+    ],
+)
+@pytest.mark.parametrize("has_c_code", [True, False])
+def test_the_encoder_that_is_kept_writes_what_json_writes(
+    value: object, sort_keys: bool, ensure_ascii: bool, has_c_code: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_c_code:
+        monkeypatch.delattr(json.encoder, "c_make_encoder")
+    encode = json_encoder(ensure_ascii=ensure_ascii, sort_keys=sort_keys)
+    expected = json.dumps(value, ensure_ascii=ensure_ascii, sort_keys=sort_keys, separators=(",", ":"))
+    assert [encode(value), encode(value)] == [expected, expected]
+
+
+def test_the_encoder_that_is_kept_forgets_a_value_that_failed() -> None:
+    encode, inner = json_encoder(), {"fine": [1]}
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        encode({"inner": inner, "bad": date(2026, 1, 1)})
+    assert encode({"inner": inner}) == '{"inner":{"fine":[1]}}'

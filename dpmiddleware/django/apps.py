@@ -58,12 +58,14 @@ class DataProtectionConfig(AppConfig):
         checks.register(report_findings, checks.Tags.security, deploy=True)
 
 
-@hides_locals
 def get_data_protection() -> DataProtection:
     """The data protection of ``settings.DATA_PROTECTION``: one object until the setting changes."""
     given: object = getattr(settings, "DATA_PROTECTION", None)
-    if isinstance(given, DataProtection):
-        return given
+    return given if isinstance(given, DataProtection) else _made_from(given)
+
+
+@hides_locals
+def _made_from(given: object) -> DataProtection:
     with _lock:
         made = _made.get(id(given))
         if made is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from functools import lru_cache
 from http.cookies import Morsel
-from typing import Self
+from typing import Self, TypeVar
 
 from django.core.signals import request_finished
 from django.dispatch import receiver
@@ -21,6 +21,8 @@ from dpmiddleware.web.cookies import chunks
 from dpmiddleware.web.sessions.cookie import RequestSession
 
 __all__ = ["SESSION_KEY", "answer_outage", "cookie_header", "current_session", "finish", "outage", "where"]
+
+_R = TypeVar("_R", bound=HttpResponseBase)
 
 SESSION_KEY = "dpmiddleware.session"
 """Where the session is in ``request.META``."""
@@ -90,8 +92,9 @@ def where(request: HttpRequest) -> tuple[str, str]:
     return str(request.META.get("HTTP_HOST", "")), request.path
 
 
-def finish(response: HttpResponseBase, part: Part) -> HttpResponseBase:
+def finish(response: _R, part: Part) -> _R | HttpResponse:
     """The response as a part of its request answers; in an outage, 503 in place of it."""
+    changed: _R | HttpResponse = response
     headers = response.headers
     looked_at = [(name, headers[name]) for name in headers if name.lower() in LOOKED_AT]
     looked_at += [("set-cookie", morsel.OutputString()) for morsel in response.cookies.values()]
@@ -100,20 +103,19 @@ def finish(response: HttpResponseBase, part: Part) -> HttpResponseBase:
     except KeyManagementError as error:
         return outage(error)
     if answer.body is not None:
-        replaced = HttpResponse(answer.body)
-        replaced.cookies, replaced.headers = response.cookies, headers
-        response = replaced
+        changed = HttpResponse(answer.body)
+        changed.cookies, changed.headers = response.cookies, headers
     if answer.status is not None:
-        response.status_code = answer.status
+        changed.status_code = answer.status
     if answer.dropped or answer.body is not None:
         for name in [name for name in headers if answer.drops(name.lower())]:
-            del response[name]
+            del headers[name]
     for name, value in answer.titled:
         if name == "Set-Cookie":
-            _set_cookie(response, value, answer)
+            _set_cookie(changed, value, answer)
         else:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return response
+    return changed
 
 
 def _set_cookie(response: HttpResponseBase, line: str, answer: Answer) -> None:
@@ -121,9 +123,10 @@ def _set_cookie(response: HttpResponseBase, line: str, answer: Answer) -> None:
     if chunks.announced(cookie.value):
         values = dict(each.partition(";")[0].split("=", 1) for name, each in answer.added if name == "set-cookie")
         cookie = _Written(line, chunks.join(cookie.key, lambda name: [values[name]])[0])
-    attributes = line.partition("; ")[2].split("; ")
-    elsewhere = attributes[0] == "max-age=0"  # expires the name at another place; Django keeps one cookie per key
-    response.cookies[f"{cookie.key};{attributes[1:]}" if elsewhere else cookie.key] = cookie
+    key, attributes = cookie.key, line.partition("; ")[2]
+    if attributes.startswith("max-age=0;"):  # expires the name at another place; Django keeps one cookie per key
+        key += attributes.partition(";")[2]
+    response.cookies[key] = cookie
 
 
 def answer_outage(request: HttpRequest, exception: Exception) -> HttpResponse | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from operator import itemgetter
@@ -15,7 +14,7 @@ from django.utils.module_loading import import_string
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.errors import ConfigurationError
-from dpmiddleware.serialization import serialize
+from dpmiddleware.serialization import json_encoder, serialize
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.cookie import SessionCookie
 from dpmiddleware.web.sessions.migration import SignedSessions
@@ -38,7 +37,7 @@ _MIGRATION: Final = "DATA_PROTECTION_SESSION_MIGRATION"
 _asked_for: Final = itemgetter(*_COOKIE_SETTINGS)
 
 _DEFAULT: Final = CookieSettings("default").max_total
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+_encode: Final = json_encoder()
 
 
 class DjangoFormat:

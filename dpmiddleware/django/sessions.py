@@ -34,7 +34,6 @@ from dpmiddleware.django.responses import (
 from dpmiddleware.django.session_cookie import DjangoFormat, session_cookie
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web import parts
-from dpmiddleware.web.cookies.places import NOWHERE
 from dpmiddleware.web.cookies.text import SetCookie, find
 from dpmiddleware.web.sessions.cookie import RequestSession
 from dpmiddleware.web.sessions.session import Session
@@ -55,18 +54,16 @@ class _Held(Session):
     store: Callable[[], SessionStore | None]
     """Returns the store; ``None`` if the application has replaced it."""
 
-    def loaded(self) -> None:
+    def loaded(self, stored: StoredSession) -> None:
         """See `Session`."""
-        store, stored = self.store() or SessionStore(), self.stored
-        if stored is not None and self.now() > store.ends(self, stored):
+        if self.now() > (self.store() or SessionStore()).ends(self, stored):
             self.end()
 
 
 def begin(header: bytes, request: HttpRequest | None = None, *, whole: bool = False) -> RequestSession:
     """The session in the Cookie header of a request. whole: see `session_cookie`."""
-    where_of = NOWHERE if request is None else where
-    cookie = session_cookie(whole=whole)
-    return cookie.begin(header, https=False, session_type=_Held, where_of=where_of, request=request)
+    asked = None if request is None else (where, request)
+    return session_cookie(whole=whole).begin(header, asked, False, _Held)  # noqa: FBT003 (see there)
 
 
 class SessionStore(SignedCookieStore):
@@ -84,7 +81,7 @@ class SessionStore(SignedCookieStore):
 
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__()
-        self._given = getattr(session_key, "whole", session_key)
+        self._given = None if session_key is None else getattr(session_key, "whole", session_key)
         if self._given and (part := current_session.get()) is not None and _is_key_of(self._given, part):
             self.part, self._given = part, None
 
@@ -255,7 +252,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         except KeyManagementError as error:
             return outage(error)
         if touched:
-            return cast("HttpResponse", finish(response, part))
+            return finish(response, part)
         part.close()
         return response
 
@@ -267,14 +264,15 @@ def _prepare(store: SessionStore, part: RequestSession, request: HttpRequest, st
         raise session.failure
     if not (store.accessed or store.modified or session.accessed or saves_always):
         return False
-    held = store.held
     if status >= 500:
         return False
-    is_kept = not store.is_empty()
+    session.mark_accessed()
+    has_content = dict.__len__(session) > 0
+    is_kept = has_content or not store.is_empty()
     is_due = is_kept and (store.modified or saves_always)
     if is_due:
         session.modified = session.kept = True
-    if is_due or not held or session.modified:
+    if is_due or not has_content or session.modified:
         if is_kept and not store.get_expire_at_browser_close():
             part.max_age = int(store.get_expiry_age())
             part.expires = part.cookie.clock.now() + timedelta(seconds=part.max_age)

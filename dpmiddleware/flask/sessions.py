@@ -6,7 +6,6 @@ The cookie is the one that ``SESSION_COOKIE_*`` and ``PERMANENT_SESSION_LIFETIME
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import lru_cache
@@ -24,7 +23,7 @@ from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.flask.authentication import AUTHENTICATOR, authentication_of
 from dpmiddleware.flask.extension import finish, register
 from dpmiddleware.keys import waiting
-from dpmiddleware.serialization import serialize
+from dpmiddleware.serialization import json_encoder, serialize
 from dpmiddleware.web import parts
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.cookie import RequestSession, SessionCookie
@@ -117,7 +116,7 @@ def _is_standard(provider: DefaultJSONProvider) -> bool:
 @lru_cache(maxsize=4)
 def _encoder(ensure_ascii: bool, sort_keys: bool) -> Callable[[object], str]:
     """Encodes plain values as `DefaultJSONProvider` does."""
-    return json.JSONEncoder(ensure_ascii=ensure_ascii, sort_keys=sort_keys, separators=(",", ":")).encode
+    return json_encoder(ensure_ascii=ensure_ascii, sort_keys=sort_keys)
 
 
 class FlaskSession(Session, SessionMixin):
@@ -177,11 +176,7 @@ class _Interface(SessionInterface):
         """The session of a request; it is opened when the application touches it."""
         environ = request.environ
         part = self._session_cookie(app).begin(
-            cookie_header(environ),
-            https=is_https(environ),
-            session_type=FlaskSession,
-            where_of=where,
-            request=environ,
+            cookie_header(environ), (where, environ), is_https(environ), FlaskSession
         )
         session = environ[SESSION_KEY] = part.session
         environ[_PART] = part
@@ -193,10 +188,12 @@ class _Interface(SessionInterface):
 
     def save_session(self, app: flask.Flask, session: SessionMixin, response: flask.Response) -> None:
         """Write what has changed into the response."""
-        if _PART not in flask.request.environ:  # the context was made with a session
+        environ = flask.request.environ
+        if _PART not in environ:  # the context was made with a session
             self.open_session(app, flask.request)
-        part: RequestSession = flask.request.environ[_PART]
-        part.adopt(session)
+        part: RequestSession = environ[_PART]
+        if session is not part.session:
+            part.adopt(session)
         if part.session.accessed:
             try:
                 part.expires = self.get_expiration_time(app, cast("FlaskSession", part.session))
@@ -205,7 +202,7 @@ class _Interface(SessionInterface):
             finish(response, part)
         else:
             part.close()
-        if parts.of(flask.request.environ)[0] is part:  # the middleware around an application answers later
+        if environ[parts.PARTS_KEY][0] is part:  # the middleware around an application answers later
             waiting.end()  # here, because Flask examines each function of teardown_request in each request
 
     def _session_cookie(self, app: flask.Flask) -> SessionCookie:

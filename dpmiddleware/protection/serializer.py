@@ -17,7 +17,7 @@ from dpmiddleware.arguments import checked, explain, seconds
 from dpmiddleware.errors import UnprotectError
 from dpmiddleware.instants import TICKS_PER_SECOND, Instant, ticks_of
 from dpmiddleware.protection.stamped import SKEW_SECONDS, Provider, StampedProtector
-from dpmiddleware.serialization import serialize
+from dpmiddleware.serialization import json_encoder, serialize
 
 __all__ = ["Format", "ProtectedSerializer"]
 
@@ -37,7 +37,7 @@ class Format(Protocol):
 class _Json:
     """Compact JSON. Encoder and decoder are created once, not for each value."""
 
-    dumps = staticmethod(json.JSONEncoder(separators=(",", ":")).encode)
+    dumps = staticmethod(json_encoder())
     _decode = staticmethod(json.JSONDecoder().raw_decode)
 
     def loads(self, payload: str) -> Any:

@@ -15,6 +15,7 @@ from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web.steps import Steps
 
 __all__ = [
+    "FIXED",
     "LOOKED_AT",
     "UNCHANGED",
     "VARIES",
@@ -43,8 +44,11 @@ _NEVER_STORED: Final = (
     ("pragma", "no-cache"),
     ("expires", "Thu, 01 Jan 1970 00:00:00 GMT"),
 )
+FIXED: Final = (_VARY, _NO_STORE, *_NEVER_STORED)
+"""Headers that are always the same; a shell may keep them in its own form."""
 LOOKED_AT: Final = frozenset(("set-cookie", "vary", *(name for name, _ in _NEVER_STORED)))
 """Names of the headers that an answer may depend on, in lower case."""
+_TITLED: Final = {name: name.title() for name in LOOKED_AT}
 _OF_A_BODY: Final = ("content-", "etag", "last-modified")
 
 
@@ -65,7 +69,7 @@ class Answer(NamedTuple):
     @property
     def titled(self) -> Sequence[tuple[str, str]]:
         """What is added, with names in the usual capitals; programs for WSGI look for ``Set-Cookie`` as it is."""
-        return [(name.title(), value) for name, value in self.added]
+        return [(_TITLED.get(name) or name.title(), value) for name, value in self.added]
 
     def drops(self, name: str) -> bool:
         """Whether to remove the headers of this name (in lower case); those that describe a body go with it."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from dpmiddleware.errors import ConfigurationError
 
-__all__ = ["Call", "Steps", "drive", "key_waits"]
+__all__ = ["Call", "Ring", "Steps", "drive", "key_waits"]
 
 _T = TypeVar("_T")
 
@@ -55,12 +55,19 @@ def _plain(call: Call, answer: Any) -> Any:
     raise ConfigurationError(f"{name} is a coroutine function", hint="use a plain function with WSGI, or serve by ASGI")
 
 
-class _Ring(Protocol):
-    def wait_is_due(self, key_id: bytes | None) -> bool: ...
-    def wait(self, key_id: bytes | None) -> None: ...
+class Ring(Protocol):
+    """What a key ring says about waiting; see `dpmiddleware.keys.provider.KeyRingProvider`."""
+
+    def wait_is_due(self, key_id: bytes | None) -> bool:
+        """Whether opening a payload of this key would wait or fail."""
+        ...
+
+    def wait(self, key_id: bytes | None) -> None:
+        """Do that waiting."""
+        ...
 
 
-def key_waits(ring: _Ring, key_ids: Sequence[bytes]) -> Steps[None] | None:
+def key_waits(ring: Ring, key_ids: Sequence[bytes]) -> Steps[None] | None:
     """Waiting until payloads of these keys can be opened at once; ``None`` where they can be opened now."""
     for key_id in key_ids:
         if ring.wait_is_due(key_id):
@@ -68,7 +75,7 @@ def key_waits(ring: _Ring, key_ids: Sequence[bytes]) -> Steps[None] | None:
     return None
 
 
-def _wait(ring: _Ring, key_ids: Sequence[bytes]) -> Steps[None]:
+def _wait(ring: Ring, key_ids: Sequence[bytes]) -> Steps[None]:
     for key_id in key_ids:
         if ring.wait_is_due(key_id):
             yield Call(ring.wait, (key_id,))

@@ -21,11 +21,11 @@ NOW = milliseconds(MOMENT)
 def stored(mapping: dict[str, Any], **reserved: str) -> Session:
     """A session that a request contains."""
     whole = {"_dpm_id": "id-1", **reserved, **mapping}
-    return Session(lambda: StoredSession(NOW, NOW, JSON.dumps(whole), JSON.loads(JSON.dumps(whole))))
+    return Session(lambda _: StoredSession(NOW, NOW, JSON.dumps(whole), JSON.loads(JSON.dumps(whole))))
 
 
 def test_an_untouched_session_is_never_opened() -> None:
-    def source() -> StoredSession | None:
+    def source(_: Session) -> StoredSession | None:
         raise AssertionError("opened")
 
     session = Session(source)
@@ -141,7 +141,7 @@ def test_a_session_is_written_down_only_where_it_may_have_changed(
     use: Callable[[Session], object], written: int
 ) -> None:
     counting, data = CountingFormat(), {"_dpm_id": "id-1", "a": 1, "n": [1]}
-    session = Session(lambda: StoredSession(NOW, NOW, JSON.dumps(data), dict(data)), value_format=counting)
+    session = Session(lambda _: StoredSession(NOW, NOW, JSON.dumps(data), dict(data)), value_format=counting)
     use(session)
     session.changed()
     assert counting.written == written
@@ -292,7 +292,7 @@ def test_an_outage_stays_one_for_the_whole_request() -> None:
     """An application that catches the error does not continue with an empty session."""
     calls: list[int] = []
 
-    def source() -> StoredSession | None:
+    def source(_: Session) -> StoredSession | None:
         calls.append(1)
         raise NoUsableKeyError("no ring")
 

@@ -56,7 +56,7 @@ class Visitor:
 
     def visit(self, settings: dict[str, Any], view: Callable[[Session], object]) -> list[str]:
         cookie = SessionCookie(self.dp, CookieSettings("sid", **settings), clock=self.clock)
-        part = cookie.begin(self.header.encode(), https=True, where_of=lambda _: (HOST, "/a/b"))
+        part = cookie.begin(self.header.encode(), (lambda _: (HOST, "/a/b"), None), https=True)
         view(part.session)
         lines = [value for name, value in finished(part, []).headers if name == "set-cookie"]
         self.jar.take(HOST, "/a/b", lines, self.clock.moment.timestamp())

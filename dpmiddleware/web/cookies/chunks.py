@@ -102,7 +102,7 @@ def delete(
 
 def announced(value: str) -> int:
     """The number of chunks that a value announces; 0 if `join` would not treat it as a marker."""
-    return _count(value, MAX_CHUNKS)
+    return _count(value, MAX_CHUNKS) if value[:7] == "chunks-" else 0
 
 
 def chunk_names(name: str, count: int) -> list[str]:

@@ -33,7 +33,7 @@ _PROXY_BUFFER: Final = 3300
 _HEADER: Final = len("set-cookie: \r\n")
 
 
-def NOWHERE(_: object = None) -> tuple[str, str]:  # noqa: N802 (a constant that is called)
+def NOWHERE() -> tuple[str, str]:  # noqa: N802 (a constant that is called)
     """Host and path of requests of which nothing is known."""
     return "", "/"
 

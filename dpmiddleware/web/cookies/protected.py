@@ -25,6 +25,7 @@ from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
 from dpmiddleware.web.cookies import budget, chunks
 from dpmiddleware.web.cookies.places import NOWHERE, Cleanup, Where, everywhere_else
 from dpmiddleware.web.cookies.text import MAX_PER_NAME, Attributes, CookieSettings, expired, find, render
+from dpmiddleware.web.steps import Ring, Steps, key_waits
 
 __all__ = ["Opened", "ProtectedCookie"]
 
@@ -184,7 +185,7 @@ class ProtectedCookie:
         """
         name, size, limit = self.settings.name, self.settings.chunk_size, self.settings.max_total
         value = base64url.encode(self._protector.protect(data) if expires is None else self._expiring(data, expires))
-        is_usual = self._chunk not in header and header.count(self._whole) <= (not always)
+        is_usual = header.find(self._chunk) < 0 and header.count(self._whole) <= (not always)  # ``in`` is slower
         line = "; ".join((f"{name}={value}", *attributes))  # as `render`, since base64url needs no escapes
         if is_usual and (size is None or len(line) < size):
             lines = [line]
@@ -233,6 +234,14 @@ class ProtectedCookie:
             return lines
         are_several = max(counts.values()) > 1
         return [*everywhere_else(names, attributes, cleanup, lines, are_several=are_several), *lines]
+
+    def waits(self, ring: Ring, header: bytes, located: bytes | None) -> Steps[None] | None:
+        """Waiting until the cookie can be opened at once; ``None`` where it can be opened now. Arguments: `key_ids`."""
+        key_ids = self.key_ids(header) if located is None else _peek(located[:_HEAD])
+        for key_id in key_ids:
+            if ring.wait_is_due(key_id):
+                return key_waits(ring, key_ids)
+        return None
 
     def key_ids(self, header: bytes, located: bytes | None = None) -> Sequence[bytes]:
         """Return the key ids in the cookie's values. They are not encrypted, and nothing is verified.

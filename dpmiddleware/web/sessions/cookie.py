@@ -27,7 +27,7 @@ from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.web.answer import Answer, Headers, depends_on_cookies
 from dpmiddleware.web.cookies import budget, chunks
 from dpmiddleware.web.cookies.places import NOWHERE, Cleanup
-from dpmiddleware.web.cookies.protected import Opened, ProtectedCookie
+from dpmiddleware.web.cookies.protected import ProtectedCookie
 from dpmiddleware.web.cookies.text import MAX_HEADER, Attributes, CookieSettings, bounded, find, with_expiry
 from dpmiddleware.web.sessions.migration import SignedSessions
 from dpmiddleware.web.sessions.session import Session
@@ -43,7 +43,7 @@ from dpmiddleware.web.sessions.stored import (
     pack,
     unpack,
 )
-from dpmiddleware.web.steps import Steps, key_waits
+from dpmiddleware.web.steps import Steps
 
 __all__ = ["RequestSession", "SessionCookie", "SessionOptions"]
 
@@ -52,6 +52,10 @@ _MOST_OLD: Final = 16
 """Cookies of the name in which an old session is looked for: those of other applications have no mark to skip them."""
 _FOREVER: Final = 2**63
 """Milliseconds; more than a plaintext can hold."""
+
+
+Request = tuple[Callable[[Any], tuple[str, str]], Any]
+"""A framework's request, and before it the function that returns its host and path. (A closure would cost more.)"""
 
 
 @dataclass(slots=True)
@@ -66,13 +70,9 @@ class RequestSession:
     https: bool
     located: bytes | None
     """The cookie's value if it is in one piece."""
-    found: list[Opened[StoredSession]]
-    """The content of the cookie once the session has been opened."""
+    request: Request | None = None
     expires: datetime | None = None
     """When the browser is to delete the cookie, if its settings do not say so; aware."""
-    where_of: Callable[[Any], tuple[str, str]] = NOWHERE
-    request: Any = None
-    """Whose host and path ``where_of`` returns: the environ, scope or request of the framework."""
     max_age: int | None = None
     """Seconds, to be written beside ``expires``: they do not depend on the browser's clock."""
 
@@ -113,12 +113,15 @@ class RequestSession:
 
     def where(self) -> tuple[str, str]:
         """Host and path of the request."""
-        return self.where_of(self.request)
+        if self.request is None:
+            return NOWHERE()
+        where, request = self.request
+        return where(request)
 
     def ahead(self) -> Steps[object] | None:
         """Wait for the keys that the cookie names."""
         cookie = self.cookie
-        return key_waits(cookie.ring, cookie.key_ids(self.header, self.located))
+        return cookie.protected.waits(cookie.ring, self.header, self.located)
 
     def work(self, status: int) -> None:
         """Nothing: sealing a session needs no other wait than that for the ring."""
@@ -136,7 +139,7 @@ class RequestSession:
     def close(self) -> None:
         """From now on a change of the session cannot be stored."""
         self.session.closed = True
-        self.where_of, self.request = NOWHERE, None  # it refers to this: a reference cycle in each request
+        self.request = None  # it refers to this: a reference cycle in each request
 
 
 class SessionOptions(TypedDict, total=False):
@@ -179,7 +182,7 @@ class SessionCookie:
         protector = data_protection.create_protector(*purposes.session(value_format.name, settings.name))
         self.ring = data_protection.provider
         self.protected = ProtectedCookie(settings, protector, ring=data_protection.ring)
-        self.key_ids, self._locate = self.protected.key_ids, self.protected.locate
+        self._locate = self.protected.locate
         self._migration = migration
         self._attributes = {https: settings.attributes(https=https) for https in (False, True)}
         self.clock = clock or data_protection.clock
@@ -190,31 +193,28 @@ class SessionCookie:
     def begin(
         self,
         header: bytes,
-        *,
-        https: bool,
+        request: Request | None = None,
+        https: bool = False,
         session_type: type[Session] = Session,
-        where_of: Callable[[Any], tuple[str, str]] = NOWHERE,
-        request: Any = None,
     ) -> RequestSession:
         """The session of a request. Nothing is opened yet.
 
         header: the Cookie header.
+        request: says where it went; asked only if cookies at other places have to be expired.
         https: whether the connection is encrypted.
         session_type: the class of the session, for frameworks that add to it.
-        where_of: returns host and path of ``request``; called only if cookies at other places have to be expired.
-        request: that of the framework.
         """
         if len(header) > MAX_HEADER:
             header = bounded(header)
         located = self._locate(header)
-        found: list[Opened[StoredSession]] = []
-        session = session_type(lambda: self._open(header, located, found), self._format)
-        return RequestSession(session, self, header, https, located, found, None, where_of, request)
+        session = session_type(self._open, self._format, (header, located))
+        return RequestSession(session, self, header, https, located, request)
 
-    def _open(self, header: bytes, located: bytes | None, found: list[Opened[StoredSession]]) -> StoredSession | None:
+    def _open(self, session: Session, header: bytes, located: bytes | None) -> StoredSession | None:
         opened = self.protected.open(header, self._read, located, choose=newest)
-        found.append(opened)
         content = opened.content
+        if opened.expire:
+            session.is_refused = True
         return self._old(header, self._migration) if content is None and self._migration else content
 
     def lines(self, request: RequestSession, response: Sequence[str] = ()) -> list[str]:
@@ -230,7 +230,7 @@ class SessionCookie:
         stored = session.stored
         attributes = with_expiry(self._attributes[request.https], request.expires, request.max_age)
         if is_empty:
-            had_one = stored is not None or any(opened.expire for opened in request.found)
+            had_one = stored is not None or session.is_refused
             return self.protected.delete(request.header, attributes, request.where) if had_one else []
         if self._migration is not None and self._migration.is_writing_old(self.clock.now()):
             line = self._old_line(session, self._migration, attributes)

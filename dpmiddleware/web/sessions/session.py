@@ -30,11 +30,12 @@ class Session(dict[str, Any]):
     A change after the response has started is a `ConfigurationError`, since it could not be stored. In Flask and Django
     it is an event.
 
-    source: returns the stored session, or ``None`` for a new one. Called at most once.
+    source: returns the stored session, or ``None`` for a new one. Called at most once, with the session and ``given``.
     value_format: how the session becomes bytes.
+    given: more arguments for ``source``. (A closure would cost every request, even if it does not use its session.)
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_format", "_source")  # all that an unused session needs
+    __slots__ = ("__dict__", "__weakref__", "_format", "_given", "_source")  # all that an unused session needs
 
     accessed: bool = False
     failure: KeyManagementError | None = None
@@ -46,6 +47,8 @@ class Session(dict[str, Any]):
     """`created` in milliseconds since 1970 UTC; ``None`` before the session has been read."""
     kept: bool | None = None
     """Whether `known_id` is the id; ``None``: if the request contained the session."""
+    is_refused: bool = False
+    """Whether the request contained a session that no ring could ever open: its cookie is to be deleted."""
     _stored: StoredSession | None = None
     _id: str | None = None
     _subject: str | None = None
@@ -61,10 +64,14 @@ class Session(dict[str, Any]):
     _has_lost_a_change: bool = False
 
     def __init__(
-        self, source: Callable[[], StoredSession | None] = lambda: None, value_format: ValueFormat = JSON
+        self,
+        source: Callable[..., StoredSession | None] = lambda _: None,
+        value_format: ValueFormat = JSON,
+        given: tuple[object, ...] = (),
     ) -> None:
         dict.setdefault(self, ID)  # C code (json) skips an empty dictionary, without calling the methods of this class
-        self._source: Callable[[], StoredSession | None] | None = source
+        self._source: Callable[..., StoredSession | None] | None = source
+        self._given = given
         self._format = value_format
 
     @property
@@ -150,7 +157,7 @@ class Session(dict[str, Any]):
         self._id = self._subject = self.created_ms = self._ends = None
         self.has_started_over, self.kept = True, False
 
-    def loaded(self) -> None:
+    def loaded(self, stored: StoredSession) -> None:
         """Called once, when the stored session has been read. A subclass may `end` it."""
 
     def mark_accessed(self) -> None:
@@ -161,7 +168,7 @@ class Session(dict[str, Any]):
         if self.failure is not None:
             raise self.failure
         try:
-            loaded = self._source()
+            loaded = self._source(self, *self._given)
             owner = None if self._owner is None else self._owner()
         except KeyManagementError as error:
             self.failure = error  # every later use in this request fails too, even if the application catches the error
@@ -174,7 +181,7 @@ class Session(dict[str, Any]):
             self._id, self._subject = mapping.pop(ID, None), mapping.pop(SUBJECT, None)
             dict.update(self, mapping)
             self._edited = not data  # another framework wrote it: it has to be written in our format
-            self.loaded()
+            self.loaded(loaded)
         if self._owner is not None:
             self._claim(owner)
 
@@ -276,7 +283,8 @@ def _reading(name: str, *, exposes: bool) -> Callable[..., Any]:
 
     @wraps(method)
     def call(self: Session, *args: Any) -> Any:
-        self.mark_accessed()
+        if self._source is not None:
+            self.mark_accessed()
         if exposes:
             self._exposed = True
         return method(self, *args)

@@ -12,6 +12,7 @@ Times remain integers from reading to writing. A ``datetime`` is created only if
 from __future__ import annotations
 
 import json
+import json.scanner
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 from dpmiddleware.clock import Clock, SystemClock
 from dpmiddleware.errors import KeyManagementError, MalformedPayloadError
-from dpmiddleware.serialization import serialize
+from dpmiddleware.serialization import json_encoder, serialize
 
 __all__ = [
     "ENDS",
@@ -57,7 +58,7 @@ _LAST: Final = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 _HEAD: Final = struct.Struct(">BQQ")
 _DATA: Final = slice(_HEAD.size, None)
-_decode: Final = json.JSONDecoder().raw_decode
+_decode: Final = json.scanner.make_scanner(json.JSONDecoder())  # type: ignore[arg-type]  # as `JSONDecoder` does it
 
 
 class ValueFormat(Protocol):
@@ -81,7 +82,7 @@ class JsonFormat:
     """JSON: text, numbers, booleans, ``None``, lists and dictionaries. A tuple becomes a list."""
 
     name = "json"
-    _encode = staticmethod(json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode)
+    _encode = staticmethod(json_encoder(ensure_ascii=False))
 
     def dumps(self, mapping: Mapping[str, Any]) -> bytes:
         """Serialize to compact JSON in UTF-8."""
@@ -99,7 +100,9 @@ def json_object(text: str) -> dict[str, Any]:
     """Read a JSON object. ``ValueError`` for other text, even for white space around the object."""
     mapping: dict[str, Any]
     try:
-        mapping, end = _decode(text)
+        mapping, end = _decode(text, 0)
+    except StopIteration:
+        raise ValueError("not JSON") from None
     except RecursionError:
         raise ValueError("JSON that is too deep") from None
     if end != len(text) or not isinstance(mapping, dict):

@@ -25,7 +25,7 @@ from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 from dpmiddleware.web.sign_in.return_urls import WebRequest
 from dpmiddleware.web.sign_in.ticket import Ticket
 from dpmiddleware.web.sign_in.ticket_cookie import ReadTicket, TicketCookie
-from dpmiddleware.web.steps import Steps, drive, key_waits
+from dpmiddleware.web.steps import Steps, drive
 
 __all__ = [
     "AUTHENTICATION_KEY",
@@ -80,26 +80,27 @@ class RequestAuthentication:
     describe: returns the whole request; called only if something asks for more than its cookies.
     """
 
+    touched: bool = False
+    failure: KeyManagementError | None = None
+    _request: WebRequest | None = None
+    _sessions: tuple[BoundSession, ...] = ()
+    _read: ReadTicket | None = None
+    _result: AuthenticateResult | None = None
+    _renewal: Ticket | None = None
+    _asked: tuple[Asked, ...] = ()
+    _finishing: Finishing | None = None
+    _is_closed: bool = False
+
     def __init__(
         self, authenticator: CookieAuthenticator, cookies: bytes, https: bool, describe: Callable[[], WebRequest]
     ) -> None:
         self.authenticator = authenticator
         self.cookies = cookies = bounded(cookies)
         self.https = https
-        self.touched = False
-        self.failure: KeyManagementError | None = None
         self._describe: Callable[[], WebRequest] | None = describe
-        self._request: WebRequest | None = None
-        self._sessions: tuple[BoundSession, ...] = ()
         self._now = authenticator.now()
         self._located = authenticator.cookie.locate(cookies)
         self._is_judged = authenticator.options.events.judges
-        self._read: ReadTicket | None = None
-        self._result: AuthenticateResult | None = None
-        self._renewal: Ticket | None = None
-        self._asked: tuple[Asked, ...] = ()
-        self._finishing: Finishing | None = None
-        self._is_closed = False
         companions = authenticator.companions
         self.companions = tuple(make(self) for make in companions) if companions else ()
 
@@ -125,7 +126,8 @@ class RequestAuthentication:
             raise self.failure
         if self._result is None:
             try:
-                return drive(self.read())
+                may_wait = self._is_judged or self.authenticator.has_store
+                return drive(self.read()) if may_wait else self._read_at_once()
             except KeyManagementError as error:
                 self.failure = error
                 raise
@@ -225,7 +227,7 @@ class RequestAuthentication:
     def ahead(self) -> Steps[object] | None:
         """Wait for the keys that the cookie names; read the ticket if that may wait for a store or an event."""
         cookie = self.authenticator.cookie
-        steps = key_waits(self.authenticator.ring, cookie.key_ids(self.cookies, self._located))
+        steps = cookie.waits(self.authenticator.ring, self.cookies, self._located)
         return self._read_ahead(steps) if self.must_read_ahead else steps
 
     def _read_ahead(self, steps: Steps[None] | None) -> Steps[object]:
@@ -238,14 +240,25 @@ class RequestAuthentication:
         if self._result is None:
             if self._read is None:
                 self._read = yield from self.authenticator.cookie.read(self.cookies, self._now, self._located)
-            ticket, why_not = self._read.ticket, self._read.failure
-            if ticket is not None and self._is_judged:
-                judged = validity.judge(ticket, self._now, self.authenticator.options, self.request.native)
-                ticket, self._renewal = yield from judged
-                why_not = "No principal." if ticket is None else None
-            elif ticket is not None:
-                self._renewal = validity.slide(ticket, self._now, self.authenticator.options)
-            self._result = AuthenticateResult(ticket, why_not)
+            ticket = self._read.ticket
+            if ticket is None or not self._is_judged:
+                return self._slid(self._read)
+            judged = validity.judge(ticket, self._now, self.authenticator.options, self.request.native)
+            ticket, self._renewal = yield from judged
+            self._result = AuthenticateResult(ticket, "No principal." if ticket is None else None)
+        return self._result
+
+    def _read_at_once(self) -> AuthenticateResult:
+        """`read` where nothing has to be waited for."""
+        if self._read is None:
+            self._read = self.authenticator.cookie.read_at_once(self.cookies, self._now, self._located)
+        return self._slid(self._read)
+
+    def _slid(self, found: ReadTicket) -> AuthenticateResult:
+        """What was read, where no event decides about it."""
+        if found.ticket is not None:
+            self._renewal = validity.slide(found.ticket, self._now, self.authenticator.options)
+        self._result = AuthenticateResult(found.ticket, found.failure)
         return self._result
 
     # --- the response ---------------------------------------------------------------------------------------

@@ -182,7 +182,11 @@ class Principal:
 
     def value(self, claim_type: str) -> str | None:
         """The value of the first claim of a type, or ``None``."""
-        return next((claim.value for claim in self if claim.type == claim_type), None)
+        for identity in self.identities:
+            for claim in identity.claims:
+                if claim.type == claim_type:
+                    return claim.value
+        return None
 
     def values(self, claim_type: str) -> tuple[str, ...]:
         """The values of all claims of a type, in order."""

@@ -20,7 +20,7 @@ from dpmiddleware.web.cookies.text import Attributes, CookieSettings, find, with
 from dpmiddleware.web.sign_in.claims import LOCAL_AUTHORITY, Claim, Identity, Principal
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
 from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Ticket
-from dpmiddleware.web.sign_in.ticket_store import entry_name, new_key
+from dpmiddleware.web.sign_in.ticket_store import TicketStore, entry_name, new_key
 from dpmiddleware.web.steps import Call, Steps
 
 __all__ = ["SESSION_ID_CLAIM", "CookieSource", "ReadTicket", "TicketCookie"]
@@ -40,6 +40,9 @@ class ReadTicket(NamedTuple):
     ticket: Ticket | None = None
     failure: str | None = None
     key: str | None = None
+
+
+_NOT_OPENED: Final = ReadTicket(failure="Unprotect ticket failed")
 
 
 class CookieSource(Protocol):
@@ -65,11 +68,11 @@ class TicketCookie:
 
     def __init__(self, data_protection: DataProtection, options: CookieAuthenticationOptions) -> None:
         self.settings = options.cookie_settings
-        self._options = options
+        self._options, self._store = options, options.store
         self._data_protection = data_protection
         self._protector = data_protection.create_protector(*purposes.authentication_cookie(options.scheme))
         self._cookie = ProtectedCookie(self.settings, self._protector, ring=data_protection.ring, as_aspnet=True)
-        self.locate, self.key_ids = self._cookie.locate, self._cookie.key_ids
+        self.locate, self.waits = self._cookie.locate, self._cookie.waits
         self._attributes = {https: self.settings.attributes(https=https) for https in (False, True)}
 
     def is_in(self, header: bytes) -> bool:
@@ -83,55 +86,66 @@ class TicketCookie:
         now: tickets that ended before do not count.
         located: the result of `locate`, if it was called.
         """
-        has_store, several = self._options.store is not None, list[Ticket]()
-        choose = several.extend if has_store else _newest  # tickets in the session store say which is the newest
-        opened = self._cookie.open(header, Ticket.deserialize, located, choose=choose)
-        tickets = several if opened.content is None else [opened.content]
-        if not tickets:
-            return ReadTicket(failure="Unprotect ticket failed") if self.is_in(header) else ReadTicket()
+        if self._store is None:
+            return self.read_at_once(header, now, located)
+        references: list[Ticket] = []  # each may name a ticket in the store, which says when it was issued
+        content = self._cookie.open(header, Ticket.deserialize, located, choose=references.extend).content
+        if content is not None:
+            references.append(content)
         found: list[ReadTicket] = []
-        for ticket in tickets:  # more than one only if they name entries of the session store
-            found += [(yield from self._checked(ticket, now))]
+        for reference in references:
+            found += [(yield from self._from_store(self._store, reference, now))]
         valid = [each.ticket for each in found if each.ticket is not None]
         if len(valid) > 1:
             chosen = _newest(valid)
-            return next((e for e in found if e.ticket is chosen), ReadTicket(failure="Unprotect ticket failed"))
-        return next((each for each in found if each.ticket is not None), found[0])
+            return next((each for each in found if each.ticket is chosen), _NOT_OPENED)
+        return next((each for each in found if each.ticket is not None), found[0] if found else self._none_in(header))
 
-    def _checked(self, ticket: Ticket, now: datetime) -> Steps[ReadTicket]:
-        """A ticket of a cookie, or the one that it names in the session store, if it is still valid."""
-        store, reference = self._options.store, ticket.principal.value(SESSION_ID_CLAIM)
-        if store is None and reference is not None:  # the ticket itself, and its end, are in a store
+    def read_at_once(self, header: bytes, now: datetime, located: bytes | None = None) -> ReadTicket:
+        """`read` where there is no session store: nothing has to be waited for."""
+        ticket = self._cookie.open(header, Ticket.deserialize, located, choose=_newest).content
+        if ticket is None:
+            return self._none_in(header)
+        if ticket.principal.value(SESSION_ID_CLAIM) is not None:  # the ticket itself, and its end, are in a store
             return ReadTicket(failure="SessionId without a session store")
-        key: str | None = None
-        if store is not None:
-            key = reference
-            if key is None:
-                return ReadTicket(failure="SessionId missing")
-            value = yield Call(store.get, (entry_name(key),))
-            entry = None if value is None else self._open_entry(key, value)
-            if entry is None:
-                return ReadTicket(failure="Identity missing in session store")
-            ticket = entry
+        return self._in_time(ticket, now, None)
+
+    def _from_store(self, store: TicketStore, reference: Ticket, now: datetime) -> Steps[ReadTicket]:
+        """The ticket that one in a cookie names, if it is still valid."""
+        key = reference.principal.value(SESSION_ID_CLAIM)
+        if key is None:
+            return ReadTicket(failure="SessionId missing")
+        value = yield Call(store.get, (entry_name(key),))
+        ticket = None if value is None else self._open_entry(key, value)
+        if ticket is None:
+            return ReadTicket(failure="Identity missing in session store")
+        found = self._in_time(ticket, now, key)
+        if found.ticket is None:
+            yield from self.forget(key)
+        return found
+
+    def _in_time(self, ticket: Ticket, now: datetime, key: str | None) -> ReadTicket:
         expires = ticket.properties.expires_utc
         if expires is not None and expires < now:
-            yield from self.forget(key)
             return ReadTicket(failure="Ticket expired")
         if ticket.scheme != self._options.scheme:
             ticket = Ticket(self._options.scheme, ticket.principal, ticket.properties)
         return ReadTicket(ticket, None, key)
 
+    def _none_in(self, header: bytes) -> ReadTicket:
+        return _NOT_OPENED if self.is_in(header) else ReadTicket()
+
     def forget(self, key: str | None) -> Steps[None]:
         """Remove a ticket from the session store."""
-        if self._options.store is not None and key is not None:
-            yield Call(self._options.store.remove, (entry_name(key),))
+        if self._store is not None and key is not None:
+            yield Call(self._store.remove, (entry_name(key),))
 
     def keep(self, ticket: Ticket, now: datetime, replaced: str | None) -> Steps[tuple[Ticket, str | None]]:
         """Put a new ticket into the session store, in place of the one with the key ``replaced``.
 
         Returns what goes into the cookie, and the new key; without a store that is the ticket itself, and ``None``.
         """
-        store = self._options.store
+        store = self._store
         if store is None:
             return ticket, None
         key = new_key()
@@ -145,7 +159,7 @@ class TicketCookie:
 
         ``None``: the ticket was removed meanwhile, and stays removed.
         """
-        store = self._options.store
+        store = self._store
         if store is None:
             return ticket
         if key is None:
