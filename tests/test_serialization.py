@@ -186,7 +186,7 @@ def test_the_encoder_that_is_kept_writes_what_json_writes(
     value: object, sort_keys: bool, ensure_ascii: bool, has_c_code: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not has_c_code:
-        monkeypatch.delattr(json.encoder, "c_make_encoder")
+        monkeypatch.setattr(json.encoder, "c_make_encoder", None)
     encode = json_encoder(ensure_ascii=ensure_ascii, sort_keys=sort_keys)
     expected = json.dumps(value, ensure_ascii=ensure_ascii, sort_keys=sort_keys, separators=(",", ":"))
     assert [encode(value), encode(value)] == [expected, expected]
