@@ -5,7 +5,8 @@ memory.py             documents in this process
 files.py              a folder with one file per document; folder.py: how such a folder is listed,
                       read and written; folder_lock.py: its lock, and private files
 redis.py              a list in Redis or Valkey
-sql.py                a table of a SQL database; sql_statements.py: what is said to it, in each dialect;
+table.py              a table of a database: versions and commits, whichever library talks to the database
+sql.py                a table through SQLAlchemy; sql_statements.py: what is said to it, in each dialect;
                       sql_place.py: which table is meant; sql_engine.py: what drivers differ in
 azure_blob.py, s3.py  an object in Azure Blob Storage or S3; one_document.py: what both share
 windows_registry.py   values of a Windows registry key

@@ -1,18 +1,7 @@
-"""Keys in a table, as ASP.NET Core's ``PersistKeysToDbContext`` stores them (extra ``sql``: SQLAlchemy).
-
-::
-
-    DataProtectionKeys := Id (integer, generated) ‖ FriendlyName (text, may be null) ‖ Xml (text, may be null)
+"""Keys in a table of any database that SQLAlchemy supports (extra ``sql``); `table` says what the table is.
 
 A missing table is an empty store, unless the database has another table of key documents (`sql_place`). The first
 commit creates the table; if the user lacks the permission, the hint of the error is the statement that creates it.
-
-A commit is one transaction: rows and version, deletes, inserts. It is retried if the database reports a collision. A
-replaced document is a new row, and the old row is deleted.
-
-The version is the number of rows and a digest of all rows, because a row may be changed in place. PostgreSQL, MySQL and
-MariaDB compute it and send a short answer. SQLite runs in this process anyway. From other databases the rows are
-fetched and digested here, which is correct, but slow for a large ring.
 
 Some drivers have no timeout for answers. The connection of a call that takes too long is shut (`bounded.Call`).
 """
@@ -20,25 +9,19 @@ Some drivers have no timeout for answers. The connection of a call that takes to
 from __future__ import annotations
 
 import difflib
-import hashlib
-import random
-import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dpmiddleware.errors import ConfigurationError, RepositoryError
 from dpmiddleware.extras import import_extra
 from dpmiddleware.forks import after_fork
-from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.printable import printable, without_password
-from dpmiddleware.repositories.base import Repository, check_one_given
+from dpmiddleware.repositories.base import check_one_given
 from dpmiddleware.repositories.bounded import Call, current_call
-from dpmiddleware.repositories.documents import stored_document, text_of
-from dpmiddleware.repositories.markup import bare
 from dpmiddleware.repositories.sql_engine import engine_of, is_collision, reason, says_no_table
 from dpmiddleware.repositories.sql_place import columns_of, objection
-from dpmiddleware.repositories.sql_statements import COLUMNS, MAX_NAME, TABLE, Statements
+from dpmiddleware.repositories.sql_statements import COLUMNS, TABLE, Statements
+from dpmiddleware.repositories.table import HINT, CollisionError, Rows, TableRepository
 from dpmiddleware.urls import take_options
 
 if TYPE_CHECKING:
@@ -46,16 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = ["SqlKeyRepository"]
 
-_TRIES: Final = 8
 _CREATING: Final = "create a table in"
-_EMPTY: Final = "0"
-"""The version of a table without rows, and of a missing table: creating the table does not change it."""
-
-_HINT: Final = "check that the database runs, that this host reaches it, and the user's rights; loaded keys stay in use"
 _T = TypeVar("_T")
 
 
-class SqlKeyRepository(Repository):
+class SqlKeyRepository(TableRepository):
     """A `KeyRepository` in a table of any database that SQLAlchemy supports.
 
     Give either ``url`` or ``engine``.
@@ -105,78 +83,12 @@ class SqlKeyRepository(Repository):
         """In a forked child, start with an empty pool; the connections belong to the parent."""
         self._engine.dispose(close=False)
 
-    def read(self) -> Snapshot:
-        """Return all rows and the version. One statement."""
-        return self._run("read", self._read, absent=Snapshot((), _EMPTY))
-
-    def version(self) -> str:
-        """Return the number of rows and a digest. One statement."""
-        if self._version is None:
-            return self.read().version
-        return self._run("read", lambda connection: _stated(connection.scalar(self._version)), absent=_EMPTY)
-
-    def commit(
-        self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
-    ) -> None:
-        """See `KeyRepository`. One serializable transaction. `MalformedDocumentError` for invalid XML."""
-        added = [(document.name, bare(document.data).decode("utf-8")) for document in add]
-        removed = [int(document.locator) for document in remove]
-
-        def change(connection: Connection) -> bool:
-            self._change(connection, added, removed, expected)
-            return True
-
-        for attempt in range(_TRIES):
-            try:
-                if self._run("write to", change, absent=False, transaction=True):
-                    return
-            except _CollisionError:
-                # The winner has usually changed the version already. If not, random pauses keep the next tries apart.
-                time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 (not a secret)
-                if self.version() != expected:
-                    raise self._conflict() from None
-                continue
-            if expected != _EMPTY:
-                raise self._conflict()
-            if not added:
-                return
-            self._make_table()
-        raise self._failed("write to", f"{_TRIES} tries collided with other writers", "try again")
-
-    # --- inside a connection --------------------------------------------------------------------------------------
-
-    def _read(self, connection: Connection, *, for_change: bool = False) -> Snapshot:
-        rows: Sequence[Any] = connection.execute(self._statements.read(self._version, for_change=for_change)).all()
-        documents = tuple(_document(*row[:3]) for row in rows)
-        if not rows:
-            return Snapshot((), _EMPTY)
-        if self._version is not None:
-            return Snapshot(documents, _stated(rows[0][4]))
-        digest = hashlib.sha256(repr([tuple(row[:4]) for row in rows]).encode("utf-8", "surrogatepass")).hexdigest()
-        return Snapshot(documents, f"{len(rows)}-{digest}")
-
-    def _change(
-        self, connection: Connection, added: Sequence[tuple[str | None, str]], removed: Sequence[int], expected: str
-    ) -> None:
-        found, gone = self._read(connection, for_change=True), {str(row_id) for row_id in removed}
-        if found.version != expected:
-            raise self._conflict()
-        kept = [document.name for document in found.documents if document.locator not in gone]
-        names = Counter(name[:MAX_NAME] for name in (*kept, *(name for name, _ in added)) if name is not None)
-        for name, _ in added:
-            if name is not None and names[name[:MAX_NAME]] > 1:
-                raise self._name_taken(name)
-        for statement in self._statements.delete(removed):
-            connection.execute(statement)
-        for name, text in added:
-            connection.execute(self._statements.insert(name, text))
-
     def _make_table(self) -> None:
         create = self._statements.create
         try:
             if not self._create_table:
                 raise RepositoryError("the table does not exist, and create_table=False")
-            self._run(_CREATING, lambda connection: bool(connection.execute(create)), absent=False)
+            self._run(_CREATING, lambda rows: bool(rows.connection.execute(create)), absent=False)
         except RepositoryError as error:
             if self._columns():  # another process created it at the same moment
                 return
@@ -190,20 +102,13 @@ class SqlKeyRepository(Repository):
     def _run(
         self,
         doing: str,
-        action: Callable[[Connection], _T],
+        action: Callable[[_Rows], _T],
         *,
         absent: _T,
         transaction: bool = False,
         first: bool = True,
     ) -> _T:
-        """Run ``action`` with a connection.
-
-        doing: what for, for the error: "read" or "write to".
-        action: gets the connection.
-        absent: the result if there is no table.
-        transaction: whether to run it in a serializable transaction; otherwise each statement is its own.
-        first: whether this is not a second attempt.
-        """
+        """See `TableRepository`. first: whether this is not a second attempt."""
         errors = self._sqlalchemy.exc
         call = current_call() or Call()
         call.connection = None
@@ -211,13 +116,13 @@ class SqlKeyRepository(Repository):
             return self._connected(call, action, transaction)
         except errors.DBAPIError as error:
             if transaction and is_collision(error.orig):
-                raise _CollisionError from None
-            failure = self._failed(doing, reason(error.orig), _HINT)
+                raise CollisionError from None
+            failure = self._failed(doing, reason(error.orig), HINT)
             if call.connection is None or error.connection_invalidated or doing == _CREATING:
                 raise failure from None
             no_table = says_no_table(error.orig, self._engine.dialect.name)
         except (errors.SQLAlchemyError, OSError) as error:
-            raise self._failed(doing, reason(error), _HINT) from None
+            raise self._failed(doing, reason(error), HINT) from None
         except ConfigurationError as error:  # the password's variable or file is missing
             raise self._failed(doing, error, error.hint) from None
         columns = self._columns()
@@ -230,7 +135,7 @@ class SqlKeyRepository(Repository):
         self._use(columns)
         return self._run(doing, action, absent=absent, transaction=transaction, first=False)
 
-    def _connected(self, call: Call, action: Callable[[Connection], _T], transaction: bool) -> _T:
+    def _connected(self, call: Call, action: Callable[[_Rows], _T], transaction: bool) -> _T:
         retried = False
         while True:
             try:
@@ -238,14 +143,14 @@ class SqlKeyRepository(Repository):
                     call.connection = plain.connection.driver_connection
                     if transaction:
                         return self._in_transaction(plain, action)
-                    return action(plain.execution_options(isolation_level="AUTOCOMMIT"))
+                    return action(self._rows(plain.execution_options(isolation_level="AUTOCOMMIT")))
             except self._sqlalchemy.exc.DBAPIError as error:
                 # The server closed a connection of the pool: retry once, on a new one.
                 if transaction or retried or not error.connection_invalidated:
                     raise
                 retried = True
 
-    def _in_transaction(self, plain: Connection, action: Callable[[Connection], _T]) -> _T:
+    def _in_transaction(self, plain: Connection, action: Callable[[_Rows], _T]) -> _T:
         if self._engine.dialect.name != "sqlite":
             connection = plain.execution_options(isolation_level=self._statements.isolation)
             begin, end = self._statements.turns
@@ -253,19 +158,22 @@ class SqlKeyRepository(Repository):
                 if begin:
                     connection.exec_driver_sql(begin)
                 try:
-                    return action(connection)
+                    return action(self._rows(connection))
                 finally:
                     if end:
                         connection.exec_driver_sql(end)
         connection = plain.execution_options(isolation_level="AUTOCOMMIT")
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver itself would begin without a lock
         try:
-            result = action(connection)
+            result = action(self._rows(connection))
             connection.exec_driver_sql("COMMIT")
         except BaseException:
             connection.exec_driver_sql("ROLLBACK")
             raise
         return result
+
+    def _rows(self, connection: Connection) -> _Rows:
+        return _Rows(connection, self._statements, self._version)
 
     def _inspect(self, action: Callable[[Any], _T], otherwise: _T) -> _T:
         """What ``action`` learns from SQLAlchemy's inspector; ``otherwise`` if the database does not answer."""
@@ -290,15 +198,28 @@ class SqlKeyRepository(Repository):
         return self._inspect(lambda inspector: columns_of(inspector, self._name, self._schema), None)
 
 
-class _CollisionError(Exception):
-    """The database ended a transaction that collided with another one."""
+class _Rows(Rows):
+    """See `Rows`. version: the statement that computes the version, or ``None``."""
 
+    def __init__(self, connection: Connection, statements: Statements, version: Any) -> None:
+        self.connection = connection
+        self._statements = statements
+        self._version = version
 
-def _document(row_id: int, name: str | None, xml: str | None) -> StoredDocument:
-    return stored_document(name, text_of((xml or "").encode("utf-8", "surrogatepass")), str(row_id))
+    @property
+    def computes_version(self) -> bool:
+        return self._version is not None
 
+    def version(self) -> Any:
+        return self.connection.scalar(self._version)
 
-def _stated(version: object) -> str:
-    """Return the version that a database computed; a table without rows has no digest."""
-    text = version.decode("ascii") if isinstance(version, bytes) else str(version)
-    return _EMPTY if text.startswith("0-") else text
+    def read(self, *, for_change: bool = False) -> Sequence[Any]:
+        return self.connection.execute(self._statements.read(self._version, for_change=for_change)).all()
+
+    def delete(self, ids: Sequence[int]) -> None:
+        for statement in self._statements.delete(ids):
+            self.connection.execute(statement)
+
+    def insert(self, added: Sequence[tuple[str | None, str]]) -> None:
+        for name, text in added:
+            self.connection.execute(self._statements.insert(name, text))
