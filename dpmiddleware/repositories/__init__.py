@@ -8,6 +8,7 @@ redis.py              a list in Redis or Valkey
 table.py              a table of a database: versions and commits, whichever library talks to the database
 sql.py                a table through SQLAlchemy; sql_statements.py: what is said to it, in each dialect;
                       sql_place.py: which table is meant; sql_engine.py: what drivers differ in
+django_database.py    a table through Django; django_table.py: its model, rows and connection
 azure_blob.py, s3.py  an object in Azure Blob Storage or S3; one_document.py: what both share
 windows_registry.py   values of a Windows registry key
 documents.py          rules for documents that all stores follow: names, order, size
@@ -32,6 +33,7 @@ REPOSITORIES: Final = {
     "redis": "repositories.redis.RedisKeyRepository",
     "rediss": "repositories.redis.RedisKeyRepository",
     "unix": "repositories.redis.RedisKeyRepository",
+    "django": "repositories.django_database.DjangoKeyRepository",
     "azblob": "repositories.azure_blob.AzureBlobKeyRepository",
     "s3": "repositories.s3.S3KeyRepository",
     "registry": "repositories.windows_registry.RegistryKeyRepository",

@@ -13,9 +13,9 @@ from dpmiddleware.urls import check_password, take_options
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
-__all__ = ["engine_of", "is_collision", "reason", "says_no_table"]
+__all__ = ["CONNECT", "engine_of", "is_collision", "reason", "says_no_table"]
 
-_CONNECT: Final[dict[str, dict[str, Any]]] = {
+CONNECT: Final[dict[str, dict[str, Any]]] = {
     # keepalives detect a lost peer within half a minute; PgBouncer cannot handle prepared statements
     "psycopg": {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5, "prepare_threshold": None},
     "psycopg2": {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5},
@@ -28,6 +28,7 @@ _CONNECT: Final[dict[str, dict[str, Any]]] = {
     "pymssql": {"login_timeout": 3, "timeout": 4},
     "oracledb": {"tcp_connect_timeout": 3.0},
 }
+"""Driver → its arguments for short timeouts."""
 _COLLISIONS: Final = {1020, 1205, 1213, 60, 8177, 30006}
 """MySQL: record changed since it was read, lock wait timeout, deadlock (SQL Server: 1205). Oracle: deadlock, cannot
 serialize, lock wait timeout. Other databases use SQLSTATE class 40."""
@@ -51,7 +52,7 @@ def engine_of(url: str) -> Engine:
                 "SQLite in memory has a separate database per thread", hint="write memory:, or name a file"
             )
         options: dict[str, Any] = {
-            "connect_args": {k: v for k, v in _CONNECT.get(dialect.driver, {}).items() if k not in parsed.query},
+            "connect_args": {k: v for k, v in CONNECT.get(dialect.driver, {}).items() if k not in parsed.query},
             "isolation_level": "AUTOCOMMIT",
             "hide_parameters": True,  # because they are keys
         }

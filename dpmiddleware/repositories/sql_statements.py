@@ -22,7 +22,7 @@ from dpmiddleware.keys.xml import MAX_SIZE
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-__all__ = ["COLUMNS", "TABLE", "Statements", "key_table"]
+__all__ = ["COLUMNS", "MAX_NAME", "TABLE", "TURNS", "Statements", "computed_version", "key_table"]
 
 TABLE: Final = "DataProtectionKeys"
 COLUMNS: Final = ("Id", "FriendlyName", "Xml")
@@ -46,11 +46,12 @@ _VERSIONS: Final = {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "mariadb": _MYSQ
 
 _LOCK: Final = "left(concat('dpmiddleware.', database()), 64)"
 _TAKE_TURNS: Final = (f"SELECT get_lock({_LOCK}, 3)", f"SELECT release_lock({_LOCK})")
-_TURNS: Final = {
+TURNS: Final = {
     "mysql": _TAKE_TURNS,
     "mariadb": _TAKE_TURNS,
     "oracle": ("LOCK TABLE {} IN EXCLUSIVE MODE WAIT 3", ""),  # until the transaction ends
 }
+"""What is said at the beginning and at the end of a transaction, where a serializable one is not enough."""
 _LOCKED: Final = "WITH (TABLOCKX, HOLDLOCK)"
 """SQL Server: read for a change."""
 
@@ -76,12 +77,12 @@ class Statements:
         quote = dialect.identifier_preparer
         self.shown: str = quote.format_table(self.table)
         """The table's name in SQL."""
-        self.turns = tuple(text.format(self.shown) for text in _TURNS.get(dialect.name, ("", "")))
+        self.turns = tuple(text.format(self.shown) for text in TURNS.get(dialect.name, ("", "")))
         self.isolation = "READ COMMITTED" if dialect.name in {"oracle", "mssql"} else "SERIALIZABLE"
-        computed = _VERSIONS.get(dialect.name)
+        computed = computed_version(dialect.name, [quote.quote(column) for column in columns])
         self.version: Any = None
         if computed is not None:
-            shown: Any = sql.literal_column(computed.format(*map(quote.quote, columns)), sql.String())
+            shown: Any = sql.literal_column(computed, sql.String())
             self.version = sql.select(shown).select_from(self.table)
         self.create: Any = sql.schema.CreateTable(self.table)
 
@@ -106,6 +107,12 @@ class Statements:
         row = self.table.c
         pieces = [ids[start : start + _PER_STATEMENT] for start in range(0, len(ids), _PER_STATEMENT)]
         return [self._sql.delete(self.table).where(row.Id.in_(piece)) for piece in pieces]
+
+
+def computed_version(dialect: str, columns: Sequence[str]) -> str | None:
+    """The expression for the version of all rows; ``None`` if this database does not compute it. columns: quoted."""
+    found = _VERSIONS.get(dialect)
+    return None if found is None else found.format(*columns)
 
 
 def key_table(table: str = TABLE, schema: str | None = None, columns: Sequence[str] = COLUMNS) -> Any:
