@@ -1,11 +1,13 @@
 """Django: a setting that would fail in requests is an error of ``manage.py check``.
 
-Each trial makes what a request makes of the settings. None does I/O.
+Each trial makes what a request makes of the settings. None does I/O. The database of a ring in ``django:…`` is read
+only where checks of Django read one: in ``check --database``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from importlib import import_module
 from typing import Any, Final
@@ -19,10 +21,11 @@ from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.django.authentication import CookieAuthenticationMiddleware
 from dpmiddleware.django.session_cookie import DjangoFormat
 from dpmiddleware.django.sessions import SessionStore, begin
-from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.errors import ConfigurationError, RepositoryError
+from dpmiddleware.repositories.django_database import DjangoKeyRepository
 from dpmiddleware.web.sessions.stored import StoredSession, milliseconds
 
-__all__ = ["check_requests"]
+__all__ = ["check_database", "check_requests"]
 
 _HINTS: Final = {
     "set secure='always'": "set SESSION_COOKIE_SECURE = True",
@@ -41,6 +44,23 @@ def check_requests(**_: Any) -> list[checks.CheckMessage]:
     except ConfigurationError:
         return []  # another check reports it
     return [error for number, name, trial in _TRIALS for error in _errors(f"dpmiddleware.{number}", name, trial)]
+
+
+@checks.register(checks.Tags.database)
+def check_database(*, databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
+    """Whether the table of the ring can be read. A warning: as an error it would keep ``migrate`` from creating it."""
+    try:
+        repository = get_data_protection().repository
+    except ConfigurationError:
+        return []  # another check reports it
+    migrates = any("migrate" in word for word in sys.argv[1:2])  # whatever it finds missing, it is about to create
+    if migrates or not isinstance(repository, DjangoKeyRepository) or repository.alias not in (databases or ()):
+        return []
+    try:
+        repository.version()
+    except RepositoryError as error:
+        return [checks.Warning(str(error), hint=error.hint, id="dpmiddleware.W007")]
+    return []
 
 
 def _errors(number: str, name: str, trial: Callable[[], object]) -> list[checks.CheckMessage]:
