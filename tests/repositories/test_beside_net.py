@@ -15,9 +15,11 @@ import redis
 
 from dpmiddleware.errors import VersionConflict
 from dpmiddleware.keys.interfaces import KeyRepository, StoredDocument
+from dpmiddleware.repositories.django_database import DjangoKeyRepository
 from dpmiddleware.repositories.files import FileKeyRepository
 from dpmiddleware.repositories.redis import RedisKeyRepository
 from dpmiddleware.repositories.sql import SqlKeyRepository
+from tests.django_databases import django_database
 from tests.interop.peer import Peer, PeerRing
 from tests.servers import LOOPBACK, Server
 
@@ -62,7 +64,14 @@ def table(postgres_server: Server) -> Iterator[Shared]:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
-@pytest.fixture(params=["folder", "redis_list", "table"])
+@pytest.fixture
+def django_table(table: Shared, postgres_server: Server) -> Iterator[Shared]:
+    name = table.spec["connection"].rpartition("=")[2]
+    with django_database(f"{postgres_server.address}{name}") as alias:
+        yield Shared(table.spec, lambda: DjangoKeyRepository(alias))
+
+
+@pytest.fixture(params=["folder", "redis_list", "table", "django_table"])
 def shared(request: pytest.FixtureRequest) -> Shared:
     found: Shared = request.getfixturevalue(request.param)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -20,6 +21,7 @@ from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.interfaces import KeyRepository
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.repositories.s3 import S3KeyRepository
+from tests.django_databases import django_database, migrated
 from tests.servers import AZURITE_KEY, Server
 
 # Python 3.12 and later warn about what is tested here: forking a process with threads.
@@ -28,7 +30,13 @@ PROCESSES = 50
 SECONDS = 60
 
 
-@pytest.fixture(params=["redis", "postgresql", "mariadb", "sqlite", "azurite", "s3"])
+@pytest.fixture
+def django_alias(own_postgres: Server) -> Iterator[str]:
+    with django_database(f"{own_postgres.address}postgres") as alias:
+        yield migrated(alias)
+
+
+@pytest.fixture(params=["redis", "postgresql", "django", "mariadb", "sqlite", "azurite", "s3"])
 def empty_store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeyRepository:
     """An empty store, created before the processes are forked, as gunicorn does with --preload."""
     name = f"cold-{uuid4().hex[:12]}"
@@ -37,14 +45,15 @@ def empty_store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyt
         found: Server = request.getfixturevalue(fixture)
         return found
 
-    if request.param == "redis":
-        return repository_from(f"{server('own_redis').address}/0")
-    if request.param == "postgresql":
-        return repository_from(f"{server('own_postgres').address}postgres")
-    if request.param == "mariadb":
-        return repository_from(mariadb_database(server("mariadb_server"), name.replace("-", "_"), request))
-    if request.param == "sqlite":
-        return repository_from(f"sqlite:///{tmp_path}/keys.db")
+    urls: dict[str, Callable[[], str]] = {
+        "redis": lambda: f"{server('own_redis').address}/0",
+        "postgresql": lambda: f"{server('own_postgres').address}postgres",
+        "django": lambda: f"django:{request.getfixturevalue('django_alias')}",
+        "mariadb": lambda: mariadb_database(server("mariadb_server"), name.replace("-", "_"), request),
+        "sqlite": lambda: f"sqlite:///{tmp_path}/keys.db",
+    }
+    if request.param in urls:
+        return repository_from(urls[request.param]())
     if request.param == "azurite":
         monkeypatch.setenv("KEYS_ACCOUNT_KEY", AZURITE_KEY)
         endpoint = f"{server('azurite_server').address}/devstoreaccount1"
