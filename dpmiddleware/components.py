@@ -1,6 +1,7 @@
 r"""From a URL to the component that it names: a repository, key wrappers, a signer. ::
 
-    repository    memory: · a path, file:///… · redis:// rediss:// unix:// · any SQLAlchemy URL · azblob:// · s3:// · registry://
+    repository    memory: · a path, file:///… · redis:// rediss:// unix:// · any SQLAlchemy URL · django:alias · azblob://
+                  s3:// · registry://
     key_wrapper   x509:///… · keyblob:///… · secret:… · azurekv://… · awskms:///… · openbao://… · dpapi: · plain:
     signer        ed25519:///signer.pem
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 from uuid import uuid4
 
@@ -23,8 +24,8 @@ def settings_of(url: str) -> dict[str, Any]:
     """The settings of the database that a URL of SQLAlchemy names."""
     parsed = sqlalchemy.make_url(url)
     backend = parsed.get_backend_name()
-    if backend == "mysql":
-        pymysql.install_as_MySQLdb()  # mysqlclient has no wheels
+    if backend == "mysql" and find_spec("MySQLdb") is None:
+        pymysql.install_as_MySQLdb()  # mysqlclient, which has to be compiled, is not here
     return {
         "ENGINE": f"django.db.backends.{_ENGINES[backend]}",
         "NAME": parsed.database or "",

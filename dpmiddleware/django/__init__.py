@@ -4,7 +4,7 @@
     MIDDLEWARE = ["dpmiddleware.django.sessions.SessionMiddleware", …]      # in place of Django's
     SESSION_ENGINE = "dpmiddleware.django.sessions"
     SIGNING_BACKEND = "dpmiddleware.django.signing.ProtectedSigner"
-    DATA_PROTECTION = {"application": "shop", "repository": "redis://localhost/0", "key_wrapper": "x509:///keys.pem"}
+    DATA_PROTECTION = {"application": "shop", "repository": "django:default", "key_wrapper": "x509:///keys.pem"}
 
 Importing this package needs no settings, so a settings file may import from it.
 """

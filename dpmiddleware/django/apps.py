@@ -1,6 +1,6 @@
 """Django: the settings of an application, and the findings of ``manage.py check``.
 
-    DATA_PROTECTION = {"application": "shop", "repository": "postgresql+psycopg:///shop", "key_wrapper": "awskms:///…"}
+    DATA_PROTECTION = {"application": "shop", "repository": "django:default", "key_wrapper": "awskms:///…"}
     DATA_PROTECTION_COOKIE_AUTHENTICATION = {"login_path": "/login", …}    # options of cookie authentication
     DATA_PROTECTION_SESSION_MIGRATION = DjangoSessions(SECRET_KEY, until=…)
 
@@ -79,7 +79,7 @@ def _from_setting(given: object) -> DataProtection:
     if not isinstance(given, Mapping):
         raise ConfigurationError(
             "settings.DATA_PROTECTION is not set",
-            hint='set DATA_PROTECTION = {"application": "shop", "repository": "redis://localhost/0"}',
+            hint='set DATA_PROTECTION = {"application": "shop", "repository": "django:default"}',
         )
     return DataProtection.from_config({str(name).lower(): value for name, value in given.items()})
 
