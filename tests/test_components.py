@@ -65,6 +65,7 @@ def test_schemes_are_known_in_any_case(tmp_path: Path) -> None:
     [
         ("redsi://host/0", "redis"), ("rediss+x://host", "rediss"), ("memroy:", "memory"), ("fiel:///keys", "file"),
         ("azblb://a/c/b", "azblob"), ("postgres://host/db", "postgresql"), ("registy://HKLM/x", "registry"),
+        ("djago:default", "django"),
     ],
 )  # fmt: skip
 def test_a_misspelt_repository_is_told_the_nearest_name(url: str, near: str) -> None:
