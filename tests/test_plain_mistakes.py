@@ -265,7 +265,9 @@ def _frameworks() -> Iterator[None]:
 def error_of(function: Callable[[], object]) -> Exception | None:
     """The error of a call, unless it is one of itsdangerous or Django: their users expect those."""
     try:
-        function()
+        made = function()
+        if inspect.iscoroutine(made):
+            made.close()
     except (BadData, BadSignature):
         return None
     except Exception as error:  # noqa: BLE001 (which one is the question)

@@ -4,11 +4,18 @@
     app.add_middleware(CookieAuthenticationMiddleware, data_protection=dp, login_path="/login")
 
 ``@requires("authenticated")`` and ``@requires("admin")`` work: the scopes are "authenticated" and the user's roles. To
-send users who are not signed in to the login page, return ``challenge(request)``, put `login_required` on the endpoint,
-or let FastAPI inject `require_principal`.
+send users who are not signed in to the login page, return ``challenge(request)``, or put `login_required` on the
+endpoint.
+
+FastAPI's dependencies (`SignedIn`, `CurrentPrincipal`, `require_principal`, `require_role`, `RequirePrincipal`,
+`redirect_browsers`) are names of this module, too. They are imported at their first use, because they need FastAPI.
 """
 
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
 from dpmiddleware.asgi import CookiePolicyMiddleware, CookieProtectionMiddleware, SessionMiddleware
+from dpmiddleware.extras import import_extra
 from dpmiddleware.starlette.authentication import (
     CookieAuthenticationMiddleware,
     Credentials,
@@ -18,8 +25,6 @@ from dpmiddleware.starlette.authentication import (
     current_principal,
     forbid,
     login_required,
-    require_principal,
-    require_role,
     sign_in,
     sign_out,
 )
@@ -38,9 +43,38 @@ __all__ = [
     "current_principal",
     "forbid",
     "login_required",
-    "require_principal",
-    "require_role",
     "sign_in",
     "sign_out",
 ]
 __all__ += public.__all__
+
+if find_spec("fastapi") is not None:  # a star import must not need FastAPI
+    __all__ += [
+        "CurrentPrincipal",
+        "RequirePrincipal",
+        "SignedIn",
+        "redirect_browsers",
+        "require_principal",
+        "require_role",
+    ]
+
+_OF_FASTAPI = frozenset(
+    ("CurrentPrincipal", "RequirePrincipal", "SignedIn", "redirect_browsers", "require_principal", "require_role")
+)
+
+if TYPE_CHECKING:
+    from dpmiddleware.starlette.dependencies import CurrentPrincipal as CurrentPrincipal
+    from dpmiddleware.starlette.dependencies import RequirePrincipal as RequirePrincipal
+    from dpmiddleware.starlette.dependencies import SignedIn as SignedIn
+    from dpmiddleware.starlette.dependencies import redirect_browsers as redirect_browsers
+    from dpmiddleware.starlette.dependencies import require_principal as require_principal
+    from dpmiddleware.starlette.dependencies import require_role as require_role
+else:
+
+    def __getattr__(name: str) -> object:
+        if name not in _OF_FASTAPI:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import_extra("fastapi", "fastapi", f"dpmiddleware.starlette.{name}")
+        from dpmiddleware.starlette import dependencies
+
+        return getattr(dependencies, name)

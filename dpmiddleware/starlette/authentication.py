@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from inspect import Parameter, Signature, iscoroutinefunction
-from typing import Any, Final, NoReturn, TypeVar, cast
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar, cast
 
 from starlette.authentication import AuthCredentials, BaseUser
 from starlette.concurrency import run_in_threadpool
@@ -30,13 +30,11 @@ __all__ = [
     "current_principal",
     "forbid",
     "login_required",
-    "require_principal",
-    "require_role",
+    "require",
     "sign_in",
     "sign_out",
 ]
 
-_ROLES: Final = 'write Depends(require_role("admin"))'
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 
@@ -125,44 +123,23 @@ def forbid(request: HTTPConnection, properties: AuthenticationProperties | None 
 
 
 def current_principal(request: HTTPConnection) -> Principal:
-    """The user of the request; ``Principal()`` if anonymous. A FastAPI dependency."""
+    """The user of the request; ``Principal()`` if anonymous. Also a FastAPI dependency."""
     return _authentication(request).principal
 
 
-def require_principal(request: HTTPConnection) -> Principal:
-    """The user of the request. Users who are not signed in are challenged. A FastAPI dependency."""
+def require(request: HTTPConnection, roles: Sequence[str] = (), *, endpoint: object) -> Principal:
+    """The user of the request; others are challenged or, if signed in without one of ``roles``, forbidden.
+
+    endpoint: the function whose mark (`api`) decides between redirect and status.
+    """
     principal = current_principal(request)
     if not principal.is_authenticated:
-        raise HTTPException(challenge(request).status_code)
+        _authentication(request).challenge(endpoint=endpoint)
+        raise HTTPException(401)
+    if roles and not any(principal.is_in_role(role) for role in roles):
+        _authentication(request).forbid(endpoint=endpoint)
+        raise HTTPException(403)
     return principal
-
-
-@checked
-def require_role(*roles: str) -> Callable[[HTTPConnection], Principal]:
-    """Return a FastAPI dependency: the user of the request, who must have one of these roles."""
-    if not roles:
-        raise ConfigurationError("require_role() names no role, so every user would be refused", hint=_ROLES)
-
-    def dependency(request: HTTPConnection) -> Principal:
-        principal = require_principal(request)
-        if not any(principal.is_in_role(role) for role in roles):
-            raise HTTPException(forbid(request).status_code)
-        return principal
-
-    dependency.__annotations__ = {"request": HTTPConnection, "return": Principal}  # FastAPI reads them as objects
-    return dependency
-
-
-class _Unfinished:
-    """What FastAPI finds as the type of ``*roles`` where it gets `require_role` itself, and asks for a schema."""
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, *_: object) -> NoReturn:
-        raise ConfigurationError("require_role is not a dependency; what it returns is one", hint=_ROLES)
-
-
-_unfinished: Final = Parameter("roles", Parameter.VAR_POSITIONAL, annotation=_Unfinished)
-setattr(require_role, "__signature__", Signature([_unfinished]))  # noqa: B010 (functions have it only for inspect)
 
 
 @checked
@@ -173,7 +150,7 @@ def login_required(endpoint: _Endpoint) -> _Endpoint:
     async def guarded(request: HTTPConnection, *args: Any, **kwargs: Any) -> Any:
         if isinstance(request, Request) and not current_principal(request).is_authenticated:
             return challenge(request)
-        require_principal(request)
+        require(request, endpoint=request.scope.get("endpoint"))
         if iscoroutinefunction(endpoint):
             return await endpoint(request, *args, **kwargs)
         return await run_in_threadpool(endpoint, request, *args, **kwargs)

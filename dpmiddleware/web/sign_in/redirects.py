@@ -8,8 +8,10 @@ the access-denied page      302 + Location   403 + Location
 back, after signing in/out  302 + Location   200 + Location (an API: 302, as a browser)
 ==========================  ===============  ===========================================
 
-A program is a script's call (``X-Requested-With: XMLHttpRequest``) or an API: a route marked `api`, or one for which
-``is_api_request`` is true. The Accept header is not considered.
+A program is a script's call (``X-Requested-With: XMLHttpRequest``) or an API: a route marked `api`, a request of which
+the browser says that it does not go to another page (``Sec-Fetch-Mode`` other than ``navigate``), or one for which
+``is_api_request`` is true. `allow_cookie_redirect` on the route overrides all but the first. The Accept header is not
+considered.
 """
 
 from __future__ import annotations
@@ -77,7 +79,9 @@ def answer(decision: Decision, status: int) -> Answer:
 
 def _is_api(request: WebRequest, options: CookieAuthenticationOptions, endpoint: object) -> Steps[bool]:
     mark = is_api(endpoint)
-    if mark is not None or options.is_api_request is None:
-        return bool(mark)
+    if mark is not None:
+        return mark
+    if request.is_fetch or options.is_api_request is None:
+        return request.is_fetch
     result = yield Call(options.is_api_request, (request.native,))
     return bool(result)

@@ -22,6 +22,7 @@ __all__ = ["AJAX", "WebRequest", "is_local", "location"]
 
 AJAX: Final = "XMLHttpRequest"
 _REQUESTED_WITH: Final = "x-requested-with"
+_FETCH_MODE: Final = "sec-fetch-mode"
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _PATH: Final = "/:@!$&'()*+,;=~"
 _URI: Final = _PATH + "%?#[]"
@@ -57,6 +58,11 @@ class WebRequest:
     def is_ajax(self) -> bool:
         """Whether a header or query parameter ``X-Requested-With`` says exactly ``XMLHttpRequest``."""
         return self.header(_REQUESTED_WITH) == AJAX or self.parameter(_REQUESTED_WITH) == AJAX
+
+    @property
+    def is_fetch(self) -> bool:
+        """Whether the browser says (``Sec-Fetch-Mode``) that the user is not going to another page with the request."""
+        return self.header(_FETCH_MODE) not in {"", "navigate"}
 
     @property
     def url(self) -> str:
