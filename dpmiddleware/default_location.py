@@ -88,6 +88,7 @@ def find_key_home(
     home_lookup: Callable[[], str] = account_home,
     windows: WindowsAccount | None = None,
     proc: Path | None = None,
+    create: bool = True,
 ) -> KeyHome:
     """Return where keys are stored in this environment; create the folder in the user profile if it is missing.
 
@@ -98,12 +99,13 @@ def find_key_home(
     home_lookup: finds the home folder if no variable names it.
     windows: the account on Windows.
     proc: where ``/proc`` is; beside it are the files that mark a container.
+    create: ``False`` to only look: a missing folder is not created.
     """
     env = os.environ if environment is None else environment
     home = _read_only_folder(env) or _app_service(env, platform)
     if home is None and platform == "win32":
-        home = _on_windows(env, home_lookup, windows or WindowsAccount())
-    home = home or _user_profile_or_memory(env, platform, home_lookup)
+        home = _on_windows(env, home_lookup, windows or WindowsAccount(), create=create)
+    home = home or _user_profile_or_memory(env, platform, home_lookup, create=create)
     if home.kind in {HomeKind.MEMORY, HomeKind.IIS} or not is_lost_with_container(
         home.repository, env, platform=platform, proc=proc
     ):
@@ -132,10 +134,13 @@ def _app_service(env: Mapping[str, str], platform: str) -> KeyHome | None:
     return KeyHome(HomeKind.APP_SERVICE, _join(platform, home, _SLOT_FOLDER), why)
 
 
-def _on_windows(env: Mapping[str, str], home_lookup: Callable[[], str], account: WindowsAccount) -> KeyHome:
+def _on_windows(
+    env: Mapping[str, str], home_lookup: Callable[[], str], account: WindowsAccount, *, create: bool
+) -> KeyHome:
     """The account's profile; otherwise the registry key that IIS created for it; otherwise memory."""
     known = account.local_app_data()
-    home = _user_profile_or_memory({**env, "LOCALAPPDATA": known} if known else env, "win32", home_lookup)
+    profile = {**env, "LOCALAPPDATA": known} if known else env
+    home = _user_profile_or_memory(profile, "win32", home_lookup, create=create)
     if home.kind is HomeKind.USER_PROFILE:
         wrapper, whose = ("dpapi:", "the user") if account.has_user_dpapi() else ("dpapi:machine", "the machine")
         return replace(home, key_wrapper=wrapper, why=f"{home.why}, wrapped with DPAPI for {whose}")
@@ -146,9 +151,11 @@ def _on_windows(env: Mapping[str, str], home_lookup: Callable[[], str], account:
     return home
 
 
-def _user_profile_or_memory(env: Mapping[str, str], platform: str, home_lookup: Callable[[], str]) -> KeyHome:
+def _user_profile_or_memory(
+    env: Mapping[str, str], platform: str, home_lookup: Callable[[], str], *, create: bool
+) -> KeyHome:
     folder, reason = _profile_folder(env, platform, home_lookup)
-    if folder:
+    if folder and create:
         try:
             Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:

@@ -59,9 +59,13 @@ def nothing_was_logged() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def ordinary_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Containers in which tests run are not seen: what is expected of ``dpm check`` is the same everywhere."""
+    """Containers in which tests run are not seen: what is expected of ``dpm check`` is the same everywhere.
+
+    What ``dpm`` remembers about rings is not kept in the home folder of the machine.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(default_location, "_PROC", tmp_path_factory.mktemp("host") / "proc")
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
 
 

@@ -1,4 +1,4 @@
-"""``dpm check``: reports what makes a ring unfit for production. It reads the store, and changes nothing.
+"""``dpm check``: reports what makes a ring unfit for production. It reads the ring, and does not change it.
 
 A *problem* is an error, a leak, or a loss at the next restart; it makes the exit status 1. A *note* is something that
 an operator should know and decide. ``--against`` is in `dpmiddleware.cli.check_against`.
@@ -15,9 +15,12 @@ from typing import Final, Literal
 
 from dpmiddleware.at_rest.checks import weak_files, weaknesses
 from dpmiddleware.cli.check_against import compare
-from dpmiddleware.cli.output import Console, counted, moment
+from dpmiddleware.cli.moments import moment
+from dpmiddleware.cli.output import Console, counted
 from dpmiddleware.cli.parsers import Verbs
+from dpmiddleware.cli.presence import Needs
 from dpmiddleware.cli.ring import RingView, open_ring, setting
+from dpmiddleware.cli.said_before import is_news
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.default_location import container_mark, is_lost_with_container
 from dpmiddleware.errors import KeyManagementError
@@ -48,7 +51,17 @@ class Finding:
 
 def add_to(verbs: Verbs) -> None:
     """``check``."""
-    parser = verbs.add("check", _check, "check whether the ring is fit for production", notes=False)
+    parser = verbs.add(
+        "check",
+        _check,
+        "check whether the ring is fit for production",
+        examples=[
+            "dpm check --repository redis://localhost/0 --key-wrapper x509:///etc/shop/keys.pem",
+            "dpm check --repository redis://localhost/0 --against redis://localhost/1",
+        ],
+        notes=False,
+        needs=Needs.ANYTHING,
+    )
     text = "check instead whether the ring and the one in this repository read each other's payloads"
     parser.add_argument("--against", metavar="URL", help=text)
 
@@ -72,6 +85,12 @@ def _check(arguments: argparse.Namespace, console: Console) -> int:
     }
     lines = [f"{dp.repository.location}, ring {dp.ring or '(no name)'}"]
     for finding in found:
+        if (
+            finding.code == "not_seen"
+            and not console.as_json
+            and not is_news(finding.text, dp.repository.location, dp.ring)
+        ):
+            continue
         lines.append(f"{finding.level}: {finding.text}  [{finding.code}]")
         lines += [f"  hint: {finding.hint}"] if finding.hint else []
     lines.append("fit for production" if not problems else f"{problems} problem{'s' if problems > 1 else ''}")
@@ -172,16 +191,14 @@ def _keys(dp: DataProtection, view: RingView) -> Iterator[Finding]:
     """Keys that cannot be used, and the state of the default key."""
     for key in _alive(view):
         if not key.usable:
-            hint = "configure the wrapper that this key was wrapped with"
+            hint = key.hint or "repair the document, or restore it from a backup"
             yield Finding("key_unusable", "problem", f"key {key.id}: {key.problem}", hint)
     reading, now = view.reading, view.now
     decided = plan(now, reading.keys, reading.revocations, dp.policy, unreadable=reading.unreadable)
     if decided.blocked:
         yield Finding("making_blocked", "problem", f"a key is due but is not created: {decided.blocked}")
     elif decided.protect_with is None or decided.protect_with.expiration_date <= now:
-        text = "no valid key protects: members that only read answer 503 until another member creates one"
-        hint = "run `dpm keys rotate --if-due`, or start a member that may create keys"
-        yield Finding("no_default_key", "problem", text, hint)
+        yield _no_default_key(view)
     elif decided.make is not None:
         text = f"the default key expires {moment(decided.protect_with.expiration_date)} and a successor is due"
         yield Finding("successor_due", "note", text, "run `dpm keys rotate --if-due`, or wait for the next member")
@@ -194,6 +211,17 @@ def _keys(dp: DataProtection, view: RingView) -> Iterator[Finding]:
     if reading.loss:
         hint = "restore the documents from a backup, or revoke these keys again with `dpm keys revoke KEY --unknown`"
         yield Finding("ring_shrank", "problem", reading.loss, hint)
+
+
+def _no_default_key(view: RingView) -> Finding:
+    """An empty store may be a mistyped place, or have lost its ring: no hint starts a new ring there by itself."""
+    if view.keys:
+        text = "no valid key protects: members that only read answer 503 until another member creates one"
+        hint = "run `dpm keys rotate --if-due`, or start a member that may create keys"
+    else:
+        text = f"{view.reading.location} has no key: members that only read answer 503 until one is created"
+        hint = "correct --repository if the ring is elsewhere; run `dpm keys create` to start a new ring"
+    return Finding("no_default_key", "problem", text, hint)
 
 
 def _clock(dp: DataProtection, view: RingView) -> Iterator[Finding]:

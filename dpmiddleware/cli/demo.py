@@ -18,11 +18,13 @@ def add_to(verbs: Verbs) -> None:
     """``demo slot-swap`` and ``demo key-substitution``."""
     demos = verbs.group("demo", "run a demonstration")
     text = "swap two deployment slots, and see whether users stay signed in"
-    parser = demos.add("slot-swap", partial(_demonstrate, "slot_swap"), text, ring=False)
+    examples = ["dpm demo slot-swap", "dpm demo slot-swap --serve"]
+    parser = demos.add("slot-swap", partial(_demonstrate, "slot_swap"), text, examples=examples, ring=False)
     parser.add_argument("--serve", action="store_true", help="keep running, and serve a page for the browser")
     parser.add_argument("--port", type=int, default=0, help="port of that page (default: any free port)")
     text = "replace a key as an attacker would, without and with a verified signature"
-    demos.add("key-substitution", partial(_demonstrate, "key_substitution"), text, ring=False, notes=False)
+    run = partial(_demonstrate, "key_substitution")
+    demos.add("key-substitution", run, text, examples=["dpm demo key-substitution"], ring=False, notes=False)
 
 
 def _demonstrate(name: str, arguments: argparse.Namespace, console: Console) -> int:

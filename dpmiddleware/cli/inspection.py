@@ -14,6 +14,7 @@ from uuid import UUID
 
 from dpmiddleware.cli.output import Console, counted, table
 from dpmiddleware.cli.parsers import Verbs
+from dpmiddleware.cli.presence import Needs
 from dpmiddleware.cli.ring import RingView, open_ring
 from dpmiddleware.crypto.encryptors import CbcHmac, Suite
 from dpmiddleware.errors import MalformedPayloadError
@@ -33,7 +34,8 @@ _READABLE = {KeyState.ACTIVE, KeyState.CREATED, KeyState.EXPIRED}
 def add_to(verbs: Verbs) -> None:
     """``inspect``."""
     text = "show which key protects a payload, and whether this ring can read it"
-    parser = verbs.add("inspect", _inspect, text, notes=False)
+    examples = ["dpm inspect CfDJ8NpJhkuGEc9Mh2Pmi1uRC60A --repository redis://localhost/0"]
+    parser = verbs.add("inspect", _inspect, text, examples=examples, notes=False, needs=Needs.ANYTHING)
     parser.add_argument("payload", metavar="TOKEN", help="a payload as text; - reads it from standard input")
 
 
@@ -52,7 +54,7 @@ def _inspect(arguments: argparse.Namespace, console: Console) -> int:
         return 1
     dp = open_ring(arguments)
     view = RingView.of(dp)
-    key = view.find(str(key_id))
+    key = view.get(key_id)
     suite = None if key is None or key.encryptor is None else key.encryptor.suite
     sizes = None if suite is None else plaintext_sizes(suite, len(payload))
     rows: list[tuple[str, object]] = [

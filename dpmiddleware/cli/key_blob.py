@@ -15,7 +15,9 @@ __all__ = ["add_to"]
 def add_to(verbs: Verbs) -> None:
     """``key-blob create``, ``key-blob verify``."""
     blobs = verbs.group("key-blob", "create and verify session keys that are exported to an exchange key")
-    create = blobs.add("create", _create, "create a session key, export it, and sign the blob", ring=False)
+    example = "dpm key-blob create session.blob --exchange exchange.pub --signer signer.pem"
+    text = "create a session key, export it, and sign the blob"
+    create = blobs.add("create", _create, text, examples=[example], ring=False)
     create.add_argument("blob", metavar="FILE", help="the blob to write; the signature is written next to it")
     text = "exchange key; its public half or its certificate is enough"
     create.add_argument("--exchange", metavar="FILE", required=True, help=text)
@@ -23,7 +25,9 @@ def add_to(verbs: Verbs) -> None:
     create.add_argument("--password", metavar="WHERE", help="password of the signer's file: env:NAME, or a file")
     create.add_argument("--oaep", action="store_true", help="use OAEP instead of PKCS#1 v1.5 (CRYPT_OAEP)")
     text = "verify that a trusted key signed the blob; nothing is decrypted"
-    verify = blobs.add("verify", _verify, text, ring=False)
+    verify = blobs.add(
+        "verify", _verify, text, examples=["dpm key-blob verify session.blob --trust signer.pub"], ring=False
+    )
     verify.add_argument("blob", metavar="FILE", help="the blob")
     text = "public key of a trusted signer; can be repeated"
     verify.add_argument("--trust", metavar="FILE", action="append", required=True, help=text)

@@ -7,39 +7,28 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from dpmiddleware import __version__, repeats
 from dpmiddleware.cli import check, demo, inspection, key_blob, keys
 from dpmiddleware.cli.output import Console
-from dpmiddleware.cli.parsers import Verbs
-from dpmiddleware.cli.ring import UsageError
+from dpmiddleware.cli.parsers import Parser, Verbs
+from dpmiddleware.cli.usage import UsageError, parse
 from dpmiddleware.compiled import describe
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.telemetry import LOGGER, text_of
 
-__all__ = ["main"]
-
-
-class _Parser(argparse.ArgumentParser):
-    """Prints errors like the rest of ``dpm``, and repeats no argument, because one may contain a password."""
-
-    def error(self, message: str) -> NoReturn:
-        if "invalid choice" in message:
-            message = "unknown verb"
-        Console().error(message, f"run `{self.prog} --help`")
-        sys.exit(2)
+__all__ = ["command_line", "main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, and return the exit status."""
-    parser = _parser()
+    parser, verbs = command_line()
     try:
-        arguments, rest = parser.parse_known_args(argv)
-        if rest:
-            unknown = [word.partition("=")[0] for word in rest if word.startswith("-")]
-            parser.error(f"unknown option {unknown[0]}" if unknown else "too many arguments")
-    except SystemExit as end:
+        arguments = parse(parser, [verb.prog for verb in verbs.all], sys.argv[1:] if argv is None else argv)
+    except UsageError as error:
+        Console().failure(error)
+        return 2
+    except SystemExit as end:  # after --help and --version
         return end.code if isinstance(end.code, int) else 2
     console = Console(as_json=arguments.json)
     handler = _Notes(console, logging.WARNING if arguments.notes else logging.CRITICAL + 1)
@@ -55,7 +44,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     try:
         status: int = arguments.run(arguments, console)
     except UsageError as error:
-        console.error(str(error), error.hint)
+        console.failure(error)
         return 2
     except DataProtectionError as error:
         console.failure(error)
@@ -79,10 +68,11 @@ class _Notes(logging.Handler):
         self._console.note(text_of(record))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="dpm", description="Manages the key rings of dpmiddleware.", allow_abbrev=False)
+def command_line() -> tuple[Parser, Verbs]:
+    """The parser, and its verbs."""
+    parser = Parser(prog="dpm", description="Manages the key rings of dpmiddleware.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"dpm {__version__} ({describe()})")
     verbs = Verbs(parser)
     for file in (keys, inspection, check, key_blob, demo):
         file.add_to(verbs)
-    return parser
+    return parser, verbs

@@ -10,17 +10,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
+from dpmiddleware.cli.option_names import as_options
 from dpmiddleware.errors import DataProtectionError
-from dpmiddleware.instants import Instant
 from dpmiddleware.keys.reading import SetAside
 from dpmiddleware.printable import printable, without_secrets
 
-__all__ = ["Console", "counted", "moment", "table", "without_secrets"]
-
-
-def moment(instant: Instant | None) -> str:
-    """A date for people: UTC, to the second; ``-`` for ``None``."""
-    return "-" if instant is None else f"{str(instant)[:19].replace('T', ' ')}Z"
+__all__ = ["Console", "counted", "entries", "table", "without_secrets"]
 
 
 def counted(number: int, thing: str) -> str:
@@ -44,8 +39,11 @@ class Console:
             print(line, file=self._out)
 
     def escaped(self, lines: Iterable[str]) -> list[str]:
-        """Lines that contain text from elsewhere: control characters are escaped, passwords of URLs are removed."""
-        return [printable(without_secrets(line), 2000) for line in lines]
+        """Lines that contain text from elsewhere: control characters are escaped, passwords of URLs are removed.
+
+        Settings are written as options, as in every message.
+        """
+        return [_shown(line) for line in lines]
 
     def message(self, line: str) -> None:
         """Print a line that is not part of the result."""
@@ -53,13 +51,16 @@ class Console:
 
     def note(self, text: str) -> None:
         """Print something that the operator should know."""
-        print(f"dpm: note: {printable(without_secrets(text), 2000)}", file=self._messages)
+        self._say("note", text)
 
     def error(self, text: str, hint: str = "") -> None:
         """Print why the command failed, and what to do about it."""
-        print(f"dpm: error: {printable(without_secrets(text), 2000)}", file=self._messages)
+        self._say("error", text)
         if hint:
-            print(f"dpm: hint: {printable(without_secrets(hint), 2000)}", file=self._messages)
+            self._say("hint", hint)
+
+    def _say(self, kind: str, text: str) -> None:
+        print(f"dpm: {kind}: {_shown(text)}", file=self._messages)
 
     def failure(self, error: DataProtectionError) -> None:
         """Print an error of this package, with its hint."""
@@ -71,14 +72,18 @@ class Console:
             self.error(f"{aside.name} was not {verb}: {aside.problem}")
         return 1 if documents else 0
 
-    def confirmed(self, question: str, *, yes: bool) -> bool:
-        """Ask before an action that cannot be undone. ``False`` if standard input is not a terminal."""
+    def confirmed(self, action: str, consequence: str, *, yes: bool) -> bool:
+        """Ask before an action that cannot be undone. ``False`` if standard input is not a terminal.
+
+        action: what is done, to what, and where. consequence: for users, or for trust; "" if there is none.
+        """
         if yes:
             return True
+        question = f"{action}: {consequence}" if consequence else action
         if not sys.stdin.isatty():
-            self.error(f"{question}: not confirmed, because standard input is not a terminal", "use --yes to confirm")
+            self.error(f"{question}; not confirmed, because standard input is not a terminal", "use --yes to confirm")
             return False
-        print(f"{printable(question, 500)} [y/N] ", end="", file=self._messages, flush=True)
+        print(f"{_shown(question)} [y/N] ", end="", file=self._messages, flush=True)
         answer = sys.stdin.readline().strip().lower()
         if answer in {"y", "yes"}:
             return True
@@ -86,8 +91,20 @@ class Console:
         return False
 
 
+def _shown(text: str) -> str:
+    return printable(without_secrets(as_options(text)), 2000)
+
+
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     """Rows in aligned columns, without trailing spaces."""
     cells = [list(headings), *[[printable(cell, 120) for cell in row] for row in rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def entries(heading: str, found: Iterable[tuple[object, str]]) -> list[str]:
+    """Names, each with a sentence below it. Neither is cut: what is wrong may end with the name of what is missing."""
+    lines = [heading]
+    for name, text in found:
+        lines += [f"  {_shown(str(name))}", *(f"    {_shown(line)}" for line in text.splitlines())]
+    return lines

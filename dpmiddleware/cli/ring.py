@@ -7,32 +7,37 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
+from dpmiddleware.cli.presence import Needs, refuse_default_place, refuse_memory, require
+from dpmiddleware.cli.short_ids import short_ids
+from dpmiddleware.cli.usage import UsageError
 from dpmiddleware.data_protection import SETTINGS, DataProtection
-from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.document import may_be_revocation
 from dpmiddleware.keys.key import Key, Revocation
 from dpmiddleware.keys.reading import Reading, SetAside
 from dpmiddleware.keys.rotation import resolve
 from dpmiddleware.names import refuse_unknown_variables
+from dpmiddleware.printable import printable
 
-__all__ = ["RingView", "UsageError", "open_ring", "setting"]
+__all__ = ["KeyNotFoundError", "RingView", "open_ring", "refuse_unwrapped", "setting"]
 
 _SETTINGS: Final = tuple(name for name in SETTINGS if name != "auto_create_keys")
-
-
-class UsageError(ConfigurationError):
-    """The command line or a ``DPM_*`` variable is not valid: exit status 2."""
+_SHORTEST: Final = 4
+"""Characters of an id that name a key."""
 
 
 def open_ring(arguments: argparse.Namespace, *, auto_create_keys: bool = True, **overrides: Any) -> DataProtection:
     """Open the ring that the options name, without access to its store. `UsageError` if the settings are not valid.
 
     overrides: settings to use instead (another ``repository`` for the same ring).
+    `ConfigurationError` if the verb changes the ring, and no place is named where the change would last.
     """
     settings = {name: overrides.get(name) or setting(arguments, name) for name in _SETTINGS}
     try:
@@ -43,12 +48,30 @@ def open_ring(arguments: argparse.Namespace, *, auto_create_keys: bool = True, *
     if wrapped and not (settings["application"] or settings["ring"]):
         text = "a ring with wrapped keys needs a name, because wrapped keys are bound to it"
         raise UsageError(text, hint="set --application NAME or --ring NAME")
+    if arguments.changes and settings["repository"] is None:
+        refuse_default_place()
     try:
         dp = DataProtection.from_config(settings, auto_create_keys=auto_create_keys)
         _ = dp.manager
     except ConfigurationError as error:
         raise UsageError(str(error), hint=error.hint) from error
+    if arguments.changes:
+        refuse_memory(dp)
     return dp
+
+
+def refuse_unwrapped(arguments: argparse.Namespace, view: RingView) -> None:
+    """`ConfigurationError` if a new key would not be wrapped although keys of the ring are: members would refuse it.
+
+    Not if ``plain:`` was said.
+    """
+    wrapped = any(key.wrapped and view.now < key.expiration_date for key in view.reading.keys)
+    if wrapped and setting(arguments, "key_wrapper") is None:
+        raise ConfigurationError(
+            f"the keys in {view.reading.location} are wrapped, but no key wrapper is configured for a new one: "
+            "nothing was changed",
+            hint="use --key-wrapper or DPM_KEY_WRAPPER as in the other members; plain: stores it unencrypted",
+        )
 
 
 def setting(arguments: argparse.Namespace, name: str) -> Any:
@@ -59,7 +82,11 @@ def setting(arguments: argparse.Namespace, name: str) -> Any:
     return given if given is not None else os.environ.get(f"DPM_{name.upper()}") or None
 
 
-@dataclass(frozen=True, slots=True)
+class KeyNotFoundError(KeyManagementError):
+    """An id, or the beginning of one, does not name exactly one key of the ring."""
+
+
+@dataclass(frozen=True)
 class RingView:
     """What the store of a ring holds at one moment.
 
@@ -71,9 +98,10 @@ class RingView:
     default: UUID | None
 
     @classmethod
-    def of(cls, dp: DataProtection) -> RingView:
-        """Read the store. Nothing is changed."""
+    def of(cls, dp: DataProtection, needs: Needs = Needs.ANYTHING) -> RingView:
+        """Read the store. Nothing is changed. `NoRingError` if the store does not have what the verb needs."""
         reading, now = dp.manager.read(), dp.manager.now()
+        require(dp, reading, needs)
         default = resolve(now, reading.keys, dp.policy).default
         return cls(reading, now, None if default is None else default.id)
 
@@ -87,11 +115,30 @@ class RingView:
         """The documents that are set aside; refused revocations first, because they should be noticed."""
         return sorted(self.reading.set_aside, key=lambda one: not (one.refused and may_be_revocation(one.stored)))
 
-    def find(self, text: str) -> Key | None:
-        """The only key whose id is ``text`` or begins with it (at least 4 characters), else ``None``."""
+    def get(self, key_id: UUID) -> Key | None:
+        """The key with this id."""
+        return next((key for key in self.reading.keys if key.id == key_id), None)
+
+    def find(self, text: str) -> Key:
+        """The only key whose id is ``text``, or begins with it. `KeyNotFoundError` if it names no key, or several."""
         wanted = text.strip().strip("{}").lower()
-        found = [key for key in self.reading.keys if str(key.id).startswith(wanted)] if len(wanted) >= 4 else []
-        return found[0] if len(found) == 1 else None
+        found = [key for key in self.keys if str(key.id).startswith(wanted)] if len(wanted) >= _SHORTEST else []
+        if len(found) == 1:
+            return found[0]
+        location, shown = self.reading.location, printable(text, 40)
+        if found:
+            ids = ", ".join(str(key.id) for key in found[:5]) + (" …" if len(found) > 5 else "")
+            text = f"{len(found)} keys in {location} begin with {shown!r}: {ids}"
+            raise KeyNotFoundError(text, hint="type more of the id")
+        raise KeyNotFoundError(f"{location} has no key {shown!r}", hint="run `dpm keys list` to see the ids")
+
+    def short(self, key_id: UUID) -> str:
+        """The beginning of a key's id that no other key of the ring has: 8 characters, or more if that is ambiguous."""
+        return self._short_ids.get(key_id, str(key_id))
+
+    @cached_property
+    def _short_ids(self) -> Mapping[UUID, str]:
+        return short_ids(key.id for key in self.reading.keys)
 
     def describe(self, key: Key) -> str:
         """The state of a key, for people."""

@@ -226,7 +226,7 @@ class KeyManager(HidesLocals):
             raise ConfigurationError(
                 f"{key_id} protects now and is wrapped, but no key wrapper is configured for its successor: "
                 "nothing was written",
-                hint="set key_wrapper= (--key-wrapper) as in the other members, and revoke it then",
+                hint="set key_wrapper= as in the other members, and revoke it then",
             )
 
     def revoke_all(self, date: Instant | None = None, reason: str = "", *, future: bool = False) -> RevokedAll:

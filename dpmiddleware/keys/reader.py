@@ -258,7 +258,7 @@ def _one_of_each(keys: Iterable[Key]) -> dict[UUID, Key]:
         elif other.problem == _TWO_KEYS:
             continue
         elif _dates(other) != _dates(key) or not _same_encryptor(other, key):
-            found[key.id] = replace(other, encryptor=None, problem=_TWO_KEYS)
+            found[key.id] = replace(other, encryptor=None, problem=_TWO_KEYS, hint="")
         elif not other.usable:
             found[key.id] = key
     return found

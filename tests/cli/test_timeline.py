@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from dpmiddleware.cli import main
 from dpmiddleware.cli.keys.timeline import ASCII, LINES, bar
+from dpmiddleware.cli.ring import RingView
 from dpmiddleware.crypto.encryptors import Algorithm, AuthenticatedEncryptor
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.data_protection import DataProtection
@@ -68,8 +70,33 @@ def test_a_ring_without_keys_says_so(
     tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path_factory.mktemp("empty")
-    assert main(["keys", "timeline", "--application", "shop", "--repository", str(folder)]) == 0
-    assert capsys.readouterr().out == f"{folder}: no keys\n"
+    assert main(["keys", "timeline", "--application", "shop", "--repository", str(folder)]) == 1
+    assert f"dpm: error: there is no key ring in {folder}\n" in capsys.readouterr().err
+
+
+def test_the_last_twenty_keys_are_drawn_and_the_default_key_however_old(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manager = DataProtection("shop", repository=tmp_path).manager
+    default = manager.create_key()
+    revoked = [manager.create_key(activate_now=True) for _ in range(3)]
+    for key_id in revoked[1:]:
+        manager.revoke(key_id)
+    for _ in range(20):
+        manager.create_key()
+    view = RingView.of(DataProtection("shop", repository=tmp_path))
+    command = ["keys", "timeline", "--ascii", "--application", "shop", "--repository", str(tmp_path)]
+    assert main(command) == 0
+    *lines, more = capsys.readouterr().out.splitlines()
+    drawn = [line[:8] for line in lines[2:-1]]
+    assert len(drawn) == 21
+    assert str(view.default)[:8] in drawn
+    assert str(default)[:8] not in drawn
+    assert more == f"not shown: {len(view.keys) - 21} older keys; use --all"
+    assert main([*command, "--all"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) - 3 == len(view.keys)
+    assert main([*command, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["keys"]) == len(view.keys), "a program reads all of them"
 
 
 def test_it_is_as_wide_as_the_terminal_and_drawn_with_what_that_can_print(

@@ -7,8 +7,8 @@ readers, and so are lines that begin with ``# ``.
 ``dpm`` runs in this process, in an empty folder that is also the home folder. Other commands (``echo x > file``) run in
 a shell there, and ``command | dpm …`` passes the output of the one to the other. ``NAME=value dpm …`` sets a variable
 for one command, ``export NAME=value`` for all that follow. What differs between runs is replaced: ids by ``{key-1}``,
-``{key-2}``, … in order of appearance, dates by ``{date}``, digests by ``{digest}``, and the folder by ``{folder}``.
-Commands may use these names, and ``{python}``.
+``{key-2}``, … in order of appearance, and their first eight characters by ``{short1}``, ``{short2}``, …; dates by
+``{date}``, digests by ``{digest}``, and the folder by ``{folder}``. Commands may use these names, and ``{python}``.
 
 After an intended change, rewrite them and review the difference: ``python -m tests.cli.test_transcripts FILE…``.
 """
@@ -29,6 +29,7 @@ from unittest import mock
 
 import pytest
 
+from dpmiddleware import default_location
 from dpmiddleware.cli import main
 
 HERE = Path(__file__).parent
@@ -49,7 +50,8 @@ class Session:
 
     def run(self, command: str) -> str:
         """The output of a command, with what differs between runs replaced."""
-        names = {**self._ids, "{folder}": str(self.folder), "{python}": sys.executable}
+        short = {_short(name): key_id[:8] for name, key_id in self._ids.items()}
+        names = {**self._ids, **short, "{folder}": str(self.folder), "{python}": sys.executable}
         for name, text in names.items():
             command = command.replace(name, text)
         before, pipe, last = command.rpartition("| dpm ")
@@ -89,8 +91,12 @@ class Session:
             if key_id not in self._ids.values():
                 self._ids[f"{{key-{len(self._ids) + 1}}}"] = key_id
         for name, key_id in self._ids.items():
-            text = text.replace(key_id, name)
+            text = text.replace(key_id, name).replace(key_id[:8], _short(name))
         return DIGEST.sub("{digest}", DATE.sub("{date}", text))
+
+
+def _short(name: str) -> str:
+    return name.replace("key-", "short")
 
 
 def _assignment(word: str) -> tuple[str, str]:
@@ -135,6 +141,9 @@ def test_there_are_transcripts() -> None:
 
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
-        with tempfile.TemporaryDirectory() as folder:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            mock.patch.object(default_location, "_PROC", Path(folder) / "proc"),
+        ):
             written = replay(Path(argument).read_text("utf-8"), Path(folder).resolve())
         Path(argument).write_text(written, "utf-8")

@@ -74,8 +74,32 @@ def test_what_cannot_be_read_is_named_and_the_rest_leaves(
     assert "key-cut was not exported" in captured.err
 
 
-def test_an_empty_ring_is_an_empty_text(store: FileKeyRepository, capsys: pytest.CaptureFixture[str]) -> None:
-    assert split(exported(store, capsys).encode()) == ()
+def test_an_empty_ring_is_not_a_backup(
+    store: FileKeyRepository, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A nightly job wrote an empty text over yesterday's."""
+    backup = tmp_path / "backup.xml"
+    for output in ([], ["--output", str(backup)]):
+        assert main(["keys", "export", *output, *NAMES, store.location]) == 1
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert f"there is no key ring in {store.location}" in captured.err
+    assert not backup.exists()
+
+
+def test_a_file_is_replaced_as_a_whole_and_only_its_owner_reads_it(
+    store: FileKeyRepository, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(store, key_document())
+    backup, link = tmp_path / "backup.xml", tmp_path / "latest.xml"
+    backup.write_text("yesterday's")
+    link.symlink_to(backup)
+    assert main(["keys", "export", "--in-clear", "--output", str(link), *NAMES, store.location]) == 0
+    assert capsys.readouterr().out == f"exported 1 document of {store.location} to {link}\n"
+    assert link.is_symlink()
+    assert backup.stat().st_mode & 0o777 == 0o600
+    assert split(backup.read_bytes()) == split(exported(store, capsys, "--in-clear").encode())
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["backup.xml", "keys", "latest.xml"]
 
 
 def test_a_backup_opens_what_the_ring_opened(

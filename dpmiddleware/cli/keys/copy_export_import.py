@@ -2,7 +2,7 @@
 
 The text has the form of .NET's blob store: ``<repository>`` with every document of the store, byte for byte, including
 signatures and wrapped secrets. Names of documents are not kept. ``import`` adds what the target does not have, as
-``copy`` does.
+``copy`` does. Either may start a ring in an empty store.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from typing import Any
 
 from dpmiddleware.cli.output import Console, counted
 from dpmiddleware.cli.parsers import Verbs
-from dpmiddleware.cli.ring import UsageError, open_ring
+from dpmiddleware.cli.presence import Needs, refuse_memory, require
+from dpmiddleware.cli.ring import RingView, open_ring
+from dpmiddleware.cli.usage import UsageError
+from dpmiddleware.cli.whole_file import write_whole
+from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import MalformedDocumentError, RepositoryError
 from dpmiddleware.keys import maintenance
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.keys.key import Key
-from dpmiddleware.keys.manager import KeyManager
+from dpmiddleware.keys.reading import Reading
 from dpmiddleware.repositories.markup import MAX_REPOSITORY_SIZE, edit, split
 
 __all__ = ["add_to"]
@@ -28,40 +32,71 @@ __all__ = ["add_to"]
 
 def add_to(verbs: Verbs) -> None:
     """``copy``, ``export``, ``import``."""
-    copy = verbs.add("copy", _copy, "copy every key and revocation to another store")
+    copy = verbs.add(
+        "copy",
+        _copy,
+        "copy every key and revocation to another store",
+        examples=["dpm keys copy --repository redis://localhost/0 --to /var/backups/shop-keys"],
+    )
     copy.add_argument("--to", metavar="URL", required=True, help="the other store; all other settings are the same")
-    export = verbs.add("export", _export, "write the whole ring to standard output", notes=False)
+    export = verbs.add(
+        "export",
+        _export,
+        "write the whole ring to standard output or a file",
+        examples=["dpm keys export --repository redis://localhost/0 --output /var/backups/shop-keys.xml"],
+        notes=False,
+    )
     text = "also export keys that are not wrapped; anyone who reads the output can use them"
     export.add_argument("--in-clear", action="store_true", help=text)
-    bring = verbs.add("import", _import, "add every key and revocation of an exported ring to the store", notes=False)
+    text = "replace this file, once the whole ring is written; after an error, it is as it was"
+    export.add_argument("--output", metavar="FILE", help=text)
+    bring = verbs.add(
+        "import",
+        _import,
+        "add every key and revocation of an exported ring to the store",
+        examples=["dpm keys import /var/backups/shop-keys.xml --repository redis://localhost/0"],
+        notes=False,
+        needs=Needs.ROOM,
+        changes=True,
+    )
     text = "output of `dpm keys export`, or the blob of a .NET ring; - reads standard input"
     bring.add_argument("file", metavar="FILE", help=text)
 
 
 def _copy(arguments: argparse.Namespace, console: Console) -> int:
     source, target = open_ring(arguments), open_ring(arguments, repository=arguments.to)
-    return _copied(source.manager, target.manager, console, "copied", "to")
+    refuse_memory(target)
+    RingView.of(source, arguments.needs)
+    return _copied(source, target, console, "copied", "to")
 
 
-def _copied(source: KeyManager, target: KeyManager, console: Console, verb: str, preposition: str) -> int:
+def _copied(source: DataProtection, target: DataProtection, console: Console, verb: str, preposition: str) -> int:
     """Copy and report. Exit status: 1 if a document was left out, else 0."""
-    done = maintenance.copy(source, target)
+    require(target, target.manager.read(), Needs.ROOM)
+    done, location = maintenance.copy(source.manager, target.manager), target.repository.location
     there = f"{counted(done.there, 'document')} {'was' if done.there == 1 else 'were'} already there"
-    line = f"{verb} {counted(done.copied, 'document')} {preposition} {target.repository.location}; {there}"
-    data = {verb: done.copied, "there": done.there, "left_out": [aside.name for aside in done.left_out]}
-    console.result(data, console.escaped([line]))
+    line = f"{verb} {counted(done.copied, 'document')} {preposition} {location}; {there}"
+    names = [aside.name for aside in done.left_out]
+    console.result(
+        {"location": location, verb: done.copied, "there": done.there, "left_out": names}, console.escaped([line])
+    )
     return console.left_out(done.left_out, verb)
 
 
 def _export(arguments: argparse.Namespace, console: Console) -> int:
-    reading = open_ring(arguments).manager.read()
+    dp = open_ring(arguments)
+    reading = RingView.of(dp, arguments.needs).reading
     clear = [item for _, item in reading.documents if isinstance(item, Key) and not item.wrapped]
     if clear and not arguments.in_clear:
-        text = f"{counted(len(clear), 'key')} in the store {'is' if len(clear) == 1 else 'are'} not wrapped"
+        text = (
+            f"{counted(len(clear), 'key')} in {dp.repository.location} {'is' if len(clear) == 1 else 'are'} not wrapped"
+        )
         hint = "wrap the keys with `dpm keys rewrap`, or use --in-clear to export them anyway"
         console.error(f"{text}: nothing was exported", hint)
         return 1
     text = edit(b"", [stored for stored, _ in reading.documents], ()).decode("utf-8")
+    if arguments.output is not None:
+        return _exported_to(arguments.output, text, dp, reading, console)
     stream: Any = sys.stdout
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(encoding="utf-8", newline="\n")  # the declared encoding
@@ -69,15 +104,32 @@ def _export(arguments: argparse.Namespace, console: Console) -> int:
     return console.left_out(reading.set_aside, "exported")
 
 
+def _exported_to(file: str, text: str, dp: DataProtection, reading: Reading, console: Console) -> int:
+    """Write an export to a file. A ring that is not exported completely does not replace yesterday's."""
+    location = dp.repository.location
+    if reading.set_aside and Path(file).exists():
+        console.left_out(reading.set_aside, "exported")
+        console.error(f"{file} was not replaced: the export of {location} is not complete", "use another --output")
+        return 1
+    write_whole(Path(file), f"{text}\n".encode())
+    number = len(reading.documents)
+    line = f"exported {counted(number, 'document')} of {location} to {file}"
+    console.result({"location": location, "documents": number, "file": file}, console.escaped([line]))
+    return console.left_out(reading.set_aside, "exported")
+
+
 def _import(arguments: argparse.Namespace, console: Console) -> int:
     name = "standard input" if arguments.file == "-" else arguments.file
+    target = open_ring(arguments)
     try:
         documents = split(_given(arguments.file))
+        if not documents:
+            raise MalformedDocumentError("it has no documents")
     except MalformedDocumentError as error:
         console.error(f"{name} does not contain a ring: {error}", "import the output of `dpm keys export`")
         return 1
     source = open_ring(arguments, repository=_Text(name, documents))
-    return _copied(source.manager, open_ring(arguments).manager, console, "imported", "into")
+    return _copied(source, target, console, "imported", "into")
 
 
 class _Text:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from dpmiddleware.cli.output import Console, counted, moment, table
+from dpmiddleware.cli.moments import distance, moment, outlook
+from dpmiddleware.cli.output import Console, counted, entries, table
 from dpmiddleware.cli.parsers import Verbs
+from dpmiddleware.cli.presence import Needs, no_ring
 from dpmiddleware.cli.ring import RingView, open_ring
 from dpmiddleware.keys.key import Key
 
@@ -14,14 +16,51 @@ __all__ = ["add_to"]
 
 def add_to(verbs: Verbs) -> None:
     """``list``, ``show``."""
-    verbs.add("list", _list, "list the keys of the ring, and the documents in its store that are not used", notes=False)
-    show = verbs.add("show", _show, "show one key", notes=False)
+    listed = verbs.add(
+        "list",
+        _list,
+        "list the keys of the ring, and the documents in its store that are not used",
+        examples=["dpm keys list --repository redis://localhost/0", "dpm keys list --wide"],
+        notes=False,
+        needs=Needs.DOCUMENTS,
+    )
+    listed.add_argument("--wide", action="store_true", help="show whole ids, all dates and the algorithm")
+    show = verbs.add("show", _show, "show one key", examples=["dpm keys show 4d5e1c0a"], notes=False)
     show.add_argument("key", metavar="KEY", help="id of the key, or the beginning of it")
 
 
 def _list(arguments: argparse.Namespace, console: Console) -> int:
     dp = open_ring(arguments)
-    view = RingView.of(dp)
+    view = RingView.of(dp, arguments.needs)
+    lines = [f"{dp.repository.location}: {counted(len(view.keys), 'key')}"]
+    if view.keys:
+        lines += ["", *(_wide(view) if arguments.wide else _narrow(view))]
+    broken = [key for key in view.keys if key.problem]
+    problems = [(str(key.id) if arguments.wide else view.short(key.id), key.problem) for key in broken]
+    problems += [(a.name, f"{'refused' if a.refused else 'set aside'}: {a.problem}") for a in view.not_used]
+    if problems:
+        lines += ["", *entries("NOT USED", problems)]
+        hints = dict.fromkeys(one.hint for one in (*broken, *view.not_used) if one.hint)
+        lines += console.escaped(f"hint: {hint}" for hint in hints)
+    data = {
+        "location": dp.repository.location,
+        "ring": dp.ring,
+        "keys": [view.as_json(key) for key in view.keys],
+        "set_aside": [{"document": a.name, "problem": a.problem, "refused": a.refused} for a in view.not_used],
+    }
+    console.result(data, lines)
+    if not view.keys:
+        console.failure(no_ring(dp, view.reading))
+    return 0 if view.keys else 1
+
+
+def _narrow(view: RingView) -> list[str]:
+    """At most 80 columns."""
+    rows = [(view.short(key.id), view.describe(key), outlook(key, view.now), _at_rest(key)) for key in view.keys]
+    return table(("KEY", "STATE", "WHEN", "AT REST"), rows)
+
+
+def _wide(view: RingView) -> list[str]:
     rows = [
         (
             key.id,
@@ -34,21 +73,7 @@ def _list(arguments: argparse.Namespace, console: Console) -> int:
         )
         for key in view.keys
     ]
-    lines = [f"{dp.repository.location}: {counted(len(rows), 'key')}"]
-    if rows:
-        lines += ["", *table(("KEY", "STATE", "CREATED", "ACTIVE FROM", "EXPIRES", "ALGORITHM", "AT REST"), rows)]
-    problems: list[tuple[object, str]] = [(key.id, key.problem) for key in view.keys if key.problem]
-    problems += [(a.name, f"{'refused' if a.refused else 'set aside'}: {a.problem}") for a in view.not_used]
-    if problems:
-        lines += ["", *table(("NOT USED", "REASON"), problems)]
-    data = {
-        "location": dp.repository.location,
-        "ring": dp.ring,
-        "keys": [view.as_json(key) for key in view.keys],
-        "set_aside": [{"document": a.name, "problem": a.problem, "refused": a.refused} for a in view.not_used],
-    }
-    console.result(data, lines)
-    return 0
+    return table(("KEY", "STATE", "CREATED", "ACTIVE FROM", "EXPIRES", "ALGORITHM", "AT REST"), rows)
 
 
 def _at_rest(key: Key) -> str:
@@ -56,25 +81,25 @@ def _at_rest(key: Key) -> str:
 
 
 def _show(arguments: argparse.Namespace, console: Console) -> int:
-    view = RingView.of(open_ring(arguments))
-    key = view.find(arguments.key)
-    if key is None:
-        console.error(f"{arguments.key!r} does not identify a key of the ring", "run `dpm keys list` to see the ids")
-        return 1
+    dp = open_ring(arguments)
+    view = RingView.of(dp, arguments.needs)
+    key, now = view.find(arguments.key), view.now
     rows: list[tuple[str, object]] = [
         ("key", key.id),
+        ("ring", dp.repository.location),
         ("state", view.describe(key)),
-        ("created", key.creation_date),
-        ("active from", key.activation_date),
-        ("expires", key.expiration_date),
+        ("created", f"{key.creation_date} ({distance(key.creation_date, now)})"),
+        ("active from", f"{key.activation_date} ({distance(key.activation_date, now)})"),
+        ("expires", f"{key.expiration_date} ({distance(key.expiration_date, now)})"),
         ("algorithm", key.algorithm or "-"),
         ("at rest", _at_rest(key)),
     ]
-    if key.problem:
-        rows.append(("problem", key.problem))
     if key.revocation is not None:
         scope = "all keys created before" if key.revocation.key_id is None else "this key, on"
         rows.append(("revoked", f"{scope} {key.revocation.date or 'an unreadable date'}"))
         rows.append(("reason", key.revocation.reason or "-"))
-    console.result(view.as_json(key), table(("", ""), rows)[1:])
+    lines = table(("", ""), rows)[1:]
+    if key.problem:
+        lines += console.escaped([f"problem      {key.problem}", *([f"hint         {key.hint}"] if key.hint else [])])
+    console.result(view.as_json(key), lines)
     return 0

@@ -6,9 +6,10 @@ import argparse
 import re
 from datetime import timedelta
 
-from dpmiddleware.cli.output import Console, counted, moment
+from dpmiddleware.cli.moments import moment
+from dpmiddleware.cli.output import Console, counted
 from dpmiddleware.cli.parsers import Verbs
-from dpmiddleware.cli.ring import open_ring
+from dpmiddleware.cli.ring import RingView, open_ring
 from dpmiddleware.keys import maintenance
 
 __all__ = ["add_to"]
@@ -16,7 +17,11 @@ __all__ = ["add_to"]
 
 def add_to(verbs: Verbs) -> None:
     """``prune``."""
-    prune = verbs.add("prune", _prune, "remove keys that expired long ago")
+    examples = [
+        "dpm keys prune --older-than 180d --longest-lifetime 14d --dry-run",
+        "dpm keys prune --older-than 180d --longest-lifetime 14d --repository redis://localhost/0 --yes",
+    ]
+    prune = verbs.add("prune", _prune, "remove keys that expired long ago", examples=examples, changes=True)
     text = "time since expiration, such as 180d or 12h"
     prune.add_argument("--older-than", metavar="AGE", type=_age, required=True, help=text)
     text = "lifetime of the longest-lived payload; expired keys are kept at least as long"
@@ -34,21 +39,28 @@ def _age(text: str) -> timedelta:
 
 
 def _prune(arguments: argparse.Namespace, console: Console) -> int:
-    manager = open_ring(arguments).manager
+    dp = open_ring(arguments)
+    RingView.of(dp, arguments.needs)
+    manager, location = dp.manager, dp.repository.location
     ages = {"older_than": arguments.older_than, "longest_lifetime": arguments.longest_lifetime}
     found = maintenance.prune(manager, **ages, dry_run=True)
     if found.removed and not arguments.dry_run:
-        question = f"remove {counted(len(found.removed), 'key')} from {manager.repository.location}"
-        if not console.confirmed(question, yes=arguments.yes):
+        action = f"remove {counted(len(found.removed), 'key')} from {location}"
+        effect = f"no payload under {'it' if len(found.removed) == 1 else 'them'} can ever be opened again"
+        if not console.confirmed(action, effect, yes=arguments.yes):
             return 1
         found = maintenance.prune(manager, **ages)
     verb = "would remove" if arguments.dry_run else "removed"
     lines = [f"{verb} {key.id}, expired {moment(key.expiration_date)}" for key in found.removed]
     lines += [f"kept {key.id}, expired {moment(key.expiration_date)}: {why}" for key, why in found.kept]
+    lines.append(
+        f"{verb} {counted(len(found.removed), 'key')} from {location}" if lines else f"no key in {location} has expired"
+    )
     data = {
+        "location": location,
         "removed": [str(key.id) for key in found.removed],
         "kept": [{"id": str(key.id), "why": why} for key, why in found.kept],
         "dry_run": arguments.dry_run,
     }
-    console.result(data, lines or ["no key has expired"])
+    console.result(data, lines)
     return console.left_out(manager.read().set_aside, "pruned")

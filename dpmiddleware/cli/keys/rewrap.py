@@ -6,7 +6,8 @@ import argparse
 
 from dpmiddleware.cli.output import Console, counted
 from dpmiddleware.cli.parsers import Verbs
-from dpmiddleware.cli.ring import UsageError, open_ring, setting
+from dpmiddleware.cli.ring import RingView, open_ring, setting
+from dpmiddleware.cli.usage import UsageError
 from dpmiddleware.components import wrappers_from
 from dpmiddleware.keys import maintenance
 
@@ -15,7 +16,9 @@ __all__ = ["add_to"]
 
 def add_to(verbs: Verbs) -> None:
     """``rewrap``."""
-    rewrap = verbs.add("rewrap", _rewrap, "wrap every key with another certificate, secret or key service")
+    text = "wrap every key with another certificate, secret or key service"
+    examples = ["dpm keys rewrap --key-wrapper x509:///etc/shop/old.pem --to x509:///etc/shop/new.pem"]
+    rewrap = verbs.add("rewrap", _rewrap, text, examples=examples, changes=True)
     rewrap.add_argument("--to", metavar="URL", required=True, help="the new wrapper; --key-wrapper names the old ones")
 
 
@@ -29,19 +32,22 @@ def _old_and_new(arguments: argparse.Namespace) -> str:
 
 
 def _rewrap(arguments: argparse.Namespace, console: Console) -> int:
-    manager = open_ring(arguments, key_wrapper=_old_and_new(arguments)).manager
+    dp = open_ring(arguments, key_wrapper=_old_and_new(arguments))
+    RingView.of(dp, arguments.needs)
+    manager, location = dp.manager, dp.repository.location
     (wrapper,), _ = wrappers_from(arguments.to)
     done = maintenance.rewrap(manager, wrapper)
     lines = [f"rewrapped {key_id}" for key_id in done.wrapped]
-    lines.append(f"rewrapped {counted(len(done.wrapped), 'key')}; already rewrapped: {len(done.there)}")
+    lines.append(f"rewrapped {counted(len(done.wrapped), 'key')} in {location}; already rewrapped: {len(done.there)}")
     data = {
+        "location": location,
         "wrapped": [str(key_id) for key_id in done.wrapped],
         "there": [str(key_id) for key_id in done.there],
         "failed": [{"id": str(key.id), "problem": key.problem} for key in done.failed],
         "left_out": [aside.name for aside in done.left_out],
     }
     for key in done.failed:
-        console.error(f"{key.id} was not rewrapped: {key.problem}")
+        console.error(f"{key.id} was not rewrapped: {key.problem}", key.hint)
     incomplete = console.left_out(done.left_out, "rewrapped") or bool(done.failed)
     if not incomplete:
         lines.append("once every member has the new wrapper, remove the old one; keep it for backups of the store")

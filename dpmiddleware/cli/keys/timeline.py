@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from dpmiddleware.cli.output import Console, table
+from dpmiddleware.cli.output import Console, counted, table
 from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.ring import RingView, open_ring
 from dpmiddleware.instants import Instant
@@ -44,26 +44,33 @@ ASCII: Final = Glyphs(".", "=", "-", "x", "|")
 LINES: Final = Glyphs("·", "━", "─", "×", "┃")
 _BESIDE: Final = len("01234567") + len("expired, default") + 2 * 2
 """Columns of the key id and the state, and between the columns."""
+_LAST: Final = 20
+"""Keys that are drawn, unless all are wanted."""
 
 
 def add_to(verbs: Verbs) -> None:
     """``timeline``."""
-    parser = verbs.add("timeline", _timeline, "draw the lifetimes of the keys", notes=False)
+    examples = ["dpm keys timeline --repository redis://localhost/0", "dpm keys timeline --all --ascii --width 40"]
+    text = f"draw the lifetimes of the last {_LAST} keys"
+    parser = verbs.add("timeline", _timeline, text, examples=examples, notes=False)
+    parser.add_argument("--all", action="store_true", help=f"draw all keys, not only the last {_LAST}")
     parser.add_argument("--width", type=int, help="width of the drawing in characters (default: that of the terminal)")
     parser.add_argument("--ascii", action="store_true", help="use only ASCII characters")
 
 
 def _timeline(arguments: argparse.Namespace, console: Console) -> int:
-    dp = open_ring(arguments)
-    view = RingView.of(dp)
-    keys, now = view.keys, view.now
+    view = RingView.of(open_ring(arguments), arguments.needs)
+    keys, now = view.keys if arguments.all else _last(view), view.now
     begin, end = _frame(keys, now)
     glyphs = ASCII if arguments.ascii or not _can_print(LINES) else LINES
     width = shutil.get_terminal_size().columns - _BESIDE if arguments.width is None else arguments.width
     columns = min(max(width, 10), 400)
     moments = [Instant(begin.ticks + (end.ticks - begin.ticks) * column // columns) for column in range(columns + 1)]
-    rows = [(str(key.id)[:8], bar(key, moments, now, glyphs), view.describe(key)) for key in keys]
+    rows = [(view.short(key.id), bar(key, moments, now, glyphs), view.describe(key)) for key in keys]
     lines = [f"{str(begin)[:10]} to {str(end)[:10]}", *table(("KEY", "", "STATE"), rows), glyphs.legend]
+    left_out = len(view.keys) - len(keys)
+    if left_out:
+        lines.append(f"not shown: {counted(left_out, 'older key')}; use --all")
     data = {
         "now": str(now),
         "keys": [
@@ -74,11 +81,17 @@ def _timeline(arguments: argparse.Namespace, console: Console) -> int:
                 "expiration": str(key.expiration_date),
                 "revoked": None if key.revocation is None else str(key.revocation.date or key.creation_date),
             }
-            for key in keys
+            for key in view.keys
         ],
     }
-    console.result(data, lines if keys else [f"{dp.repository.location}: no keys"])
+    console.result(data, lines)
     return 0
+
+
+def _last(view: RingView) -> list[Key]:
+    """The keys that were activated last, and the default key, which may be older than all of them."""
+    older, last = view.keys[:-_LAST], view.keys[-_LAST:]
+    return [*(key for key in older if key.id == view.default), *last]
 
 
 def _frame(keys: Sequence[Key], now: Instant) -> tuple[Instant, Instant]:
