@@ -6,7 +6,7 @@
 #   make bench    speed, beside its peers        make test-windows  under a Python for Windows, through Wine
 #   make test-frameworks                         test suites of other projects, with ours in place
 #   make test-sanitized                          the compiled core under gcc's sanitizers
-#   make docs     write docs/dpm.md              make package sdist and wheel in dist/
+#   make docs     help texts in dpm.md           make package sdist and wheel in dist/
 #   make clean    take it all away again
 
 PYTHON ?= python3

@@ -1,4 +1,4 @@
-"""Writes dpm.md: the help text of every verb. Run by ``make docs``."""
+"""Writes the help text of every verb into dpm.md. Run by ``make docs``."""
 
 from __future__ import annotations
 
@@ -10,26 +10,17 @@ sys.path.insert(0, str(ROOT))
 
 from tests.test_documents_run import every_verb, help_of  # noqa: E402 (importable through the line above)
 
-_HEAD = """# The command `dpm`
-
-`dpm` manages key rings. Options describe the ring. Where an option is missing, the variable `DPM_APPLICATION`,
-`DPM_REPOSITORY`, `DPM_KEY_WRAPPER`, `DPM_SIGNER`, `DPM_TRUSTED_SIGNERS` or `DPM_RING` is used; an unknown variable
-`DPM_…` is refused. The exit status is 0 for success, 1 if the command was refused or failed, and 2 for wrong usage.
-`--json` prints the result as JSON. No verb prints protected data, and no verb except `dpm keys export --in-clear`
-prints a master key.
-[Operations](operations.md) shows the verbs in use.
-
-`make docs` writes this page.
-"""
+PAGE = ROOT / "docs" / "dpm.md"
+_FIRST = "\n## `dpm`\n"
 
 
 def main() -> None:
-    """Write the page."""
-    parts = [_HEAD]
+    """Write the help texts. What is above the first of them is written by hand, and stays."""
+    parts = [PAGE.read_text("utf-8").partition(_FIRST)[0]]
     for verb in every_verb():
         name = " ".join(("dpm", *verb))
         parts.append(f"\n## `{name}`\n\n```console\n$ {name} --help\n{help_of(verb)}```\n")
-    (ROOT / "docs" / "dpm.md").write_text("".join(parts), "utf-8")
+    PAGE.write_text("".join(parts), "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,16 @@
 """``dpm``: manages key rings from a terminal. ::
 
-    main.py           parses the command line, runs the verb, turns errors into exit statuses
+    main.py           runs the verb of a command line, turns errors into exit statuses
+    usage.py          parses a command line, and names the nearest verb or option
     parsers.py        adds verbs and groups of verbs to the parser; the options that name a ring
     ring.py           opens the ring that the options name, and reads it
+    presence.py       what a verb must find there, and where it may write
     output.py         prints results, notes, errors and questions
+    option_names.py   settings in messages, as options
+    moments.py        dates and spans for people
+    short_ids.py      short forms of key ids
+    said_before.py    what was printed about a ring before
+    whole_file.py     replaces a file as a whole
     keys/             dpm keys: one file per verb or pair of verbs
     inspection.py     dpm inspect
     check.py          dpm check
@@ -11,11 +18,12 @@
     key_blob.py       dpm key-blob
     demo.py           dpm demo
 
-The file of a verb has ``add_to(verbs)``, which adds the verb's parser and names the function that runs it,
-``run(arguments, console) -> exit status``. `dpmiddleware.cli.main` and `dpmiddleware.cli.keys` list the files.
+The file of a verb has ``add_to(verbs)``, which adds the verb's parser, says what the verb needs and whether it changes
+the ring, and names the function that runs it, ``run(arguments, console) -> exit status``. `dpmiddleware.cli.main` and
+`dpmiddleware.cli.keys` list the files.
 
-Exit status: 0 done, 1 refused or failed, 2 wrong usage. No verb prints a user's plaintext, and none prints a master key
-except ``dpm keys export --in-clear``.
+Exit status: 0 done, 1 refused, failed or nothing there, 2 wrong usage. No verb prints a user's plaintext, and none
+prints a master key except ``dpm keys export --in-clear``.
 """
 
 from __future__ import annotations

@@ -59,9 +59,10 @@ def no_ring(dp: DataProtection, reading: Reading | None = None) -> NoRingError:
     location = dp.repository.location
     if reading is not None and reading.set_aside:
         first = next(iter(reading.refused), reading.set_aside[0])
+        cure = first.hint or "`dpm keys list` shows every document"
         return NoRingError(
             f"no key in {location} is accepted; {first.name}: {first.problem}",
-            hint="check --repository, --ring, --trusted-signer and --key-wrapper; `dpm keys list` shows every document",
+            hint=f"correct --repository if the ring is elsewhere; otherwise: {cure}",
         )
     if reading is not None and reading.revocations:
         hint = "restore the keys from a backup, or start a new ring with `dpm keys create`"

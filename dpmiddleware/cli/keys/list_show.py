@@ -40,8 +40,8 @@ def _list(arguments: argparse.Namespace, console: Console) -> int:
     problems += [(a.name, f"{'refused' if a.refused else 'set aside'}: {a.problem}") for a in view.not_used]
     if problems:
         lines += ["", *entries("NOT USED", problems)]
-        hints = dict.fromkeys(one.hint for one in (*broken, *view.not_used) if one.hint)
-        lines += console.escaped(f"hint: {hint}" for hint in hints)
+        hints = [*(key.hint for key in broken), *(aside.hint for aside in view.not_used)]
+        lines += console.escaped(f"hint: {hint}" for hint in dict.fromkeys(hints) if hint)
     data = {
         "location": dp.repository.location,
         "ring": dp.ring,

@@ -57,7 +57,8 @@ def _sign(arguments: argparse.Namespace, console: Console) -> int:
     for line in _shown(found):
         console.message(line)
     action = f"sign {counted(len(found.unsigned), 'document')} in {location}"
-    if not console.confirmed(action, "every member will trust them, whoever wrote them", yes=arguments.yes):
+    effect = "every member trusts them then, even if an attacker wrote them"
+    if not console.confirmed(action, effect, yes=arguments.yes):
         return 1
     signed = sign(manager, found)
     newest = found.newest_creation
