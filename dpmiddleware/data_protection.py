@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from dpmiddleware.arguments import checked
 from dpmiddleware.clock import Clock, SystemClock
@@ -73,6 +73,8 @@ class DataProtection:
     >>> carts.unprotect(carts.protect("3 apples"))
     '3 apples'
     """
+
+    _warns_of_memory: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -166,7 +168,7 @@ class DataProtection:
             repository = repository_from(self.home.repository)
             wrappers = wrappers or wrappers_from(self.home.key_wrapper)
             auto_create_keys = auto_create_keys and self.home.auto_create_keys
-        if repository.location == "memory:":
+        if repository.location == "memory:" and self._warns_of_memory:
             message = "keys are in memory only: a restart signs all users out; set repository="
             emit("keys_in_memory", "warning", message, why=self.home.why if self.home else "")
         key_wrappers, allow_plain = wrappers or wrappers_from(None)

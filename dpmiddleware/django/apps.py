@@ -5,6 +5,9 @@
     DATA_PROTECTION_SESSION_MIGRATION = DjangoSessions(SECRET_KEY, until=…)
 
 ``DATA_PROTECTION`` has the names of `DataProtection.from_config`, or is a `DataProtection` object.
+
+While tests run, it gives a ring in memory, so that no test touches the real one. A test sets another one with
+``override_settings``; ``"TEST": {"repository": …}`` in ``DATA_PROTECTION`` sets one for all tests.
 """
 
 from __future__ import annotations
@@ -19,10 +22,12 @@ from django.conf import settings
 from django.core import checks
 from django.core.signals import setting_changed
 
+from dpmiddleware import under_test
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.forks import after_fork
 from dpmiddleware.names import refuse_unknown
+from dpmiddleware.ring_in_memory import RingInMemory
 from dpmiddleware.tracebacks import hides_locals
 
 __all__ = ["DataProtectionConfig", "get_data_protection", "report_findings"]
@@ -35,8 +40,13 @@ _ROW_PER_SESSION: Final = ("allauth.usersessions", "qsessions", "user_sessions")
 _SETTING: Final = "DATA_PROTECTION"
 _SETTINGS: Final = (_SETTING, "DATA_PROTECTION_COOKIE_AUTHENTICATION", "DATA_PROTECTION_SESSION_MIGRATION")
 
+_OF_A_PLACE: Final = ("repository", "key_wrapper", "signer", "trusted_signers", "auto_create_keys")
+"""What a ring for tests has for itself."""
+
 _lock = threading.Lock()
-_made: dict[int, tuple[object, DataProtection]] = {}
+_made: dict[tuple[int, bool], tuple[object, DataProtection]] = {}
+_overrides = 0
+"""How many ``override_settings`` of ``DATA_PROTECTION`` are in force."""
 
 
 @after_fork
@@ -61,27 +71,37 @@ class DataProtectionConfig(AppConfig):
 def get_data_protection() -> DataProtection:
     """The data protection of ``settings.DATA_PROTECTION``: one object until the setting changes."""
     given: object = getattr(settings, "DATA_PROTECTION", None)
-    return given if isinstance(given, DataProtection) else _made_from(given)
+    in_test = not _overrides and under_test.is_running()
+    return given if isinstance(given, DataProtection) and not in_test else _made_from(given, in_test=in_test)
 
 
 @hides_locals
-def _made_from(given: object) -> DataProtection:
+def _made_from(given: object, *, in_test: bool) -> DataProtection:
     with _lock:
-        made = _made.get(id(given))
+        made = _made.get((id(given), in_test))
         if made is None:
             _made.clear()
-            made = _made[id(given)] = (given, _from_setting(given))
+            made = _made[id(given), in_test] = (given, _from_setting(given, in_test=in_test))
         return made[1]
 
 
-def _from_setting(given: object) -> DataProtection:
+def _from_setting(given: object, *, in_test: bool) -> DataProtection:
+    if isinstance(given, DataProtection):
+        return RingInMemory.like(given)
     _refuse_unknown_settings()
     if not isinstance(given, Mapping):
         raise ConfigurationError(
             "settings.DATA_PROTECTION is not set",
             hint='set DATA_PROTECTION = {"application": "shop", "repository": "django:default"}',
         )
-    return DataProtection.from_config({str(name).lower(): value for name, value in given.items()})
+    values = {str(name).lower(): value for name, value in given.items()}
+    tests = values.pop("test", None)
+    if not in_test:
+        return DataProtection.from_config(values)
+    if not tests:
+        return RingInMemory.from_config(values)
+    kept = {name: value for name, value in values.items() if name not in _OF_A_PLACE}
+    return DataProtection.from_config(kept | {str(name).lower(): value for name, value in tests.items()})
 
 
 def _refuse_unknown_settings() -> None:
@@ -90,10 +110,12 @@ def _refuse_unknown_settings() -> None:
     refuse_unknown([*similar, *(name for name in names if name.startswith(_SETTING))], _SETTINGS)
 
 
-def _forget(*, setting: str, **_: Any) -> None:
-    """A test has changed the settings."""
-    if setting == "DATA_PROTECTION":
+def _forget(*, setting: str, enter: bool = True, **_: Any) -> None:
+    """A test has changed the settings, or changed them back."""
+    global _overrides  # noqa: PLW0603
+    if setting == _SETTING:
         _made.clear()
+        _overrides = max(0, _overrides + (1 if enter else -1))
 
 
 setting_changed.connect(_forget)
@@ -128,6 +150,13 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
     ]
 
 
+def _is_in_memory(given: object, protection: DataProtection) -> bool:
+    """Whether the setting keeps the keys in memory; while tests run, its ring is there in any case."""
+    if isinstance(protection, RingInMemory) and isinstance(given, Mapping):
+        return {str(name).lower(): value for name, value in given.items()}.get("repository") == "memory:"
+    return protection.repository.location == "memory:" and not isinstance(protection, RingInMemory)
+
+
 def report_findings(**_: Any) -> list[checks.CheckMessage]:
     """Settings that are unfit for production. Found by ``check --deploy``."""
     try:
@@ -139,7 +168,7 @@ def report_findings(**_: Any) -> list[checks.CheckMessage]:
     names = {str(name).lower() for name in given} if isinstance(given, Mapping) else {"key_wrapper"}
     findings = (
         (
-            protection.repository.location == "memory:",
+            _is_in_memory(given, protection),
             "W001",
             "keys are in memory only: a restart signs all users out, and workers do not share keys",
             "set a repository in DATA_PROTECTION",

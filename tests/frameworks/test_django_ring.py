@@ -270,7 +270,9 @@ SESSION_ENGINE = "dpmiddleware.django.sessions"
 ROOT_URLCONF = "shop.urls"
 DATABASES = {{"default": {database!r}}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-DATA_PROTECTION = {{"application": "shop", "repository": "django:default"}}
+DATA_PROTECTION = {{
+    "application": "shop", "repository": "django:default", "TEST": {{"repository": "django:default"}}
+}}
 """
 MANAGE = """
 import os, sys
