@@ -17,7 +17,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("example
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 FRAMEWORKS = [f"dpmiddleware.{name}" for name in ("asgi", "django", "flask", "starlette", "wsgi")]
-FRONT = {"dpmiddleware", "dpmiddleware.errors", *FRAMEWORKS}
+TESTING = {"dpmiddleware.testing", "dpmiddleware.testing.contracts"}
+FRONT = {"dpmiddleware", "dpmiddleware.errors", *FRAMEWORKS, *TESTING}
 MODULES_OF_THE_PACKAGE = {
     ("dpmiddleware", "purposes"),
     ("dpmiddleware", "telemetry"),
@@ -26,6 +27,7 @@ MODULES_OF_THE_PACKAGE = {
 SPECIAL = {
     "dpmiddleware.at_rest.secret_key": "a wrapper as an object",
     "dpmiddleware.crypto.secret": "the formats, computed by hand",
+    "dpmiddleware.keys.interfaces": "an adapter of one's own",
     "dpmiddleware.keys.signers": "a signer as an object",
     "dpmiddleware.keys.xml": "the formats, computed by hand",
     "dpmiddleware.repositories.azure_blob": "a store with a client of the application's own",

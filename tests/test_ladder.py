@@ -38,8 +38,16 @@ PACKAGES_OF_NO_RUNG = {"crypto", "keys", "protection", "web", "web.cookies", "we
 """Their ``__init__`` is a docstring."""
 
 CORE_LIBRARIES = {"cryptography", "itsdangerous", "starlette", "werkzeug"}
-OWN_FRAMEWORK = {"flask": {"flask"}, "django": {"django"}, "testing": {"pytest"}, "starlette.dependencies": {"fastapi"}}
-"""Modules that exist for one framework import it at the top."""
+OWN_FRAMEWORK = {
+    "flask": {"flask"},
+    "django": {"django"},
+    "starlette.dependencies": {"fastapi"},
+    "testing.plugin": {"pytest"},
+    "testing.contracts": {"pytest"},
+    "testing.flask_pages": {"flask"},
+    "testing.django_clients": {"django"},
+}
+"""Modules that exist for one framework import it at the top; a package stands for its modules."""
 
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").rstrip("."): path
@@ -133,8 +141,8 @@ def test_the_front_page_of_an_inner_package_is_a_docstring(package: str) -> None
 def test_at_once_a_module_imports_only_the_core_libraries(module: str) -> None:
     tree = ast.parse(MODULES[module].read_text("utf-8"))
     tops = {name.partition(".")[0] for name in imports_of(tree, module, lazy=False)}
-    own = OWN_FRAMEWORK.get(module) or OWN_FRAMEWORK.get(module.partition(".")[0], set())
-    allowed = CORE_LIBRARIES | own | set(sys.stdlib_module_names)
+    own = [library for name, found in OWN_FRAMEWORK.items() if f"{module}.".startswith(f"{name}.") for library in found]
+    allowed = CORE_LIBRARIES | set(own) | set(sys.stdlib_module_names)
     assert tops <= allowed | {"dpmiddleware"}, f"{module} imports an extra at once"
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "authentication_of",
     "challenge",
     "current_principal",
+    "finish_sign_in",
     "forbid",
     "login_required",
     "sign_in",
@@ -68,7 +69,7 @@ class CookieAuthentication:
         """Let ``app`` sign users in. Call it before other extensions that change responses."""
         data_protection = register(app, self._data_protection)
         app.extensions[AUTHENTICATOR] = CookieAuthenticator(data_protection, self._options)
-        app.after_request(_finish)
+        app.after_request(finish_sign_in)
 
 
 @checked
@@ -143,7 +144,7 @@ def authentication_of(app: flask.Flask, request: flask.Request) -> RequestAuthen
     return outer
 
 
-def _finish(response: flask.Response) -> flask.Response:
+def finish_sign_in(response: flask.Response) -> flask.Response:
     """Sign in, sign out, renew or redirect, before the session is saved."""
     authenticator = flask.current_app.extensions[AUTHENTICATOR]
     authentication = parts.sign_in_of(flask.request.environ, authenticator)

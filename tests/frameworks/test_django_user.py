@@ -286,3 +286,10 @@ def test_a_session_that_its_store_has_left_ends_too() -> None:
         client.get("/put", {"cart": "apples"})
         clock.forward(timedelta(seconds=settings.SESSION_COOKIE_AGE + 1))
         assert client.get("/replaced").content == b"None"
+
+
+def test_djangos_own_way_to_sign_a_test_client_in_works_with_the_engine() -> None:
+    """docs/testing.md says so."""
+    client = Client()
+    client.force_login(bob())
+    assert client.get("/steps", {"do": "look"}).json()[0][0] == "bob"
