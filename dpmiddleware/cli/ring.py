@@ -105,7 +105,7 @@ class RingView:
         default = resolve(now, reading.keys, dp.policy).default
         return cls(reading, now, None if default is None else default.id)
 
-    @property
+    @cached_property
     def keys(self) -> list[Key]:
         """All keys, ordered by activation."""
         return sorted(self.reading.keys, key=lambda key: (key.activation_date, key.id))

@@ -18,7 +18,7 @@ from dpmiddleware.forks import after_fork
 from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories.base import check_one_given
 from dpmiddleware.repositories.bounded import Call, current_call
-from dpmiddleware.repositories.sql_engine import engine_of, is_collision, reason, says_no_table
+from dpmiddleware.repositories.sql_engine import engine_of, has_no_file, is_collision, reason, says_no_table
 from dpmiddleware.repositories.sql_place import columns_of, objection
 from dpmiddleware.repositories.sql_statements import COLUMNS, TABLE, Statements
 from dpmiddleware.repositories.table import HINT, CollisionError, Rows, TableRepository
@@ -112,6 +112,8 @@ class SqlKeyRepository(TableRepository):
         errors = self._sqlalchemy.exc
         call = current_call() or Call()
         call.connection = None
+        if not transaction and doing != _CREATING and has_no_file(self._engine):
+            return absent
         try:
             return self._connected(call, action, transaction)
         except errors.DBAPIError as error:

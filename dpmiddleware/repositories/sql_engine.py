@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dpmiddleware.errors import ConfigurationError
@@ -13,7 +14,7 @@ from dpmiddleware.urls import check_password, take_options
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
-__all__ = ["CONNECT", "engine_of", "is_collision", "reason", "says_no_table"]
+__all__ = ["CONNECT", "engine_of", "has_no_file", "is_collision", "reason", "says_no_table"]
 
 CONNECT: Final[dict[str, dict[str, Any]]] = {
     # keepalives detect a lost peer within half a minute; PgBouncer cannot handle prepared statements
@@ -35,6 +36,14 @@ serialize, lock wait timeout. Other databases use SQLSTATE class 40."""
 _NO_TABLE: Final = {"42P01", "42S02", 1146, 208, 942}
 """PostgreSQL; ODBC; MySQL; SQL Server; Oracle."""
 _KNOWN: Final = {"postgresql", "mysql", "mariadb", "sqlite", "mssql", "oracle"}
+
+
+def has_no_file(engine: Engine) -> bool:
+    """Whether this is SQLite and its file does not exist, in a folder that does; a connection would create it."""
+    name = engine.url.database
+    if engine.dialect.name != "sqlite" or not name or name.startswith((":", "file:")):
+        return False
+    return Path(name).absolute().parent.is_dir() and not Path(name).exists()
 
 
 def engine_of(url: str) -> Engine:

@@ -230,3 +230,19 @@ def test_it_is_done_or_the_exit_status_says_that_it_is_not(
     assert place.folder.exists() == existed or not (changes or place.named), "and no folder was made"
     assert backup.read_text() == "yesterday's"
     assert not (home / "copy").exists()
+
+
+@pytest.mark.parametrize("words", [("create",), ("revoke-all", "--yes")], ids=" ".join)
+def test_a_key_beside_wrapped_ones_is_not_wrapped_only_if_that_was_said(
+    words: tuple[str, ...], home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other members refuse it, so it would not be what was asked for."""
+    place = PLACES["in order"](home)
+    monkeypatch.delenv("DPM_KEY_WRAPPER")
+    before = contents(place.folder)
+    command = ["keys", *words, "--repository", str(place.folder)]
+    assert main(command) == 1
+    assert "are wrapped, but no key wrapper is configured" in capsys.readouterr().err
+    assert contents(place.folder) == before
+    assert main([*command, "--key-wrapper", "plain:"]) == 0
+    assert len(contents(place.folder)) > len(before)

@@ -108,6 +108,14 @@ def test_a_folder_made_in_the_user_profile_is_private(tmp_path: Path, proc: Path
     assert stat.S_IMODE(Path(home.repository).stat().st_mode) == 0o700
 
 
+def test_who_only_asks_for_the_place_creates_no_folder(tmp_path: Path, proc: Path) -> None:
+    found = find_key_home({"HOME": str(tmp_path)}, proc=proc, create=False)
+    assert found.repository == str(tmp_path / ".aspnet" / "DataProtection-Keys")
+    assert not (tmp_path / ".aspnet").exists()
+    assert find_key_home({"HOME": str(tmp_path)}, proc=proc) == found
+    assert Path(found.repository).is_dir()
+
+
 def test_an_existing_folder_keeps_its_modes(tmp_path: Path, proc: Path) -> None:
     folder = tmp_path / ".aspnet" / "DataProtection-Keys"
     folder.mkdir(parents=True)

@@ -142,6 +142,18 @@ class TestSQLite(RepositoryContract):
         return sqlite
 
 
+def test_a_file_that_is_not_there_is_an_empty_store_and_is_not_created_by_a_reader(tmp_path: Path) -> None:
+    file = tmp_path / "kyes.db"
+    repository = SqlKeyRepository(f"sqlite:///{file}")
+    assert repository.read().documents == ()
+    assert repository.version() == repository.read().version
+    assert not file.exists()
+    commit(repository, document())
+    assert file.exists()
+    with pytest.raises(RepositoryError, match="unable to open"):
+        SqlKeyRepository(f"sqlite:///{tmp_path}/nowhere/keys.db").read()
+
+
 class TestSQLByEngine(RepositoryContract):
     """An application's own engine, with SQLAlchemy's defaults; and a database that does not compute a digest."""
 
