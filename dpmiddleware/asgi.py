@@ -192,7 +192,8 @@ class CookieAuthenticationMiddleware(_Middleware):
         header = cookie_header(scope)
         path, base = scope.get("path", ""), scope.get("root_path", "")  # as they are here: routers change them
         describe = partial(self._web_request, scope, receive, header, path, base)
-        authentication = RequestAuthentication(self.authenticator, header, is_https(scope), describe)
+        https = scope.get("scheme") in _ENCRYPTED
+        authentication = RequestAuthentication(self.authenticator, header, https, describe)
         scope[AUTHENTICATION_KEY] = authentication
         self.place(scope, authentication)
         return authentication

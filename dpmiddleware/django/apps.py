@@ -72,7 +72,10 @@ def get_data_protection() -> DataProtection:
     """The data protection of ``settings.DATA_PROTECTION``: one object until the setting changes."""
     given: object = getattr(settings, "DATA_PROTECTION", None)
     in_test = not _overrides and under_test.is_running()
-    return given if isinstance(given, DataProtection) and not in_test else _made_from(given, in_test=in_test)
+    if isinstance(given, DataProtection) and not in_test:
+        return given
+    made = _made.get((id(given), in_test))  # without the lock: in each request
+    return made[1] if made is not None else _made_from(given, in_test=in_test)
 
 
 @hides_locals

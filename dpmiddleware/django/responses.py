@@ -16,7 +16,7 @@ from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys import waiting
 from dpmiddleware.web import parts
-from dpmiddleware.web.answer import LOOKED_AT, Answer, Part, unavailable
+from dpmiddleware.web.answer import LOOKED_AT, TITLED, Answer, Part, unavailable
 from dpmiddleware.web.cookies import chunks
 from dpmiddleware.web.sessions.cookie import RequestSession
 
@@ -96,8 +96,10 @@ def finish(response: _R, part: Part) -> _R | HttpResponse:
     """The response as a part of its request answers; in an outage, 503 in place of it."""
     changed: _R | HttpResponse = response
     headers = response.headers
-    looked_at = [(name, headers[name]) for name in headers if name.lower() in LOOKED_AT]
-    looked_at += [("set-cookie", morsel.OutputString()) for morsel in response.cookies.values()]
+    present = {name.lower() for name in headers}
+    looked_at = [(name, headers[name]) for name in present & LOOKED_AT]
+    if response.cookies:
+        looked_at += [("set-cookie", morsel.OutputString()) for morsel in response.cookies.values()]
     try:
         answer = parts.finish(part, response.status_code, looked_at)
     except KeyManagementError as error:
@@ -108,13 +110,15 @@ def finish(response: _R, part: Part) -> _R | HttpResponse:
     if answer.status is not None:
         changed.status_code = answer.status
     if answer.dropped or answer.body is not None:
-        for name in [name for name in headers if answer.drops(name.lower())]:
+        for name in filter(answer.drops, present):
             del headers[name]
-    for name, value in answer.titled:
-        if name == "Set-Cookie":
+    for name, value in answer.added:
+        if name == "set-cookie":
             _set_cookie(changed, value, answer)
+        elif name in present and not answer.drops(name):
+            headers[name] += f", {value}"
         else:
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+            headers[TITLED[name]] = value
     return changed
 
 

@@ -12,7 +12,7 @@ from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.names import refuse_unknown
 from dpmiddleware.tracebacks import hides_locals
 from dpmiddleware.web import parts
-from dpmiddleware.web.answer import Answer, Part, unavailable
+from dpmiddleware.web.answer import TITLED, Answer, Part, unavailable
 
 __all__ = ["finish", "get_data_protection", "register"]
 
@@ -85,5 +85,5 @@ def _become(response: flask.Response, answer: Answer) -> None:
         for name in {name.lower() for name in headers.keys()}:  # noqa: SIM118 (iterating the object gives pairs)
             if answer.drops(name):
                 headers.remove(name)
-    for name, value in answer.titled:
-        headers.add(name, value)
+    for name, value in answer.added:
+        headers.add(TITLED[name], value)

@@ -17,6 +17,7 @@ from dpmiddleware.web.steps import Steps
 __all__ = [
     "FIXED",
     "LOOKED_AT",
+    "TITLED",
     "UNCHANGED",
     "VARIES",
     "Answer",
@@ -48,8 +49,16 @@ FIXED: Final = (_VARY, _NO_STORE, *_NEVER_STORED)
 """Headers that are always the same; a shell may keep them in its own form."""
 LOOKED_AT: Final = frozenset(("set-cookie", "vary", *(name for name, _ in _NEVER_STORED)))
 """Names of the headers that an answer may depend on, in lower case."""
-_TITLED: Final = {name: name.title() for name in LOOKED_AT}
 _OF_A_BODY: Final = ("content-", "etag", "last-modified")
+
+
+class _Titled(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        return name.title()
+
+
+TITLED: Final = _Titled({name: name.title() for name in LOOKED_AT})
+"""Names of headers with the usual capitals, by their names in lower case."""
 
 
 class Answer(NamedTuple):
@@ -69,7 +78,7 @@ class Answer(NamedTuple):
     @property
     def titled(self) -> Sequence[tuple[str, str]]:
         """What is added, with names in the usual capitals; programs for WSGI look for ``Set-Cookie`` as it is."""
-        return [(_TITLED.get(name) or name.title(), value) for name, value in self.added]
+        return [(TITLED[name], value) for name, value in self.added]
 
     def drops(self, name: str) -> bool:
         """Whether to remove the headers of this name (in lower case); those that describe a body go with it."""

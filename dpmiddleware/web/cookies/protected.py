@@ -67,8 +67,9 @@ class ProtectedCookie:
         self.settings = settings
         self._protector = protector
         self._ring = ring
-        self._whole = f"{settings.name}=".encode("ascii")
-        self._chunk = f"{settings.name}C".encode("ascii")
+        self._name = settings.name.encode("ascii")
+        self._whole = self._name + b"="
+        self._chunk = self._name + b"C"
         self._first_chunk = self._chunk + b"1="
 
     def locate(self, header: bytes) -> bytes | None:
@@ -185,7 +186,10 @@ class ProtectedCookie:
         """
         name, size, limit = self.settings.name, self.settings.chunk_size, self.settings.max_total
         value = base64url.encode(self._protector.protect(data) if expires is None else self._expiring(data, expires))
-        is_usual = header.find(self._chunk) < 0 and header.count(self._whole) <= (not always)  # ``in`` is slower
+        most = 0 if always else 1
+        is_usual = header.count(self._name) <= most or (  # the first search decides in most requests
+            header.find(self._chunk) < 0 and header.count(self._whole) <= most
+        )
         line = "; ".join((f"{name}={value}", *attributes))  # as `render`, since base64url needs no escapes
         if is_usual and (size is None or len(line) < size):
             lines = [line]

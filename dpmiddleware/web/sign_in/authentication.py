@@ -16,7 +16,7 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.web.answer import Answer, Headers, Part, depends_on_cookies, never_stored
 from dpmiddleware.web.cookies import budget
-from dpmiddleware.web.cookies.text import bounded
+from dpmiddleware.web.cookies.text import MAX_HEADER, bounded
 from dpmiddleware.web.sign_in import redirects, validity
 from dpmiddleware.web.sign_in.claims import Principal
 from dpmiddleware.web.sign_in.finishing import Asked, BoundSession, Finishing
@@ -95,12 +95,15 @@ class RequestAuthentication:
         self, authenticator: CookieAuthenticator, cookies: bytes, https: bool, describe: Callable[[], WebRequest]
     ) -> None:
         self.authenticator = authenticator
-        self.cookies = cookies = bounded(cookies)
+        if len(cookies) > MAX_HEADER:
+            cookies = bounded(cookies)
+        self.cookies = cookies
         self.https = https
         self._describe: Callable[[], WebRequest] | None = describe
         self._now = authenticator.now()
         self._located = authenticator.cookie.locate(cookies)
         self._is_judged = authenticator.options.events.judges
+        self._may_wait = self._is_judged or authenticator.has_store  # for a store or an event
         companions = authenticator.companions
         self.companions = tuple(make(self) for make in companions) if companions else ()
 
@@ -126,8 +129,7 @@ class RequestAuthentication:
             raise self.failure
         if self._result is None:
             try:
-                may_wait = self._is_judged or self.authenticator.has_store
-                return drive(self.read()) if may_wait else self._read_at_once()
+                return drive(self.read()) if self._may_wait else self._read_at_once()
             except KeyManagementError as error:
                 self.failure = error
                 raise
@@ -222,13 +224,13 @@ class RequestAuthentication:
     @property
     def must_read_ahead(self) -> bool:
         """Whether there is a ticket whose reading may wait for a store or an event."""
-        return (self._is_judged or self.authenticator.has_store) and self.authenticator.cookie.is_in(self.cookies)
+        return self._may_wait and self.authenticator.cookie.is_in(self.cookies)
 
     def ahead(self) -> Steps[object] | None:
         """Wait for the keys that the cookie names; read the ticket if that may wait for a store or an event."""
         cookie = self.authenticator.cookie
         steps = cookie.waits(self.authenticator.ring, self.cookies, self._located)
-        return self._read_ahead(steps) if self.must_read_ahead else steps
+        return self._read_ahead(steps) if self._may_wait and self.must_read_ahead else steps
 
     def _read_ahead(self, steps: Steps[None] | None) -> Steps[object]:
         if steps is not None:
