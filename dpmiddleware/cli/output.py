@@ -95,9 +95,9 @@ def _shown(text: str) -> str:
     return printable(without_secrets(as_options(text)), 2000)
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    """Rows in aligned columns, without trailing spaces."""
-    cells = [list(headings), *[[printable(cell, 120) for cell in row] for row in rows]]
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, longest: int = 120) -> list[str]:
+    """Rows in aligned columns, without trailing spaces. longest: cell that is not cut."""
+    cells = [list(headings), *[[printable(cell, longest) for cell in row] for row in rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 

@@ -66,6 +66,14 @@ def test_a_ring_is_drawn_with_a_row_a_key(
     assert "=" * 20 in drawn[str(first)[:8]]
 
 
+def test_a_wide_drawing_is_not_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It was cut at 120 characters, with an ellipsis."""
+    DataProtection("shop", repository=tmp_path).manager.create_key()
+    command = ["keys", "timeline", "--ascii", "--application", "shop", "--repository", str(tmp_path), "--width", "300"]
+    assert main(command) == 0
+    assert "=" * 290 in capsys.readouterr().out
+
+
 def test_a_ring_without_keys_says_so(
     tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:

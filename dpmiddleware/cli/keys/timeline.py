@@ -42,8 +42,9 @@ class Glyphs(NamedTuple):
 
 ASCII: Final = Glyphs(".", "=", "-", "x", "|")
 LINES: Final = Glyphs("·", "━", "─", "×", "┃")
-_BESIDE: Final = len("01234567") + len("expired, default") + 2 * 2
-"""Columns of the key id and the state, and between the columns."""
+_BESIDE: Final = len("active, default") + 2 * 2
+"""Columns of the state, and between the columns."""
+_WIDEST: Final = 400
 _LAST: Final = 20
 """Keys that are drawn, unless all are wanted."""
 
@@ -63,11 +64,14 @@ def _timeline(arguments: argparse.Namespace, console: Console) -> int:
     keys, now = view.keys if arguments.all else _last(view), view.now
     begin, end = _frame(keys, now)
     glyphs = ASCII if arguments.ascii or not _can_print(LINES) else LINES
-    width = shutil.get_terminal_size().columns - _BESIDE if arguments.width is None else arguments.width
-    columns = min(max(width, 10), 400)
+    ids = [view.short(key.id) for key in keys]
+    free = shutil.get_terminal_size().columns - _BESIDE - max(map(len, ids))
+    width = free if arguments.width is None else arguments.width
+    columns = min(max(width, 10), _WIDEST)
     moments = [Instant(begin.ticks + (end.ticks - begin.ticks) * column // columns) for column in range(columns + 1)]
-    rows = [(view.short(key.id), bar(key, moments, now, glyphs), view.describe(key)) for key in keys]
-    lines = [f"{str(begin)[:10]} to {str(end)[:10]}", *table(("KEY", "", "STATE"), rows), glyphs.legend]
+    rows = [(short, bar(key, moments, now, glyphs), view.describe(key)) for short, key in zip(ids, keys, strict=True)]
+    drawing = table(("KEY", "", "STATE"), rows, longest=_WIDEST)
+    lines = [f"{str(begin)[:10]} to {str(end)[:10]}", *drawing, glyphs.legend]
     left_out = len(view.keys) - len(keys)
     if left_out:
         lines.append(f"not shown: {counted(left_out, 'older key')}; use --all")
