@@ -55,7 +55,8 @@ class DataProtectionError(Exception):
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
-        self.hint = hint
+        if hint:
+            self.hint = hint
 
     @property
     def __notes__(self) -> list[str]:
@@ -120,6 +121,7 @@ class UnsupportedAlgorithmError(ConfigurationError):
     """An algorithm that neither this package nor the installed version of ``cryptography`` supports."""
 
     code = "unsupported_algorithm"
+    hint = "create keys with an algorithm of dpmiddleware.Algorithm in all members; this key cannot be used here"
 
 
 class CookieTooLargeError(ConfigurationError):

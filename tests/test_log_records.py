@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import dpmiddleware
 from dpmiddleware import DataProtection, repeats, telemetry
 from dpmiddleware.cli import main
-from dpmiddleware.errors import KeyUnwrapError, RepositoryError, UnprotectError
+from dpmiddleware.errors import KeyUnwrapError, MalformedDocumentError, RepositoryError, UnprotectError
 from dpmiddleware.events import HINTS, HINTS_ON_REFUSALS, NOTHING
 from dpmiddleware.web.answer import unavailable
 from tests.at_rest.key_vault_double import rsa_key, self_signed
+from tests.every_error import ERRORS
 from tests.fakes import StoppedClock, WatchedRepository, data_protection, events
 from tests.test_telemetry import documented
 
@@ -97,6 +101,36 @@ def test_a_hint_with_text_from_elsewhere_is_one_line(caplog: pytest.LogCaptureFi
     error = RepositoryError("down", hint="create the table:\nCREATE TABLE \x1b[2J")
     telemetry.emit("refresh_failed", "error", error=error, code=error.code, location="")
     assert events(caplog, "refresh_failed")[0]["hint"] == r"create the table:\nCREATE TABLE \x1b[2J"
+
+
+def calls_of_the_package() -> Iterator[tuple[str, ast.Call]]:
+    """(file, call) of every call in its source."""
+    root = Path(dpmiddleware.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        found = (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call))
+        yield from ((str(path.relative_to(root)), call) for call in found)
+
+
+def test_every_record_is_written_by_the_one_mechanism() -> None:
+    """Another call of a logger would have neither name nor hint."""
+    writers = re.compile(r"(LOGGER|logger|logging)\.(log|debug|info|warning|error|exception|critical|getLogger)")
+    found = {file for file, call in calls_of_the_package() if writers.fullmatch(ast.unparse(call.func))}
+    assert found == {"telemetry.py"}
+
+
+def test_every_error_that_somebody_must_act_on_is_raised_with_a_hint() -> None:
+    """Or has that of its class. A document's problem is named, and what to do is the hint of its event."""
+    kinds = {
+        name
+        for name, kind in ERRORS.items()
+        if not issubclass(kind, UnprotectError | MalformedDocumentError) and not kind.hint
+    } - {"MissingExtraError"}  # which makes its own
+    without = [
+        f"{file}:{call.lineno}"
+        for file, call in calls_of_the_package()
+        if ast.unparse(call.func) in kinds and "hint" not in {keyword.arg for keyword in call.keywords}
+    ]
+    assert [place for place in without if not place.startswith("keys/rotation.py")] == []
 
 
 # --- a wrong certificate ------------------------------------------------------------------------------------------

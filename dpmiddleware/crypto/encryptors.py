@@ -85,7 +85,10 @@ class CbcHmac:
         try:
             from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
         except ImportError as error:
-            raise UnsupportedAlgorithmError("the installed version of cryptography does not have TripleDES") from error
+            raise UnsupportedAlgorithmError(
+                "the installed version of cryptography does not have TripleDES",
+                hint="install cryptography 50, or create a key with another algorithm and revoke this one",
+            ) from error
         return TripleDES
 
     def bind(self, master_key: bytes, label: bytes, head: bytes) -> BoundEncryptor:

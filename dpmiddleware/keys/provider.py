@@ -263,7 +263,7 @@ def _as_key_management_error(error: Exception, location: str) -> KeyManagementEr
     """What requests get while there is no ring: one family of errors, whatever the cause."""
     if isinstance(error, KeyManagementError):
         return error
-    wrapped = RepositoryError(f"the ring of {location} could not be loaded: {error}")
-    wrapped.hint = error.hint if isinstance(error, DataProtectionError) else "see the log for the cause"
+    hint = error.hint if isinstance(error, DataProtectionError) else "see the log for the cause"
+    wrapped = RepositoryError(f"the ring of {location} could not be loaded: {error}", hint=hint)
     wrapped.__cause__ = error
     return wrapped

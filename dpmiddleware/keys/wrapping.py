@@ -67,7 +67,7 @@ def wrap(element: ET.Element, wrapper: KeyWrapper, ring: str) -> None:
     """Replace the ``<masterKey>`` of a ``<key>`` by ``<encryptedSecret>``. `ConfigurationError` if it is wrapped."""
     _, inner, place = _descriptors(element)
     if place.tag != "masterKey":
-        raise ConfigurationError("the key is wrapped already")
+        raise ConfigurationError("the key is wrapped already", hint="unwrap it first, as `dpm keys rewrap` does")
     decryptor_type, encrypted = wrapper.wrap(place, _binding(element, ring))
     wrapped = ET.Element(ENCRYPTED_SECRET, {"decryptorType": decryptor_type})
     wrapped.append(encrypted)

@@ -55,7 +55,9 @@ def associated_data(key_id: bytes, purposes: Sequence[str]) -> bytes:
         try:
             raw = purpose.encode("utf-8")
         except UnicodeEncodeError:
-            raise ConfigurationError(f"the purpose {purpose!a} contains an unpaired surrogate") from None
+            raise ConfigurationError(
+                f"the purpose {purpose!a} contains an unpaired surrogate", hint="write the purpose in plain text"
+            ) from None
         parts += [varint(len(raw)), raw]
     return b"".join(parts)
 
@@ -88,7 +90,10 @@ def to_utf8(text: str) -> bytes:
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
-        raise ConfigurationError("text with an unpaired surrogate cannot be protected") from None
+        raise ConfigurationError(
+            "text with an unpaired surrogate cannot be protected",
+            hint='protect bytes: text.encode(errors="surrogatepass")',
+        ) from None
 
 
 def from_utf8(plain: bytes) -> str:

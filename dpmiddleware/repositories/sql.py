@@ -87,7 +87,9 @@ class SqlKeyRepository(TableRepository):
         create = self._statements.create
         try:
             if not self._create_table:
-                raise RepositoryError("the table does not exist, and create_table=False")
+                raise RepositoryError(
+                    "the table does not exist, and create_table=False", hint="create it, or leave create_table out"
+                )
             self._run(_CREATING, lambda rows: bool(rows.connection.execute(create)), absent=False)
         except RepositoryError as error:
             if self._columns():  # another process created it at the same moment

@@ -184,7 +184,10 @@ class CookieProtection:
     def _make_cookie(self, name: str) -> ProtectedCookie:
         """The sealed cookie with this name; its attributes are the application's."""
         if len(name) > MAX_LENGTH:
-            raise ConfigurationError(f"the name of a sealed cookie has {len(name)} characters, more than {MAX_LENGTH}")
+            raise ConfigurationError(
+                f"the name of a sealed cookie has {len(name)} characters, more than {MAX_LENGTH}",
+                hint="use a shorter name, or leave it out of cookies=",
+            )
         size, total = self._settings.chunk_size, self._settings.max_total
         settings = CookieSettings(name, secure="always", chunk_size=size, max_total=total)
         protector = self.data_protection.create_protector(*purposes.cookie(name)).time_limited()

@@ -46,7 +46,10 @@ def split(
         return [(name, value)]
     room = chunk_size - template - _SUFFIX
     if chunk_size < template + 10:
-        raise CookieTooLargeError(f"name and attributes leave no room for a value in {chunk_size} characters")
+        raise CookieTooLargeError(
+            f"name and attributes leave no room for a value in {chunk_size} characters",
+            hint="use a shorter name or path, or the default chunk_size",
+        )
     parts = [value[at : at + room] for at in range(0, len(value), room)]
     if len(parts) > limit:
         raise CookieTooLargeError(

@@ -30,7 +30,10 @@ class Names:
             )
         for name in cookies:
             if not _PATTERN.fullmatch(name):
-                raise ConfigurationError(f"{printable(name, 80)!r} is not the name of a cookie, or a pattern of names")
+                raise ConfigurationError(
+                    f"{printable(name, 80)!r} is not the name of a cookie, or a pattern of names",
+                    hint="use letters, digits and -._, and * for any characters",
+                )
         self._expression = re.compile("|".join(map(_expression, cookies)))
         self._beginnings = [name.partition("*")[0].encode("ascii") for name in cookies]
 
