@@ -155,6 +155,8 @@ GOOD_OF: dict[str, dict[str, Any]] = {
     "DataProtector.unprotect": {"data": lambda: RING.create_protector("p").protect("text")},
     "DataProtector.dangerous_unprotect": {"data": lambda: RING.create_protector("p").protect("text")},
 }
+NEEDED: dict[str, set[str]] = {"DjangoSessions": {"secret_key"}}
+"""Arguments that have a default, but without which another one would be needed."""
 VARIABLE: dict[str, tuple[Any, ...]] = {"purposes": ("p",), "roles": ("admin",)}
 
 
@@ -231,13 +233,14 @@ def call(case: Case, *wrong: Any) -> Any:
     parameters = inspect.signature(case.function).parameters
     for name, parameter in parameters.items():
         is_wrong = bool(wrong) and name == case.argument
+        is_needed = parameter.default is parameter.empty or name in NEEDED.get(case.name, ())
         if parameter.kind is parameter.VAR_POSITIONAL:
             args += wrong if is_wrong else VARIABLE[name]
-        elif parameter.kind is parameter.KEYWORD_ONLY and (is_wrong or parameter.default is parameter.empty):
+        elif parameter.kind is parameter.KEYWORD_ONLY and (is_wrong or is_needed):
             kwargs[name] = wrong[0] if is_wrong else good(case, name)
-        elif is_wrong and parameter.default is not parameter.empty:
+        elif is_wrong and not is_needed:
             kwargs[name] = wrong[0]
-        elif parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.default is parameter.empty:
+        elif parameter.kind is parameter.POSITIONAL_OR_KEYWORD and is_needed:
             args.append(wrong[0] if is_wrong else good(case, name))
     if wrong and case.argument not in parameters:
         kwargs[case.argument] = wrong[0]

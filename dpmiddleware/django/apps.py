@@ -2,7 +2,7 @@
 
     DATA_PROTECTION = {"application": "shop", "repository": "django:default", "key_wrapper": "awskms:///…"}
     DATA_PROTECTION_COOKIE_AUTHENTICATION = {"login_path": "/login", …}    # options of cookie authentication
-    DATA_PROTECTION_SESSION_MIGRATION = DjangoSessions(SECRET_KEY, until=…)
+    DATA_PROTECTION_SESSION_MIGRATION = DjangoSessions(store="db", until=…)
 
 ``DATA_PROTECTION`` has the names of `DataProtection.from_config`, or is a `DataProtection` object.
 

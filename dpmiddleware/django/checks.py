@@ -23,6 +23,7 @@ from dpmiddleware.django.session_cookie import DjangoFormat
 from dpmiddleware.django.sessions import SessionStore, begin
 from dpmiddleware.errors import ConfigurationError, RepositoryError
 from dpmiddleware.repositories.django_database import DjangoKeyRepository
+from dpmiddleware.web.sessions.migration import DjangoSessions
 from dpmiddleware.web.sessions.stored import StoredSession, milliseconds
 
 __all__ = ["check_database", "check_requests"]
@@ -77,6 +78,9 @@ def _session() -> None:
     engine = import_module(settings.SESSION_ENGINE).SessionStore
     if not issubclass(engine, SessionStore) or "Pickle" in str(settings.SESSION_SERIALIZER):  # that has a check
         return
+    migration = getattr(settings, "DATA_PROTECTION_SESSION_MIGRATION", None)
+    if isinstance(migration, DjangoSessions) and migration.store is not None:
+        migration.store.check()
     store, now = engine(), get_data_protection().now()
     session = store.take(begin(b""))
     store.ends(session, StoredSession(milliseconds(now), milliseconds(now), b"", {}))

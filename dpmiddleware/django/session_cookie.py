@@ -17,7 +17,7 @@ from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.serialization import json_encoder, serialize
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.cookie import SessionCookie
-from dpmiddleware.web.sessions.migration import SignedSessions
+from dpmiddleware.web.sessions.old_sessions import OldSessions
 from dpmiddleware.web.sessions.stored import json_object, mapping_in
 
 __all__ = ["DjangoFormat", "session_cookie"]
@@ -73,14 +73,14 @@ class _JsonFormat(DjangoFormat):
 def _session_cookie(
     protection: DataProtection,
     described: tuple[Any, ...],
-    migration: SignedSessions | None,
+    migration: OldSessions | None,
     max_total: int,
     whole: bool,
 ) -> SessionCookie:
     name, path, domain, secure, http_only, same_site, serializer_name = described
-    if not isinstance(migration, SignedSessions | None):
+    if not isinstance(migration, OldSessions | None):
         raise ConfigurationError(
-            f"{_MIGRATION} is a {type(migration).__name__}", hint="use DjangoSessions(SECRET_KEY, until=...), or None"
+            f"{_MIGRATION} is a {type(migration).__name__}", hint="use DjangoSessions(...), or None"
         )
     cookie = CookieSettings(
         name,

@@ -145,7 +145,12 @@ class SessionStore(SignedCookieStore):
         return self.held.id
 
     async def _aget_session(self, no_load: bool = False) -> Session:
-        return self._get_session()
+        held = self._get_session()
+        if not held.accessed and cast("RequestSession", self.part).cookie.asks_server:
+            from asgiref.sync import sync_to_async  # Django's own dependency
+
+            await sync_to_async(held.mark_accessed)()
+        return held
 
     def _set_session(self, mapping: Mapping[str, Any]) -> None:
         self.held.clear()
@@ -198,6 +203,8 @@ class SessionStore(SignedCookieStore):
             type(self)(session_key).delete()
             return
         self.held.empty()
+        if self.part is not None and _is_whole(self.part):  # nobody asks for its lines
+            self.part.cookie.forget(self.held)
         self._session_key = None
         self.modified = True
 
@@ -230,6 +237,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
             return
         header = cookie_header(request)
         part = begin(header, request)
+        if part.cookie.asks_server and hasattr(request, "scope"):  # in ASGI, a view may have no thread that may wait
+            part.cookie.read_ahead(part)
         request.session = self.SessionStore.of(part)
         request.META[SESSION_KEY], request.META[_PART] = part.session, part
         parts.join(request.META, part)

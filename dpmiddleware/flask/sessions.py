@@ -27,7 +27,7 @@ from dpmiddleware.serialization import json_encoder, serialize
 from dpmiddleware.web import parts
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.cookie import RequestSession, SessionCookie
-from dpmiddleware.web.sessions.migration import SignedSessions
+from dpmiddleware.web.sessions.old_sessions import OldSessions
 from dpmiddleware.web.sessions.session import Session
 from dpmiddleware.web.sessions.stored import json_object, mapping_in
 from dpmiddleware.wsgi import SESSION_KEY, cookie_header, is_https, where
@@ -141,7 +141,7 @@ class ProtectedSessions:
         *,
         data_protection: DataProtection | None = None,
         cookie: CookieSettings | None = None,
-        migration: SignedSessions | None = None,
+        migration: OldSessions | None = None,
         absolute: timedelta | None = None,
     ) -> None:
         self._data_protection = data_protection
@@ -164,7 +164,7 @@ class _Interface(SessionInterface):
         self,
         data_protection: DataProtection,
         cookie: CookieSettings | None,
-        migration: SignedSessions | None,
+        migration: OldSessions | None,
         absolute: timedelta | None,
     ) -> None:
         self._data_protection = data_protection

@@ -1,5 +1,5 @@
 """Sessions in a protected cookie.
 
 `session` is the mapping that an application uses; `stored` its form as bytes; `cookie` reads, renews and ends it;
-`migration` reads and writes the signed sessions of other frameworks.
+`migration` reads and writes the sessions of other frameworks.
 """

@@ -29,10 +29,12 @@ from dpmiddleware.web.cookies import budget, chunks
 from dpmiddleware.web.cookies.places import NOWHERE, Cleanup
 from dpmiddleware.web.cookies.protected import ProtectedCookie
 from dpmiddleware.web.cookies.text import MAX_HEADER, Attributes, CookieSettings, bounded, find, with_expiry
-from dpmiddleware.web.sessions.migration import SignedSessions
+from dpmiddleware.web.sessions.old_sessions import OldSession, OldSessions
 from dpmiddleware.web.sessions.session import Session
 from dpmiddleware.web.sessions.stored import (
+    ID,
     JSON,
+    SUBJECT,
     StoredSession,
     ValueFormat,
     end_in,
@@ -48,8 +50,6 @@ from dpmiddleware.web.steps import Steps
 __all__ = ["RequestSession", "SessionCookie", "SessionOptions"]
 
 _LONGEST_COOKIE: Final = 4096
-_MOST_OLD: Final = 16
-"""Cookies of the name in which an old session is looked for: those of other applications have no mark to skip them."""
 _FOREVER: Final = 2**63
 """Milliseconds; more than a plaintext can hold."""
 
@@ -149,7 +149,7 @@ class SessionOptions(TypedDict, total=False):
     idle: timedelta | None
     absolute: timedelta | None
     value_format: ValueFormat
-    migration: SignedSessions | None
+    migration: OldSessions | None
     clock: Clock | None
 
 
@@ -174,7 +174,7 @@ class SessionCookie:
         idle: timedelta | None = timedelta(days=14),
         absolute: timedelta | None = None,
         value_format: ValueFormat = JSON,
-        migration: SignedSessions | None = None,
+        migration: OldSessions | None = None,
         keeps_empty: bool = False,
         clock: Clock | None = None,
     ) -> None:
@@ -184,6 +184,8 @@ class SessionCookie:
         self.protected = ProtectedCookie(settings, protector, ring=data_protection.ring)
         self._locate = self.protected.locate
         self._migration = migration
+        self.asks_server = migration is not None and migration.on_server
+        """Whether reading a session may wait for the database that has the old ones."""
         self._attributes = {https: settings.attributes(https=https) for https in (False, True)}
         self.clock = clock or data_protection.clock
         self.now = milliseconds_of(self.clock)
@@ -217,12 +219,25 @@ class SessionCookie:
             session.is_refused = True
         return self._old(header, self._migration) if content is None and self._migration else content
 
+    def read_ahead(self, request: RequestSession) -> None:
+        """Look for an old session now, where the database may be waited for."""
+        old = None if self._migration is None else self._old(request.header, self._migration)
+        if old is not None:
+            request.session.foresee(old)
+
+    def forget(self, session: Session) -> None:
+        """Delete the old session on the server if this one was ended or renewed."""
+        if self._migration is not None and session.former_id is not None:
+            self._migration.forget(session.former_id)
+
     def lines(self, request: RequestSession, response: Sequence[str] = ()) -> list[str]:
         """The Set-Cookie lines for a touched session; none if it was only read.
 
         response: the Set-Cookie lines that the response has already.
         """
         session = request.session
+        if self._migration is not None:
+            self.forget(session)
         data = session.changed()
         is_empty = not dict.__len__(session) and not (self._keeps_empty and session.known_id)
         if data is None and not (is_empty or session.renewal_due):
@@ -265,25 +280,33 @@ class SessionCookie:
             raise ExpiredPayloadError("The session has expired", expired_at=moment(last).isoformat())
         return StoredSession(created, renewed, data, mapping, ends, 2 * (now - renewed) > self._idle)
 
-    def _old(self, header: bytes, migration: SignedSessions) -> StoredSession | None:
+    def _old(self, header: bytes, migration: OldSessions) -> StoredSession | None:
         """The session in another framework's cookie, unless one of our cookies is there too.
 
         It counts as changed, so the response to the first request that reads it writes our cookie.
         """
-        values = find(header, self.protected.settings.name, _MOST_OLD)
+        values = find(header, self.protected.settings.name, migration.most)
         if any(peek_key_id(value) is not None or chunks.announced(value) for value in values):
             return None
         for value in values:
             old = migration.loads(value.strip('"'), self.clock.now())
             if old is not None:
-                end_in(old.data)  # the old format says when it ends
-                issued = milliseconds(old.issued)
-                return StoredSession(issued, issued, b"", old.data, milliseconds(old.ends))
+                return self._taken_over(old, stays=migration.on_server and migration.is_writing_old(self.clock.now()))
         return None
 
-    def _old_line(self, session: Session, migration: SignedSessions, attributes: Attributes) -> str:
+    def _taken_over(self, old: OldSession, *, stays: bool) -> StoredSession:
+        """An old session. stays: it is written only if it changes, as the old framework does."""
+        end_in(old.data)  # the old format says when it ends
+        names = [name for name in (ID, SUBJECT) if name in old.data]  # they come first, as in `Session.dumps`
+        mapping = {name: old.data.pop(name) for name in names} | old.data
+        issued, ends = milliseconds(old.issued), None if old.ends is None else milliseconds(old.ends)
+        return StoredSession(issued, issued, self._format.dumps(mapping) if stays else b"", mapping, ends, old=True)
+
+    def _old_line(self, session: Session, migration: OldSessions, attributes: Attributes) -> str:
         """The cookie as the old framework writes it, for members of the farm that read only that."""
-        value = migration.dumps({**session.reserved(), **session.copy()}, self.clock.now())
+        stored = session.stored
+        is_new = stored is None or not stored.old or session.has_started_over
+        value = migration.dumps({**session.reserved(), **session.copy()}, self.clock.now(), is_new=is_new)
         name = self.protected.settings.name
         if len(name) + len(value) > _LONGEST_COOKIE:
             raise CookieTooLargeError(

@@ -4,13 +4,12 @@
     Starlette  itsdangerous: base64(JSON) . time . HMAC-SHA1, salt itsdangerous.Signer
     Django     base64url(JSON, "." and zlib if shorter) : base62 time : HMAC-SHA256, signed_cookies backend
 
-Old cookies are accepted until a fixed date, which is at most the old maximum age from now. By then, each cookie that is
-still in use has been written in the new format. The old time stamp is checked, and the new session ends when the old
-one would have ended (`OldSession.ends`). Only JSON is read: a pickled session is refused.
+The old time stamp is checked, and the new session ends when the old one would have ended (`OldSession.ends`). Only JSON
+is read: a pickled session is refused. `old_sessions` says what is common to all migrations.
 
 If the old secret may have leaked, do not migrate: an attacker who has it can sign any session.
 
-With ``writes_old``, sessions are written in the old format, for members of the farm that cannot read the new one yet.
+`DjangoSessions` also reads the sessions that Django kept on the server (`django_stores`).
 """
 
 from __future__ import annotations
@@ -20,23 +19,23 @@ import hmac
 import json
 import string
 import zlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from base64 import b64decode, b64encode, urlsafe_b64decode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, ClassVar, Final, NoReturn
 
 from itsdangerous import BadData, BadSignature, TimestampSigner, URLSafeTimedSerializer
 
-from dpmiddleware import telemetry
 from dpmiddleware.arguments import checked
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.extras import import_extra
 from dpmiddleware.protection import base64url
-from dpmiddleware.tracebacks import HidesLocals
+from dpmiddleware.web.sessions.django_stores import DjangoStore, StoreName
+from dpmiddleware.web.sessions.old_sessions import OldSession, OldSessions, RefusedError
+from dpmiddleware.web.sessions.stored import ID
 
-__all__ = ["DjangoSessions", "FlaskSessions", "OldSession", "SignedSessions", "StarletteSessions"]
+__all__ = ["DjangoSessions", "FlaskSessions", "OldSession", "OldSessions", "SignedSessions", "StarletteSessions"]
 
 _MAX_SIZE: Final = 8192
 _MAX_PLAIN: Final = 1 << 20
@@ -44,21 +43,8 @@ _SHORTEST_SECRET: Final = 16
 _BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 
-@dataclass(frozen=True, slots=True)
-class OldSession:
-    """The session in an old cookie. ``issued``: when it was signed. ``ends``: when it would have ended. Both aware."""
-
-    data: dict[str, Any]
-    issued: datetime
-    ends: datetime
-
-
-class _RefusedError(Exception):
-    """An old cookie is refused. The message is the reason for the counter."""
-
-
 @checked
-class SignedSessions(HidesLocals, ABC):
+class SignedSessions(OldSessions):
     """Session cookies of one framework, signed with its old secret. `ConfigurationError` for dangerous settings.
 
     secret_key: the secret in the framework's settings.
@@ -68,9 +54,6 @@ class SignedSessions(HidesLocals, ABC):
     writes_old: whether sessions are written in the old format.
     now: the current time, for tests.
     """
-
-    framework: ClassVar[str]
-    default_max_age: ClassVar[timedelta] = timedelta(days=14)
 
     def __init__(
         self,
@@ -83,43 +66,21 @@ class SignedSessions(HidesLocals, ABC):
         now: datetime | None = None,
     ) -> None:
         self._secrets = _checked_secrets(secret_key, fallbacks)
-        self.max_age = self.default_max_age if max_age is None else max_age
-        self.until = _checked_until(until, self.max_age, now or datetime.now(timezone.utc))
-        self.writes_old = writes_old
-
-    def is_writing_old(self, now: datetime) -> bool:
-        """Whether sessions are written in the old format."""
-        return self.writes_old and now < self.until
-
-    def loads(self, value: str, now: datetime) -> OldSession | None:
-        """Read an old cookie; ``None`` if it is refused. Counts ``session_migrated`` and ``migration_refused``."""
-        try:
-            session = self._loads(value, now)
-        except _RefusedError as reason:
-            telemetry.count("migration_refused", str(reason))
-            return None
-        telemetry.count("session_migrated", self.framework)
-        return session
+        super().__init__(until=until, max_age=max_age, writes_old=writes_old, now=now)
 
     def _loads(self, value: str, now: datetime) -> OldSession:
-        if now >= self.until:
-            raise _RefusedError("after_until")
         if len(value) > _MAX_SIZE or not value.isascii():
-            raise _RefusedError("malformed")
+            raise RefusedError("malformed")
         data, issued = self._unsign(value)
         if not timedelta() <= now - issued <= self.max_age:
-            raise _RefusedError("expired")
+            raise RefusedError("expired")
         if not isinstance(data, dict):
-            raise _RefusedError("malformed")
+            raise RefusedError("malformed")
         return OldSession(data, issued, issued + self.max_age)
 
     @abstractmethod
-    def dumps(self, data: Mapping[str, Any], now: datetime) -> str:
-        """Write a cookie value that the framework reads, signed with the current secret at ``now``."""
-
-    @abstractmethod
     def _unsign(self, value: str) -> tuple[Any, datetime]:
-        """Return the signed data and when it was signed. `_RefusedError` if the signature or the JSON is wrong."""
+        """Return the signed data and when it was signed. `RefusedError` if the signature or the JSON is wrong."""
 
 
 class FlaskSessions(SignedSessions):
@@ -132,12 +93,12 @@ class FlaskSessions(SignedSessions):
         try:
             data, issued = self._serializer(None).loads(value, return_timestamp=True)
         except BadSignature:
-            raise _RefusedError("signature") from None
+            raise RefusedError("signature") from None
         except (BadData, ValueError, RecursionError, zlib.error):
-            raise _RefusedError("not_json") from None
+            raise RefusedError("not_json") from None
         return data, issued
 
-    def dumps(self, data: Mapping[str, Any], now: datetime) -> str:
+    def dumps(self, data: Mapping[str, Any], now: datetime, *, is_new: bool = True) -> str:
         """Write tagged JSON with Flask's signature."""
         return str(self._serializer(now).dumps(dict(data)))
 
@@ -162,32 +123,82 @@ class StarletteSessions(SignedSessions):
         try:
             signed, issued = TimestampSigner(self._secrets).unsign(value, return_timestamp=True)
         except BadData:
-            raise _RefusedError("signature") from None
+            raise RefusedError("signature") from None
         return _json(lambda: b64decode(signed, validate=True)), issued
 
-    def dumps(self, data: Mapping[str, Any], now: datetime) -> str:
+    def dumps(self, data: Mapping[str, Any], now: datetime, *, is_new: bool = True) -> str:
         """Write base64 of JSON with Starlette's signature."""
         return _SignerAt(self._secrets, now=now).sign(b64encode(json.dumps(dict(data)).encode())).decode()
 
 
+@checked
 class DjangoSessions(SignedSessions):
-    """Cookies of Django's ``signed_cookies`` engine with its ``JSONSerializer``. max_age: ``SESSION_COOKIE_AGE``."""
+    """Sessions of Django: cookies of its ``signed_cookies`` engine with its ``JSONSerializer``, or those of ``store``.
+
+    secret_key: ``SECRET_KEY``, for signed cookies only.
+    store: the engine that kept the sessions on the server, without ``secret_key``.
+    max_age: ``SESSION_COOKIE_AGE``.
+
+    The other arguments are those of `SignedSessions`. A session of a store has no end of its own, because nobody could
+    have forged it.
+    """
 
     framework = "django"
     _salt: ClassVar[str] = "django.contrib.sessions.backends.signed_cookies"
 
+    def __init__(
+        self,
+        secret_key: str | bytes | None = None,
+        *,
+        store: StoreName | None = None,
+        until: datetime,
+        max_age: timedelta | None = None,
+        fallbacks: Sequence[str | bytes] = (),
+        writes_old: bool = False,
+        now: datetime | None = None,
+    ) -> None:
+        self.store = None if store is None else DjangoStore(store)
+        if self.store is not None and secret_key is None and not fallbacks:
+            self.most, self.on_server = 4, True  # each is a question to the store
+            OldSessions.__init__(self, until=until, max_age=max_age, writes_old=writes_old, now=now)
+        elif secret_key is None or self.store is not None:
+            raise ConfigurationError(
+                "DjangoSessions takes text or bytes as secret_key, or else a store",
+                hint='write DjangoSessions(SECRET_KEY, until=…) or DjangoSessions(store="db", until=…)',
+            )
+        else:
+            super().__init__(
+                secret_key, until=until, max_age=max_age, fallbacks=fallbacks, writes_old=writes_old, now=now
+            )
+
+    def _loads(self, value: str, now: datetime) -> OldSession:
+        if self.store is None:
+            return super()._loads(value, now)
+        found = self.store.read(value)
+        if found is None:
+            raise RefusedError("not_in_store")
+        return OldSession({**found, ID: value}, now, None)
+
+    def forget(self, session_id: str) -> None:
+        """Delete a session in the store, as Django does when it is ended or renewed."""
+        if self.store is not None:
+            self.store.delete(session_id)
+
     def _unsign(self, value: str) -> tuple[Any, datetime]:
         signed, _, signature = value.rpartition(":")
         if not any(hmac.compare_digest(signature, self._signature(signed, secret)) for secret in self._secrets):
-            raise _RefusedError("signature")
+            raise RefusedError("signature")
         payload, _, stamp = signed.rpartition(":")
         compressed = payload.startswith(".")
         text = payload[compressed:]
         data = _json(lambda: _inflate(_unbase64(text)) if compressed else _unbase64(text))
         return data, datetime.fromtimestamp(_base62(stamp), timezone.utc)
 
-    def dumps(self, data: Mapping[str, Any], now: datetime) -> str:
-        """Write base64url of JSON, compressed if that is shorter, with Django's signature."""
+    def dumps(self, data: Mapping[str, Any], now: datetime, *, is_new: bool = True) -> str:
+        """Write base64url of JSON, compressed if that is shorter, with Django's signature; or into the store."""
+        if self.store is not None:
+            self.store.write(data[ID], data, is_new=is_new)
+            return str(data[ID])
         plain = json.dumps(dict(data), separators=(",", ":")).encode("latin-1")
         compressed = zlib.compress(plain)
         shorter = len(compressed) < len(plain) - 1
@@ -224,25 +235,12 @@ def _checked_secrets(secret_key: str | bytes, fallbacks: Sequence[str | bytes]) 
     return secrets
 
 
-def _checked_until(until: datetime, max_age: timedelta, now: datetime) -> datetime:
-    if max_age <= timedelta():
-        raise ConfigurationError(f"max_age={max_age} is not positive", hint="pass the maximum age of the old setting")
-    if until.tzinfo is None:
-        raise ConfigurationError(f"until={until} has no time zone", hint="pass datetime(…, tzinfo=timezone.utc)")
-    if until - now > max_age:
-        raise ConfigurationError(
-            f"until={until} is later than the end of the last old cookie ({max_age} from now)",
-            hint="set until= to the day of the change plus the old maximum age",
-        )
-    return until
-
-
 def _json(plain: Callable[[], bytes]) -> Any:
-    """Read JSON from the bytes that ``plain`` returns. `_RefusedError` if it fails."""
+    """Read JSON from the bytes that ``plain`` returns. `RefusedError` if it fails."""
     try:
         return json.loads(plain().decode("utf-8"), parse_constant=_not_json)
     except (ValueError, RecursionError, zlib.error):
-        raise _RefusedError("not_json") from None
+        raise RefusedError("not_json") from None
 
 
 def _not_json(constant: str) -> NoReturn:
@@ -264,7 +262,7 @@ def _unbase64(text: str) -> bytes:
 def _base62(text: str) -> int:
     """Read Django's base 62. The text was signed, so only an owner of the secret can have written it wrongly."""
     if not text or len(text) > 6 or not text.isalnum():
-        raise _RefusedError("malformed")
+        raise RefusedError("malformed")
     number = 0
     for digit in text:
         number = number * 62 + _BASE62.index(digit)

@@ -43,6 +43,8 @@ class Session(dict[str, Any]):
     """Whether the session is to be written even if it has not changed."""
     has_started_over: bool = False
     """Whether it was emptied or renewed in this request, so that older cookies of the session must not come back."""
+    former_id: str | None = None
+    """The id that the session had in the request, if it was emptied or renewed since."""
     created_ms: int | None = None
     """`created` in milliseconds since 1970 UTC; ``None`` before the session has been read."""
     kept: bool | None = None
@@ -143,6 +145,7 @@ class Session(dict[str, Any]):
     def _start_over(self) -> None:
         for key in CSRF_KEYS:
             dict.pop(self, key, None)
+        self.former_id = self.former_id or self._id
         self._id = self.created_ms = None
         self._forced = self.has_started_over = True
 
@@ -154,6 +157,7 @@ class Session(dict[str, Any]):
     def end(self) -> None:
         """Do what `empty` does with a session that is over; that is not a change by the application."""
         dict.clear(self)
+        self.former_id = self.former_id or self._id
         self._id = self._subject = self.created_ms = self._ends = None
         self.has_started_over, self.kept = True, False
 
@@ -176,14 +180,18 @@ class Session(dict[str, Any]):
         self._source = None
         dict.clear(self)
         if loaded is not None:
-            self.created_ms, _, data, mapping, self._ends, self.renewal_due = loaded
+            self.created_ms, _, data, mapping, self._ends, self.renewal_due, _ = loaded
             self._stored = loaded
             self._id, self._subject = mapping.pop(ID, None), mapping.pop(SUBJECT, None)
             dict.update(self, mapping)
-            self._edited = not data  # another framework wrote it: it has to be written in our format
+            self._edited = not data
             self.loaded(loaded)
         if self._owner is not None:
             self._claim(owner)
+
+    def foresee(self, stored: StoredSession) -> None:
+        """Take this for what the request contains, without looking again."""
+        self._source = lambda *_: stored
 
     def mark_modified(self) -> None:
         """Do the same as ``session.modified = True``."""

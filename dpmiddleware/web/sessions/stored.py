@@ -143,10 +143,11 @@ class StoredSession(NamedTuple):
 
     created_ms: when it began.
     renewed_ms: when it was last written.
-    data: its mapping in the value format, with the reserved names; empty if another framework wrote it.
+    data: its mapping in the value format, with the reserved names; empty if it has to be written in our format.
     mapping: the deserialized mapping.
     ends: when it ends, in addition to the limits of the cookie; ``None``: only those limits apply.
     renew: whether it has to be written again so that it does not expire, even if nothing has changed.
+    old: whether another framework wrote it.
     """
 
     created_ms: int
@@ -155,6 +156,7 @@ class StoredSession(NamedTuple):
     mapping: dict[str, Any]
     ends: int | None = None
     renew: bool = False
+    old: bool = False
 
 
 def newest(sessions: Sequence[StoredSession]) -> StoredSession | None:
