@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import json
 import os
 import re
@@ -90,6 +91,28 @@ def test_the_wheel_carries_the_package_its_types_and_the_slot_swap(wheel: Path) 
     assert "dpmiddleware/_examples/slot_swap/shop.py" in names
     outside = {name for name in names if not name.startswith(("dpmiddleware/", "dpmiddleware-"))}
     assert not outside
+
+
+def test_the_wheel_brings_the_plugin_for_pytest(wheel: Path) -> None:
+    files = zipfile.ZipFile(wheel)
+    [name] = [name for name in files.namelist() if name.endswith(".dist-info/entry_points.txt")]
+    entries = configparser.ConfigParser()
+    entries.read_string(files.read(name).decode())
+    assert dict(entries["pytest11"]) == {"dpmiddleware": "dpmiddleware.testing.plugin"}
+    assert "dpmiddleware/testing/plugin.py" in files.namelist()
+
+
+def test_without_pytest_the_help_for_tests_works_but_for_the_plugin_and_the_contracts(
+    empty_environment: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; from dpmiddleware.testing import RingInMemory, StoppedClock, sign_in;"
+        "carts = RingInMemory(clock=StoppedClock()).create_protector('cart');"
+        "assert carts.unprotect(carts.protect('3 apples')) == '3 apples'; assert 'pytest' not in sys.modules;"
+        "import dpmiddleware.testing.contracts"
+    )
+    told = run(empty_environment / "python", "-c", code, cwd=tmp_path)
+    assert "No module named 'pytest'" in told.stderr.splitlines()[-1]
 
 
 def test_the_compiled_core_is_in_the_wheel_for_every_python_from_3_11_on(

@@ -14,8 +14,9 @@ from dpmiddleware.at_rest.azure_key_vault import AzureKeyVaultKeyWrapper
 from dpmiddleware.at_rest.openbao import OpenBaoKeyWrapper
 from dpmiddleware.errors import KeyUnwrapError
 from dpmiddleware.keys.interfaces import KeyWrapper
+from dpmiddleware.testing.contracts.remote_repository import silent_server, store_threads
+from dpmiddleware.testing.contracts.together import at_once
 from dpmiddleware.testing.contracts.wrappings import BINDING, master_key
-from tests.repositories.contract import at_once, silent_server, store_threads
 from tests.servers import LOOPBACK
 
 HTTP = b"HTTP/1.1 200 OK\r\nX: "

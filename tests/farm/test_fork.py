@@ -22,9 +22,10 @@ from dpmiddleware.protection import base64url
 from dpmiddleware.protection.payload import head_of
 from dpmiddleware.repositories import memory
 from dpmiddleware.repositories.memory import MemoryKeyRepository
+from dpmiddleware.testing.contracts.store import commit, document
+from dpmiddleware.testing.contracts.together import in_a_fork
 from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore
 from tests.fakes import StoppedClock, WatchedRepository, data_protection, key_document, put, ring_of, until
-from tests.repositories.contract import commit, document, in_a_fork
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are forked here")
 SECONDS = 30

@@ -17,8 +17,10 @@ from dpmiddleware.errors import RepositoryError
 from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.repositories.base import Repository
 from dpmiddleware.repositories.files import FileKeyRepository
+from dpmiddleware.testing.contracts.remote_repository import silent_server, store_threads
+from dpmiddleware.testing.contracts.store import commit, document
+from dpmiddleware.testing.contracts.together import at_once
 from tests.fakes import events
-from tests.repositories.contract import at_once, commit, document, silent_server, store_threads
 from tests.servers import LOOPBACK, wait_for
 
 REDIS_DRIPS = b"+"

@@ -12,9 +12,9 @@ from uuid import UUID
 import pytest
 
 from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.testing.contracts.together import at_once
 from tests.farm.places import place
 from tests.interop.peer import Peer, PeerRing
-from tests.repositories.contract import at_once
 
 ROUNDS = 6
 PURPOSE = "Farm.Mixed"

@@ -26,9 +26,9 @@ from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.repositories.django_database import DjangoKeyRepository
 from dpmiddleware.repositories.sql import SqlKeyRepository
 from dpmiddleware.repositories.sql_statements import TABLE
+from dpmiddleware.testing.contracts.store import commit, contents, document
 from tests.django_databases import django_database, migrated, settings_of
 from tests.interop.peer import Peer
-from tests.repositories.contract import commit, contents, document
 from tests.repositories.test_sql import database
 from tests.servers import Server
 

@@ -26,6 +26,7 @@ from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.signers import Ed25519Signer
 from dpmiddleware.repositories.files import FileKeyRepository
 from dpmiddleware.repositories.memory import MemoryKeyRepository
+from dpmiddleware.testing.contracts.together import at_once
 from tests.fakes import (
     DAY,
     NOON,
@@ -44,7 +45,6 @@ from tests.fakes import (
     take_away,
 )
 from tests.farm.places import STORES, place
-from tests.repositories.contract import at_once
 
 
 def keys_in(repository: KeyRepository) -> list[UUID]:

@@ -25,6 +25,7 @@ from dpmiddleware.keys.refresh import in_thread
 from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.protection.payload import head_of
 from dpmiddleware.protection.protector import DataProtector
+from dpmiddleware.testing.contracts.together import at_once
 from tests.fakes import (
     DAY,
     StoppedClock,
@@ -42,7 +43,6 @@ from tests.fakes import (
     take_away,
     until,
 )
-from tests.repositories.contract import at_once
 
 
 @pytest.fixture

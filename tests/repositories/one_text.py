@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from tests.repositories.contract import Store
+from dpmiddleware.testing.contracts.store import Store
 
 START, END = b'<?xml version="1.0" encoding="utf-8"?><repository>', b"</repository>"
 

@@ -16,16 +16,9 @@ from azure.storage.blob import BlobClient, BlobServiceClient
 from dpmiddleware.errors import ConfigurationError, MissingExtraError, RepositoryError, VersionConflict
 from dpmiddleware.keys.interfaces import KeyRepository
 from dpmiddleware.repositories.azure_blob import AzureBlobKeyRepository
-from tests.repositories.contract import (
-    PASSWORD,
-    RemoteRepositoryContract,
-    Store,
-    commit,
-    contents,
-    document,
-    in_a_fork,
-    refusal,
-)
+from dpmiddleware.testing.contracts.remote_repository import RemoteRepositoryContract
+from dpmiddleware.testing.contracts.store import PASSWORD, Store, commit, contents, document, refusal
+from dpmiddleware.testing.contracts.together import in_a_fork
 from tests.repositories.one_text import END, START, OneText
 from tests.servers import AZURITE_KEY, LOOPBACK, Server
 

@@ -22,19 +22,11 @@ from dpmiddleware.keys.interfaces import KeyRepository
 from dpmiddleware.repositories.django_database import DjangoKeyRepository
 from dpmiddleware.repositories.sql import SqlKeyRepository
 from dpmiddleware.repositories.sql_statements import TABLE
+from dpmiddleware.testing.contracts.remote_repository import RemoteRepositoryContract
+from dpmiddleware.testing.contracts.repository import RepositoryContract
+from dpmiddleware.testing.contracts.store import PASSWORD, Store, commit, contents, document, refusal, stored
+from dpmiddleware.testing.contracts.together import at_once
 from tests.django_databases import django_database, migrated, settings_of
-from tests.repositories.contract import (
-    PASSWORD,
-    RemoteRepositoryContract,
-    RepositoryContract,
-    Store,
-    at_once,
-    commit,
-    contents,
-    document,
-    refusal,
-    stored,
-)
 from tests.repositories.test_sql import Table, database
 from tests.servers import LOOPBACK, Server, wait_for
 

@@ -22,17 +22,10 @@ from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.repositories import files, folder_lock
 from dpmiddleware.repositories.files import FileKeyRepository
 from dpmiddleware.repositories.folder import Entry, read_document
-from tests.repositories.contract import (
-    Folder,
-    RepositoryContract,
-    Store,
-    commit,
-    contents,
-    document,
-    in_a_fork,
-    refusal,
-    stored,
-)
+from dpmiddleware.testing.contracts.repository import RepositoryContract
+from dpmiddleware.testing.contracts.store import Store, commit, contents, document, refusal, stored
+from dpmiddleware.testing.contracts.together import in_a_fork
+from tests.repositories.folder import Folder
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes, links and FIFOs are POSIX's")
 NOBODY = 65534

@@ -7,15 +7,9 @@ import pytest
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.keys.interfaces import KeyRepository, StoredDocument
 from dpmiddleware.repositories.memory import MemoryKeyRepository
-from tests.repositories.contract import (
-    RepositoryContract,
-    Store,
-    commit,
-    contents,
-    document,
-    in_a_fork,
-    stored,
-)
+from dpmiddleware.testing.contracts.repository import RepositoryContract
+from dpmiddleware.testing.contracts.store import Store, commit, contents, document, stored
+from dpmiddleware.testing.contracts.together import in_a_fork
 
 
 class MemoryStore(Store):

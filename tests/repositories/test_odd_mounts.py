@@ -24,7 +24,7 @@ from dpmiddleware.errors import RepositoryError, VersionConflict
 from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.repositories import folder_lock
 from dpmiddleware.repositories.files import FileKeyRepository
-from tests.repositories.contract import commit, contents, document, stored
+from dpmiddleware.testing.contracts.store import commit, contents, document, stored
 
 fcntl: Any = pytest.importorskip("fcntl", reason="Windows has no flock, and its mounts have what it needs")
 # Python 3.12 and later warn about what is tested here: forking a process with threads.

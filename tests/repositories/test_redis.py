@@ -17,16 +17,9 @@ import valkey
 from dpmiddleware.errors import ConfigurationError, MalformedDocumentError, MissingExtraError, RepositoryError
 from dpmiddleware.keys.interfaces import KeyRepository, StoredDocument
 from dpmiddleware.repositories.redis import RedisKeyRepository
-from tests.repositories.contract import (
-    PASSWORD,
-    RemoteRepositoryContract,
-    RepositoryContract,
-    Store,
-    commit,
-    contents,
-    document,
-    refusal,
-)
+from dpmiddleware.testing.contracts.remote_repository import RemoteRepositoryContract
+from dpmiddleware.testing.contracts.repository import RepositoryContract
+from dpmiddleware.testing.contracts.store import PASSWORD, Store, commit, contents, document, refusal
 from tests.servers import LOOPBACK, Server, wait_for
 
 MakeRepository = Callable[[Server, str], KeyRepository]

@@ -14,7 +14,8 @@ from botocore.stub import Stubber
 from dpmiddleware.errors import ConfigurationError, MissingExtraError, RepositoryError, VersionConflict
 from dpmiddleware.keys.interfaces import KeyRepository
 from dpmiddleware.repositories.s3 import S3KeyRepository
-from tests.repositories.contract import RemoteRepositoryContract, Store, commit, contents, document, refusal
+from dpmiddleware.testing.contracts.remote_repository import RemoteRepositoryContract
+from dpmiddleware.testing.contracts.store import Store, commit, contents, document, refusal
 from tests.repositories.one_text import END, START, OneText
 from tests.servers import LOOPBACK, Server
 

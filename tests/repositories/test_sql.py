@@ -17,16 +17,9 @@ from dpmiddleware.errors import ConfigurationError, MalformedDocumentError, Miss
 from dpmiddleware.keys.interfaces import KeyRepository, StoredDocument
 from dpmiddleware.repositories.sql import SqlKeyRepository
 from dpmiddleware.repositories.sql_statements import TABLE
-from tests.repositories.contract import (
-    PASSWORD,
-    RemoteRepositoryContract,
-    RepositoryContract,
-    Store,
-    commit,
-    contents,
-    document,
-    refusal,
-)
+from dpmiddleware.testing.contracts.remote_repository import RemoteRepositoryContract
+from dpmiddleware.testing.contracts.repository import RepositoryContract
+from dpmiddleware.testing.contracts.store import PASSWORD, Store, commit, contents, document, refusal
 from tests.servers import LOOPBACK, Server
 
 

@@ -13,7 +13,7 @@ import sqlalchemy
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, RepositoryError, VersionConflict
 from dpmiddleware.repositories.sql import SqlKeyRepository
-from tests.repositories.contract import commit, contents, document, refusal, stored
+from dpmiddleware.testing.contracts.store import commit, contents, document, refusal, stored
 from tests.repositories.test_sql import database
 from tests.servers import Server
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.repositories.contract import Folder, RepositoryContract, Store
+from dpmiddleware.testing.contracts.repository import RepositoryContract
+from dpmiddleware.testing.contracts.store import Store
+from tests.repositories.folder import Folder
 
 
 @pytest.mark.skipif(sys.platform != "win32", reason="for Windows; run by tests/test_windows.py")

@@ -14,8 +14,9 @@ import pytest
 from dpmiddleware.errors import ConfigurationError, RepositoryError
 from dpmiddleware.keys.interfaces import KeyRepository, StoredDocument
 from dpmiddleware.repositories.windows_registry import RegistryKeyRepository
+from dpmiddleware.testing.contracts.repository import RepositoryContract
+from dpmiddleware.testing.contracts.store import Store, commit, contents, document
 from tests.interop.vectors import VECTORS
-from tests.repositories.contract import RepositoryContract, Store, commit, contents, document
 
 if sys.platform == "win32":
     import winreg

@@ -1,4 +1,4 @@
-"""The contract of `KeyRepository` is in `dpmiddleware.testing.contracts`; here is a folder to run it on."""
+"""A folder as a place to run the contract of `KeyRepository` on. Also for Windows."""
 
 from __future__ import annotations
 
@@ -6,31 +6,13 @@ from pathlib import Path
 
 from dpmiddleware.keys.interfaces import KeyRepository
 from dpmiddleware.repositories.files import FileKeyRepository
-from dpmiddleware.testing.contracts.remote_repository import RemoteRepositoryContract, silent_server, store_threads
-from dpmiddleware.testing.contracts.repository import RepositoryContract
-from dpmiddleware.testing.contracts.store import PASSWORD, Store, commit, contents, document, refusal, stored
-from dpmiddleware.testing.contracts.together import at_once, in_a_fork
+from dpmiddleware.testing.contracts.store import Store
 
-__all__ = [
-    "PASSWORD",
-    "Folder",
-    "RemoteRepositoryContract",
-    "RepositoryContract",
-    "Store",
-    "at_once",
-    "commit",
-    "contents",
-    "document",
-    "in_a_fork",
-    "refusal",
-    "silent_server",
-    "store_threads",
-    "stored",
-]
+__all__ = ["Folder"]
 
 
 class Folder(Store):
-    """A folder, and someone who edits its files. Also for Windows."""
+    """A folder, and someone who edits its files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
