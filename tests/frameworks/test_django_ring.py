@@ -371,6 +371,17 @@ def test_the_commands_of_a_new_project(tmp_path: Path, sqlite_url: str) -> None:
     assert f"Create the table {TABLE}, unless it exists" in manage(folder, "migrate", "dpmiddleware", "zero", "--plan")
 
 
+def test_a_settings_file_may_make_the_object(tmp_path: Path, sqlite_url: str) -> None:
+    """While it is being read, there are no settings that could be looked at."""
+    folder = project(tmp_path / "project", settings_of(sqlite_url))
+    with (folder / "shop" / "settings.py").open("a") as file:
+        file.write("from dpmiddleware import DataProtection\n")
+        file.write('DATA_PROTECTION = DataProtection("shop", repository="django:default")\n')
+    assert "W007" in manage(folder, "check", "--database", "default")
+    manage(folder, "migrate")
+    assert "no issues" in manage(folder, "check", "--database", "default")
+
+
 def test_dpm_reads_the_ring_of_a_project(tmp_path: Path, sqlite_url: str) -> None:
     folder = project(tmp_path / "project", settings_of(sqlite_url))
     manage(folder, "migrate")

@@ -278,6 +278,15 @@ def test_a_store_that_an_application_makes_for_a_key_has_the_old_session(store: 
     assert farm("old", "look")[1] == 0
 
 
+@pytest.mark.parametrize("server", ["both", "new"])
+def test_a_session_that_had_ended_is_not_taken_over(server: str) -> None:
+    farm = Farm("db")
+    farm("old", "enter")
+    past = datetime.now(timezone.utc) - timedelta(seconds=1)
+    apps.get_model("sessions", "Session").objects.filter(session_key=farm.cookie).update(expire_date=past)
+    assert farm(server, "look")[0] == ""
+
+
 def test_after_until_no_old_session_is_read() -> None:
     farm = Farm("db", until=datetime.now(timezone.utc) - timedelta(seconds=1))
     farm("old", "enter")
