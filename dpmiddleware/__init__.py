@@ -21,7 +21,7 @@ from dpmiddleware.errors import (
 if TYPE_CHECKING:
     from dpmiddleware.crypto.encryptors import Algorithm
     from dpmiddleware.data_protection import DataProtection
-    from dpmiddleware.keys.rotation import RotationPolicy
+    from dpmiddleware.keys.policy import RotationPolicy
     from dpmiddleware.protection.protector import DataProtector
     from dpmiddleware.protection.serializer import ProtectedSerializer
 

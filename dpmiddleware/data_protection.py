@@ -7,12 +7,10 @@ Its constructor checks the arguments and does no I/O. The ring is loaded at its 
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from os import PathLike
-from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Self, Unpack
 
 from dpmiddleware.arguments import checked
 from dpmiddleware.clock import Clock, SystemClock
@@ -23,34 +21,24 @@ from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.keys.health import Health
 from dpmiddleware.keys.interfaces import KeyRepository, KeyWrapper
 from dpmiddleware.keys.manager import KeyManager
+from dpmiddleware.keys.policy import PolicySettings, RotationPolicy, policy_from, stated_in
 from dpmiddleware.keys.provider import KeyRingProvider
 from dpmiddleware.keys.ring import KeyRing
-from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.keys.signature import RingSigner, TrustedSigners
 from dpmiddleware.keys.signers import PublicKey, Signer, load_public_keys
-from dpmiddleware.names import nearest, refuse_unknown, refuse_unknown_variables
-from dpmiddleware.printable import printable
 from dpmiddleware.protection.protector import DataProtector
-from dpmiddleware.secret_sources import may_be_secret
+from dpmiddleware.settings import (
+    SETTINGS,
+    arguments_from,
+    is_in_environment,
+    settings_in_environment,
+    settings_in_file,
+)
+from dpmiddleware.spelling import ARGUMENT, TABLE, VARIABLE, Spelling, spelled
 from dpmiddleware.telemetry import emit
 from dpmiddleware.tracebacks import hides_locals
 
 __all__ = ["SETTINGS", "DataProtection"]
-
-SETTINGS: Final = (
-    "application",
-    "repository",
-    "key_wrapper",
-    "signer",
-    "trusted_signers",
-    "ring",
-    "algorithm",
-    "auto_create_keys",
-)
-"""The settings of `DataProtection.from_config`. `DataProtection.from_env` reads ``DPM_APPLICATION`` and so on."""
-
-_NAME_HINT: Final = 'set a name such as "shop", the same in the whole farm'
-_TRUTHS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 @checked
@@ -63,10 +51,12 @@ class DataProtection:
     signer: signs the key documents that this process writes.
     trusted_signers: public keys or certificates, or their paths. Only documents with one of their signatures are used.
     ring: the name of the ring; by default the application name. Signatures and wrappings of this package contain it.
-    policy: when keys are created and how they are polled for.
+    policy: when keys are created and how they are polled for; or its time spans as further arguments (``poll="5s"``).
     algorithm: the algorithm of new keys.
     auto_create_keys: ``False`` if this process only reads keys.
     clock: where the time comes from.
+
+    The constructor does not read the variables ``DPM_…``; `from_env` does.
 
     >>> dp = DataProtection("shop", repository="memory:")
     >>> carts = dp.create_protector("Shop.Cart", "v1")
@@ -89,10 +79,12 @@ class DataProtection:
         algorithm: Algorithm = Algorithm.AES_256_CBC_HMACSHA256,
         auto_create_keys: bool = True,
         clock: Clock | None = None,
+        **time_spans: Unpack[PolicySettings],
     ) -> None:
         self.application = _checked_name(application)
         self.ring = ring if ring is not None else application or ""
-        self.policy = policy or RotationPolicy()
+        self.policy = policy_from(time_spans, policy)
+        """Of this process; the ring may have one of its own: `KeyRing.policy`."""
         self.clock: Clock = clock or SystemClock()
         self.home: KeyHome | None = None
         """The default place of the keys, once it has been chosen because ``repository`` was not given."""
@@ -107,6 +99,10 @@ class DataProtection:
             )
         self._algorithm = algorithm
         self._auto_create_keys = auto_create_keys
+        self._stated_policy = stated_in(time_spans, policy)
+        given = {"repository": repository, "key_wrapper": key_wrapper, "signer": signer, "ring": ring}
+        self._stated = self._stated_policy | {"application", *(name for name in given if given[name] is not None)}
+        self._spelling: Spelling = ARGUMENT
         self.provider = KeyRingProvider(self._open_manager, clock=self.clock, policy=self.policy)
         """Keeps the ring current."""
 
@@ -162,13 +158,19 @@ class DataProtection:
 
     def _open_manager(self) -> KeyManager:
         """Create the manager. Called at the first use, since this may look at the machine and read files."""
+        with spelled(SETTINGS, self._spelling):
+            return self._opened_manager()
+
+    def _opened_manager(self) -> KeyManager:
         repository, wrappers, auto_create_keys = self._repository, self._wrappers, self._auto_create_keys
         if repository is None:
             self.home = find_key_home()
             repository = repository_from(self.home.repository)
             wrappers = wrappers or wrappers_from(self.home.key_wrapper)
             auto_create_keys = auto_create_keys and self.home.auto_create_keys
-        if repository.location == "memory:" and self._warns_of_memory:
+        if repository.location != "memory:":
+            self._report_ignored()
+        elif self._warns_of_memory:
             message = "keys are in memory only: a restart signs all users out; set repository="
             emit("keys_in_memory", "warning", message, why=self.home.why if self.home else "")
         key_wrappers, allow_plain = wrappers or wrappers_from(None)
@@ -177,6 +179,7 @@ class DataProtection:
             self.clock,
             ring=self.ring,
             policy=self.policy,
+            stated_policy=self._stated_policy,
             algorithm=self._algorithm,
             wrappers=key_wrappers,
             allow_plain=allow_plain,
@@ -184,6 +187,17 @@ class DataProtection:
             verifier=self._open_verifier(),
             auto_create_keys=auto_create_keys,
         )
+
+    def _report_ignored(self) -> None:
+        """A variable ``DPM_…`` that is not read is a surprise: keys are elsewhere, or not wrapped."""
+        ignored = [] if self._spelling.reads_variables else is_in_environment(os.environ, but=self._stated)
+        if ignored:
+            emit(
+                "environment_ignored",
+                "warning",
+                "variables are set, but this DataProtection does not read them; use DataProtection.from_env()",
+                variables=", ".join(map(VARIABLE.write, ignored)),
+            )
 
     def _open_verifier(self) -> TrustedSigners | None:
         """Read the trusted public keys. This process trusts its own signer, too."""
@@ -199,20 +213,17 @@ class DataProtection:
     @classmethod
     @hides_locals
     @checked
-    def from_config(cls, settings: Mapping[str, Any], **parts: Any) -> Self:
+    def from_config(cls, settings: Mapping[str, Any], *, spelling: Spelling = ARGUMENT, **parts: Any) -> Self:
         """Create from a mapping of plain values, such as a section of a settings file.
 
         Names are those of the constructor; ``algorithm`` is the name of an `Algorithm`. Unknown names are refused.
         ``parts``: further arguments of the constructor, for objects that a file cannot contain.
+        ``spelling``: how errors write the names of settings (`dpmiddleware.spelling`).
         """
-        refuse_unknown(settings, SETTINGS)
-        values = {name: value for name, value in settings.items() if value is not None or name == "application"}
-        if "application" not in values:
-            raise ConfigurationError("there is no application name", hint=_NAME_HINT)
-        algorithm = values.get("algorithm")
-        if isinstance(algorithm, str):
-            values["algorithm"] = _algorithm_called(algorithm)
-        return cls(**values, **parts)
+        with spelled(SETTINGS, spelling):
+            made = cls(**arguments_from(settings, parts))
+        made._spelling = spelling
+        return made
 
     @classmethod
     @hides_locals
@@ -223,34 +234,16 @@ class DataProtection:
         An empty variable is the same as none, an unknown one is refused. Lists are separated by white space;
         ``DPM_AUTO_CREATE_KEYS`` is ``true`` or ``false``. ``parts``: as for `from_config`.
         """
-        variables = os.environ if environment is None else environment
-        refuse_unknown_variables(variables, SETTINGS)
-        values: dict[str, Any] = {name: variables.get(f"DPM_{name.upper()}") or None for name in SETTINGS}
-        if values["application"] is None:
-            raise ConfigurationError("DPM_APPLICATION is not set", hint=_NAME_HINT)
-        create = values["auto_create_keys"]
-        if create is not None:
-            values["auto_create_keys"] = _TRUTHS.get(create.strip().lower())
-            if values["auto_create_keys"] is None:
-                raise ConfigurationError("DPM_AUTO_CREATE_KEYS is neither true nor false", hint="write true or false")
-        return cls.from_config(values, **parts)
+        with spelled(SETTINGS, VARIABLE):
+            values = settings_in_environment(os.environ if environment is None else environment)
+        return cls.from_config(values, spelling=VARIABLE, **parts)
 
     @classmethod
     @hides_locals
     @checked
     def from_toml(cls, path: PathLike[str] | str, **parts: Any) -> Self:
         """Create from the table ``[data_protection]`` of a TOML file. ``parts``: as for `from_config`."""
-        try:
-            with Path(path).open("rb") as file:
-                settings = tomllib.load(file)
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            hint = "check the path and the syntax"
-            raise ConfigurationError(f"{printable(path)} cannot be read: {error}", hint=hint) from error
-        table = settings.get("data_protection")
-        if not isinstance(table, dict):
-            hint = "add it; its names are those of the constructor"
-            raise ConfigurationError(f"{printable(path)} has no table [data_protection]", hint=hint)
-        return cls.from_config(table, **parts)
+        return cls.from_config(settings_in_file(path), spelling=TABLE, **parts)
 
     def __repr__(self) -> str:
         return f"<DataProtection {self.application!r}>"
@@ -263,12 +256,3 @@ def _checked_name(application: str | None) -> str | None:
             hint='use a name such as "shop", or None for no name',
         )
     return application
-
-
-def _algorithm_called(name: str) -> Algorithm:
-    try:
-        return Algorithm[name.upper()]
-    except KeyError:
-        hint = nearest(name, Algorithm.__members__)
-        named = "" if may_be_secret(name) else f" {printable(name)!r}"
-        raise ConfigurationError(f"there is no algorithm{named}", hint=hint) from None

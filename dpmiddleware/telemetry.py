@@ -31,6 +31,9 @@ session_change_lost              WARNING  - (it was changed after the response h
 key_pruned                       INFO     key_id, location
 key_rewrapped                    INFO     key_id, location
 signatures_ignored               WARNING  location
+policy_changed                   INFO     policy ("none": it was removed), location
+policy_differs                   WARNING  settings (of this process, which the ring's own policy overrides), location
+environment_ignored              WARNING  variables (``DPM_…``, which this `DataProtection` does not read)
 ring_signed                      WARNING  documents (how many), location
 key_blob_unsigned                WARNING  path
 key_blob_signed_by_exchange_key  WARNING  path

@@ -16,8 +16,8 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyUnwrapError, RepositoryError
 from dpmiddleware.keys.interfaces import Binding, KeyRepository, KeyWrapper, Snapshot, StoredDocument
 from dpmiddleware.keys.manager import KeyManager
+from dpmiddleware.keys.policy import RotationPolicy
 from dpmiddleware.keys.provider import KeyRingProvider
-from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from dpmiddleware.testing import clock as clocks
 from dpmiddleware.testing.contracts.documents import DAY, NOON, id_of, key_document, revocation_document

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dpmiddleware import telemetry
 from dpmiddleware.components import repository_from
-from dpmiddleware.keys.rotation import RotationPolicy
+from dpmiddleware.keys.policy import RotationPolicy
 from dpmiddleware.repositories import REPOSITORIES
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -31,7 +31,7 @@ from dpmiddleware.clock import SystemClock
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, DataProtectionError, WrongTypeError
 from dpmiddleware.flask import CookieAuthentication, FlaskSessions, ProtectedSessions
-from dpmiddleware.keys.rotation import RotationPolicy
+from dpmiddleware.keys.policy import RotationPolicy
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.protection.serializer import ProtectedSerializer
 from dpmiddleware.protection.time_limited import TimeLimitedDataProtector

@@ -5,6 +5,7 @@
     parsers.py        adds verbs and groups of verbs to the parser; the options that name a ring
     ring.py           opens the ring that the options name, and reads it
     presence.py       what a verb must find there, and where it may write
+    policy_options.py adds the options that state a policy
     output.py         prints results, notes, errors and questions
     option_names.py   settings in messages, as options
     moments.py        dates and spans for people

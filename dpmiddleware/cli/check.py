@@ -19,14 +19,17 @@ from dpmiddleware.cli.moments import moment
 from dpmiddleware.cli.output import Console, counted
 from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.presence import Needs
+from dpmiddleware.cli.policy_options import add_policy_options
 from dpmiddleware.cli.ring import RingView, open_ring, setting
 from dpmiddleware.cli.said_before import is_news
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.default_location import container_mark, is_lost_with_container
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.key import Key
+from dpmiddleware.keys.policy import no_limit
 from dpmiddleware.keys.reading import Reason
 from dpmiddleware.keys.rotation import plan
+from dpmiddleware.spelling import OPTION, VARIABLE
 from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["Finding", "add_to", "findings_of"]
@@ -62,6 +65,7 @@ def add_to(verbs: Verbs) -> None:
         notes=False,
         needs=Needs.ANYTHING,
     )
+    add_policy_options(parser)
     text = "check instead whether the ring and the one in this repository read each other's payloads"
     parser.add_argument("--against", metavar="URL", help=text)
 
@@ -100,7 +104,7 @@ def _check(arguments: argparse.Namespace, console: Console) -> int:
 
 def findings_of(dp: DataProtection, view: RingView) -> list[Finding]:
     """All findings of a ring that could be read."""
-    looks = (_documents, _at_rest, _keys, _clock)
+    looks = (_documents, _at_rest, _keys, _clock, _policy)
     found = [finding for look in looks for finding in look(dp, view)]
     return [*_place(dp), *found, *_name(dp), Finding("not_seen", "note", NOT_SEEN)]
 
@@ -193,8 +197,8 @@ def _keys(dp: DataProtection, view: RingView) -> Iterator[Finding]:
         if not key.usable:
             hint = key.hint or "repair the document, or restore it from a backup"
             yield Finding("key_unusable", "problem", f"key {key.id}: {key.problem}", hint)
-    reading, now = view.reading, view.now
-    decided = plan(now, reading.keys, reading.revocations, dp.policy, unreadable=reading.unreadable)
+    reading, now, policy = view.reading, view.now, dp.manager.policy_in(view.reading)
+    decided = plan(now, reading.keys, reading.revocations, policy, unreadable=reading.unreadable)
     if decided.blocked:
         yield Finding("making_blocked", "problem", f"a key is due but is not created: {decided.blocked}")
     elif decided.protect_with is None or decided.protect_with.expiration_date <= now:
@@ -231,9 +235,19 @@ def _clock(dp: DataProtection, view: RingView) -> Iterator[Finding]:
     if ahead:
         text = f"all keys created before {max(ahead)} are revoked; this is in the future, so new keys are revoked, too"
         yield Finding("revocation_ahead", "problem", text)
-    elif latest > view.now + dp.policy.clock_skew:
+    elif latest > view.now + dp.manager.policy_in(view.reading).clock_skew:
         text = f"the newest key was created {moment(latest)}, but the time here is {moment(view.now)}"
         yield Finding("clock", "problem", text, "correct the clock of this machine, or of the one that created the key")
+
+
+def _policy(dp: DataProtection, view: RingView) -> Iterator[Finding]:
+    """Settings that the ring's own policy overrides."""
+    used = dp.manager.policy_in(view.reading)
+    for name in dp.manager.policy_differences(view.reading):
+        own, kept = no_limit(getattr(dp.policy, name)), no_limit(getattr(used, name))
+        text = f"{name} is {own} in these settings, but {kept} in the policy of the ring, which counts"
+        hint = f"leave out {OPTION.write(name)} and {VARIABLE.write(name)}, or change the ring: `dpm keys policy set`"
+        yield Finding("policy_differs", "note", text, hint)
 
 
 def _name(dp: DataProtection) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from dpmiddleware.keys.reading import Reading, SetAside
 from dpmiddleware.keys.rotation import resolve
 from dpmiddleware.names import refuse_unknown_variables
 from dpmiddleware.printable import printable
+from dpmiddleware.spelling import VARIABLE, Spelling, option_or_variable
 
 __all__ = ["KeyNotFoundError", "RingView", "open_ring", "refuse_unwrapped", "setting"]
 
@@ -51,7 +52,7 @@ def open_ring(arguments: argparse.Namespace, *, auto_create_keys: bool = True, *
     if arguments.changes and settings["repository"] is None:
         refuse_default_place()
     try:
-        dp = DataProtection.from_config(settings, auto_create_keys=auto_create_keys)
+        dp = DataProtection.from_config(settings, spelling=_spelling(arguments), auto_create_keys=auto_create_keys)
         _ = dp.manager
     except ConfigurationError as error:
         raise UsageError(str(error), hint=error.hint) from error
@@ -72,6 +73,14 @@ def refuse_unwrapped(arguments: argparse.Namespace, view: RingView) -> None:
             "nothing was changed",
             hint="use --key-wrapper or DPM_KEY_WRAPPER as in the other members; plain: stores it unencrypted",
         )
+
+
+def _spelling(arguments: argparse.Namespace) -> Spelling:
+    """Errors name the option, or the variable where the setting comes from there."""
+    variables = [
+        name for name in _SETTINGS if getattr(arguments, name, None) is None and VARIABLE.write(name) in os.environ
+    ]
+    return option_or_variable(variables)
 
 
 def setting(arguments: argparse.Namespace, name: str) -> Any:
@@ -102,7 +111,7 @@ class RingView:
         """Read the store. Nothing is changed. `NoRingError` if the store does not have what the verb needs."""
         reading, now = dp.manager.read(), dp.manager.now()
         require(dp, reading, needs)
-        default = resolve(now, reading.keys, dp.policy).default
+        default = resolve(now, reading.keys, dp.manager.policy_in(reading)).default
         return cls(reading, now, None if default is None else default.id)
 
     @cached_property

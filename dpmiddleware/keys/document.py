@@ -11,6 +11,8 @@
       <reason>…</reason>
     </revocation>
 
+A ring may have a policy, too: `dpmiddleware.keys.ring_policy`.
+
 A signature is the last child, in a namespace of this package; .NET ignores it. The master key in the descriptor may be
 wrapped (`dpmiddleware.keys.wrapping`).
 """
@@ -30,6 +32,7 @@ from dpmiddleware.instants import Instant
 from dpmiddleware.keys import xml
 from dpmiddleware.keys.descriptor import descriptor_element
 from dpmiddleware.keys.interfaces import StoredDocument
+from dpmiddleware.keys.ring_policy import POLICY, PolicyDocument, load_policy, policy_name
 from dpmiddleware.printable import printable
 
 __all__ = [
@@ -75,8 +78,8 @@ class RevocationDocument:
 # --- load ---------------------------------------------------------------------------------------------------
 
 
-def load(stored: StoredDocument) -> KeyDocument | RevocationDocument:
-    """Read a stored document. `MalformedDocumentError` if it is broken, or is neither a key nor a revocation."""
+def load(stored: StoredDocument) -> KeyDocument | RevocationDocument | PolicyDocument:
+    """Read a stored document. `MalformedDocumentError` if it is broken, or is none of the three."""
     if stored.problem:
         raise MalformedDocumentError(stored.problem)
     element = xml.parse(stored.data)
@@ -84,6 +87,8 @@ def load(stored: StoredDocument) -> KeyDocument | RevocationDocument:
         return _load_key(stored, element)
     if element.tag == "revocation":
         return _load_revocation(stored, element)
+    if element.tag == POLICY:
+        return load_policy(stored, element)
     if _inside(element):
         raise MalformedDocumentError(
             f"a ring in one text: <{printable(element.tag, 60)}> around keys; "
@@ -246,7 +251,9 @@ def dump(element: ET.Element) -> StoredDocument:
 
 
 def friendly_name(element: ET.Element) -> str:
-    """The name that .NET stores a key or revocation under."""
+    """The name that .NET stores a key or revocation under, and that of a policy."""
+    if element.tag == POLICY:
+        return policy_name(element)
     if element.tag == "key":
         return f"key-{element.get('id')}"
     key_id = _revoked_id(element)

@@ -26,8 +26,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.keys.policy import RotationPolicy
 from dpmiddleware.keys.ring import KeyRing
-from dpmiddleware.keys.rotation import RotationPolicy
 
 __all__ = ["MISSED_POLLS", "State", "Step", "decide"]
 

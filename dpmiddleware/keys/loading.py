@@ -8,9 +8,10 @@ from typing import Final
 
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError, MalformedDocumentError, NoUsableKeyError
 from dpmiddleware.instants import Instant
+from dpmiddleware.keys.policy import RotationPolicy
 from dpmiddleware.keys.reading import Reading
 from dpmiddleware.keys.ring import KeyRing
-from dpmiddleware.keys.rotation import Plan, RotationPolicy, plan, rotation_due
+from dpmiddleware.keys.rotation import Plan, plan, rotation_due
 
 __all__ = ["IncompleteReadingError", "plan_for", "ring_of"]
 
@@ -65,6 +66,7 @@ def ring_of(name: str, reading: Reading, decided: Plan, now: Instant, policy: Ro
         problem=decided.blocked,
         rotation_due=rotation_due(now, reading.keys, policy),
         loss=reading.loss,
+        policy=policy,
     )
 
 

@@ -19,12 +19,15 @@ from dpmiddleware.keys.interfaces import KeyWrapper, StoredDocument
 from dpmiddleware.keys.key import Key, Revocation
 from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.reading import Reading, SetAside
+from dpmiddleware.keys.ring_policy import RingPolicy
 from dpmiddleware.keys.rotation import resolve, rotation_due
 from dpmiddleware.keys.wrapping import replace_wrapping
 from dpmiddleware.telemetry import emit
 from dpmiddleware.tracebacks import hides_locals
 
 __all__ = ["Copied", "Pruned", "Rewrapped", "Rotated", "copy", "prune", "rewrap", "rotate_if_due"]
+
+_Identity = UUID | Revocation | RingPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +82,12 @@ def rotate_if_due(manager: KeyManager) -> Rotated:
     ring = manager.load_ring(create_keys=True)
     reading = manager.read()
     made = next((key.id for key in reading.keys if key.id not in before), None)
-    return Rotated(made, rotation_due(manager.now(), reading.keys, manager.policy), ring.problem)
+    return Rotated(made, rotation_due(manager.now(), reading.keys, manager.policy_in(reading)), ring.problem)
 
 
 @hides_locals
 def copy(source: KeyManager, target: KeyManager) -> Copied:
-    """Copy every key and revocation of ``source`` that ``target`` does not have.
+    """Copy every key and revocation of ``source`` that ``target`` does not have, and its policy if it has none.
 
     Both may be in use: what is added to the source in the meantime is copied too. Documents that are not used in the
     source are not copied.
@@ -102,9 +105,10 @@ def _copy_once(reading: Reading, target: KeyManager) -> int:
     """Add what the target does not have, revocations first: no key may be there without its revocation."""
     there = target.read()
     had = {_identity(item) for _, item in there.documents}
-    missing: dict[UUID | Revocation, StoredDocument] = {}
+    missing: dict[_Identity, StoredDocument] = {}
     for stored, item in reading.documents:
-        if _identity(item) not in had:
+        is_other_policy = isinstance(item, RingPolicy) and (there.policy is not None or item != reading.policy)
+        if not is_other_policy and _identity(item) not in had:
             missing.setdefault(_identity(item), stored)
     if missing and there.signed and not reading.signed:
         raise ConfigurationError(
@@ -118,7 +122,7 @@ def _copy_once(reading: Reading, target: KeyManager) -> int:
     return len(missing)
 
 
-def _identity(item: Key | Revocation) -> UUID | Revocation:
+def _identity(item: Key | Revocation | RingPolicy) -> _Identity:
     """Equal for two documents that say the same: the id of a key; key, date and reason of a revocation."""
     return item.id if isinstance(item, Key) else item
 
@@ -149,7 +153,7 @@ def prune(
 
 def _prune_once(manager: KeyManager, age: timedelta, *, dry_run: bool) -> Pruned:
     reading, now = manager.read(), manager.now()
-    resolution = resolve(now, reading.keys, manager.policy)
+    resolution = resolve(now, reading.keys, manager.policy_in(reading))
     needed = {key.id for key in (resolution.default, resolution.preferred, resolution.fallback) if key is not None}
     lost = {key.id for key in reading.lost}
     expired = [key for key in reading.keys if key.expiration_date <= now and key.id not in lost]

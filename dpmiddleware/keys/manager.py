@@ -23,10 +23,11 @@ from dpmiddleware.keys import document, wrapping
 from dpmiddleware.keys.interfaces import DocumentSigner, DocumentVerifier, KeyRepository, KeyWrapper, StoredDocument
 from dpmiddleware.keys.key import Key, Revocation
 from dpmiddleware.keys.loading import plan_for, ring_of
+from dpmiddleware.keys.policy import POLICY_SETTINGS, RotationPolicy
 from dpmiddleware.keys.reader import KeyReader
 from dpmiddleware.keys.reading import Reading
 from dpmiddleware.keys.ring import KeyRing
-from dpmiddleware.keys.rotation import NewKey, Plan, RotationPolicy, plan, replacement, replacement_of_all
+from dpmiddleware.keys.rotation import NewKey, Plan, plan, replacement, replacement_of_all
 from dpmiddleware.telemetry import emit
 from dpmiddleware.tracebacks import HidesLocals
 
@@ -55,7 +56,8 @@ class KeyManager(HidesLocals):
     """Reads and changes one ring. Everything here may do I/O, and nothing here runs in a warm request.
 
     ring: the ring's name, which wrappings and signatures are bound to.
-    policy, algorithm: of new keys.
+    policy: of this process, for what the ring's own policy leaves open. algorithm: of new keys.
+    stated_policy: the time spans of ``policy`` that somebody has set, and that the ring's own may contradict.
     wrappers: the first wraps new keys, all unwrap. Without any, keys are stored unencrypted.
     allow_plain: whether unencrypted keys are read; by default, if there are no wrappers.
     signer: signs what is written. verifier: if given, only documents that it accepts are used.
@@ -69,6 +71,7 @@ class KeyManager(HidesLocals):
         *,
         ring: str = "",
         policy: RotationPolicy | None = None,
+        stated_policy: frozenset[str] = frozenset(),
         algorithm: Algorithm = Algorithm.AES_256_CBC_HMACSHA256,
         wrappers: Sequence[KeyWrapper] = (),
         allow_plain: bool | None = None,
@@ -80,6 +83,7 @@ class KeyManager(HidesLocals):
         self.clock = clock
         self.ring_name = ring
         self.policy = policy or RotationPolicy()
+        self.stated_policy = stated_policy
         self.algorithm = algorithm
         self.wrappers = tuple(wrappers)
         self.signer = signer
@@ -87,6 +91,16 @@ class KeyManager(HidesLocals):
         self.auto_create_keys = auto_create_keys
         plain = not wrappers if allow_plain is None else allow_plain
         self._reader = KeyReader(repository, ring, self.wrappers, allow_plain=plain, verifier=verifier)
+
+    def policy_in(self, reading: Reading) -> RotationPolicy:
+        """The ring's own policy, or that of this process if the ring has none."""
+        return self.policy if reading.policy is None else reading.policy.policy
+
+    def policy_differences(self, reading: Reading) -> list[str]:
+        """The time spans that somebody has set for this process, and that differ from the ring's own policy."""
+        used = self.policy_in(reading)
+        stated = [name for name in POLICY_SETTINGS if name in self.stated_policy]
+        return [name for name in stated if getattr(self.policy, name) != getattr(used, name)]
 
     def now(self) -> Instant:
         """The time of the clock."""
@@ -131,7 +145,7 @@ class KeyManager(HidesLocals):
                     raise failure
                 decided = Plan(decided.protect_with, None, f"no key was created: {failure}")
         self._report(reading, decided, now, create_keys=create_keys)
-        return ring_of(self.ring_name, reading, decided, now, self.policy)
+        return ring_of(self.ring_name, reading, decided, now, self.policy_in(reading))
 
     def _put_back(self, reading: Reading) -> bool:
         """Store revocations again that the store has lost; ``False`` if there are none, or the store refuses.
@@ -155,7 +169,7 @@ class KeyManager(HidesLocals):
 
     def _planned(self, now: Instant) -> tuple[Reading, Plan]:
         reading = self.read()
-        return reading, plan_for(reading, now, self.policy)
+        return reading, plan_for(reading, now, self.policy_in(reading))
 
     def _report(self, reading: Reading, decided: Plan, now: Instant, *, create_keys: bool) -> None:
         location = reading.location
@@ -176,6 +190,10 @@ class KeyManager(HidesLocals):
             emit(
                 "signatures_ignored", "warning", "the documents are signed, but no signer is trusted", location=location
             )
+        differing = self.policy_differences(reading)
+        if differing:
+            message = "settings of this process differ from the ring's policy, which counts; leave them out"
+            emit("policy_differs", "warning", message, settings=", ".join(differing), location=location)
 
     # --- changes --------------------------------------------------------------------------------------------
 
@@ -188,10 +206,11 @@ class KeyManager(HidesLocals):
 
     def _create_once(self, *, activate_now: bool, lifetime: timedelta | None) -> UUID:
         reading, now = self.read(), self.now()
-        decided = plan(now, reading.keys, reading.revocations, self.policy)
+        policy = self.policy_in(reading)
+        decided = plan(now, reading.keys, reading.revocations, policy)
         has_default = decided.protect_with is not None and now < decided.protect_with.expiration_date
-        activation = now + self.policy.propagation if has_default and not activate_now else now
-        new = NewKey(now, activation, activation + (lifetime or self.policy.lifetime))
+        activation = now + policy.propagation if has_default and not activate_now else now
+        new = NewKey(now, activation, activation + (lifetime or policy.lifetime))
         return self._commit_new_key(new, reading)
 
     def revoke(self, key_id: UUID, reason: str = "") -> bool:
@@ -208,7 +227,7 @@ class KeyManager(HidesLocals):
         if any(one.key_id == key_id and one not in lost for one in reading.revocations):
             return False
         add = [document.new_revocation(key_id, date=now, reason=reason)]
-        new = replacement(now, reading.keys, key_id, reading.revocations, self.policy)
+        new = replacement(now, reading.keys, key_id, reading.revocations, self.policy_in(reading))
         new_id = None
         if new is not None:
             self._refuse_unwrapped_successor(key_id, reading)
@@ -247,7 +266,7 @@ class KeyManager(HidesLocals):
         newest = max((key.creation_date for key in reading.keys), default=now)
         date = date or max(now, newest.next())
         born = max(now, date)
-        new_id, element = self._new_key(replacement_of_all(now, born, reading.keys, self.policy))
+        new_id, element = self._new_key(replacement_of_all(now, born, reading.keys, self.policy_in(reading)))
         self.commit([document.new_revocation(None, date=date, reason=reason), element], reading)
         emit("key_revoked", "warning", key_id="*", location=self.repository.location)
         emit("key_created", "info", key_id=new_id, location=self.repository.location)

@@ -23,9 +23,9 @@ from dpmiddleware.keys.freshness import MISSED_POLLS, State, Step, decide
 from dpmiddleware.keys.health import Health, gauges_of, health_of
 from dpmiddleware.keys.key import Key
 from dpmiddleware.keys.manager import KeyManager
+from dpmiddleware.keys.policy import RotationPolicy
 from dpmiddleware.keys.refresh import Refresh, Run, in_thread, on_event_loop
 from dpmiddleware.keys.ring import KeyRing
-from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.keys.waiting import FIRST_LOAD, budget
 from dpmiddleware.telemetry import emit, watch
 
@@ -55,11 +55,9 @@ class KeyRingProvider:
         after_fork(self._renew_lock)
         self._manager = manager
         self._clock = clock or self.manager.clock
-        self._policy = policy or self.manager.policy
+        self._own_policy = policy or self.manager.policy
         self._monotonic = self._clock.monotonic
         self._refresh = Refresh(start)
-        self._patience = max(_STORE_LIMIT, MISSED_POLLS * self._policy.poll.total_seconds())
-        """Seconds after which a refresh in progress is given up, once there is a ring."""
         self._state = State()
         """Replaced only by the refresh in progress, or under the lock of `Refresh` when one begins."""
         self._absent: dict[bytes, None] = {}
@@ -68,6 +66,17 @@ class KeyRingProvider:
 
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()
+
+    @property
+    def _policy(self) -> RotationPolicy:
+        """The ring's own policy, once there is a ring that has one."""
+        ring = self._state.ring
+        return self._own_policy if ring is None or ring.policy is None else ring.policy
+
+    @property
+    def _patience(self) -> float:
+        """Seconds after which a refresh in progress is given up, once there is a ring."""
+        return max(_STORE_LIMIT, MISSED_POLLS * self._policy.poll.total_seconds())
 
     @property
     def manager(self) -> KeyManager:
@@ -215,7 +224,7 @@ class KeyRingProvider:
             return False
         state = self._state
         if state.checked is None or state.checked <= began:  # else a later refresh has succeeded meanwhile
-            self._state = state.after_success(ring, began, self._monotonic(), self._policy)
+            self._state = state.after_success(ring, began, self._monotonic(), ring.policy or self._own_policy)
         return True
 
     def _abandoned(self, seconds: float) -> None:

@@ -34,6 +34,7 @@ from dpmiddleware.keys.interfaces import (
 )
 from dpmiddleware.keys.key import Key, Revocation, apply_revocations
 from dpmiddleware.keys.reading import Reading, Reason, SetAside
+from dpmiddleware.keys.ring_policy import PolicyDocument, RingPolicy, newest
 from dpmiddleware.keys.wrapping import is_wrapped, unwrap
 from dpmiddleware.keys.xml import SIGNATURE
 from dpmiddleware.printable import printable
@@ -42,7 +43,7 @@ from dpmiddleware.tracebacks import HidesLocals
 
 __all__ = ["KeyReader"]
 
-_Item = Key | Revocation
+_Item = Key | Revocation | RingPolicy
 _TWO_KEYS: Final = "two different keys have this id"
 _MAX_LINES: Final = 20
 """Log lines about documents that are not used, per walk."""
@@ -130,6 +131,7 @@ class KeyReader(HidesLocals):
             next((_cannot_be_read(one) for one in unread if one.may_be_key), ""),
             tuple(documents),
             withdrawn,
+            newest(item for _, item in documents if isinstance(item, RingPolicy)),
         )
 
     def _admit_all(
@@ -154,7 +156,7 @@ class KeyReader(HidesLocals):
             item, signed = outcome
             documents.append((one, item))
             any_signed |= signed
-            if isinstance(item, Revocation) or item.usable:
+            if not isinstance(item, Key) or item.usable:
                 admitted[digest] = outcome
         self._admitted, self._refused = admitted, refused
         return documents, aside, any_signed
@@ -175,6 +177,8 @@ class KeyReader(HidesLocals):
         signed = document.element.find(SIGNATURE) is not None
         if isinstance(document, RevocationDocument):
             return Revocation.of(document), signed
+        if isinstance(document, PolicyDocument):
+            return document.set, signed
         wrapped = is_wrapped(document)
         if not wrapped and not self._allow_plain:
             return SetAside(stored, "the key is not wrapped, but only wrapped keys are accepted", Reason.NOT_WRAPPED)

@@ -1,4 +1,4 @@
-"""What one reading of a store gives: keys, revocations, and the documents that are not used, with the reason."""
+"""What one reading of a store gives: keys, revocations, a policy, and the documents that are not used, with reasons."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.keys.key import Key, Revocation
+from dpmiddleware.keys.ring_policy import RingPolicy
 
 __all__ = ["Reading", "Reason", "SetAside"]
 
@@ -53,6 +54,7 @@ class Reading:
     lost: keys that this process has read before, that were not revoked, and that are no longer in the store.
     lost_revocation, unreadable: a document that cannot be read and may be a revocation, or a key; "" if there is none.
     documents: the documents in use, and what each says (keys without revocations applied).
+    policy: that of the ring, if it has one.
     lost_revocations: revocations that this process has read before and that are no longer in the store, with their
     documents. They still apply in this process, but a process that starts now accepts the payloads of these keys.
     """
@@ -66,8 +68,9 @@ class Reading:
     lost: tuple[Key, ...] = ()
     lost_revocation: str = ""
     unreadable: str = ""
-    documents: tuple[tuple[StoredDocument, Key | Revocation], ...] = ()
+    documents: tuple[tuple[StoredDocument, Key | Revocation | RingPolicy], ...] = ()
     lost_revocations: tuple[tuple[StoredDocument, Revocation], ...] = ()
+    policy: RingPolicy | None = None
 
     @property
     def loss(self) -> str:

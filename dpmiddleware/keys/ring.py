@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from dpmiddleware.errors import NoUsableKeyError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.key import Key, Revocation, apply_revocations
+from dpmiddleware.keys.policy import RotationPolicy
 
 __all__ = ["KeyRing"]
 
@@ -22,6 +23,7 @@ class KeyRing:
     problem: why a key that is due was not created, or why there is no default key; else "".
     loss: which keys and revocations the store has lost since this process started; else "".
     rotation_due: when the next key is due, as far as is known now; ``None``: unknown.
+    policy: what the ring says of its keys and polls, or this process if the ring does not; ``None``: not loaded.
     by_id: the keys by their 16 raw id bytes, as in a payload (GUID byte order).
     """
 
@@ -33,6 +35,7 @@ class KeyRing:
     problem: str = ""
     rotation_due: Instant | None = None
     loss: str = ""
+    policy: RotationPolicy | None = None
     by_id: dict[bytes, Key] = field(init=False)
 
     def __post_init__(self) -> None:

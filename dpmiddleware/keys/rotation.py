@@ -10,20 +10,17 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from dpmiddleware.arguments import checked
-from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.key import Key, Revocation
+from dpmiddleware.keys.policy import RotationPolicy
 
 __all__ = [
     "NewKey",
     "Plan",
     "Resolution",
-    "RotationPolicy",
     "plan",
     "replacement",
     "replacement_of_all",
@@ -34,43 +31,6 @@ __all__ = [
 _REVOKED_FROM_THE_START: Final = (
     "a revocation of all keys has a date in the future: a new key would be revoked from the start"
 )
-
-
-@checked
-@dataclass(frozen=True, kw_only=True)
-class RotationPolicy:
-    """The lifetime of keys, and how fast a change takes effect.
-
-    lifetime: from creation to expiration of a key; at least 7 days. Expired keys still unprotect.
-    propagation: how long before its first use a successor is created, so that every member of the farm has it by then.
-    refresh: after this time at most the whole ring is read again, changed or not.
-    clock_skew: the difference allowed between the clocks of the farm.
-    poll: how often the store is asked for its version; a revocation is in force everywhere after this time.
-    max_stale: age of the last successful check beyond which requests are answered 503; at least two polls, ``None``:
-    no limit.
-    """
-
-    lifetime: timedelta = timedelta(days=90)
-    propagation: timedelta = timedelta(days=2)
-    refresh: timedelta = timedelta(hours=24)
-    clock_skew: timedelta = timedelta(minutes=5)
-    poll: timedelta = timedelta(seconds=10)
-    max_stale: timedelta | None = None
-
-    def __post_init__(self) -> None:
-        if self.lifetime < timedelta(days=7):
-            raise ConfigurationError(
-                f"the key lifetime {self.lifetime} is shorter than 7 days", hint="use the default, timedelta(days=90)"
-            )
-        if self.propagation + self.refresh >= self.lifetime:
-            raise ConfigurationError("propagation and refresh together are longer than the lifetime of a key")
-        if min(self.propagation, self.clock_skew) < timedelta(0) or min(self.refresh, self.poll) <= timedelta(0):
-            raise ConfigurationError("the rotation policy has a negative time span, or an interval of zero")
-        if self.max_stale is not None and self.max_stale < 2 * self.poll:
-            raise ConfigurationError(
-                f"max_stale={self.max_stale} is shorter than two polls: a ring would be too old during its next check",
-                hint="use max_stale=timedelta(minutes=5), or omit it",
-            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from dpmiddleware.keys.document import KeyDocument, RevocationDocument
 from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.reading import Reason, SetAside
+from dpmiddleware.keys.ring_policy import PolicyDocument
 from dpmiddleware.telemetry import emit
 from dpmiddleware.tracebacks import hides_locals
 
@@ -25,13 +26,13 @@ __all__ = ["ExistingDocuments", "find_unsigned", "sign"]
 class ExistingDocuments:
     """What a ring holds at ``version``.
 
-    unsigned: keys and revocations without a signature; signing them means to trust them.
+    unsigned: documents without a signature; signing them means to trust them.
     signed: how many documents have a trusted signature.
     left_out: documents that cannot be read, or that have a signature that is not trusted; they are never signed.
     """
 
     version: str
-    unsigned: tuple[KeyDocument | RevocationDocument, ...]
+    unsigned: tuple[KeyDocument | RevocationDocument | PolicyDocument, ...]
     signed: int
     left_out: tuple[SetAside, ...]
 
@@ -47,7 +48,7 @@ def find_unsigned(manager: KeyManager) -> ExistingDocuments:
     if manager.signer is None or manager.verifier is None:
         raise ConfigurationError("no signer is configured", hint="use --signer ed25519:///path/to/signer.pem")
     snapshot = manager.repository.read()
-    unsigned: list[KeyDocument | RevocationDocument] = []
+    unsigned: list[KeyDocument | RevocationDocument | PolicyDocument] = []
     left_out: list[SetAside] = []
     for stored in snapshot.documents:
         try:

@@ -37,7 +37,7 @@ def bare(data: bytes) -> bytes:
     """Return the root element as UTF-8, without byte order mark and declaration. `MalformedDocumentError`."""
     parse(data)
     text = _utf8(data)
-    start, end = _positions(text).root
+    start, end = _positions(text, is_document=True).root
     return text[start:end]
 
 
@@ -89,7 +89,8 @@ class _Positions:
         self.children.append((start, end))
 
 
-def _positions(text: bytes) -> _Positions:
+def _positions(text: bytes, *, is_document: bool = False) -> _Positions:
+    """is_document: whether the text is one document, and not all of them in one."""
     parser = expat.ParserCreate("utf-8")
     found = _Positions()
     depth = 0
@@ -99,7 +100,7 @@ def _positions(text: bytes) -> _Positions:
         nonlocal depth
         if depth < 2:
             started[depth] = parser.CurrentByteIndex
-        if depth == 0 and attributes.get("xmlns"):
+        if depth == 0 and not is_document and attributes.get("xmlns"):
             raise MalformedDocumentError("has a default namespace at its root, so its elements are not key documents")
         depth += 1
 

@@ -24,7 +24,7 @@ from werkzeug.wrappers import Request, Response
 
 from dpmiddleware import DataProtection
 from dpmiddleware.at_rest.x509 import X509KeyWrapper
-from dpmiddleware.keys.rotation import RotationPolicy
+from dpmiddleware.keys.policy import RotationPolicy
 from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.wsgi import AUTHENTICATION_KEY, PRINCIPAL_KEY, CookieAuthenticationMiddleware, Principal
 

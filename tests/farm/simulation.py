@@ -29,8 +29,8 @@ from dpmiddleware.instants import Instant
 from dpmiddleware.keys.document import KeyDocument, RevocationDocument, load
 from dpmiddleware.keys.interfaces import Binding, Snapshot, StoredDocument
 from dpmiddleware.keys.manager import KeyManager
+from dpmiddleware.keys.policy import RotationPolicy
 from dpmiddleware.keys.provider import KeyRingProvider
-from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.repositories.memory import MemoryKeyRepository

@@ -18,7 +18,7 @@ import redis
 from dpmiddleware.cli import main
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import UnknownKeyError
-from dpmiddleware.keys.rotation import RotationPolicy
+from dpmiddleware.keys.policy import RotationPolicy
 from tests.fakes import StoppedClock, data_protection, events, until
 from tests.servers import Server
 

@@ -14,7 +14,7 @@ import pytest
 from dpmiddleware import DataProtection
 from dpmiddleware.cli import main
 from dpmiddleware.errors import RepositoryError
-from dpmiddleware.keys.rotation import RotationPolicy
+from dpmiddleware.keys.policy import RotationPolicy
 from dpmiddleware.repositories.base import Repository
 from dpmiddleware.repositories.files import FileKeyRepository
 from dpmiddleware.testing.contracts.remote_repository import silent_server, store_threads

@@ -21,8 +21,9 @@ from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document
+from dpmiddleware.keys.policy import RotationPolicy
 from dpmiddleware.keys.reading import Reading
-from dpmiddleware.keys.rotation import RotationPolicy, plan, resolve
+from dpmiddleware.keys.rotation import plan, resolve
 from dpmiddleware.web.cookies import chunks
 from dpmiddleware.web.cookies import text as cookies
 from tests.interop.damage import damaged

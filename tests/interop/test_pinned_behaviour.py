@@ -19,7 +19,8 @@ from dpmiddleware.errors import MalformedPayloadError, TamperedPayloadError, Unk
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document
 from dpmiddleware.keys.key import Key, Revocation, apply_revocations
-from dpmiddleware.keys.rotation import RotationPolicy, plan, resolve
+from dpmiddleware.keys.policy import RotationPolicy
+from dpmiddleware.keys.rotation import plan, resolve
 from dpmiddleware.purposes import TIME_LIMITED
 
 POLICY = RotationPolicy()

@@ -11,7 +11,8 @@ from dpmiddleware.crypto.encryptors import Algorithm, AuthenticatedEncryptor
 from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.key import Key, Revocation
-from dpmiddleware.keys.rotation import RotationPolicy, resolve
+from dpmiddleware.keys.policy import RotationPolicy
+from dpmiddleware.keys.rotation import resolve
 from tests.interop.vectors import load
 
 CASES: list[dict[str, Any]] = load("resolution")["cases"]

@@ -11,8 +11,8 @@ import pytest
 from dpmiddleware.errors import RepositoryError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.freshness import State, Step, decide
+from dpmiddleware.keys.policy import RotationPolicy
 from dpmiddleware.keys.ring import KeyRing
-from dpmiddleware.keys.rotation import RotationPolicy
 from tests.fakes import DAY, NOON
 
 POLICY: Final = RotationPolicy(poll=timedelta(seconds=10), max_stale=timedelta(seconds=60))

@@ -16,7 +16,7 @@ from dpmiddleware.keys import document
 from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.keys.key import KeyState
 from dpmiddleware.keys.manager import KeyManager
-from dpmiddleware.keys.rotation import RotationPolicy
+from dpmiddleware.keys.policy import RotationPolicy
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from tests.fakes import (
     DAY,

@@ -21,8 +21,8 @@ from dpmiddleware.errors import (
     RevokedKeyError,
     UnknownKeyError,
 )
+from dpmiddleware.keys.policy import RotationPolicy
 from dpmiddleware.keys.refresh import in_thread
-from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.protection.payload import head_of
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.testing.contracts.together import at_once

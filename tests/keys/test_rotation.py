@@ -15,7 +15,8 @@ from dpmiddleware.crypto.secret import Secret
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.key import Key, KeyState, Revocation, apply_revocations
-from dpmiddleware.keys.rotation import NewKey, Plan, RotationPolicy, plan, resolve, rotation_due
+from dpmiddleware.keys.policy import RotationPolicy
+from dpmiddleware.keys.rotation import NewKey, Plan, plan, resolve, rotation_due
 
 NOW = Instant.parse("2026-11-22T12:00:00Z")
 DAY = timedelta(days=1)

@@ -26,9 +26,10 @@ from dpmiddleware.flask import ProtectedSessions
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import waiting
 from dpmiddleware.keys.freshness import MISSED_POLLS, State
+from dpmiddleware.keys.policy import RotationPolicy
+from dpmiddleware.keys.provider import KeyRingProvider
 from dpmiddleware.keys.refresh import in_thread
 from dpmiddleware.keys.ring import KeyRing
-from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.protection import base64url
 from dpmiddleware.protection.payload import head_of
 from dpmiddleware.repositories.memory import MemoryKeyRepository
@@ -187,7 +188,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> tuple[DataProtection, WatchedRep
     shop = DataProtection("shop", repository=store, clock=clock)
     shop.start(wait=True)
     shop.provider._refresh.start = in_thread
-    shop.provider._patience = 0
+    monkeypatch.setattr(KeyRingProvider, "_patience", 0)
     store.gate = threading.Event()
     return shop, store, clock
 

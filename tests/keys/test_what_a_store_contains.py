@@ -21,7 +21,8 @@ from dpmiddleware.keys import document, interfaces, xml
 from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.keys.key import Key, KeyState
 from dpmiddleware.keys.loading import IncompleteReadingError
-from dpmiddleware.keys.rotation import RotationPolicy, rotation_due
+from dpmiddleware.keys.policy import RotationPolicy
+from dpmiddleware.keys.rotation import rotation_due
 from dpmiddleware.keys.signature import TrustedSigners
 from dpmiddleware.keys.signers import Ed25519Signer
 from dpmiddleware.keys.xml import MAX_SIZE, canonical, parse

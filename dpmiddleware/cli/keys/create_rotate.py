@@ -12,8 +12,10 @@ from datetime import timedelta
 from dpmiddleware.cli.moments import moment
 from dpmiddleware.cli.output import Console
 from dpmiddleware.cli.parsers import Verbs
+from dpmiddleware.cli.policy_options import add_policy_options
 from dpmiddleware.cli.presence import Needs
 from dpmiddleware.cli.ring import RingView, open_ring, refuse_unwrapped
+from dpmiddleware.durations import duration
 from dpmiddleware.keys import maintenance
 
 __all__ = ["add_to"]
@@ -27,14 +29,16 @@ def add_to(verbs: Verbs) -> None:
         "create a key, whether or not one is due; in an empty store, the first key of a new ring",
         examples=[
             "dpm keys create --repository redis://localhost/0 --key-wrapper x509:///etc/shop/keys.pem",
-            "dpm keys create --now --lifetime 30",
+            "dpm keys create --now --lifetime 30d",
         ],
         needs=Needs.ROOM,
         changes=True,
     )
     create.add_argument("--now", action="store_true", help="activate it now, before every member has read it")
     create.add_argument("--algorithm", metavar="NAME", help="for example AES_256_GCM (default: DPM_ALGORITHM)")
-    create.add_argument("--lifetime", metavar="DAYS", type=_days, help="days from activation (default: 90)")
+    text = "time from activation, such as 30d (default: that of the policy)"
+    create.add_argument("--lifetime", metavar="TIME", type=_lifetime, dest="key_lifetime", help=text)
+    add_policy_options(create, but="lifetime")
     rotate = verbs.add(
         "rotate",
         _rotate,
@@ -43,20 +47,25 @@ def add_to(verbs: Verbs) -> None:
         changes=True,
     )
     rotate.add_argument("--if-due", action="store_true", required=True, help="create nothing if no key is due")
+    add_policy_options(rotate)
 
 
-def _days(text: str) -> timedelta:
-    """A number of days from 7 to 36500."""
-    if not (text.isascii() and text.isdigit() and 7 <= int(text[:6]) <= 36_500):
-        raise argparse.ArgumentTypeError("must be a number of days from 7 to 36500")
-    return timedelta(days=int(text))
+def _lifetime(text: str) -> timedelta:
+    """A duration from 7 to 36500 days; a number is one of days."""
+    try:
+        span = duration(f"{text}d" if text.isascii() and text.isdigit() else text)
+    except ValueError:
+        span = timedelta()
+    if not timedelta(days=7) <= span <= timedelta(days=36_500):
+        raise argparse.ArgumentTypeError("must be a time such as 30d, from 7d to 36500d")
+    return span
 
 
 def _create(arguments: argparse.Namespace, console: Console) -> int:
     dp = open_ring(arguments)
     before = RingView.of(dp, arguments.needs)
     refuse_unwrapped(arguments, before)
-    created = dp.manager.create_key(activate_now=arguments.now, lifetime=arguments.lifetime)
+    created = dp.manager.create_key(activate_now=arguments.now, lifetime=arguments.key_lifetime)
     view = RingView.of(dp)
     key, location = view.find(str(created)), dp.repository.location
     lines = [f"created {key.id} in {location}"]

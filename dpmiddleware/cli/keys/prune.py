@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import re
 from datetime import timedelta
 
 from dpmiddleware.cli.moments import moment
 from dpmiddleware.cli.output import Console, counted
 from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.ring import RingView, open_ring
+from dpmiddleware.durations import duration
 from dpmiddleware.keys import maintenance
 
 __all__ = ["add_to"]
@@ -31,11 +31,11 @@ def add_to(verbs: Verbs) -> None:
 
 
 def _age(text: str) -> timedelta:
-    """A number of days (180d) or hours (12h)."""
-    match = re.fullmatch(r"([0-9]{1,5})([dh])", text.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError("must be an age such as 180d or 12h")
-    return timedelta(**{"days" if match[2] == "d" else "hours": int(match[1])})
+    """A duration."""
+    try:
+        return duration(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be an age such as 180d or 12h") from None
 
 
 def _prune(arguments: argparse.Namespace, console: Console) -> int:

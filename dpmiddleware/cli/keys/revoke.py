@@ -9,6 +9,7 @@ from uuid import UUID
 
 from dpmiddleware.cli.output import Console, counted
 from dpmiddleware.cli.parsers import Verbs
+from dpmiddleware.cli.policy_options import add_policy_options
 from dpmiddleware.cli.ring import KeyNotFoundError, RingView, open_ring, refuse_unwrapped
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.instants import Instant
@@ -48,6 +49,7 @@ def add_to(verbs: Verbs) -> None:
     everything.add_argument("--before", metavar="DATE", type=date, help=text)
     everything.add_argument("--future", action="store_true", help="allow a date in the future")
     for parser in (revoke, everything):
+        add_policy_options(parser)
         parser.add_argument("--reason", default="", help="text to store in the revocation")
         parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
@@ -119,7 +121,9 @@ def _wanted(view: RingView, arguments: argparse.Namespace) -> tuple[UUID, str]:
 
 
 def _effect(dp: DataProtection) -> str:
-    return f"effective in every member within {dp.policy.poll.total_seconds():g} s"
+    """The promise is the ring's policy, or if it has none, the poll that these settings state."""
+    poll = dp.manager.policy_in(dp.manager.read()).poll
+    return f"effective in every member within {poll.total_seconds():g} s"
 
 
 def _revoke_all(arguments: argparse.Namespace, console: Console) -> int:

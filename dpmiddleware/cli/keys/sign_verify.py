@@ -14,6 +14,8 @@ from dpmiddleware.errors import DocumentSignatureError, MalformedDocumentError
 from dpmiddleware.keys import document
 from dpmiddleware.keys.document import KeyDocument, RevocationDocument
 from dpmiddleware.keys.manager import KeyManager
+from dpmiddleware.keys.policy import POLICY_SETTINGS, no_limit
+from dpmiddleware.keys.ring_policy import PolicyDocument
 from dpmiddleware.keys.sign_existing import ExistingDocuments, find_unsigned, sign
 from dpmiddleware.printable import printable
 
@@ -82,7 +84,10 @@ def _shown(found: ExistingDocuments) -> list[str]:
     return entries("UNSIGNED", [(one.stored.name or one.stored.locator, _in_words(one)) for one in ordered])
 
 
-def _in_words(one: KeyDocument | RevocationDocument) -> str:
+def _in_words(one: KeyDocument | RevocationDocument | PolicyDocument) -> str:
+    if isinstance(one, PolicyDocument):
+        policy = one.set.policy
+        return "policy: " + ", ".join(f"{name} {no_limit(getattr(policy, name))}" for name in POLICY_SETTINGS)
     if isinstance(one, KeyDocument):
         return f"key {one.id}\ncreated {moment(one.creation_date)}, expires {moment(one.expiration_date)}"
     scope = "all keys created before its date" if one.key_id is None else f"key {one.key_id}"
