@@ -46,7 +46,7 @@ _HOMES: Final = {
     "DataProtection": "data_protection",
     "DataProtector": "protection.protector",
     "ProtectedSerializer": "protection.serializer",
-    "RotationPolicy": "keys.rotation",
+    "RotationPolicy": "keys.policy",
 }
 """The modules of what is imported at its first use: so the plugin for pytest costs nothing where it is not used."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import builtins
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import lru_cache, wraps
 from typing import Any, Final, TypeVar, Unpack, cast, get_args, get_origin, get_type_hints
@@ -23,7 +23,10 @@ from dpmiddleware.names import nearest, refuse_unknown
 from dpmiddleware.printable import printable
 from dpmiddleware.tracebacks import hides_locals
 
-__all__ = ["checked", "explain", "seconds", "unchecked"]
+__all__ = ["FOREIGN_NAMES", "checked", "explain", "seconds", "unchecked"]
+
+FOREIGN_NAMES: Final = "_foreign_names"
+"""An attribute of a class: what the users of another library pass to its constructor → what to pass here, as a hint."""
 
 _T = TypeVar("_T")
 _Checked = TypeVar("_Checked", bound=Callable[..., Any])
@@ -40,7 +43,9 @@ def checked(target: _Checked) -> _Checked:
     def call(*args: Any, **kwargs: Any) -> Any:
         if _is_usual(target, args, kwargs):
             return target(*args, **kwargs)
-        name = type(args[0]).__name__ if target.__name__ == "__init__" else target.__name__
+        is_constructor = target.__name__ == "__init__"
+        name = type(args[0]).__name__ if is_constructor else target.__name__
+        _refuse_unknown_options(target, kwargs, getattr(args[0], FOREIGN_NAMES, {}) if is_constructor and args else {})
         bound = _bound(target, name, args, kwargs)
         for argument, value in bound.arguments.items():
             bound.arguments[argument] = _argument(target, name, argument, value)
@@ -124,6 +129,26 @@ def _described(function: Callable[..., Any]) -> tuple[inspect.Signature, dict[st
     return inspect.signature(function), get_type_hints(function, localns=_Names(function.__globals__))
 
 
+def _refuse_unknown_options(
+    function: Callable[..., Any], kwargs: Mapping[str, Any], foreign: Mapping[str, str]
+) -> None:
+    """Before anything that is missing is reported: a misspelt argument is missing, too."""
+    theirs = [name for name in kwargs if name in foreign]
+    if theirs:
+        raise WrongTypeError(f"the argument {theirs[0]!r} is unknown", hint=foreign[theirs[0]])
+    signature, hints = _described(function)
+    options = [each.name for each in signature.parameters.values() if each.kind is inspect.Parameter.VAR_KEYWORD]
+    unpacked = hints.get(options[0]) if options else None
+    if get_origin(unpacked) is Unpack:
+        named = [name for name in _named(signature) if name not in options]
+        refuse_unknown(kwargs, [*named, *get_type_hints(get_args(unpacked)[0])])
+
+
+def _named(signature: inspect.Signature) -> list[str]:
+    """The arguments that can be given by name."""
+    return [each.name for each in signature.parameters.values() if each.name != "self" and each.kind not in _VARIABLE]
+
+
 def _bound(
     function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> inspect.BoundArguments:
@@ -131,7 +156,7 @@ def _bound(
     try:
         return signature.bind(*args, **kwargs)
     except TypeError as error:
-        known = [each for each in signature.parameters if each != "self"]
+        known = _named(signature)
         unknown = [each for each in kwargs if each not in known]
         hint = nearest(unknown[0], known) if unknown else f"name the arguments: {', '.join(f'{k}=' for k in known)}"
         said = printable(error).replace("required keyword-only argument", "required argument")  # as before Python 3.12
@@ -148,7 +173,6 @@ def _argument(function: Callable[..., Any], name: str, argument: str, value: Any
     if get_origin(hint) is not Unpack:
         return {each: _value(function, name, each, given, hint) for each, given in value.items()}
     options = get_type_hints(get_args(hint)[0])
-    refuse_unknown(value, options)
     return {each: _value(function, name, each, given, options[each]) for each, given in value.items()}
 
 

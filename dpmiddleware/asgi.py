@@ -38,7 +38,7 @@ from dpmiddleware.web.cookies.application_cookies import CookieProtection, Prote
 from dpmiddleware.web.cookies.policy import CookiePolicy
 from dpmiddleware.web.cookies.text import SameSite, SecurePolicy
 from dpmiddleware.web.public import *  # noqa: F403 (the names that every framework hands on)
-from dpmiddleware.web.sessions.cookie import RequestSession, SessionCookie, SessionOptions
+from dpmiddleware.web.sessions.cookie import STARLETTE_NAMES, RequestSession, SessionCookie, SessionOptions
 from dpmiddleware.web.sign_in.authentication import (
     AUTHENTICATION_KEY,
     PRINCIPAL_KEY,
@@ -122,6 +122,8 @@ class SessionMiddleware(_Middleware):
 
     Options: see `dpmiddleware.web.sessions.cookie.SessionCookie`. Works for every framework that passes the scope on.
     """
+
+    _foreign_names = STARLETTE_NAMES
 
     def __init__(self, app: ASGIApp, *, data_protection: DataProtection, **options: Unpack[SessionOptions]) -> None:
         super().__init__(app, data_protection)

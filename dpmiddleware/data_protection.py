@@ -26,6 +26,7 @@ from dpmiddleware.keys.provider import KeyRingProvider
 from dpmiddleware.keys.ring import KeyRing
 from dpmiddleware.keys.signature import RingSigner, TrustedSigners
 from dpmiddleware.keys.signers import PublicKey, Signer, load_public_keys
+from dpmiddleware.naming import ARGUMENT, TABLE, VARIABLE, Naming, written_as
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.settings import (
     SETTINGS,
@@ -34,7 +35,6 @@ from dpmiddleware.settings import (
     settings_in_environment,
     settings_in_file,
 )
-from dpmiddleware.spelling import ARGUMENT, TABLE, VARIABLE, Spelling, spelled
 from dpmiddleware.telemetry import emit
 from dpmiddleware.tracebacks import hides_locals
 
@@ -102,7 +102,7 @@ class DataProtection:
         self._stated_policy = stated_in(time_spans, policy)
         given = {"repository": repository, "key_wrapper": key_wrapper, "signer": signer, "ring": ring}
         self._stated = self._stated_policy | {"application", *(name for name in given if given[name] is not None)}
-        self._spelling: Spelling = ARGUMENT
+        self._naming: Naming = ARGUMENT
         self.provider = KeyRingProvider(self._open_manager, clock=self.clock, policy=self.policy)
         """Keeps the ring current."""
 
@@ -158,7 +158,7 @@ class DataProtection:
 
     def _open_manager(self) -> KeyManager:
         """Create the manager. Called at the first use, since this may look at the machine and read files."""
-        with spelled(SETTINGS, self._spelling):
+        with written_as(SETTINGS, self._naming):
             return self._opened_manager()
 
     def _opened_manager(self) -> KeyManager:
@@ -190,7 +190,7 @@ class DataProtection:
 
     def _report_ignored(self) -> None:
         """A variable ``DPM_…`` that is not read is a surprise: keys are elsewhere, or not wrapped."""
-        ignored = [] if self._spelling.reads_variables else is_in_environment(os.environ, but=self._stated)
+        ignored = [] if self._naming.reads_variables else is_in_environment(os.environ, but=self._stated)
         if ignored:
             emit(
                 "environment_ignored",
@@ -213,16 +213,16 @@ class DataProtection:
     @classmethod
     @hides_locals
     @checked
-    def from_config(cls, settings: Mapping[str, Any], *, spelling: Spelling = ARGUMENT, **parts: Any) -> Self:
+    def from_config(cls, settings: Mapping[str, Any], *, naming: Naming = ARGUMENT, **parts: Any) -> Self:
         """Create from a mapping of plain values, such as a section of a settings file.
 
         Names are those of the constructor; ``algorithm`` is the name of an `Algorithm`. Unknown names are refused.
         ``parts``: further arguments of the constructor, for objects that a file cannot contain.
-        ``spelling``: how errors write the names of settings (`dpmiddleware.spelling`).
+        ``naming``: how errors write the names of settings (`dpmiddleware.naming`).
         """
-        with spelled(SETTINGS, spelling):
+        with written_as(SETTINGS, naming):
             made = cls(**arguments_from(settings, parts))
-        made._spelling = spelling
+        made._naming = naming
         return made
 
     @classmethod
@@ -234,16 +234,16 @@ class DataProtection:
         An empty variable is the same as none, an unknown one is refused. Lists are separated by white space;
         ``DPM_AUTO_CREATE_KEYS`` is ``true`` or ``false``. ``parts``: as for `from_config`.
         """
-        with spelled(SETTINGS, VARIABLE):
+        with written_as(SETTINGS, VARIABLE):
             values = settings_in_environment(os.environ if environment is None else environment)
-        return cls.from_config(values, spelling=VARIABLE, **parts)
+        return cls.from_config(values, naming=VARIABLE, **parts)
 
     @classmethod
     @hides_locals
     @checked
     def from_toml(cls, path: PathLike[str] | str, **parts: Any) -> Self:
         """Create from the table ``[data_protection]`` of a TOML file. ``parts``: as for `from_config`."""
-        return cls.from_config(settings_in_file(path), spelling=TABLE, **parts)
+        return cls.from_config(settings_in_file(path), naming=TABLE, **parts)
 
     def __repr__(self) -> str:
         return f"<DataProtection {self.application!r}>"

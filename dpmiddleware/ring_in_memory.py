@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self
+from typing import Self, Unpack
 
 from dpmiddleware.arguments import checked
 from dpmiddleware.clock import Clock
 from dpmiddleware.crypto.encryptors import Algorithm
 from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.keys.policy import PolicySettings, RotationPolicy
 from dpmiddleware.keys.provider import KeyRingProvider
-from dpmiddleware.keys.rotation import RotationPolicy
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 
 __all__ = ["RingInMemory"]
@@ -40,9 +40,16 @@ class RingInMemory(DataProtection):
         policy: RotationPolicy | None = None,
         algorithm: Algorithm = Algorithm.AES_256_CBC_HMACSHA256,
         clock: Clock | None = None,
+        **time_spans: Unpack[PolicySettings],
     ) -> None:
         super().__init__(
-            application, repository=MemoryKeyRepository(), ring=ring, policy=policy, algorithm=algorithm, clock=clock
+            application,
+            repository=MemoryKeyRepository(),
+            ring=ring,
+            policy=policy,
+            algorithm=algorithm,
+            clock=clock,
+            **time_spans,
         )
         self.provider = KeyRingProvider(self._open_manager, clock=self.clock, policy=self.policy, start=_at_once)
 

@@ -1,6 +1,6 @@
 """The settings of a `DataProtection` as plain values: from the environment, from a file, from a framework.
 
-A name is the same everywhere, but for how it is written (`dpmiddleware.spelling`). Unknown names are refused.
+A name is the same everywhere, but for how it is written (`dpmiddleware.naming`). Unknown names are refused.
 docs/configuration.md lists them.
 """
 
@@ -16,9 +16,9 @@ from dpmiddleware.crypto.encryptors import Algorithm
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.keys.policy import POLICY_SETTINGS
 from dpmiddleware.names import nearest, refuse_unknown, refuse_unknown_variables
+from dpmiddleware.naming import VARIABLE
 from dpmiddleware.printable import printable
 from dpmiddleware.secret_sources import may_be_secret
-from dpmiddleware.spelling import VARIABLE
 
 __all__ = ["SETTINGS", "arguments_from", "is_in_environment", "settings_in_environment", "settings_in_file"]
 

@@ -23,7 +23,7 @@ from dpmiddleware.web.cookies.application_cookies import CookieProtection, Prote
 from dpmiddleware.web.cookies.policy import CookiePolicy
 from dpmiddleware.web.cookies.text import SameSite, SecurePolicy
 from dpmiddleware.web.public import *  # noqa: F403 (the names that every framework hands on)
-from dpmiddleware.web.sessions.cookie import RequestSession, SessionCookie, SessionOptions
+from dpmiddleware.web.sessions.cookie import STARLETTE_NAMES, RequestSession, SessionCookie, SessionOptions
 from dpmiddleware.web.sign_in.authentication import (
     AUTHENTICATION_KEY,
     PRINCIPAL_KEY,
@@ -93,6 +93,8 @@ class SessionMiddleware(_Middleware[RequestSession]):
 
     Options: see `dpmiddleware.web.sessions.cookie.SessionCookie`.
     """
+
+    _foreign_names = STARLETTE_NAMES
 
     def __init__(
         self, app: WSGIApplication, *, data_protection: DataProtection, **options: Unpack[SessionOptions]

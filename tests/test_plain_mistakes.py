@@ -389,7 +389,7 @@ SAID: dict[str, tuple[Callable[[], object], str, str]] = {
     "a forgotten ring": (
         lambda: wsgi.SessionMiddleware(_application),  # type: ignore[call-arg]
         "SessionMiddleware() missing a required argument: 'data_protection'",
-        "name the arguments: app=, data_protection=, options=",
+        "name the arguments: app=, data_protection=",
     ),
     "a class in place of an object": (
         lambda: DataProtection("shop", clock=SystemClock),  # type: ignore[arg-type]

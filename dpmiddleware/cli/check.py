@@ -29,7 +29,7 @@ from dpmiddleware.keys.key import Key
 from dpmiddleware.keys.policy import no_limit
 from dpmiddleware.keys.reading import Reason
 from dpmiddleware.keys.rotation import plan
-from dpmiddleware.spelling import OPTION, VARIABLE
+from dpmiddleware.naming import OPTION, VARIABLE
 from dpmiddleware.urls import ConfigurationURL
 
 __all__ = ["Finding", "add_to", "findings_of"]

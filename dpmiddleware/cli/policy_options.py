@@ -6,7 +6,7 @@ import argparse
 from typing import Final
 
 from dpmiddleware.keys.policy import POLICY_SETTINGS
-from dpmiddleware.spelling import OPTION
+from dpmiddleware.naming import OPTION
 
 __all__ = ["add_policy_options"]
 

@@ -24,8 +24,8 @@ from dpmiddleware.keys.key import Key, Revocation
 from dpmiddleware.keys.reading import Reading, SetAside
 from dpmiddleware.keys.rotation import resolve
 from dpmiddleware.names import refuse_unknown_variables
+from dpmiddleware.naming import VARIABLE, Naming, option_or_variable
 from dpmiddleware.printable import printable
-from dpmiddleware.spelling import VARIABLE, Spelling, option_or_variable
 
 __all__ = ["KeyNotFoundError", "RingView", "open_ring", "refuse_unwrapped", "setting"]
 
@@ -52,7 +52,7 @@ def open_ring(arguments: argparse.Namespace, *, auto_create_keys: bool = True, *
     if arguments.changes and settings["repository"] is None:
         refuse_default_place()
     try:
-        dp = DataProtection.from_config(settings, spelling=_spelling(arguments), auto_create_keys=auto_create_keys)
+        dp = DataProtection.from_config(settings, naming=_naming(arguments), auto_create_keys=auto_create_keys)
         _ = dp.manager
     except ConfigurationError as error:
         raise UsageError(str(error), hint=error.hint) from error
@@ -75,7 +75,7 @@ def refuse_unwrapped(arguments: argparse.Namespace, view: RingView) -> None:
         )
 
 
-def _spelling(arguments: argparse.Namespace) -> Spelling:
+def _naming(arguments: argparse.Namespace) -> Naming:
     """Errors name the option, or the variable where the setting comes from there."""
     variables = [
         name for name in _SETTINGS if getattr(arguments, name, None) is None and VARIABLE.write(name) in os.environ

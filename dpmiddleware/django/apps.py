@@ -4,7 +4,8 @@
     DATA_PROTECTION_COOKIE_AUTHENTICATION = {"login_path": "/login", …}    # options of cookie authentication
     DATA_PROTECTION_SESSION_MIGRATION = DjangoSessions(store="db", until=…)
 
-``DATA_PROTECTION`` has the names of `DataProtection.from_config`, or is a `DataProtection` object.
+``DATA_PROTECTION`` has the names of `DataProtection.from_config`, or is a `DataProtection` object. Without it, the
+variables ``DPM_…`` count (`DataProtection.from_env`).
 
 While tests run, it gives a ring in memory, so that no test touches the real one. A test sets another one with
 ``override_settings``; ``"TEST": {"repository": …}`` in ``DATA_PROTECTION`` sets one for all tests.
@@ -13,6 +14,7 @@ While tests run, it gives a ring in memory, so that no test touches the real one
 from __future__ import annotations
 
 import difflib
+import os
 import threading
 from collections.abc import Mapping
 from typing import Any, Final
@@ -27,6 +29,8 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.forks import after_fork
 from dpmiddleware.names import refuse_unknown
+from dpmiddleware.naming import DJANGO
+from dpmiddleware.settings import is_in_environment
 from dpmiddleware.ring_in_memory import RingInMemory
 from dpmiddleware.tracebacks import hides_locals
 
@@ -39,6 +43,10 @@ _ROW_PER_SESSION: Final = ("allauth.usersessions", "qsessions", "user_sessions")
 """Applications that list the sessions of a user and end them, in a table with a row per session."""
 _SETTING: Final = "DATA_PROTECTION"
 _SETTINGS: Final = (_SETTING, "DATA_PROTECTION_COOKIE_AUTHENTICATION", "DATA_PROTECTION_SESSION_MIGRATION")
+_HINT: Final = (
+    'set DATA_PROTECTION = {"application": "shop", "repository": "django:default"}; '
+    "or leave it out, and set DPM_APPLICATION, DPM_REPOSITORY and others in the environment"
+)
 
 _OF_A_PLACE: Final = ("repository", "key_wrapper", "signer", "trusted_signers", "auto_create_keys")
 """What a ring for tests has for itself."""
@@ -92,19 +100,20 @@ def _from_setting(given: object, *, in_test: bool) -> DataProtection:
     if isinstance(given, DataProtection):
         return RingInMemory.like(given)
     _refuse_unknown_settings()
+    if given is None and is_in_environment(os.environ):
+        return (RingInMemory if in_test else DataProtection).from_env()
     if not isinstance(given, Mapping):
-        raise ConfigurationError(
-            "settings.DATA_PROTECTION is not set",
-            hint='set DATA_PROTECTION = {"application": "shop", "repository": "django:default"}',
-        )
+        problem = "not set" if given is None else f"not a mapping: it is of the type {type(given).__name__}"
+        raise ConfigurationError(f"settings.DATA_PROTECTION is {problem}", hint=_HINT)
     values = {str(name).lower(): value for name, value in given.items()}
     tests = values.pop("test", None)
     if not in_test:
-        return DataProtection.from_config(values)
+        return DataProtection.from_config(values, naming=DJANGO)
     if not tests:
-        return RingInMemory.from_config(values)
+        return RingInMemory.from_config(values, naming=DJANGO)
     kept = {name: value for name, value in values.items() if name not in _OF_A_PLACE}
-    return DataProtection.from_config(kept | {str(name).lower(): value for name, value in tests.items()})
+    own = {str(name).lower(): value for name, value in tests.items()}
+    return DataProtection.from_config(kept | own, naming=DJANGO)
 
 
 def _refuse_unknown_settings() -> None:
@@ -167,8 +176,10 @@ def report_findings(**_: Any) -> list[checks.CheckMessage]:
     except ConfigurationError:
         return []  # check_settings reports it
     uses_engine = settings.SESSION_ENGINE == _ENGINE
-    given = getattr(settings, "DATA_PROTECTION", {})
+    given = getattr(settings, "DATA_PROTECTION", None)
     names = {str(name).lower() for name in given} if isinstance(given, Mapping) else {"key_wrapper"}
+    if given is None:
+        names = set(is_in_environment(os.environ))
     findings = (
         (
             _is_in_memory(given, protection),

@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.naming import SESSION_COOKIE, renamed
 from dpmiddleware.serialization import json_encoder, serialize
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.cookie import SessionCookie
@@ -82,16 +83,17 @@ def _session_cookie(
         raise ConfigurationError(
             f"{_MIGRATION} is a {type(migration).__name__}", hint="use DjangoSessions(...), or None"
         )
-    cookie = CookieSettings(
-        name,
-        path=path,
-        domain=domain,
-        secure="always" if secure else "same_as_request",
-        http_only=bool(http_only),
-        same_site=same_site.lower() if same_site else None,
-        chunk_size=None if whole else 4050,
-        max_total=max_total,
-    )
+    with renamed(SESSION_COOKIE):
+        cookie = CookieSettings(
+            name,
+            path=path,
+            domain=domain,
+            secure="always" if secure else "same_as_request",
+            http_only=bool(http_only),
+            same_site=same_site.lower() if isinstance(same_site, str) else same_site or None,
+            chunk_size=None if whole else 4050,
+            max_total=max_total,
+        )
     serializer = import_string(serializer_name)()
     value_format = (_JsonFormat if type(serializer) is JSONSerializer else DjangoFormat)(serializer)
     return SessionCookie(

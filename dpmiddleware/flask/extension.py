@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final, cast
 
 import flask
 
 from dpmiddleware.arguments import checked
-from dpmiddleware.data_protection import SETTINGS, DataProtection
+from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.names import refuse_unknown
+from dpmiddleware.naming import FLASK, FLASK_PREFIX
+from dpmiddleware.settings import SETTINGS, is_in_environment
 from dpmiddleware.tracebacks import hides_locals
 from dpmiddleware.web import parts
 from dpmiddleware.web.answer import TITLED, Answer, Part, unavailable
@@ -17,7 +20,6 @@ from dpmiddleware.web.answer import TITLED, Answer, Part, unavailable
 __all__ = ["finish", "get_data_protection", "register"]
 
 _EXTENSION: Final = "dpmiddleware"
-_PREFIX: Final = "DATA_PROTECTION_"
 
 
 @checked
@@ -46,14 +48,19 @@ def register(app: flask.Flask, data_protection: DataProtection | None) -> DataPr
 
 @hides_locals
 def _from_config(app: flask.Flask) -> DataProtection:
-    given = {name: value for name, value in app.config.items() if name.startswith(_PREFIX)}
+    """From ``DATA_PROTECTION_…``; from the variables ``DPM_…`` if there is none of these. Never from both."""
+    given = {name: value for name, value in app.config.items() if name.startswith(FLASK_PREFIX)}
+    if not given and is_in_environment(os.environ):
+        return DataProtection.from_env()
     if not given:
         raise ConfigurationError(
             "no data protection is configured for this Flask application",
-            hint="pass data_protection=, or set DATA_PROTECTION_APPLICATION and others in app.config",
+            hint="pass data_protection=, set DATA_PROTECTION_APPLICATION and others in app.config, "
+            "or set DPM_APPLICATION and others in the environment",
         )
-    refuse_unknown(given, map(str.upper, SETTINGS), prefix=_PREFIX)
-    return DataProtection.from_config({name.removeprefix(_PREFIX).lower(): value for name, value in given.items()})
+    refuse_unknown(given, map(str.upper, SETTINGS), prefix=FLASK_PREFIX)
+    settings = {name.removeprefix(FLASK_PREFIX).lower(): value for name, value in given.items()}
+    return DataProtection.from_config(settings, naming=FLASK)
 
 
 def _unavailable(error: KeyManagementError) -> flask.Response:

@@ -10,19 +10,23 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import flask
 from flask.json.provider import DefaultJSONProvider, JSONProvider
 from flask.json.tag import TaggedJSONSerializer
 from flask.sessions import SessionInterface, SessionMixin
 
+from dpmiddleware.annotations import span
 from dpmiddleware.arguments import checked
 from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.flask.authentication import AUTHENTICATOR, authentication_of
 from dpmiddleware.flask.extension import finish, register
 from dpmiddleware.keys import waiting
+from dpmiddleware.naming import SESSION_COOKIE, renamed
+from dpmiddleware.printable import printable
+from dpmiddleware.secret_sources import may_be_secret
 from dpmiddleware.serialization import json_encoder, serialize
 from dpmiddleware.web import parts
 from dpmiddleware.web.cookies.text import CookieSettings
@@ -42,11 +46,12 @@ _TAGGED: Final = '" '
 _PLAIN: Final = frozenset((str, int, float, bool, type(None)))
 """Types that JSON writes without a tag; a subclass may be written differently."""
 
+_LIFETIME: Final = "PERMANENT_SESSION_LIFETIME"
 _MAX_TOTAL: Final = "SESSION_COOKIE_MAX_TOTAL"
 """A setting of ours: ``max_total`` of `CookieSettings`."""
 
 _configuration: Final = itemgetter(
-    "PERMANENT_SESSION_LIFETIME",
+    _LIFETIME,
     "SESSION_COOKIE_NAME",
     "SESSION_COOKIE_PATH",
     "APPLICATION_ROOT",
@@ -107,6 +112,18 @@ class FlaskFormat:
         return True
 
 
+def _lifetime(app: flask.Flask) -> timedelta:
+    """``PERMANENT_SESSION_LIFETIME``, which Flask does not check."""
+    given = app.config[_LIFETIME]
+    try:
+        return span(given)
+    except (TypeError, ValueError, OverflowError):
+        shown = "…" if may_be_secret(str(given)) else printable(repr(given), 80)
+        raise ConfigurationError(
+            f"{_LIFETIME}={shown} is not a time", hint=f"set {_LIFETIME} = timedelta(hours=1), or a number of seconds"
+        ) from None
+
+
 def _is_standard(provider: DefaultJSONProvider) -> bool:
     """Whether a provider reads and writes as Flask's own does."""
     methods = ((provider.dumps, DefaultJSONProvider.dumps), (provider.loads, DefaultJSONProvider.loads))
@@ -134,6 +151,11 @@ class ProtectedSessions:
     migration: reads (or writes) the cookies that Flask signs with a ``SECRET_KEY``.
     absolute: how long a session lives after it was created; ``None``: as long as it is used.
     """
+
+    _foreign_names: ClassVar = {
+        "secret_key": "pass data_protection=; to read the sessions that Flask signed, also "
+        "migration=FlaskSessions(secret_key, until=...)"
+    }
 
     def __init__(
         self,
@@ -213,14 +235,15 @@ class _Interface(SessionInterface):
         made = self._made
         if made is not None and made[0] == described:
             return made[1]
-        cookie = SessionCookie(
-            self._data_protection,
-            self._cookie or self._settings(app),
-            idle=app.permanent_session_lifetime,
-            absolute=self._absolute,
-            value_format=FlaskFormat(app.json),
-            migration=self._migration,
-        )
+        with renamed({**SESSION_COOKIE, "idle": _LIFETIME}):
+            cookie = SessionCookie(
+                self._data_protection,
+                self._cookie or self._settings(app),
+                idle=_lifetime(app),
+                absolute=self._absolute,
+                value_format=FlaskFormat(app.json),
+                migration=self._migration,
+            )
         self._made = (described, cookie)
         return cookie
 
@@ -230,7 +253,9 @@ class _Interface(SessionInterface):
         return CookieSettings(
             self.get_cookie_name(app),
             path=self.get_cookie_path(app),
-            domain=domain and domain.lstrip("."),  # as Werkzeug writes it, and as its test client can read it
+            domain=domain.lstrip(".")
+            if isinstance(domain, str)
+            else domain,  # as Werkzeug writes it, and as its test client can read it
             secure="always" if self.get_cookie_secure(app) else "same_as_request",
             http_only=bool(self.get_cookie_httponly(app)),
             same_site=cast("Any", "lax" if same_site is None else same_site),

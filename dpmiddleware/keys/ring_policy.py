@@ -31,7 +31,7 @@ POLICY: Final = f"{{{NAMESPACE}}}policy"
 _DATE: Final = f"{{{NAMESPACE}}}date"
 _VERSION: Final = "1"
 _LONGEST_POLL: Final = timedelta(hours=1)
-"""Whoever can write to a ring that is not signed must not be able to keep a revocation from its members for longer."""
+"""An attacker who can write to a ring that is not signed must not keep a revocation from its members for longer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories.base import Repository, check_one_given
 from dpmiddleware.repositories.documents import text_of
 from dpmiddleware.repositories.markup import bare
+from dpmiddleware.repositories.url_parameters import named_arguments, unknown_parameter
 from dpmiddleware.secret_sources import password_text
 from dpmiddleware.urls import check_password, take_options
 
@@ -146,11 +147,16 @@ class RedisKeyRepository(Repository):
             hint = next((hint for word, hint in _HINTS if word in str(error)), _HINT)
             raise self._failed(doing, error, hint) from error
         except TypeError as error:
-            if "unexpected keyword argument" not in str(error):
+            unknown = unknown_parameter(error, self._parameters)
+            if unknown is None:
                 raise
-            raise self._failed(doing, "redis-py does not know a parameter", "correct the URL's parameters") from error
+            raise self._failed(doing, *unknown) from error
         except ConfigurationError as error:  # the password's variable or file is missing
             raise self._failed(doing, error, error.hint) from error
+
+    def _parameters(self) -> set[str]:
+        """What the client's library reads from a URL."""
+        return named_arguments(self._client.connection_pool.connection_class)
 
 
 class _Credentials:

@@ -218,6 +218,21 @@ def test_a_setting_that_fails_in_requests_passed_the_check(number: str, changed:
         assert errors[f"dpmiddleware.{number}"].hint
 
 
+@pytest.mark.parametrize(("number", "changed"), [case for case in WRONG if case[0] in {"E003", "E005"}], ids=named)
+def test_the_error_or_its_hint_names_a_setting_that_was_changed(number: str, changed: dict[str, Any]) -> None:
+    with override_settings(**changed):
+        [error] = found().values()
+    said = f"{error.msg} {error.hint}"
+    assert any(re.search(rf"\b{name}\b", said) for name in changed), said
+
+
+@pytest.mark.parametrize("given", ["shop", ["application", "shop"], 7], ids=repr)
+def test_a_data_protection_that_is_no_mapping_is_not_said_to_be_missing(given: Any) -> None:
+    with override_settings(DATA_PROTECTION=given):
+        error = found()["dpmiddleware.E001"]
+    assert error.msg == f"settings.DATA_PROTECTION is not a mapping: it is of the type {type(given).__name__}"
+
+
 @pytest.mark.parametrize("changed", RIGHT, ids=named)
 def test_a_setting_that_works_in_requests_passes_the_check(changed: dict[str, Any]) -> None:
     with override_settings(**changed):

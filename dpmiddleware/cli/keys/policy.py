@@ -12,7 +12,7 @@ from dpmiddleware.cli.ring import open_ring, setting
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.keys.policy import POLICY_SETTINGS, RotationPolicy, no_limit
 from dpmiddleware.keys.policy_change import PolicyChange, planned_policy, remove_policy, set_policy
-from dpmiddleware.spelling import VARIABLE
+from dpmiddleware.naming import VARIABLE
 
 __all__ = ["add_to"]
 

@@ -209,27 +209,31 @@ class CookieSettings:
 
 def _impossible(cookie: CookieSettings) -> Iterator[tuple[bool, str, str]]:
     """(whether it is so, the problem, a hint) for each combination that a browser or a header does not permit."""
-    yield not _NAME.fullmatch(cookie.name), "the name is not a token of HTTP", "use letters, digits, - . _"
+    yield not _NAME.fullmatch(cookie.name), "name= is not a token of HTTP", "use letters, digits, - . _"
     secure, site = cookie.secure, cookie.same_site
     yield secure not in get_args(SecurePolicy), f"secure={secure!r} is unknown", "use same_as_request, always or never"
     yield site not in {*get_args(SameSite), None}, f"same_site={site!r} is unknown", "use strict, lax, none or None"
     for word, text in (("path", cookie.path), ("domain", cookie.domain)):
         bad = text is not None and not _ATTRIBUTE_VALUE.fullmatch(text)
-        yield bad, f"a header cannot contain the {word} {text!r}", "use printable ASCII characters without ;"
+        yield bad, f"a header cannot contain {word}={text!r}", "use printable ASCII characters without ;"
     relative = bool(cookie.path) and not str(cookie.path).startswith("/")
-    yield relative, f"the path {cookie.path!r} does not start with /", "use an absolute path"
+    yield relative, f"path={cookie.path!r} does not start with /", "use an absolute path"
     prefix = cookie.name.lower()  # browsers compare prefixes without case
     for needs_secure, what in (
-        (prefix.startswith(("__host-", "__secure-", "__http-")), "its prefix"),
-        (site == "none", "SameSite=None"),
-        (cookie.partitioned, "Partitioned"),
+        (prefix.startswith(("__host-", "__secure-", "__http-")), "the prefix of name="),
+        (site == "none", "same_site='none': SameSite=None"),
+        (cookie.partitioned, "partitioned=True: Partitioned"),
     ):
         yield needs_secure and secure != "always", f"{what} requires Secure", "set secure='always'"
     needs_http_only = prefix.startswith(("__http-", "__host-http-"))
-    yield needs_http_only and not cookie.http_only, "its prefix requires HttpOnly", "set http_only=True"
+    yield needs_http_only and not cookie.http_only, "the prefix of name= requires HttpOnly", "set http_only=True"
     is_host = prefix.startswith("__host-")
-    yield is_host and cookie.domain is not None, "__Host- does not permit a domain", "leave out domain"
-    yield is_host and cookie.path != "/", "__Host- requires the path /", "set path='/'"
+    yield (
+        is_host and cookie.domain is not None,
+        f"__Host- does not permit domain={cookie.domain!r}",
+        "leave out domain=",
+    )
+    yield is_host and cookie.path != "/", f"__Host- requires path='/', not {cookie.path!r}", "set path='/'"
     yield from _impossible_sizes(cookie)
 
 
@@ -237,13 +241,17 @@ def _impossible_sizes(cookie: CookieSettings) -> Iterator[tuple[bool, str, str]]
     yield (
         cookie.partitioned and cookie.max_total > MAX_PARTITIONED,
         f"browsers keep {MAX_PARTITIONED} bytes of a site's partitioned cookies, and silently drop the oldest",
-        f"set a max_total of at most {MAX_PARTITIONED}, or less if the site has other partitioned cookies",
+        f"set max_total= to at most {MAX_PARTITIONED}, or less if the site has other partitioned cookies",
     )
     short = cookie.max_age is not None and cookie.max_age < timedelta(seconds=1)
     yield short, f"max_age={cookie.max_age} is less than a second", "pass a longer time, or None for a session cookie"
     yield cookie.max_total < 1, f"max_total={cookie.max_total} is less than one byte", "use a positive number"
     if cookie.chunk_size is not None:
         room = cookie.chunk_size - len(render(cookie.name, "", cookie.attributes(https=True, expires=_SOME_DATE)))
-        yield room < 10, "name and attributes leave no room for a value in a chunk", "raise chunk_size"
+        yield (
+            room < 10,
+            "name= and attributes leave no room for a value in a chunk",
+            "shorten name=, or raise chunk_size=",
+        )
         large = cookie.chunk_size > _MAX_COOKIE
         yield large, f"browsers drop cookies of more than {_MAX_COOKIE} bytes", "set chunk_size=4050"

@@ -47,7 +47,7 @@ from dpmiddleware.web.sessions.stored import (
 )
 from dpmiddleware.web.steps import Steps
 
-__all__ = ["RequestSession", "SessionCookie", "SessionOptions"]
+__all__ = ["STARLETTE_NAMES", "RequestSession", "SessionCookie", "SessionOptions"]
 
 _LONGEST_COOKIE: Final = 4096
 _FOREVER: Final = 2**63
@@ -140,6 +140,21 @@ class RequestSession:
         """From now on a change of the session cannot be stored."""
         self.session.closed = True
         self.request = None  # it refers to this: a reference cycle in each request
+
+
+_SETTINGS_HINT: Final = "pass cookie=CookieSettings('session', {})"
+STARLETTE_NAMES: Final = {
+    "secret_key": "pass data_protection=; to read the sessions that Starlette signed, also "
+    "migration=StarletteSessions(secret_key, until=...)",
+    "session_cookie": "pass cookie=, with the name of the cookie",
+    "max_age": "pass idle=timedelta(days=14): how long a session lives after its last use",
+    "https_only": _SETTINGS_HINT.format("secure='always'"),
+    "same_site": _SETTINGS_HINT.format("same_site='lax'"),
+    "path": _SETTINGS_HINT.format("path='/'"),
+    "domain": _SETTINGS_HINT.format("domain='shop.example'"),
+    "partitioned": _SETTINGS_HINT.format("partitioned=True, secure='always'"),
+}
+"""What Starlette's own middleware takes, for `dpmiddleware.arguments`: people change one import and leave the rest."""
 
 
 class SessionOptions(TypedDict, total=False):
