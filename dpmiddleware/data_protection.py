@@ -195,7 +195,7 @@ class DataProtection:
             emit(
                 "environment_ignored",
                 "warning",
-                "variables are set, but this DataProtection does not read them; use DataProtection.from_env()",
+                "variables are set, but this DataProtection does not read them",
                 variables=", ".join(map(VARIABLE.write, ignored)),
             )
 

@@ -18,7 +18,7 @@ leaves its block.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -87,14 +87,14 @@ SESSION_COOKIE: Final = {
 
 
 @contextmanager
-def written_as(names: Iterable[str], naming: Naming) -> Iterator[None]:
+def written_as(names: Iterable[str], naming: Naming) -> Generator[None]:
     """In configuration errors that leave the block, these names of settings are written as ``naming`` writes them."""
     with renamed({} if naming is ARGUMENT else {name: naming.write(name) for name in names}):
         yield
 
 
 @contextmanager
-def renamed(names: Mapping[str, str]) -> Iterator[None]:
+def renamed(names: Mapping[str, str]) -> Generator[None]:
     """In configuration errors that leave the block, arguments have other names; see `replaced`."""
     try:
         yield

@@ -24,6 +24,7 @@ __all__ = [
     "read_secret",
     "shown",
     "shown_path",
+    "shown_value",
 ]
 
 MAX_FILE: Final = 1024 * 1024
@@ -34,12 +35,18 @@ _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _LONGEST_WORD: Final = 24
 """Letters and digits in a row of a name; hexadecimal secrets are longer."""
 _SECRET: Final = re.compile(rf"[A-Za-z0-9]{{{_LONGEST_WORD + 1}}}|[A-Za-z0-9+=_-]{{41}}|-----BEGIN")
+_SHORT: Final = re.compile(r"\s*(?:[+-]?[0-9][0-9a-zA-Z. :]{0,15}|[A-Za-z ]{1,12}|[ -~]{0,4})\s*")
 _EXTENSION: Final = re.compile(r"\.[A-Za-z0-9]{2,5}")
 
 
 def may_be_secret(text: str) -> bool:
     """Whether a text that should be a name or path looks like a key, a token or a PEM block."""
     return _SECRET.search(text) is not None
+
+
+def shown_value(value: object) -> str:
+    """A value that should be a number, a time or a word: its ``repr``, or ``…`` if none of them looks like that."""
+    return repr(value) if _SHORT.fullmatch(str(value)) or value is None else "…"
 
 
 def shown(reference: str) -> str:

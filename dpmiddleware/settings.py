@@ -18,7 +18,7 @@ from dpmiddleware.keys.policy import POLICY_SETTINGS
 from dpmiddleware.names import nearest, refuse_unknown, refuse_unknown_variables
 from dpmiddleware.naming import VARIABLE
 from dpmiddleware.printable import printable
-from dpmiddleware.secret_sources import may_be_secret
+from dpmiddleware.secret_sources import may_be_secret, shown_value
 
 __all__ = ["SETTINGS", "arguments_from", "is_in_environment", "settings_in_environment", "settings_in_file"]
 
@@ -50,8 +50,9 @@ def arguments_from(settings: Mapping[str, Any], parts: Mapping[str, Any]) -> dic
         )
     if "application" not in {**values, **parts}:
         raise ConfigurationError("application= is not set: there is no application name", hint=_NAME_HINT)
-    if isinstance(values.get("algorithm"), str):
-        values["algorithm"] = _algorithm_called(values["algorithm"])
+    algorithm = values.get("algorithm")
+    if isinstance(algorithm, str):
+        values["algorithm"] = _algorithm_called(algorithm)
     return {**values, **parts}
 
 
@@ -63,10 +64,8 @@ def settings_in_environment(variables: Mapping[str, str]) -> dict[str, Any]:
     if create is not None:
         values["auto_create_keys"] = _TRUTHS.get(create.strip().lower())
         if values["auto_create_keys"] is None:
-            shown = "…" if may_be_secret(create) else printable(create, 80)
-            raise ConfigurationError(
-                f"auto_create_keys={shown!r} is neither true nor false", hint="write true or false"
-            )
+            problem = f"auto_create_keys={shown_value(create)} is neither true nor false"
+            raise ConfigurationError(problem, hint="write true or false")
     return values
 
 

@@ -104,7 +104,7 @@ def test_the_names_of_time_spans_are_those_of_the_policy() -> None:
 def test_a_time_span_can_be_set_in_every_place(place: str, name: str) -> None:
     text, span = DURATIONS[name]
     dp = PLACES[place][0](**GOOD, **{name: text})
-    assert dp.policy == RotationPolicy(**{name: span})  # type: ignore[arg-type]  # each has the type of its field
+    assert dp.policy == RotationPolicy(**{name: span})
     assert dp.current().policy == dp.policy, "it is obeyed"
 
 
@@ -245,7 +245,7 @@ def test_a_variable_that_is_not_read_is_one_warning_at_first_use(
     dp.create_protector("q").protect("x")
     (event,) = events(caplog, "environment_ignored")
     assert event["variables"] == "DPM_REPOSITORY, DPM_KEY_WRAPPER"
-    assert "DataProtection.from_env()" in str(event["args"])
+    assert "DataProtection.from_env()" in str(event["hint"])
 
 
 def test_what_the_arguments_say_is_not_a_surprise(

@@ -27,6 +27,7 @@ from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document, rotation
 from dpmiddleware.keys.key import Key, Revocation, apply_revocations
 from dpmiddleware.keys.ring import KeyRing
+from dpmiddleware.keys.ring_policy import PolicyDocument
 from dpmiddleware.keys.signature import TrustedSigners
 from dpmiddleware.keys.signers import Ed25519Signer
 from dpmiddleware.keys.wrapping import unwrap
@@ -113,7 +114,9 @@ def _encryptor(loaded: document.KeyDocument, wrapper: BoxWrapper) -> Authenticat
     return AuthenticatedEncryptor(secret, suite)
 
 
-def _verifies(trusted: TrustedSigners, loaded: document.KeyDocument | document.RevocationDocument) -> bool:
+def _verifies(
+    trusted: TrustedSigners, loaded: document.KeyDocument | document.RevocationDocument | PolicyDocument
+) -> bool:
     try:
         trusted.verify(loaded.element)
     except DocumentSignatureError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.conf import settings
 from django.core.signing import JSONSerializer
@@ -90,7 +90,7 @@ def _session_cookie(
             domain=domain,
             secure="always" if secure else "same_as_request",
             http_only=bool(http_only),
-            same_site=same_site.lower() if isinstance(same_site, str) else same_site or None,
+            same_site=cast("Any", same_site.lower() if isinstance(same_site, str) else same_site or None),
             chunk_size=None if whole else 4050,
             max_total=max_total,
         )

@@ -25,8 +25,7 @@ from dpmiddleware.flask.authentication import AUTHENTICATOR, authentication_of
 from dpmiddleware.flask.extension import finish, register
 from dpmiddleware.keys import waiting
 from dpmiddleware.naming import SESSION_COOKIE, renamed
-from dpmiddleware.printable import printable
-from dpmiddleware.secret_sources import may_be_secret
+from dpmiddleware.secret_sources import shown_value
 from dpmiddleware.serialization import json_encoder, serialize
 from dpmiddleware.web import parts
 from dpmiddleware.web.cookies.text import CookieSettings
@@ -118,9 +117,9 @@ def _lifetime(app: flask.Flask) -> timedelta:
     try:
         return span(given)
     except (TypeError, ValueError, OverflowError):
-        shown = "…" if may_be_secret(str(given)) else printable(repr(given), 80)
         raise ConfigurationError(
-            f"{_LIFETIME}={shown} is not a time", hint=f"set {_LIFETIME} = timedelta(hours=1), or a number of seconds"
+            f"{_LIFETIME}={shown_value(given)} is not a time",
+            hint=f"set {_LIFETIME} = timedelta(hours=1), or a number of seconds",
         ) from None
 
 

@@ -192,7 +192,7 @@ class KeyManager(HidesLocals):
             )
         differing = self.policy_differences(reading)
         if differing:
-            message = "settings of this process differ from the ring's policy, which counts; leave them out"
+            message = "settings of this process differ from the ring's policy, which counts"
             emit("policy_differs", "warning", message, settings=", ".join(differing), location=location)
 
     # --- changes --------------------------------------------------------------------------------------------

@@ -14,8 +14,7 @@ from typing import Any, Final, TypedDict
 from dpmiddleware.arguments import checked
 from dpmiddleware.durations import EXAMPLES, duration, in_short
 from dpmiddleware.errors import ConfigurationError
-from dpmiddleware.printable import printable
-from dpmiddleware.secret_sources import may_be_secret
+from dpmiddleware.secret_sources import shown_value
 
 __all__ = ["POLICY_SETTINGS", "PolicySettings", "RotationPolicy", "no_limit", "policy_from", "stated_in", "time_span"]
 
@@ -102,9 +101,9 @@ def time_span(name: str, given: timedelta | float | str) -> timedelta | None:
             return None if name == "max_stale" and given.strip().lower() == _NO_LIMIT else duration(given)
         return timedelta(seconds=given)
     except (TypeError, ValueError, OverflowError):
-        shown = "…" if may_be_secret(str(given)) else printable(given, 80)
         unit = "; a number needs its unit" if str(given).strip().isdigit() else ""
-        raise ConfigurationError(f"{name}={shown!r} is not a duration{unit}", hint=f"write {EXAMPLES}") from None
+        problem = f"{name}={shown_value(given)} is not a duration{unit}"
+        raise ConfigurationError(problem, hint=f"write {EXAMPLES}") from None
 
 
 def no_limit(span: timedelta | None) -> str:

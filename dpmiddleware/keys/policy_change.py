@@ -12,7 +12,7 @@ from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.policy import POLICY_SETTINGS, RotationPolicy, no_limit, policy_from
 from dpmiddleware.keys.reading import Reading
-from dpmiddleware.keys.ring_policy import RingPolicy, new_policy
+from dpmiddleware.keys.ring_policy import RingPolicy, check_for_ring, new_policy
 from dpmiddleware.telemetry import emit
 from dpmiddleware.tracebacks import hides_locals
 
@@ -28,9 +28,12 @@ class PolicyChange:
 
 
 def planned_policy(reading: Reading, settings: Mapping[str, Any]) -> PolicyChange:
-    """What `set_policy` would do with these settings: what they leave open stays as it is, else is the default."""
+    """What `set_policy` would do with these settings: what they leave open stays as it is, else is the default.
+
+    `ConfigurationError` for a policy that is not possible.
+    """
     before = None if reading.policy is None else reading.policy.policy
-    return PolicyChange(before, policy_from(settings, before))
+    return PolicyChange(before, check_for_ring(policy_from(settings, before)))
 
 
 @hides_locals

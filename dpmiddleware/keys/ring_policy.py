@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from dpmiddleware.durations import in_short
 from dpmiddleware.errors import ConfigurationError, MalformedDocumentError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.interfaces import StoredDocument
@@ -25,7 +26,16 @@ from dpmiddleware.keys.policy import POLICY_SETTINGS, RotationPolicy, no_limit, 
 from dpmiddleware.keys.xml import NAMESPACE, WHITE_SPACE
 from dpmiddleware.printable import printable
 
-__all__ = ["POLICY", "PolicyDocument", "RingPolicy", "load_policy", "new_policy", "newest", "policy_name"]
+__all__ = [
+    "POLICY",
+    "PolicyDocument",
+    "RingPolicy",
+    "check_for_ring",
+    "load_policy",
+    "new_policy",
+    "newest",
+    "policy_name",
+]
 
 POLICY: Final = f"{{{NAMESPACE}}}policy"
 _DATE: Final = f"{{{NAMESPACE}}}date"
@@ -89,12 +99,16 @@ def _text(element: ET.Element, name: str) -> str:
     return (found[0].text or "").strip(WHITE_SPACE)
 
 
-def new_policy(policy: RotationPolicy, *, date: Instant) -> ET.Element:
-    """``<policy>``, to be stored. `ConfigurationError` for a policy that members would not accept."""
+def check_for_ring(policy: RotationPolicy) -> RotationPolicy:
+    """The policy; `ConfigurationError` for one that members would not accept from a ring."""
     if policy.poll > _LONGEST_POLL:
-        raise ConfigurationError(
-            "poll= is more than an hour: a revocation must not take longer to reach every member", hint="use 1h or less"
-        )
+        problem = f"poll={in_short(policy.poll)} is more than an hour, and a revocation would take as long"
+        raise ConfigurationError(problem, hint="use 1h or less")
+    return policy
+
+
+def new_policy(policy: RotationPolicy, *, date: Instant) -> ET.Element:
+    """``<policy>``, to be stored."""
     element = ET.Element(POLICY, {"version": _VERSION})
     ET.SubElement(element, _DATE).text = str(date)
     for name in POLICY_SETTINGS:

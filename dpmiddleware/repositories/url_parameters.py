@@ -39,5 +39,5 @@ def named_arguments(*constructors: type[Any]) -> set[str]:
     """The arguments of the constructors of these classes and of their bases."""
     found: set[str] = set()
     for base in (base for one in constructors for base in one.__mro__ if "__init__" in vars(base)):
-        found |= set(inspect.signature(base.__init__).parameters) - {"self", "args", "kwargs"}
+        found |= set(inspect.signature(vars(base)["__init__"]).parameters) - {"self", "args", "kwargs"}
     return found - {"password", "passwd"}

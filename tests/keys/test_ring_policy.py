@@ -218,7 +218,7 @@ def test_a_policy_that_is_removed_leaves_members_to_their_settings() -> None:
 
 
 IMPOSSIBLE = {
-    "a poll that is too long": ({"poll": "2h"}, "poll= is more than an hour"),
+    "a poll that is too long": ({"poll": "2h"}, "poll=2h is more than an hour"),
     "a lifetime that is too short": ({"lifetime": "3d"}, "lifetime=3d is shorter than 7 days"),
     "no duration": ({"poll": "often"}, "poll='often' is not a duration"),
 }

@@ -1,0 +1,62 @@
+"""A parameter of a store's URL that its driver does not know is named, with the nearest one that it knows."""
+
+from __future__ import annotations
+
+import psycopg
+import pymysql
+import pytest
+
+from dpmiddleware import DataProtection
+from dpmiddleware.errors import RepositoryError
+from dpmiddleware.repositories.url_parameters import named_arguments, unknown_parameter
+from tests.servers import Server
+
+CORRECT = "correct or leave out this parameter of the URL"
+REDIS = {
+    "/0?socket_timeut=3": ("socket_timeut", "use socket_timeout"),
+    "/0?ssl_cert_req=none": ("ssl_cert_req", CORRECT),
+    "/0?xyzzy=1": ("xyzzy", CORRECT),
+}
+"""Parameters of TLS are known only to connections with TLS."""
+
+
+@pytest.mark.parametrize("query", REDIS)
+def test_a_parameter_that_redis_py_does_not_know_is_named(query: str, redis_server: Server) -> None:
+    name, hint = REDIS[query]
+    dp = DataProtection("shop", repository=f"{redis_server.address}{query}")
+    with pytest.raises(RepositoryError, match=f"the URL has the parameter '{name}', which the driver") as caught:
+        dp.manager.read()
+    assert caught.value.hint == hint
+
+
+def test_the_words_of_each_driver_are_understood() -> None:
+    errors: list[Exception] = []
+    for call in (
+        lambda: psycopg.conninfo.make_conninfo("", sslmod="require"),
+        lambda: pymysql.connections.Connection(sslmod="require", defer_connect=True),  # type: ignore[call-overload]  # the point
+        {"sslmod": "require"}.pop,  # type: ignore[list-item]  # another error
+    ):
+        with pytest.raises(Exception) as caught:
+            call()
+        errors.append(caught.value)
+    said = [unknown_parameter(error, lambda: {"sslmode", "port"}) for error in errors]
+    named = ("the URL has the parameter 'sslmod', which the driver does not know", "use sslmode")
+    assert said == [named, named, None]
+
+
+def test_a_name_that_may_be_a_secret_is_not_repeated() -> None:
+    error = TypeError(f"__init__() got an unexpected keyword argument '{'a1B2' * 10}'")
+    assert unknown_parameter(error, lambda: ["port"]) == (
+        "the URL has a parameter that the driver does not know",
+        "correct the parameters of the URL",
+    )
+
+
+def test_arguments_of_bases_count() -> None:
+    class Base:
+        def __init__(self, host: str, password: str) -> None: ...
+
+    class Derived(Base):
+        def __init__(self, port: int, **kwargs: str) -> None: ...
+
+    assert named_arguments(Derived) == {"host", "port"}, "nobody is told to put a password there"
