@@ -23,8 +23,8 @@ from dpmiddleware.django.authentication import CookieAuthenticationMiddleware
 from dpmiddleware.django.session_cookie import DjangoFormat
 from dpmiddleware.django.sessions import SessionStore, begin
 from dpmiddleware.errors import ConfigurationError, RepositoryError
-from dpmiddleware.repositories.django_database import DjangoKeyRepository
 from dpmiddleware.printable import printable
+from dpmiddleware.repositories.django_database import DjangoKeyRepository
 from dpmiddleware.secret_sources import may_be_secret
 from dpmiddleware.web.sessions.migration import DjangoSessions
 from dpmiddleware.web.sessions.stored import StoredSession, milliseconds
