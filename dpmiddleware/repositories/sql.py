@@ -18,10 +18,18 @@ from dpmiddleware.forks import after_fork
 from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories.base import check_one_given
 from dpmiddleware.repositories.bounded import Call, current_call
-from dpmiddleware.repositories.sql_engine import engine_of, has_no_file, is_collision, reason, says_no_table
+from dpmiddleware.repositories.sql_engine import (
+    engine_of,
+    has_no_file,
+    is_collision,
+    parameters_of,
+    reason,
+    says_no_table,
+)
 from dpmiddleware.repositories.sql_place import columns_of, objection
 from dpmiddleware.repositories.sql_statements import COLUMNS, TABLE, Statements
 from dpmiddleware.repositories.table import HINT, CollisionError, Rows, TableRepository
+from dpmiddleware.repositories.url_parameters import unknown_parameter
 from dpmiddleware.urls import take_options
 
 if TYPE_CHECKING:
@@ -121,7 +129,7 @@ class SqlKeyRepository(TableRepository):
         except errors.DBAPIError as error:
             if transaction and is_collision(error.orig):
                 raise CollisionError from None
-            failure = self._failed(doing, reason(error.orig), HINT)
+            failure = self._failed(doing, *(self._unknown(error.orig) or (reason(error.orig), HINT)))
             if call.connection is None or error.connection_invalidated or doing == _CREATING:
                 raise failure from None
             no_table = says_no_table(error.orig, self._engine.dialect.name)
@@ -129,6 +137,10 @@ class SqlKeyRepository(TableRepository):
             raise self._failed(doing, reason(error), HINT) from None
         except ConfigurationError as error:  # the password's variable or file is missing
             raise self._failed(doing, error, error.hint) from None
+        except TypeError as error:  # of a driver in Python
+            if (unknown := self._unknown(error)) is None:
+                raise
+            raise self._failed(doing, *unknown) from None
         columns = self._columns()
         if columns == () and no_table:
             self._check_absent(doing)
@@ -138,6 +150,9 @@ class SqlKeyRepository(TableRepository):
             raise failure
         self._use(columns)
         return self._run(doing, action, absent=absent, transaction=transaction, first=False)
+
+    def _unknown(self, error: BaseException | None) -> tuple[str, str] | None:
+        return unknown_parameter(error, lambda: parameters_of(self._engine.dialect))
 
     def _connected(self, call: Call, action: Callable[[_Rows], _T], transaction: bool) -> _T:
         retried = False

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable, without_password
+from dpmiddleware.repositories.url_parameters import named_arguments
 from dpmiddleware.secret_sources import password_text
 from dpmiddleware.urls import check_password, take_options
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
-__all__ = ["CONNECT", "engine_of", "has_no_file", "is_collision", "reason", "says_no_table"]
+__all__ = ["CONNECT", "engine_of", "has_no_file", "is_collision", "parameters_of", "reason", "says_no_table"]
 
 CONNECT: Final[dict[str, dict[str, Any]]] = {
     # keepalives detect a lost peer within half a minute; PgBouncer cannot handle prepared statements
@@ -89,6 +90,16 @@ def engine_of(url: str) -> Engine:
         listen(engine, "do_connect", give_password)
 
     return engine
+
+
+def parameters_of(dialect: Any) -> set[str]:
+    """What the driver reads from a URL, as far as it can be found out."""
+    if dialect.driver == "psycopg":
+        from psycopg.pq import Conninfo
+
+        return {option.keyword.decode() for option in Conninfo.get_defaults()} - {"password"}
+    connection = getattr(getattr(dialect.dbapi, "connections", None), "Connection", None)
+    return named_arguments(connection) if isinstance(connection, type) else set()
 
 
 def is_collision(error: BaseException | None) -> bool:

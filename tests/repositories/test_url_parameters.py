@@ -29,6 +29,25 @@ def test_a_parameter_that_redis_py_does_not_know_is_named(query: str, redis_serv
     assert caught.value.hint == hint
 
 
+SQL = {
+    "postgresql": ("postgresql+psycopg://postgres@{}/postgres?sslmod=require", "sslmod", "use sslmode"),
+    "mariadb": ("mysql+pymysql://root@{}/mysql?read_timeot=3", "read_timeot", "use read_timeout"),
+}
+
+
+@pytest.mark.parametrize("server", SQL)
+def test_a_parameter_that_a_database_driver_does_not_know_is_named(
+    server: str, postgres_server: Server, mariadb_server: Server
+) -> None:
+    url, name, hint = SQL[server]
+    address = (postgres_server if server == "postgresql" else mariadb_server).address
+    host = address.rpartition("@")[2].rpartition("//")[2].partition("/")[0]
+    dp = DataProtection("shop", repository=url.format(host))
+    with pytest.raises(RepositoryError, match=f"the URL has the parameter '{name}', which the driver") as caught:
+        dp.manager.read()
+    assert caught.value.hint == hint
+
+
 def test_the_words_of_each_driver_are_understood() -> None:
     errors: list[Exception] = []
     for call in (
