@@ -113,6 +113,11 @@ def replaced(text: str, names: Mapping[str, str]) -> str:
     for name in names:
         text = text.replace(name, names[name]) if "=" in name else text
     known = "|".join(map(re.escape, names))
-    text = re.sub(rf"(?<![\w.?&/-])({known})=(?=[^\s,;:.)])", lambda found: f"{names[found[1]]}=", text)
+    text = re.sub(rf"(?<![\w.?&/-])({known})=(?=[^\s,;:.)])", lambda found: _with_value(names[found[1]]), text)
     text = re.sub(rf"(?<![\w.?&/-])({known})=", lambda found: names[found[1]], text)
     return re.sub(rf"\bas ({known})(?=, not )", lambda found: f"as {names[found[1]]}", text)
+
+
+def _with_value(name: str) -> str:
+    """What stands before the value of a setting."""
+    return f"{name} " if name.startswith("--") else f"{name}="

@@ -170,7 +170,7 @@ def test_dpm_names_the_option_or_the_variable(
     name, value, said = BAD[case]
     ring = ["--application=shop", "--repository=keys"]
     assert main(["keys", "rotate", "--if-due", *ring, OPTION.write(name), value]) == 2
-    assert f"dpm: error: {OPTION.write(name)}{said}" in capsys.readouterr().err
+    assert f"dpm: error: {OPTION.write(name)} {said.removeprefix('=')}" in capsys.readouterr().err
     monkeypatch.setenv(VARIABLE.write(name), value)
     assert main(["keys", "rotate", "--if-due", *ring]) == 2
     assert f"dpm: error: {VARIABLE.write(name)}{said}" in capsys.readouterr().err

@@ -18,8 +18,8 @@ from dpmiddleware.cli.check_against import compare
 from dpmiddleware.cli.moments import moment
 from dpmiddleware.cli.output import Console, counted
 from dpmiddleware.cli.parsers import Verbs
-from dpmiddleware.cli.presence import Needs
 from dpmiddleware.cli.policy_options import add_policy_options
+from dpmiddleware.cli.presence import Needs
 from dpmiddleware.cli.ring import RingView, open_ring, setting
 from dpmiddleware.cli.said_before import is_news
 from dpmiddleware.data_protection import DataProtection

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from dpmiddleware.data_protection import SETTINGS
+from dpmiddleware.naming import OPTION
+from dpmiddleware.settings import SETTINGS
 
 __all__ = ["as_options"]
 
 _OF_SETTINGS: Final = {
-    **{name: f"--{name.replace('_', '-')}" for name in SETTINGS},
-    "trusted_signers": "--trusted-signer",
+    **{name: OPTION.write(name) for name in SETTINGS},
     "auto_create_keys": "DPM_AUTO_CREATE_KEYS=",
 }
 _SETTING: Final = re.compile(

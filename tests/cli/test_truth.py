@@ -99,6 +99,19 @@ def says_active(_: Place, printed: str) -> bool:
     return "active, default" in printed
 
 
+def has_the_policy(place: Place, _: str) -> bool:
+    policy = place.ring().manager.read().policy
+    return policy is not None and policy.policy.poll == timedelta(seconds=7)
+
+
+def has_no_policy(place: Place, _: str) -> bool:
+    return place.ring().manager.read().policy is None
+
+
+def shows_the_policy(_: Place, printed: str) -> bool:
+    return "poll         10s" in printed
+
+
 SIGNER = ("--signer", "ed25519://{home}/signer.pem")
 ROWS = {  # in order, empty, wrong folder, mistyped, nothing configured, all revoked, all unusable, another ring
     "keys list": Row((), "01111001", "01111001", names_every_key),
@@ -115,6 +128,9 @@ ROWS = {  # in order, empty, wrong folder, mistyped, nothing configured, all rev
     "keys rewrap": Row(("--to", "secret:env:NEXT_SECRET"), "01111011", "11111111", opens_with_the_next_secret),
     "keys sign": Row((*SIGNER, "--yes"), "01111001", "11111111", is_signed),
     "keys verify": Row(("--trusted-signer", "{home}/signer.pub"), "01111011", "01111011", is_signed, signed=True),
+    "keys policy show": Row((), "01111001", "01111001", shows_the_policy),
+    "keys policy set": Row(("--poll", "7s", "--yes"), "01111001", "11111111", has_the_policy),
+    "keys policy remove": Row(("--yes",), "11111111", "11111111", has_no_policy),  # none of these places has one
     "inspect": Row(("{token}",), "01111111", "01111111", says_active),
     "check": Row((), "01111111", "01111111", protects),
 }

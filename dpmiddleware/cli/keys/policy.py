@@ -8,7 +8,7 @@ from typing import Any
 from dpmiddleware.cli.output import Console, table
 from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.policy_options import add_policy_options
-from dpmiddleware.cli.ring import open_ring, setting
+from dpmiddleware.cli.ring import RingView, open_ring, setting
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.keys.policy import POLICY_SETTINGS, RotationPolicy, no_limit
 from dpmiddleware.keys.policy_change import PolicyChange, planned_policy, remove_policy, set_policy
@@ -25,9 +25,27 @@ _BESIDE_DOTNET = (
 def add_to(verbs: Verbs) -> None:
     """``policy show``, ``policy set``, ``policy remove``."""
     group = verbs.group("policy", "show or change the policy that is kept with the ring")
-    show = group.add("show", _show, "show the policy that the members of the ring follow", notes=False)
-    change = group.add("set", _set, "keep a policy with the ring: all members follow it from their next poll on")
-    remove = group.add("remove", _remove, "remove the policy from the ring: members follow their own settings again")
+    show = group.add(
+        "show",
+        _show,
+        "show the policy that the members of the ring follow",
+        examples=["dpm keys policy show --repository redis://localhost/0"],
+        notes=False,
+    )
+    change = group.add(
+        "set",
+        _set,
+        "keep a policy with the ring: all members follow it from their next poll on",
+        examples=["dpm keys policy set --lifetime 30d --poll 5s --repository redis://localhost/0"],
+        changes=True,
+    )
+    remove = group.add(
+        "remove",
+        _remove,
+        "remove the policy from the ring: members follow their own settings again",
+        examples=["dpm keys policy remove --repository redis://localhost/0"],
+        changes=True,
+    )
     for parser in (show, change):
         add_policy_options(parser)
     for parser in (change, remove):
@@ -40,7 +58,7 @@ def _values(policy: RotationPolicy | None) -> dict[str, str] | None:
 
 def _show(arguments: argparse.Namespace, console: Console) -> int:
     dp = open_ring(arguments)
-    reading = dp.manager.read()
+    reading = RingView.of(dp, arguments.needs).reading
     kept, differing = reading.policy is not None, dp.manager.policy_differences(reading)
     used, own = dp.manager.policy_in(reading), dp.policy
     rows = [(name, no_limit(getattr(used, name)), _source(arguments, name, kept=kept)) for name in POLICY_SETTINGS]
@@ -70,13 +88,13 @@ def _source(arguments: argparse.Namespace, name: str, *, kept: bool) -> str:
 def _set(arguments: argparse.Namespace, console: Console) -> int:
     dp = open_ring(arguments)
     settings: dict[str, Any] = {name: setting(arguments, name) for name in POLICY_SETTINGS}
-    planned = planned_policy(dp.manager.read(), settings)
+    planned = planned_policy(RingView.of(dp, arguments.needs).reading, settings)
     if planned.before == planned.after:
         return _report(dp, planned, console, f"{dp.repository.location} already has this policy")
     for line in _rows(planned):
         console.message(line)
-    question = f"set this policy for all members of the ring in {dp.repository.location}"
-    if not console.confirmed(question, yes=arguments.yes):
+    action = f"set this policy for the ring in {dp.repository.location}"
+    if not console.confirmed(action, "all members follow it", yes=arguments.yes):
         return 1
     done = set_policy(dp.manager, settings)
     status = _report(
@@ -114,11 +132,11 @@ def _report(dp: DataProtection, change: PolicyChange, console: Console, line: st
 def _remove(arguments: argparse.Namespace, console: Console) -> int:
     dp = open_ring(arguments)
     location = dp.repository.location
-    if dp.manager.read().policy is None:
+    if RingView.of(dp, arguments.needs).reading.policy is None:
         console.error(f"the ring in {location} has no policy: nothing was removed")
         return 1
-    question = f"remove the policy of the ring in {location}, so that members follow their own settings"
-    if not console.confirmed(question, yes=arguments.yes):
+    action = f"remove the policy of the ring in {location}"
+    if not console.confirmed(action, "members follow their own settings again", yes=arguments.yes):
         return 1
     done = remove_policy(dp.manager)
     return _report(
