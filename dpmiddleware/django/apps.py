@@ -30,8 +30,8 @@ from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.forks import after_fork
 from dpmiddleware.names import refuse_unknown
 from dpmiddleware.naming import DJANGO
-from dpmiddleware.settings import is_in_environment
 from dpmiddleware.ring_in_memory import RingInMemory
+from dpmiddleware.settings import is_in_environment
 from dpmiddleware.tracebacks import hides_locals
 
 __all__ = ["DataProtectionConfig", "get_data_protection", "report_findings"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import psycopg
 import pymysql
 import pytest
@@ -50,11 +52,12 @@ def test_a_parameter_that_a_database_driver_does_not_know_is_named(
 
 def test_the_words_of_each_driver_are_understood() -> None:
     errors: list[Exception] = []
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: psycopg.conninfo.make_conninfo("", sslmod="require"),
         lambda: pymysql.connections.Connection(sslmod="require", defer_connect=True),  # type: ignore[call-overload]  # the point
-        {}.popitem,  # another error
-    ):
+        dict[str, str]().popitem,  # another error
+    ]
+    for call in calls:
         with pytest.raises(Exception) as caught:
             call()
         errors.append(caught.value)
