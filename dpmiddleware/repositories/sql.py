@@ -135,12 +135,8 @@ class SqlKeyRepository(TableRepository):
             no_table = says_no_table(error.orig, self._engine.dialect.name)
         except (errors.SQLAlchemyError, OSError) as error:
             raise self._failed(doing, reason(error), HINT) from None
-        except ConfigurationError as error:  # the password's variable or file is missing
-            raise self._failed(doing, error, error.hint) from None
-        except TypeError as error:  # of a driver in Python
-            if (unknown := self._unknown(error)) is None:
-                raise
-            raise self._failed(doing, *unknown) from None
+        except (ConfigurationError, TypeError) as error:
+            raise self._unconnected(doing, error) from None
         columns = self._columns()
         if columns == () and no_table:
             self._check_absent(doing)
@@ -150,6 +146,13 @@ class SqlKeyRepository(TableRepository):
             raise failure
         self._use(columns)
         return self._run(doing, action, absent=absent, transaction=transaction, first=False)
+
+    def _unconnected(self, doing: str, error: ConfigurationError | TypeError) -> Exception:
+        """The password's variable or file is missing, or a driver in Python does not know a parameter."""
+        if isinstance(error, ConfigurationError):
+            return self._failed(doing, error, error.hint)
+        unknown = self._unknown(error)
+        return error if unknown is None else self._failed(doing, *unknown)
 
     def _unknown(self, error: BaseException | None) -> tuple[str, str] | None:
         return unknown_parameter(error, lambda: parameters_of(self._engine.dialect))
