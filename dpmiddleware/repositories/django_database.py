@@ -26,6 +26,8 @@ from dpmiddleware.repositories.table import HINT, CollisionError, Rows, TableRep
 
 __all__ = ["DjangoKeyRepository"]
 
+_APP: Final = "dpmiddleware.django"
+"""The application that has the migration."""
 _T = TypeVar("_T")
 _in_process: Final[dict[str, KeyRepository]] = {}
 """Alias → the ring of a database that only this process has."""
@@ -147,5 +149,10 @@ class DjangoKeyRepository(TableRepository):
         raise self._no_table("write to")
 
     def _no_table(self, doing: str) -> RepositoryError:
+        from django.apps import apps
+
         database = "" if self.alias == "default" else f" --database {printable(self.alias)}"
-        return self._failed(doing, f"the table {TABLE} does not exist", f"run `manage.py migrate{database}`")
+        hint = f"run `manage.py migrate{database}`"
+        if not apps.is_installed(_APP):
+            hint = f"add {_APP!r} to INSTALLED_APPS, and {hint}"
+        return self._failed(doing, f"the table {TABLE} does not exist", hint)

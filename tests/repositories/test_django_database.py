@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy
+from django.conf import settings
 from django.db import connections, transaction
 from django.test import override_settings
 
@@ -258,6 +259,14 @@ def test_a_missing_table_is_an_error_and_not_an_empty_store(table: DjangoTable) 
     assert len(contents(repository)) == 1
 
 
+def test_without_the_app_there_is_no_migration_to_run(sqlite: DjangoTable) -> None:
+    sqlite.dropped()
+    installed = [each for each in settings.INSTALLED_APPS if each != "dpmiddleware.django"]
+    with override_settings(INSTALLED_APPS=installed), pytest.raises(RepositoryError) as caught:
+        sqlite.open().read()
+    assert caught.value.hint.startswith("add 'dpmiddleware.django' to INSTALLED_APPS, and run `manage.py migrate")
+
+
 def test_a_replacement_is_a_new_row(table: DjangoTable) -> None:
     repository, old, new = table.open(), document(name="key-1"), document(name="key-1")
     commit(repository, old)
@@ -306,7 +315,7 @@ def test_a_database_that_freezes_is_let_go_and_found_again(own_postgres: Server)
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "place",
     [
         {"NAME": "file:memorydb_ring?mode=memory&cache=shared"},
         {"NAME": ":memory:"},
@@ -314,11 +323,11 @@ def test_a_database_that_freezes_is_let_go_and_found_again(own_postgres: Server)
     ],
     ids=["the memory of a test run", "memory", "the file of a test run"],
 )
-def test_a_ring_of_sqlite_in_a_test_run_lasts_while_a_test_holds_the_database(settings: dict[str, Any]) -> None:
-    with django_database({"ENGINE": "django.db.backends.sqlite3", **settings}) as alias:
+def test_a_ring_of_sqlite_in_a_test_run_lasts_while_a_test_holds_the_database(place: dict[str, Any]) -> None:
+    with django_database({"ENGINE": "django.db.backends.sqlite3", **place}) as alias:
         added = document()
         with transaction.atomic(using=alias):
-            if "file:" in settings["NAME"]:
+            if "file:" in place["NAME"]:
                 with connections[alias].cursor() as cursor:
                     cursor.execute("CREATE TABLE visits (number INTEGER)")
             commit(DjangoKeyRepository(alias), added)
