@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final, TypedDict, Unpack
 
@@ -35,6 +35,7 @@ from dpmiddleware.web.cookies.text import (
     bounded,
     by_name,
 )
+from dpmiddleware.web.cookies.unprotected import Unprotected
 from dpmiddleware.web.steps import Steps, key_waits
 
 __all__ = ["MOST_NAMES", "CookieProtection", "ProtectionOptions", "RequestCookies"]
@@ -131,6 +132,8 @@ class ProtectionOptions(TypedDict, total=False):
     max_age: the lifetime of a value for which the application sets no end; 14 days by default.
     path, domain: where a cookie that can never be opened is deleted; by default ``/`` and none.
     chunk_size, max_total: see `CookieSettings`.
+    accept_unprotected_until: until then (aware), cookies from before the switch are accepted; see `Unprotected`.
+    writes_unprotected: until then, responses stay as they are, for members of the farm that open no sealed cookies.
     """
 
     secure: bool
@@ -142,6 +145,8 @@ class ProtectionOptions(TypedDict, total=False):
     domain: str | None
     chunk_size: int | None
     max_total: int
+    accept_unprotected_until: datetime | None
+    writes_unprotected: bool
 
 
 @checked
@@ -177,6 +182,9 @@ class CookieProtection:
             same_site=self._settings.same_site,
             http_only=self._settings.http_only,
             others=("partitioned",) if self._settings.partitioned else (),
+        )
+        self._unprotected = Unprotected(
+            options.get("accept_unprotected_until"), writes=options.get("writes_unprotected", False)
         )
         self.data_protection = data_protection
         self._cookie: Callable[[str], ProtectedCookie] = lru_cache(_KEPT_COOKIES)(self._make_cookie)
@@ -226,12 +234,16 @@ class CookieProtection:
         names, chunk_names = self._names(request)
         request.found = bool(names)
         for name in names:
+            if self._unprotected.is_one(request.find(name)):
+                continue
             opened = self._cookie(name).open(header, _cookie_value, find=request.find)
             if opened.content is not None:
                 request.values[name] = opened.content
             elif opened.expire:
                 request.expire += (name,)
-        return self._chosen.replaced_in(header, request.values, chunk_names)
+        now = self.data_protection.clock.now()
+        keeps = lambda part, ours: self._unprotected.accepts(part, map(request.find, ours), now)  # noqa: E731
+        return self._chosen.replaced_in(header, request.values, chunk_names, keeps)
 
     def _names(self, request: RequestCookies) -> tuple[list[str], set[str]]:
         """The names of the sealed cookies in a request, at most `MOST_NAMES`; and the names of their chunks."""
@@ -247,6 +259,8 @@ class CookieProtection:
 
     def seal(self, headers: Headers, request: RequestCookies) -> Answer:
         """Seal the cookies in the headers of the response to a request; expire those that cannot be opened."""
+        if self._unprotected.is_written(self.data_protection.clock.now()):
+            return depends_on_cookies(headers) if request.found else UNCHANGED
         others: Headers = []
         set_now: dict[tuple[str, Place], SetCookie] = {}  # the last one for each name and place counts
         for header in headers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Final
 
 from dpmiddleware.errors import ConfigurationError
@@ -45,17 +45,29 @@ class Names:
         """Whether a Cookie header can contain such a name; for most requests it cannot."""
         return any(header.find(beginning) >= 0 for beginning in self._beginnings)
 
-    def replaced_in(self, header: bytes, values: Mapping[str, str], chunk_names: Container[str]) -> bytes:
-        """A Cookie header with ``values`` in place of these cookies and their chunks; the rest of it as it was."""
+    def replaced_in(
+        self,
+        header: bytes,
+        values: Mapping[str, str],
+        chunk_names: Container[str],
+        keeps: Callable[[bytes, list[str]], bool] = lambda _, __: False,
+    ) -> bytes:
+        """A Cookie header with ``values`` in place of these cookies and their chunks; the rest of it as it was.
+
+        keeps: whether a part of the header stays nevertheless, in which a parser could read these names.
+        """
         parts: list[bytes] = []
         left = dict(values)
         for part in header.split(b";"):
             pair = next(pairs(part), None)
             names = _possible_names(part) if pair is None else [pair[0]]
-            if not any(name in chunk_names or self.match(name) for name in names):
-                parts.append(part)
-            elif pair is not None and pair[0] in left:
+            if any(name in chunk_names for name in names):
+                continue
+            ours = [name for name in names if self.match(name)]
+            if pair is not None and pair[0] in left and ours:
                 parts.append(f" {pair[0]}={left.pop(pair[0])}".encode("ascii"))
+            elif not ours or keeps(part, ours):
+                parts.append(part)
         return b";".join(parts).strip()
 
 
