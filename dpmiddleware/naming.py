@@ -44,6 +44,10 @@ __all__ = [
 
 VARIABLE_PREFIX: Final = "DPM_"
 FLASK_PREFIX: Final = "DATA_PROTECTION_"
+_ARGUMENT: Final = re.compile(r"(?<![\w.?&/-])(\w+)=(?=([^\s,;:.)]?))")
+"""An argument in a message, and the first character of its value if there is one."""
+_AS: Final = re.compile(r"(?<=\bas )\w+(?=, not )")
+"""An argument as `dpmiddleware.arguments` names it."""
 _OPTIONS: Final = {"trusted_signers": "--trusted-signer", "auto_create_keys": "DPM_AUTO_CREATE_KEYS"}
 
 
@@ -112,12 +116,10 @@ def replaced(text: str, names: Mapping[str, str]) -> str:
     """
     for name in names:
         text = text.replace(name, names[name]) if "=" in name else text
-    known = "|".join(map(re.escape, names))
-    text = re.sub(rf"(?<![\w.?&/-])({known})=(?=[^\s,;:.)])", lambda found: _with_value(names[found[1]]), text)
-    text = re.sub(rf"(?<![\w.?&/-])({known})=", lambda found: names[found[1]], text)
-    return re.sub(rf"\bas ({known})(?=, not )", lambda found: f"as {names[found[1]]}", text)
+    text = _ARGUMENT.sub(lambda found: _setting(names[found[1]], found[2]) if found[1] in names else found[0], text)
+    return _AS.sub(lambda found: names.get(found[0], found[0]), text)
 
 
-def _with_value(name: str) -> str:
-    """What stands before the value of a setting."""
-    return f"{name} " if name.startswith("--") else f"{name}="
+def _setting(name: str, value: str) -> str:
+    """A setting, and what stands between it and its value if there is one."""
+    return name + (value and (" " if name.startswith("--") else "="))
