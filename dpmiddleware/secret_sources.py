@@ -35,7 +35,7 @@ _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _LONGEST_WORD: Final = 24
 """Letters and digits in a row of a name; hexadecimal secrets are longer."""
 _SECRET: Final = re.compile(rf"[A-Za-z0-9]{{{_LONGEST_WORD + 1}}}|[A-Za-z0-9+=_-]{{41}}|-----BEGIN")
-_SHORT: Final = re.compile(r"\s*(?:[+-]?[0-9][0-9a-zA-Z. :]{0,15}|[A-Za-z ]{1,12}|[ -~]{0,4})\s*")
+_SHORT: Final = re.compile(r"[+-]?[0-9][0-9a-zA-Z. :]{0,15}|[A-Za-z ]{1,12}|[ -~]{0,4}")
 _EXTENSION: Final = re.compile(r"\.[A-Za-z0-9]{2,5}")
 
 
@@ -46,7 +46,7 @@ def may_be_secret(text: str) -> bool:
 
 def shown_value(value: object) -> str:
     """A value that should be a number, a time or a word: its ``repr``, or ``…`` if none of them looks like that."""
-    return repr(value) if _SHORT.fullmatch(str(value)) or value is None else "…"
+    return repr(value) if _SHORT.fullmatch(str(value).strip()) or value is None else "…"
 
 
 def shown(reference: str) -> str:
