@@ -24,7 +24,7 @@ from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories.base import Repository, check_one_given
 from dpmiddleware.repositories.documents import text_of
 from dpmiddleware.repositories.markup import bare
-from dpmiddleware.repositories.url_parameters import named_arguments, unknown_parameter
+from dpmiddleware.repositories.url_parameters import bad_value, named_arguments, unknown_parameter
 from dpmiddleware.secret_sources import password_text
 from dpmiddleware.urls import check_password, take_options
 
@@ -195,7 +195,7 @@ def _client(url: str, password: str | None) -> Any:
     except (ValueError, redis.RedisError) as error:
         raise ConfigurationError(
             f"{without_password(url.partition('?')[0])} is not a URL of Redis: {type(error).__name__}",
-            hint="write redis://host:6379/0",
+            hint=bad_value(error) or "write redis://host:6379/0",
         ) from None
 
 

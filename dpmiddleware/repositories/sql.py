@@ -29,7 +29,7 @@ from dpmiddleware.repositories.sql_engine import (
 from dpmiddleware.repositories.sql_place import columns_of, objection
 from dpmiddleware.repositories.sql_statements import COLUMNS, TABLE, Statements
 from dpmiddleware.repositories.table import HINT, CollisionError, Rows, TableRepository
-from dpmiddleware.repositories.url_parameters import unknown_parameter
+from dpmiddleware.repositories.url_parameters import bad_value, unknown_parameter
 from dpmiddleware.urls import take_options
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class SqlKeyRepository(TableRepository):
         except errors.DBAPIError as error:
             if transaction and is_collision(error.orig):
                 raise CollisionError from None
-            failure = self._failed(doing, *(self._unknown(error.orig) or (reason(error.orig), HINT)))
+            failure = self._failed(doing, *self._said(error.orig))
             if call.connection is None or error.connection_invalidated or doing == _CREATING:
                 raise failure from None
             no_table = says_no_table(error.orig, self._engine.dialect.name)
@@ -153,6 +153,10 @@ class SqlKeyRepository(TableRepository):
             return self._failed(doing, error, error.hint)
         unknown = self._unknown(error)
         return error if unknown is None else self._failed(doing, *unknown)
+
+    def _said(self, error: BaseException | None) -> tuple[str, str]:
+        """What a driver says, and what to do about it."""
+        return self._unknown(error) or (reason(error), bad_value(error) or HINT)
 
     def _unknown(self, error: BaseException | None) -> tuple[str, str] | None:
         return unknown_parameter(error, lambda: parameters_of(self._engine.dialect))

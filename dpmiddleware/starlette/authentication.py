@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import wraps
 from inspect import iscoroutinefunction
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from starlette.authentication import AuthCredentials, BaseUser
 from starlette.concurrency import run_in_threadpool
@@ -43,6 +43,11 @@ class CookieAuthenticationMiddleware(asgi.CookieAuthenticationMiddleware):
 
     Options: see `dpmiddleware.web.sign_in.options.CookieAuthenticationOptions`. Events get a Starlette ``Request``.
     """
+
+    _foreign_names: ClassVar = {
+        "backend": "pass data_protection=: the user comes from the cookie that sign_in writes",
+        "on_error": "pass events=, to handle a challenge or a refusal",
+    }
 
     def place(self, scope: Scope, authentication: RequestAuthentication) -> None:
         """Put the user where Starlette expects it."""

@@ -149,6 +149,18 @@ def test_what_the_hints_say_works() -> None:
         assert make(data_protection=RING, cookie="sid")
 
 
+def test_arguments_of_starlettes_middleware_for_users_have_hints_too() -> None:
+    import inspect
+
+    from starlette.middleware.authentication import AuthenticationMiddleware
+
+    for name in set(inspect.signature(AuthenticationMiddleware).parameters) - {"app"}:
+        foreign: dict[str, Any] = {name: object()}
+        with pytest.raises(WrongTypeError, match=f"'{name}' is unknown") as caught:
+            starlette.CookieAuthenticationMiddleware(_app, **foreign)  # type: ignore[arg-type]  # is not called
+        assert caught.value.hint.startswith("pass ")
+
+
 def test_flasks_extension_needs_no_secret_key_and_says_so() -> None:
     secret: dict[str, Any] = {"secret_key": "x" * 20}
     with pytest.raises(WrongTypeError, match="'secret_key' is unknown") as caught:

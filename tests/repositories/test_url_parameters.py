@@ -9,7 +9,7 @@ import pymysql
 import pytest
 
 from dpmiddleware import DataProtection
-from dpmiddleware.errors import RepositoryError
+from dpmiddleware.errors import DataProtectionError, RepositoryError
 from dpmiddleware.repositories.url_parameters import named_arguments, unknown_parameter
 from tests.servers import Server
 
@@ -82,3 +82,27 @@ def test_arguments_of_bases_count() -> None:
         def __init__(self, port: int, **kwargs: str) -> None: ...
 
     assert named_arguments(Derived) == {"host", "port"}, "nobody is told to put a password there"
+
+
+BAD_VALUES = {
+    "a time of psycopg": (
+        "postgresql",
+        "postgresql+psycopg://postgres@{}/postgres?connect_timeout=soon",
+        "connect_timeout",
+    ),
+    "a choice of libpq": ("postgresql", "postgresql+psycopg://postgres@{}/postgres?sslmode=maybe", "sslmode"),
+    "a number of libpq": ("postgresql", "postgresql+psycopg://postgres@{}/postgres?keepalives=x", "keepalives"),
+    "a number of redis-py": ("redis", "redis://{}/0?socket_timeout=soon", "socket_timeout"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_VALUES)
+def test_a_value_that_a_driver_cannot_read_has_a_hint_that_names_its_parameter(
+    case: str, postgres_server: Server, redis_server: Server
+) -> None:
+    kind, url, name = BAD_VALUES[case]
+    address = (postgres_server if kind == "postgresql" else redis_server).address
+    host = address.rpartition("@")[2].rpartition("//")[2].partition("/")[0]
+    with pytest.raises(DataProtectionError) as caught:
+        DataProtection("shop", repository=url.format(host)).manager.read()
+    assert caught.value.hint == f"correct the value of {name} in the URL"
