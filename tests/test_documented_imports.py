@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("example_apps/**/*.md")])
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
-FRAMEWORKS = [f"dpmiddleware.{name}" for name in ("asgi", "django", "flask", "starlette", "wsgi")]
+FRAMEWORKS = [f"dpmiddleware.{name}" for name in ("asgi", "django", "flask", "quart", "starlette", "wsgi")]
 TESTING = {"dpmiddleware.testing", "dpmiddleware.testing.contracts"}
 FRONT = {"dpmiddleware", "dpmiddleware.errors", *FRAMEWORKS, *TESTING}
 MODULES_OF_THE_PACKAGE = {
@@ -70,7 +70,9 @@ def test_each_framework_hands_on_what_all_users_type(module: str) -> None:
     assert len(package.__all__) == len(set(package.__all__))
 
 
-@pytest.mark.parametrize("module", ["dpmiddleware.django", "dpmiddleware.flask", "dpmiddleware.starlette"])
+@pytest.mark.parametrize(
+    "module", ["dpmiddleware.django", "dpmiddleware.flask", "dpmiddleware.quart", "dpmiddleware.starlette"]
+)
 def test_the_verbs_are_the_same_in_every_framework(module: str) -> None:
     assert set(importlib.import_module(module).__all__) >= VERBS
 

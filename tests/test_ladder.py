@@ -41,8 +41,10 @@ CORE_LIBRARIES = {"cryptography", "itsdangerous", "starlette", "werkzeug"}
 OWN_FRAMEWORK = {
     "flask": {"flask"},
     "django": {"django"},
+    "quart": {"flask", "hypercorn", "quart"},
     "starlette.dependencies": {"fastapi"},
     "testing.plugin": {"pytest"},
+    "testing.quart_clients": {"quart"},
     "testing.contracts": {"pytest"},
     "testing.flask_pages": {"flask"},
     "testing.django_clients": {"django"},

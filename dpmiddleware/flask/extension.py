@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Final, cast
+from collections.abc import Callable
+from typing import Any, Final, cast
 
 import flask
+from flask.sansio.app import App
 
 from dpmiddleware.arguments import checked
 from dpmiddleware.data_protection import DataProtection
@@ -17,15 +19,15 @@ from dpmiddleware.tracebacks import hides_locals
 from dpmiddleware.web import parts
 from dpmiddleware.web.answer import TITLED, Answer, Part, unavailable
 
-__all__ = ["finish", "get_data_protection", "register"]
+__all__ = ["EXTENSION", "become", "finish", "get_data_protection", "register"]
 
-_EXTENSION: Final = "dpmiddleware"
+EXTENSION: Final = "dpmiddleware"
 
 
 @checked
 def get_data_protection(app: flask.Flask | None = None) -> DataProtection:
     """The data protection of an application, by default the current one."""
-    found = (app or flask.current_app).extensions.get(_EXTENSION)
+    found = (app or flask.current_app).extensions.get(EXTENSION)
     if not isinstance(found, DataProtection):
         raise ConfigurationError(
             "this Flask application has no data protection",
@@ -34,27 +36,33 @@ def get_data_protection(app: flask.Flask | None = None) -> DataProtection:
     return found
 
 
-def register(app: flask.Flask, data_protection: DataProtection | None) -> DataProtection:
-    """The application's data protection: the given one, that of another extension, or one from its configuration."""
-    found = data_protection or app.extensions.get(_EXTENSION) or _from_config(app)
-    if app.extensions.setdefault(_EXTENSION, found) is not found:
+def register(
+    app: App, data_protection: DataProtection | None, on_outage: Callable[[KeyManagementError], Any] | None = None
+) -> DataProtection:
+    """The application's data protection: the given one, that of another extension, or one from its configuration.
+
+    app: of Flask or Quart. on_outage: its handler of outages.
+    """
+    found = data_protection or app.extensions.get(EXTENSION) or _from_config(app)
+    if app.extensions.setdefault(EXTENSION, found) is not found:
         raise ConfigurationError(
-            "this Flask application already has another data protection", hint="pass the same object to all extensions"
+            f"this {type(app).__name__} application already has another data protection",
+            hint="pass the same object to all extensions",
         )
     if KeyManagementError not in app.error_handler_spec[None][None]:
-        app.register_error_handler(KeyManagementError, _unavailable)
+        app.register_error_handler(KeyManagementError, on_outage or _unavailable)
     return cast("DataProtection", found)
 
 
 @hides_locals
-def _from_config(app: flask.Flask) -> DataProtection:
+def _from_config(app: App) -> DataProtection:
     """From ``DATA_PROTECTION_…``; from the variables ``DPM_…`` if there is none of these. Never from both."""
     given = {name: value for name, value in app.config.items() if name.startswith(FLASK_PREFIX)}
     if not given and is_in_environment(os.environ):
         return DataProtection.from_env()
     if not given:
         raise ConfigurationError(
-            "no data protection is configured for this Flask application",
+            f"no data protection is configured for this {type(app).__name__} application",
             hint="pass data_protection=, set DATA_PROTECTION_APPLICATION and others in app.config, "
             "or set DPM_APPLICATION and others in the environment",
         )
@@ -68,7 +76,7 @@ def _unavailable(error: KeyManagementError) -> flask.Response:
     if not parts.is_outage(error, flask.request.environ, get_data_protection()):
         raise error
     response = flask.Response()
-    _become(response, unavailable(error, response.headers))
+    become(response, unavailable(error, response.headers))
     return response
 
 
@@ -79,10 +87,11 @@ def finish(response: flask.Response, part: Part) -> None:
         answer = parts.finish(part, response.status_code, headers)
     except KeyManagementError as error:
         answer = unavailable(error, headers)
-    _become(response, answer)
+    become(response, answer)
 
 
-def _become(response: flask.Response, answer: Answer) -> None:
+def become(response: Any, answer: Answer) -> None:
+    """Change a response of Flask or Quart as an answer says."""
     headers = response.headers
     if answer.status is not None:
         response.status_code = answer.status

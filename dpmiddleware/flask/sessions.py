@@ -35,7 +35,7 @@ from dpmiddleware.web.sessions.session import Session
 from dpmiddleware.web.sessions.stored import json_object, mapping_in
 from dpmiddleware.wsgi import SESSION_KEY, cookie_header, is_https, where
 
-__all__ = ["FlaskFormat", "FlaskSession", "ProtectedSessions"]
+__all__ = ["MAX_TOTAL", "FlaskFormat", "FlaskInterface", "FlaskSession", "ProtectedSessions"]
 
 _PART: Final = "dpmiddleware.session_part"
 
@@ -46,7 +46,7 @@ _PLAIN: Final = frozenset((str, int, float, bool, type(None)))
 """Types that JSON writes without a tag; a subclass may be written differently."""
 
 _LIFETIME: Final = "PERMANENT_SESSION_LIFETIME"
-_MAX_TOTAL: Final = "SESSION_COOKIE_MAX_TOTAL"
+MAX_TOTAL: Final = "SESSION_COOKIE_MAX_TOTAL"
 """A setting of ours: ``max_total`` of `CookieSettings`."""
 
 _configuration: Final = itemgetter(
@@ -59,7 +59,7 @@ _configuration: Final = itemgetter(
     "SESSION_COOKIE_HTTPONLY",
     "SESSION_COOKIE_SAMESITE",
     "SESSION_COOKIE_PARTITIONED",
-    _MAX_TOTAL,
+    MAX_TOTAL,
 )
 """The part of ``app.config`` that describes sessions. Comparing it is cheaper than creating the settings again."""
 _GETTERS: Final = tuple(name for name in vars(SessionInterface) if name.startswith("get_cookie_"))
@@ -174,11 +174,11 @@ class ProtectedSessions:
     def init_app(self, app: flask.Flask) -> None:
         """Protect the sessions of ``app``."""
         data_protection = register(app, self._data_protection)
-        app.config.setdefault(_MAX_TOTAL, CookieSettings("default").max_total)
-        app.session_interface = _Interface(data_protection, self._cookie, self._migration, self._absolute)
+        app.config.setdefault(MAX_TOTAL, CookieSettings("default").max_total)
+        app.session_interface = FlaskInterface(data_protection, self._cookie, self._migration, self._absolute)
 
 
-class _Interface(SessionInterface):
+class FlaskInterface(SessionInterface):
     """Flask's interface to sessions."""
 
     def __init__(
@@ -196,9 +196,7 @@ class _Interface(SessionInterface):
     def open_session(self, app: flask.Flask, request: flask.Request) -> FlaskSession:
         """The session of a request; it is opened when the application touches it."""
         environ = request.environ
-        part = self._session_cookie(app).begin(
-            cookie_header(environ), (where, environ), is_https(environ), FlaskSession
-        )
+        part = self.cookie_of(app).begin(cookie_header(environ), (where, environ), is_https(environ), FlaskSession)
         session = environ[SESSION_KEY] = part.session
         environ[_PART] = part
         has_sign_in = AUTHENTICATOR in app.extensions
@@ -226,7 +224,7 @@ class _Interface(SessionInterface):
         if environ[parts.PARTS_KEY][0] is part:  # the middleware around an application answers later
             waiting.end()  # here, because Flask examines each function of teardown_request in each request
 
-    def _session_cookie(self, app: flask.Flask) -> SessionCookie:
+    def cookie_of(self, app: flask.Flask) -> SessionCookie:
         """The session cookie of the current configuration, which may change until the first request."""
         described = (app.json, *_configuration(app.config))
         if self._overridden:
@@ -259,5 +257,5 @@ class _Interface(SessionInterface):
             http_only=bool(self.get_cookie_httponly(app)),
             same_site=cast("Any", "lax" if same_site is None else same_site),
             partitioned=bool(self.get_cookie_partitioned(app)),
-            max_total=app.config[_MAX_TOTAL],
+            max_total=app.config[MAX_TOTAL],
         )

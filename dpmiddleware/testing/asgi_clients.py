@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import MutableMapping
 from typing import Any, NoReturn
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.middleware import sessions as starlettes
 
@@ -16,16 +17,13 @@ from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.testing.visits import Use, authentication_in, layers, longest, session_in, wrapped
 from dpmiddleware.web.sign_in.authentication import RequestAuthentication
 
-__all__ = ["visit"]
+__all__ = ["Answered", "answered", "path_in", "scope_of", "visit"]
 
 _KNOWN = (asgi.SessionMiddleware, asgi.CookieAuthenticationMiddleware, starlettes.SessionMiddleware)
 
 
 def visit(client: Any, use: Use, base_url: str | None) -> int:
-    """Make one request, and return the status of the response.
-
-    It runs in an event loop of its own, in another thread, so that a test with a running event loop calls it, too.
-    """
+    """Make one request, and return the status of the response."""
     transport = getattr(client, "_transport", None)
     application = getattr(transport, "app", None)
     if application is None:
@@ -33,11 +31,10 @@ def visit(client: Any, use: Use, base_url: str | None) -> int:
             f"this {type(client).__name__} sends its requests through a {type(transport).__name__}",
             hint="create it with transport=ASGITransport(app=app)",
         )
-    around = [layer for layer in layers(application) if isinstance(layer, _KNOWN)]
-    request = _request(client, longest([_path_of(layer) for layer in around]), base_url)
-    answer = _Answer()
-    scope = _scope(request, getattr(transport, "root_path", ""))
-    _run(wrapped(_used_by(use), around), scope, answer)
+    request = _request(client, path_in(application), base_url)
+    headers = [(name.lower(), value) for name, value in request.headers.raw]
+    scope = scope_of(urlsplit(str(request.url)), headers, getattr(transport, "root_path", ""))
+    answer = answered(application, use, scope)
     library = sys.modules[type(request).__module__.partition(".")[0]]
     client.cookies.extract_cookies(library.Response(answer.status, headers=answer.headers, request=request))
     return answer.status
@@ -53,8 +50,27 @@ def _request(client: Any, path: str, base_url: str | None) -> Any:
     return client.build_request("GET", url.copy_with(path=path))
 
 
-def _scope(request: Any, root_path: str) -> Scope:
-    url = request.url
+def answered(application: Any, use: Use, scope: Scope) -> Answered:
+    """The response to a request that ``use`` looks at, inside the middleware of ``application``.
+
+    It runs in an event loop of its own, in another thread, so that a test with a running event loop calls it, too.
+    """
+    answer = Answered()
+    _run(wrapped(_used_by(use), _known_in(application)), scope, answer)
+    return answer
+
+
+def path_in(application: Any) -> str:
+    """A path that the cookies of an application's middleware are sent to."""
+    return longest([_path_of(layer) for layer in _known_in(application)])
+
+
+def _known_in(application: Any) -> list[Any]:
+    return [layer for layer in layers(application) if isinstance(layer, _KNOWN)]
+
+
+def scope_of(url: SplitResult, headers: list[tuple[bytes, bytes]], root_path: str = "") -> Scope:
+    """The scope of a request."""
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -62,12 +78,12 @@ def _scope(request: Any, root_path: str) -> Scope:
         "method": "GET",
         "scheme": url.scheme,
         "path": root_path + url.path,
-        "raw_path": url.raw_path,
+        "raw_path": url.path.encode(),
         "query_string": b"",
         "root_path": root_path,
-        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+        "headers": headers,
         "client": ("testclient", 50000),
-        "server": (url.host, url.port or {"https": 443}.get(url.scheme, 80)),
+        "server": (url.hostname, url.port or {"https": 443}.get(url.scheme, 80)),
         "state": {},
     }
 
@@ -80,13 +96,14 @@ def _path_of(middleware: Any) -> str | None:
     return str(middleware.path)
 
 
-class _Answer:
+class Answered:
     """The response, as the server gets it."""
 
     status = 0
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
     async def __call__(self, message: Message) -> None:
+        """Note the start of the response."""
         if message["type"] == "http.response.start":
             self.status, self.headers = message["status"], tuple(message["headers"])
 

@@ -21,13 +21,14 @@ _ADAPTERS: Final = {
     ("werkzeug", "Client"): "wsgi_clients",
     ("django", "Client"): "django_clients",
     ("django", "AsyncClient"): "django_clients",
+    ("quart", "QuartClient"): "quart_clients",
     ("starlette", "TestClient"): "asgi_clients",
     ("httpx", "AsyncClient"): "asgi_clients",
     ("httpx2", "AsyncClient"): "asgi_clients",
 }
 """Library and class of a client → the module here that visits with it."""
 _HINT: Final = (
-    "pass app.test_client() of Flask, Client() or AsyncClient() of django.test, "
+    "pass app.test_client() of Flask or Quart, Client() or AsyncClient() of django.test, "
     "TestClient(app) of Starlette or FastAPI, or httpx.AsyncClient(transport=ASGITransport(app=app))"
 )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import flask
+import quart
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponse
@@ -19,12 +20,13 @@ from django.urls import path
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Match, Mount, Route
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from dpmiddleware import asgi, starlette, wsgi
 from dpmiddleware import django as ours_django
 from dpmiddleware import flask as ours_flask
+from dpmiddleware import quart as ours_quart
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, PRINCIPAL_KEY, RequestAuthentication
 from dpmiddleware.web.sign_in.claims import Principal
@@ -158,6 +160,43 @@ def starlette_site(user: Principal, options: Options, inner: Any = None) -> Any:
     return app
 
 
+def quart_site(user: Principal, options: Options, inner: Any = None) -> Any:
+    app = quart.Quart("site")
+    ours_quart.CookieAuthentication(app, **options)
+
+    @app.get("/", defaults={"page": ""})
+    @app.get("/<page>")
+    async def pages(page: str) -> str:
+        if page == "in":
+            ours_quart.sign_in(user, persistent())
+        elif page == "again":
+            ours_quart.sign_in(ours_quart.current_principal, persistent())
+        elif page == "out":
+            ours_quart.sign_out()
+        return str(ours_quart.current_principal.name)
+
+    app.get("/closed")(ours_quart.login_required(lambda: "inside"))
+    if inner is not None:
+        around: Any = app
+        around.asgi_app = _mounted(app.asgi_app, inner)
+    return app
+
+
+def _mounted(pages: Any, inner: Any) -> Any:
+    """``inner`` below a path of an ASGI application."""
+    mount = Mount(MOUNT, inner)
+
+    async def dispatch(scope: Any, receive: Any, send: Any) -> None:
+        match, child = mount.matches(scope) if scope["type"] == "http" else (Match.NONE, {})
+        if match is Match.FULL:
+            scope.update(child)
+            await mount.handle(scope, receive, send)
+        else:
+            await pages(scope, receive, send)
+
+    return dispatch
+
+
 def django_asgi_site(user: Principal, options: Options) -> Any:
     settings = _django_settings(user, options)
     with settings:
@@ -173,7 +212,12 @@ def django_asgi_site(user: Principal, options: Options) -> Any:
 
 Builder = Callable[..., Any]
 WSGI: Final[dict[str, Builder]] = {"WSGI": wsgi_site, "Flask": flask_site, "Django": django_site}
-ASGI: Final[dict[str, Builder]] = {"ASGI": asgi_site, "Starlette": starlette_site, "Django": django_asgi_site}
+ASGI: Final[dict[str, Builder]] = {
+    "ASGI": asgi_site,
+    "Starlette": starlette_site,
+    "Quart": quart_site,
+    "Django": django_asgi_site,
+}
 """The builders by name. Nothing can be mounted in Django."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import django
 import flask
 import pytest
+import quart
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse as DjangoResponse
 from django.test import override_settings
@@ -27,6 +28,7 @@ from werkzeug.test import Client
 from dpmiddleware import asgi, starlette, wsgi
 from dpmiddleware import django as ours_django
 from dpmiddleware import flask as ours_flask
+from dpmiddleware import quart as ours_quart
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError, RepositoryError
 from dpmiddleware.web.answer import Answer, Headers
@@ -128,6 +130,14 @@ def on_flask(dp: DataProtection) -> Any:
     return app
 
 
+def on_quart(dp: DataProtection) -> Any:
+    app = quart.Quart("shop")
+    ours_quart.CookieAuthentication(app, data_protection=dp)
+    app.add_url_rule("/", "page", lambda: "page")
+    app.add_url_rule("/user", "user", lambda: f"page{ours_quart.current_principal.name or ''}")
+    return app
+
+
 def on_django(dp: DataProtection) -> Any:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.frameworks.django_site.settings")
     django.setup()
@@ -152,14 +162,15 @@ urlpatterns = [
     path("user", lambda request: DjangoResponse(f"page{ours_django.current_principal(request).name or ''}")),
 ]
 
-SHELLS = [on_wsgi, on_asgi, on_starlette, on_flask, on_django]
+SHELLS = [on_wsgi, on_asgi, on_starlette, on_flask, on_quart, on_django]
 each_shell = pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell.__name__.removeprefix("on_"))
 
 
 def get(app: Any, url: str) -> tuple[int, str | None, str]:
     """Status, the part's header and the body of a response."""
-    if isinstance(app, asgi.CookieAuthenticationMiddleware | Starlette):
-        answer = TestClient(app).get(url)
+    if isinstance(app, asgi.CookieAuthenticationMiddleware | Starlette | quart.Quart):
+        served: Any = app
+        answer = TestClient(served).get(url)
         return answer.status_code, answer.headers.get("x-device"), answer.text
     told = Client(app).get(url)
     return told.status_code, told.headers.get("x-device"), told.text

@@ -15,6 +15,7 @@ import fastapi.responses
 import fastapi.testclient
 import flask
 import httpx2
+import quart
 import starlette.testclient
 import werkzeug.test
 from django.http import HttpRequest, HttpResponse
@@ -28,6 +29,7 @@ from starlette.routing import Route
 from dpmiddleware import DataProtection, wsgi
 from dpmiddleware import django as ours_django
 from dpmiddleware import flask as ours_flask
+from dpmiddleware import quart as ours_quart
 from dpmiddleware import starlette as ours
 from dpmiddleware.web.sessions.session import Session
 from dpmiddleware.web.sign_in.claims import Principal
@@ -139,6 +141,31 @@ def _starlette_app(dp: DataProtection, options: Options) -> Starlette:
     return app
 
 
+def quart_shop(dp: DataProtection, options: Options) -> Shop:
+    app = quart.Quart("shop")
+    ours_quart.CookieAuthentication(app, data_protection=dp, **options)
+    ours_quart.ProtectedSessions(app, data_protection=dp)
+
+    async def who() -> str:
+        return str(ours_quart.current_principal.name)
+
+    async def session() -> str:
+        return json.dumps(dict(quart.session))
+
+    async def put() -> str:
+        quart.session["apples"] = 3
+        return "ok"
+
+    for view in (who, session, put):
+        app.add_url_rule(f"/{view.__name__}", view.__name__, view)
+    client = app.test_client()
+
+    async def get(page: str) -> str:
+        return str(await (await client.get(page)).get_data(as_text=True))
+
+    return Shop(client, lambda page: asyncio.run(get(page)))
+
+
 def starlette_shop(dp: DataProtection, options: Options) -> Shop:
     client = starlette.testclient.TestClient(_starlette_app(dp, options))
     return Shop(client, lambda page: str(client.get(page).text))
@@ -177,6 +204,7 @@ def httpx_shop(dp: DataProtection, options: Options) -> Shop:
 
 SHOPS: Final[dict[str, Callable[[DataProtection, Options], Shop]]] = {
     "Flask": flask_shop,
+    "Quart": quart_shop,
     "WSGI": wsgi_shop,
     "Django": django_shop,
     "Django, AsyncClient": django_async_shop,

@@ -175,7 +175,7 @@ def test_an_unknown_client_is_named_and_the_known_ones_are_listed(client: object
     ) as caught:
         sign_in(client, ADA)
     hint = getattr(caught.value, "hint", "")
-    assert all(name in hint for name in ("Flask", "django.test", "Starlette", "FastAPI", "httpx.AsyncClient"))
+    assert all(name in hint for name in ("Flask", "Quart", "django.test", "Starlette", "FastAPI", "httpx.AsyncClient"))
 
 
 def test_a_client_that_talks_to_the_network_is_refused() -> None:

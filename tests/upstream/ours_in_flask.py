@@ -6,10 +6,10 @@ import flask
 import flask.sessions
 from rings import new_ring  # type: ignore[import-not-found]  # beside this file, where it runs
 
-from dpmiddleware.flask.sessions import _Interface
+from dpmiddleware.flask.sessions import FlaskInterface
 
 
-class OurInterface(_Interface):
+class OurInterface(FlaskInterface):
     """Needs no arguments, as Flask's interface."""
 
     def __init__(self) -> None:
