@@ -40,6 +40,7 @@ MAPPING = '{"application": "shop", "repository": BASE / "keys"}'
 WITH_TEST = '{"application": "shop", "repository": BASE / "keys", "TEST": {"repository": BASE / "keys-of-tests"}}'
 OBJECT = '__import__("dpmiddleware").DataProtection("shop", repository=BASE / "keys")'
 NO_SECRET = '{"application": "shop", "repository": BASE / "keys", "key_wrapper": "secret:env:ONLY_IN_PRODUCTION"}'
+ENVIRONMENT = '__import__("os").environ.update(DPM_APPLICATION="shop", DPM_REPOSITORY=str(BASE / "keys"))  # None'
 
 APP = """
 from django.apps import AppConfig
@@ -178,13 +179,15 @@ TWO = ("manage.py test", "pytest")
 CASES = [
     *(pytest.param(name, MAPPING, id=name) for name in RUNS),
     *(pytest.param(name, OBJECT, id=f"{name}, an object") for name in TWO),
+    *(pytest.param(name, ENVIRONMENT, id=f"{name}, from the environment") for name in TWO),
     *(pytest.param(name, NO_SECRET, id=f"{name}, a secret that only production has") for name in TWO),
 ]
 
 
-def test_without_tests_the_project_uses_its_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", [MAPPING, OBJECT, ENVIRONMENT], ids=["mapping", "object", "environment"])
+def test_without_tests_the_project_uses_its_folder(given: str, tmp_path: Path) -> None:
     """Otherwise the tests below would prove nothing."""
-    done = run(project(tmp_path), "manage.py", "check")
+    done = run(project(tmp_path, given), "manage.py", "check")
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("keys/key-*.xml"))
 
