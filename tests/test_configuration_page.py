@@ -25,7 +25,14 @@ PAGE = (ROOT / "docs" / "configuration.md").read_text("utf-8")
 HELP = "\n".join(help_of(verb) for verb in every_verb())
 OBJECTS = ("policy", "clock")
 """Arguments that no text can describe."""
-QUICK_STARTS = ("README.md", "docs/flask.md", "docs/django.md", "docs/starlette.md", "docs/wsgi-asgi.md")
+QUICK_STARTS = (
+    "README.md",
+    "docs/flask.md",
+    "docs/quart.md",
+    "docs/django.md",
+    "docs/starlette.md",
+    "docs/wsgi-asgi.md",
+)
 FOR_TESTS = {name for name in _OTHER_VARIABLES if name != "DPM_PURE_PYTHON"}
 
 
