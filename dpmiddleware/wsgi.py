@@ -19,7 +19,8 @@ from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys import waiting
 from dpmiddleware.web import parts, public
 from dpmiddleware.web.answer import Headers, Part, unavailable
-from dpmiddleware.web.cookies.application_cookies import CookieProtection, ProtectionOptions, RequestCookies
+from dpmiddleware.web.cookies.application_cookies import CookieProtection, RequestCookies
+from dpmiddleware.web.cookies.options import ProtectionOptions
 from dpmiddleware.web.cookies.policy import CookiePolicy
 from dpmiddleware.web.cookies.text import SameSite, SecurePolicy
 from dpmiddleware.web.public import *  # noqa: F403 (the names that every framework hands on)
@@ -115,7 +116,7 @@ class SessionMiddleware(_Middleware[RequestSession]):
 class CookieProtectionMiddleware(_Middleware[RequestCookies]):
     """Seals cookies of an application that does not know of it: ``cookies=["sid", "auth*"]``.
 
-    Options: see `dpmiddleware.web.cookies.application_cookies.ProtectionOptions`.
+    Options: see `dpmiddleware.web.cookies.options.ProtectionOptions`.
     """
 
     def __init__(

@@ -37,7 +37,7 @@ from dpmiddleware.protection.serializer import ProtectedSerializer
 from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
 from dpmiddleware.repositories.memory import MemoryKeyRepository
 from dpmiddleware.starlette import require_role
-from dpmiddleware.web.cookies.application_cookies import ProtectionOptions
+from dpmiddleware.web.cookies.options import ProtectionOptions
 from dpmiddleware.web.cookies.policy import CookiePolicy
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.cookie import SessionOptions

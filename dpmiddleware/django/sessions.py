@@ -146,7 +146,8 @@ class SessionStore(SignedCookieStore):
 
     async def _aget_session(self, no_load: bool = False) -> Session:
         held = self._get_session()
-        if not held.accessed and cast("RequestSession", self.part).cookie.asks_server:
+        takeover = cast("RequestSession", self.part).cookie.takeover
+        if not held.accessed and takeover is not None and takeover.asks_server:
             from asgiref.sync import sync_to_async  # Django's own dependency
 
             await sync_to_async(held.mark_accessed)()
@@ -203,8 +204,9 @@ class SessionStore(SignedCookieStore):
             type(self)(session_key).delete()
             return
         self.held.empty()
-        if self.part is not None and _is_whole(self.part):  # nobody asks for its lines
-            self.part.cookie.forget(self.held)
+        takeover = None if self.part is None else self.part.cookie.takeover
+        if takeover is not None and _is_whole(cast("RequestSession", self.part)):  # nobody asks for its lines
+            takeover.forget(self.held)
         self._session_key = None
         self.modified = True
 
@@ -237,8 +239,9 @@ class SessionMiddleware(DjangoSessionMiddleware):
             return
         header = cookie_header(request)
         part = begin(header, request)
-        if part.cookie.asks_server and hasattr(request, "scope"):  # in ASGI, a view may have no thread that may wait
-            part.cookie.read_ahead(part)
+        takeover = part.cookie.takeover
+        if takeover is not None and takeover.asks_server and hasattr(request, "scope"):
+            takeover.read_ahead(part.session, header)  # in ASGI, a view may have no thread that may wait
         request.session = self.SessionStore.of(part)
         request.META[SESSION_KEY], request.META[_PART] = part.session, part
         parts.join(request.META, part)

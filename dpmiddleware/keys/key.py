@@ -1,4 +1,4 @@
-"""A key and a revocation in memory, and which keys a revocation applies to."""
+"""A key and a revocation in memory, which keys a revocation applies to, and what revoking all did."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dpmiddleware.crypto.encryptors import AuthenticatedEncryptor
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.document import RevocationDocument
 
-__all__ = ["Key", "KeyState", "Revocation", "apply_revocations"]
+__all__ = ["Key", "KeyState", "Revocation", "RevokedAll", "apply_revocations"]
 
 
 class KeyState(enum.Enum):
@@ -98,3 +98,16 @@ def apply_revocations(keys: Iterable[Key], revocations: Sequence[Revocation]) ->
         return key if revocation is None else replace(key, revocation=revocation)
 
     return tuple(applied(key) for key in keys)
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedAll:
+    """What `KeyManager.revoke_all` did.
+
+    date: every key created before it is revoked. revoked: those keys. survivors: the other keys that are not revoked.
+    """
+
+    date: Instant
+    revoked: tuple[Key, ...]
+    survivors: tuple[Key, ...]
+    new_key: UUID

@@ -9,7 +9,6 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID, uuid4
@@ -21,7 +20,7 @@ from dpmiddleware.errors import ConfigurationError, DataProtectionError, Reposit
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document, wrapping
 from dpmiddleware.keys.interfaces import DocumentSigner, DocumentVerifier, KeyRepository, KeyWrapper, StoredDocument
-from dpmiddleware.keys.key import Key, Revocation
+from dpmiddleware.keys.key import Revocation, RevokedAll
 from dpmiddleware.keys.loading import plan_for, ring_of
 from dpmiddleware.keys.policy import POLICY_SETTINGS, RotationPolicy
 from dpmiddleware.keys.reader import KeyReader
@@ -31,25 +30,12 @@ from dpmiddleware.keys.rotation import NewKey, Plan, plan, replacement, replacem
 from dpmiddleware.telemetry import emit
 from dpmiddleware.tracebacks import HidesLocals
 
-__all__ = ["KeyManager", "RevokedAll"]
+__all__ = ["KeyManager"]
 
 _ATTEMPTS: Final = 20
 """Of one change. Each lost race means that another process has made a change."""
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class RevokedAll:
-    """What `KeyManager.revoke_all` did.
-
-    date: every key created before it is revoked. revoked: those keys. survivors: the other keys that are not revoked.
-    """
-
-    date: Instant
-    revoked: tuple[Key, ...]
-    survivors: tuple[Key, ...]
-    new_key: UUID
 
 
 class KeyManager(HidesLocals):

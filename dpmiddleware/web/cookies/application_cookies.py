@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
-from typing import Final, TypedDict, Unpack
+from typing import Final, Unpack
 
 from dpmiddleware import purposes
 from dpmiddleware.arguments import checked
@@ -24,12 +24,12 @@ from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.web.answer import UNCHANGED, Answer, Headers, depends_on_cookies
 from dpmiddleware.web.cookies import budget, chunks
 from dpmiddleware.web.cookies.names import MAX_LENGTH, Names
+from dpmiddleware.web.cookies.options import ProtectionOptions
 from dpmiddleware.web.cookies.places import NOWHERE, Place, Where, place_of
 from dpmiddleware.web.cookies.protected import ProtectedCookie
 from dpmiddleware.web.cookies.text import (
     Attributes,
     CookieSettings,
-    SameSite,
     SetCookie,
     attributes,
     bounded,
@@ -38,7 +38,7 @@ from dpmiddleware.web.cookies.text import (
 from dpmiddleware.web.cookies.unprotected import Unprotected
 from dpmiddleware.web.steps import Steps, key_waits
 
-__all__ = ["MOST_NAMES", "CookieProtection", "ProtectionOptions", "RequestCookies"]
+__all__ = ["MOST_NAMES", "CookieProtection", "RequestCookies"]
 
 MOST_NAMES: Final = 50
 """Sealed cookies of one request that are opened; browsers hardly keep more per site. Others are left out."""
@@ -122,31 +122,6 @@ class RequestCookies:
     def close(self) -> None:
         """Nothing is kept that refers to the request."""
         self.where = NOWHERE
-
-
-class ProtectionOptions(TypedDict, total=False):
-    """Keyword arguments of the middleware: how the cookies are written.
-
-    secure, http_only, partitioned: add this attribute to each cookie.
-    same_site: replaces the application's.
-    max_age: the lifetime of a value for which the application sets no end; 14 days by default.
-    path, domain: where a cookie that can never be opened is deleted; by default ``/`` and none.
-    chunk_size, max_total: see `CookieSettings`.
-    accept_unprotected_until: until then (aware), cookies from before the switch are accepted; see `Unprotected`.
-    writes_unprotected: until then, responses stay as they are, for members of the farm that open no sealed cookies.
-    """
-
-    secure: bool
-    http_only: bool
-    same_site: SameSite | None
-    partitioned: bool
-    max_age: timedelta
-    path: str | None
-    domain: str | None
-    chunk_size: int | None
-    max_total: int
-    accept_unprotected_until: datetime | None
-    writes_unprotected: bool
 
 
 @checked

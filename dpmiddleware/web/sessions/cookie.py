@@ -16,40 +16,30 @@ from dpmiddleware import purposes
 from dpmiddleware.arguments import checked
 from dpmiddleware.clock import Clock
 from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.errors import (
-    ConfigurationError,
-    CookieTooLargeError,
-    ExpiredPayloadError,
-    KeyManagementError,
-    MalformedPayloadError,
-)
-from dpmiddleware.protection.payload import peek_key_id
+from dpmiddleware.errors import ConfigurationError, ExpiredPayloadError, KeyManagementError, MalformedPayloadError
 from dpmiddleware.web.answer import Answer, Headers, depends_on_cookies
-from dpmiddleware.web.cookies import budget, chunks
+from dpmiddleware.web.cookies import budget
 from dpmiddleware.web.cookies.places import NOWHERE, Cleanup
 from dpmiddleware.web.cookies.protected import ProtectedCookie
-from dpmiddleware.web.cookies.text import MAX_HEADER, Attributes, CookieSettings, bounded, find, with_expiry
-from dpmiddleware.web.sessions.old_sessions import OldSession, OldSessions
+from dpmiddleware.web.cookies.text import MAX_HEADER, CookieSettings, bounded, with_expiry
+from dpmiddleware.web.sessions.old_sessions import OldSessions
 from dpmiddleware.web.sessions.session import Session
 from dpmiddleware.web.sessions.stored import (
-    ID,
     JSON,
-    SUBJECT,
     StoredSession,
     ValueFormat,
     end_in,
-    milliseconds,
     milliseconds_of,
     moment,
     newest,
     pack,
     unpack,
 )
+from dpmiddleware.web.sessions.takeover import Takeover
 from dpmiddleware.web.steps import Steps
 
 __all__ = ["STARLETTE_NAMES", "RequestSession", "SessionCookie", "SessionOptions"]
 
-_LONGEST_COOKIE: Final = 4096
 _FOREVER: Final = 2**63
 """Milliseconds; more than a plaintext can hold."""
 
@@ -198,14 +188,12 @@ class SessionCookie:
         self.ring = data_protection.provider
         self.protected = ProtectedCookie(settings, protector, ring=data_protection.ring)
         self._locate = self.protected.locate
-        self._migration = migration
-        self.asks_server = migration is not None and migration.on_server
-        """Whether reading a session may wait for the database that has the old ones."""
         self._attributes = {https: settings.attributes(https=https) for https in (False, True)}
         self.clock = clock or data_protection.clock
         self.now = milliseconds_of(self.clock)
         self._idle, self._absolute = _limit("idle", idle), _limit("absolute", absolute)
         self._format, self._keeps_empty = value_format, keeps_empty
+        self.takeover = Takeover(migration, settings.name, value_format, self.clock) if migration else None
 
     def begin(
         self,
@@ -232,18 +220,7 @@ class SessionCookie:
         content = opened.content
         if opened.expire:
             session.is_refused = True
-        return self._old(header, self._migration) if content is None and self._migration else content
-
-    def read_ahead(self, request: RequestSession) -> None:
-        """Look for an old session now, where the database may be waited for."""
-        old = None if self._migration is None else self._old(request.header, self._migration)
-        if old is not None:
-            request.session.foresee(old)
-
-    def forget(self, session: Session) -> None:
-        """Delete the old session on the server if this one was ended or renewed."""
-        if self._migration is not None and session.former_id is not None:
-            self._migration.forget(session.former_id)
+        return self.takeover.find(header) if content is None and self.takeover else content
 
     def lines(self, request: RequestSession, response: Sequence[str] = ()) -> list[str]:
         """The Set-Cookie lines for a touched session; none if it was only read.
@@ -251,8 +228,8 @@ class SessionCookie:
         response: the Set-Cookie lines that the response has already.
         """
         session = request.session
-        if self._migration is not None:
-            self.forget(session)
+        if self.takeover is not None:
+            self.takeover.forget(session)
         data = session.changed()
         is_empty = not dict.__len__(session) and not (self._keeps_empty and session.known_id)
         if data is None and not (is_empty or session.renewal_due):
@@ -262,8 +239,8 @@ class SessionCookie:
         if is_empty:
             had_one = stored is not None or session.is_refused
             return self.protected.delete(request.header, attributes, request.where) if had_one else []
-        if self._migration is not None and self._migration.is_writing_old(self.clock.now()):
-            line = self._old_line(session, self._migration, attributes)
+        if self.takeover is not None and self.takeover.is_writing:
+            line = self.takeover.line(session, attributes)
             lines = self.protected.cleaned(
                 request.header, attributes, Cleanup(request.where, session.has_started_over), [line]
             )
@@ -294,41 +271,6 @@ class SessionCookie:
         if now > last:
             raise ExpiredPayloadError("The session has expired", expired_at=moment(last).isoformat())
         return StoredSession(created, renewed, data, mapping, ends, 2 * (now - renewed) > self._idle)
-
-    def _old(self, header: bytes, migration: OldSessions) -> StoredSession | None:
-        """The session in another framework's cookie, unless one of our cookies is there too.
-
-        It counts as changed, so the response to the first request that reads it writes our cookie.
-        """
-        values = find(header, self.protected.settings.name, migration.most)
-        if any(peek_key_id(value) is not None or chunks.announced(value) for value in values):
-            return None
-        for value in values:
-            old = migration.loads(value.strip('"'), self.clock.now())
-            if old is not None:
-                return self._taken_over(old, stays=migration.on_server and migration.is_writing_old(self.clock.now()))
-        return None
-
-    def _taken_over(self, old: OldSession, *, stays: bool) -> StoredSession:
-        """An old session. stays: it is written only if it changes, as the old framework does."""
-        end_in(old.data)  # the old format says when it ends
-        names = [name for name in (ID, SUBJECT) if name in old.data]  # they come first, as in `Session.dumps`
-        mapping = {name: old.data.pop(name) for name in names} | old.data
-        issued, ends = milliseconds(old.issued), None if old.ends is None else milliseconds(old.ends)
-        return StoredSession(issued, issued, self._format.dumps(mapping) if stays else b"", mapping, ends, old=True)
-
-    def _old_line(self, session: Session, migration: OldSessions, attributes: Attributes) -> str:
-        """The cookie as the old framework writes it, for members of the farm that read only that."""
-        stored = session.stored
-        is_new = stored is None or not stored.old or session.has_started_over
-        value = migration.dumps({**session.reserved(), **session.copy()}, self.clock.now(), is_new=is_new)
-        name = self.protected.settings.name
-        if len(name) + len(value) > _LONGEST_COOKIE:
-            raise CookieTooLargeError(
-                f"cookie {name!r} would take {len(value)} bytes in its old format, which has no chunks",
-                hint="keep less in the session until the whole farm writes the new format",
-            )
-        return "; ".join((f"{name}={value}", *attributes))
 
 
 def _limit(name: str, limit: timedelta | None) -> int:

@@ -32,7 +32,7 @@ class Session(dict[str, Any]):
 
     source: returns the stored session, or ``None`` for a new one. Called at most once, with the session and ``given``.
     value_format: how the session becomes bytes.
-    given: more arguments for ``source``. (A closure would cost every request, even if it does not use its session.)
+    given: more arguments for ``source``; a closure would cost requests that do not use their session more.
     """
 
     __slots__ = ("__dict__", "__weakref__", "_format", "_given", "_source")  # all that an unused session needs
@@ -221,12 +221,8 @@ class Session(dict[str, Any]):
 
     def reserved(self) -> dict[str, Any]:
         """Return what is stored beside the values of the application: id, subject, end."""
-        kept: dict[str, Any] = {ID: self.id}
-        if self._subject is not None:
-            kept[SUBJECT] = self._subject
-        if self._ends is not None:
-            kept[ENDS] = self._ends
-        return kept
+        kept = {ID: self.id, SUBJECT: self._subject, ENDS: self._ends}
+        return {name: value for name, value in kept.items() if value is not None}
 
     def _change(self) -> None:
         """Called before every change."""
@@ -244,9 +240,8 @@ class Session(dict[str, Any]):
             )
         if not self._has_lost_a_change:
             self._has_lost_a_change = True
-            telemetry.emit(
-                "session_change_lost", "warning", "a session was changed after the response had started; that is lost"
-            )
+            message = "a session was changed after the response had started; that is lost"
+            telemetry.emit("session_change_lost", "warning", message)
 
     def _claim(self, owner: str | None) -> None:
         """Discard the session of another user, and take over an anonymous one."""
@@ -254,8 +249,7 @@ class Session(dict[str, Any]):
             telemetry.emit("session_discarded", "info", reason="another_subject")
             dict.clear(self)
             self._stored = self._id = self._subject = self.created_ms = self._ends = self.kept = None
-            self.renewal_due = False
-            self.has_started_over = True
+            self.renewal_due, self.has_started_over = False, True
         if owner is not None and self._subject is None:
             self._subject = owner
             if self._stored is not None:
