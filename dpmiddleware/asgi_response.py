@@ -32,11 +32,16 @@ __all__ = [
 ]
 
 Message = MutableMapping[str, Any]
+"""An event of ASGI."""
 Scope = MutableMapping[str, Any]
+"""What ASGI says about a connection."""
 Receive = Callable[[], Awaitable[Message]]
+"""What an application waits for messages with."""
 Send = Callable[[Message], Awaitable[None]]
-_T = TypeVar("_T")
+"""What an application sends messages with."""
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""An ASGI application."""
+_T = TypeVar("_T")
 
 STARTS: Final = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 """Messages that carry the headers of a response."""

@@ -1,4 +1,4 @@
-"""Django's signed values, protected by the key ring: encrypted, authenticated, under keys that rotate.
+"""Django's signed values, protected by the key ring: encrypted, authenticated, under keys that rotate. ::
 
     SIGNING_BACKEND = "dpmiddleware.django.signing.ProtectedSigner"    # signed cookies, cookie messages
 

@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 PublicKey: TypeAlias = ed25519.Ed25519PublicKey | rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+"""A key that verifies signatures: Ed25519, RSA, or ECDSA on P-256."""
 _MIN_RSA_BITS: Final = 2048
 _PSS: Final = padding.PSS(padding.MGF1(hashes.SHA256()), salt_length=32)
 
