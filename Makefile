@@ -6,8 +6,8 @@
 #   make bench    speed, beside its peers        make test-windows  under a Python for Windows, through Wine
 #   make test-frameworks                         test suites of other projects, with ours in place
 #   make test-sanitized                          the compiled core under gcc's sanitizers
-#   make docs     help texts in dpm.md           make package sdist and wheel in dist/
-#   make clean    take it all away again
+#   make docs     the site, in build/site        make help-page  the help texts in docs/dpm.md
+#   make package  sdist and wheel in dist/       make clean   take it all away again
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -24,7 +24,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Azurite, where .ci/run or `make servers` installed it.
 export PATH := $(CURDIR)/.servers/node_modules/.bin:$(PATH)
 
-.PHONY: demo demo-substitution test lint soak bench test-windows test-frameworks test-sanitized docs package servers windows-packages clean
+.PHONY: demo demo-substitution test lint soak bench test-windows test-frameworks test-sanitized docs help-page package servers windows-packages clean
 
 demo: $(VENV)/.core
 	$(BIN)/dpm demo slot-swap
@@ -57,7 +57,11 @@ lint: $(VENV)/.lint
 	$(BIN)/mypy
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
-docs: $(VENV)/.test
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --jobs auto --quiet docs build/site
+	@echo "the documentation is in build/site/index.html"
+
+help-page: $(VENV)/.test
 	$(BIN)/python docs/write_help.py
 
 package: $(VENV)/.core
@@ -86,6 +90,10 @@ $(VENV)/.core: $(INSTALLED) | $(BIN)/python
 $(VENV)/.test: $(INSTALLED) | $(BIN)/python
 	@echo "installing what the tests use (a minute or two)"
 	$(PIP) --editable '.[test]'
+	@touch $@
+
+$(VENV)/.docs: $(INSTALLED) | $(BIN)/python
+	$(PIP) --editable '.[docs]'
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test

@@ -1,4 +1,4 @@
-"""Writes the help text of every verb into dpm.md. Run by ``make docs``."""
+"""Writes the help text of every verb into dpm.md. Run by ``make help-page``."""
 
 from __future__ import annotations
 
