@@ -32,7 +32,7 @@ from dpmiddleware.keys.rotation import plan
 from dpmiddleware.naming import OPTION, VARIABLE
 from dpmiddleware.urls import ConfigurationURL
 
-__all__ = ["Finding", "add_to", "findings_of"]
+__all__ = ["Finding", "add_to", "findings_of", "report"]
 
 _FAR: Final = timedelta(days=730)
 """A key that expires later than this protects longer than any rotation; .NET's documentation recommends 90 days."""
@@ -74,12 +74,21 @@ def _check(arguments: argparse.Namespace, console: Console) -> int:
     dp = open_ring(arguments, auto_create_keys=False)
     if arguments.against is not None:
         return compare(dp, open_ring(arguments, auto_create_keys=False, repository=arguments.against), console)
+    return report(dp, console, setting(arguments, "signer"))
+
+
+def report(dp: DataProtection, console: Console, signer: str | None, *, place: bool = True) -> int:
+    """Print all findings. Exit status: 1 if one is a problem, else 0.
+
+    signer: URL of a signer whose file is examined, too. place: whether the store itself is examined.
+    """
+    where = list(_place(dp)) if place else []
     try:
         view = RingView.of(dp)
     except KeyManagementError as error:
-        found = [*_place(dp), Finding(error.code, "problem", str(error), error.hint)]
+        found = [*where, Finding(error.code, "problem", str(error), error.hint)]
     else:
-        found = [*_signer(setting(arguments, "signer")), *findings_of(dp, view)]
+        found = [*_signer(signer), *where, *_in_the_ring(dp, view)]
     problems = sum(finding.level == "problem" for finding in found)
     data = {
         "location": dp.repository.location,
@@ -104,9 +113,14 @@ def _check(arguments: argparse.Namespace, console: Console) -> int:
 
 def findings_of(dp: DataProtection, view: RingView) -> list[Finding]:
     """All findings of a ring that could be read."""
+    return [*_place(dp), *_in_the_ring(dp, view)]
+
+
+def _in_the_ring(dp: DataProtection, view: RingView) -> list[Finding]:
+    """All findings but those about the place of the keys."""
     looks = (_documents, _at_rest, _keys, _clock, _policy)
     found = [finding for look in looks for finding in look(dp, view)]
-    return [*_place(dp), *found, *_name(dp), Finding("not_seen", "note", NOT_SEEN)]
+    return [*found, *_name(dp), Finding("not_seen", "note", NOT_SEEN)]
 
 
 def _place(dp: DataProtection) -> Iterator[Finding]:

@@ -15,10 +15,11 @@ from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.policy_options import add_policy_options
 from dpmiddleware.cli.presence import Needs
 from dpmiddleware.cli.ring import RingView, open_ring, refuse_unwrapped
+from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.durations import duration
 from dpmiddleware.keys import maintenance
 
-__all__ = ["add_to"]
+__all__ = ["add_to", "create"]
 
 
 def add_to(verbs: Verbs) -> None:
@@ -65,14 +66,26 @@ def _create(arguments: argparse.Namespace, console: Console) -> int:
     dp = open_ring(arguments)
     before = RingView.of(dp, arguments.needs)
     refuse_unwrapped(arguments, before)
-    created = dp.manager.create_key(activate_now=arguments.now, lifetime=arguments.key_lifetime)
+    create(dp, before, console, activate_now=arguments.now, lifetime=arguments.key_lifetime)
+    return 0
+
+
+def create(
+    dp: DataProtection,
+    before: RingView,
+    console: Console,
+    *,
+    activate_now: bool = False,
+    lifetime: timedelta | None = None,
+) -> None:
+    """Create a key, and print it. before: the ring as it was read."""
+    created = dp.manager.create_key(activate_now=activate_now, lifetime=lifetime)
     view = RingView.of(dp)
     key, location = view.find(str(created)), dp.repository.location
     lines = [f"created {key.id} in {location}"]
     lines[0] += ", the first key of a new ring" if not before.keys else ""
     lines.append(f"active from {moment(key.activation_date)}, expires {moment(key.expiration_date)}")
     console.result({"location": location, **view.as_json(key)}, lines)
-    return 0
 
 
 def _rotate(arguments: argparse.Namespace, console: Console) -> int:
