@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from dpmiddleware import __version__, repeats
-from dpmiddleware.cli import check, demo, inspection, key_blob, keys
+from dpmiddleware.cli import check, demo, init, inspection, key_blob, keys
 from dpmiddleware.cli.output import Console
 from dpmiddleware.cli.parsers import Parser, Verbs
 from dpmiddleware.cli.usage import UsageError, parse
@@ -73,6 +73,6 @@ def command_line() -> tuple[Parser, Verbs]:
     parser = Parser(prog="dpm", description="Manages the key rings of dpmiddleware.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"dpm {__version__} ({describe()})")
     verbs = Verbs(parser)
-    for file in (keys, inspection, check, key_blob, demo):
+    for file in (init, keys, inspection, check, key_blob, demo):
         file.add_to(verbs)
     return parser, verbs

@@ -15,6 +15,7 @@ import pytest
 from dpmiddleware.cli import main
 from dpmiddleware.cli.main import command_line
 from dpmiddleware.cli.ring import RingView
+from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import RepositoryError
 from dpmiddleware.keys.interfaces import StoredDocument
 from dpmiddleware.repositories.files import FileKeyRepository
@@ -113,7 +114,16 @@ def shows_the_policy(_: Place, printed: str) -> bool:
 
 
 SIGNER = ("--signer", "ed25519://{home}/signer.pem")
+
+
+def is_configured(place: Place, _: str) -> bool:
+    """The application's own settings protect."""
+    lines = (place.folder.parent / "conf" / "web.env").read_text().splitlines()[1:]
+    return bool(DataProtection.from_env(dict(line.split("=", 1) for line in lines)).current().protecting_key())
+
+
 ROWS = {  # in order, empty, wrong folder, mistyped, nothing configured, all revoked, all unusable, another ring
+    "init": Row(("{home}/conf",), "10001111", "11111111", is_configured),
     "keys list": Row((), "01111001", "01111001", names_every_key),
     "keys show": Row(("{key}",), "01111001", "01111001", lambda place, printed: str(place.key) in printed),
     "keys timeline": Row((), "01111001", "01111001", names_every_key),
