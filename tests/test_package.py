@@ -28,6 +28,8 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text("utf-8"))["project"]
 SECONDS_TO_INSTALL = 150
 SECONDS_TO_RUN = 150
+PACKAGE = ROOT / "dpmiddleware"
+TEMPLATES = PACKAGE / "cli" / "init" / "templates"
 MODULES = sorted(ROOT.glob("dpmiddleware/**/*.py"))
 
 
@@ -89,6 +91,9 @@ def test_the_wheel_carries_the_package_its_types_and_the_slot_swap(wheel: Path) 
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"dpmiddleware/__init__.py", "dpmiddleware/py.typed"} <= names
     assert "dpmiddleware/_examples/slot_swap/shop.py" in names
+    templates = {f"dpmiddleware/{path.relative_to(PACKAGE)}" for path in TEMPLATES.rglob("*") if path.is_file()}
+    assert len(templates) > 10
+    assert templates <= names
     outside = {name for name in names if not name.startswith(("dpmiddleware/", "dpmiddleware-"))}
     assert not outside
 

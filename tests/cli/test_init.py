@@ -191,6 +191,13 @@ def test_a_folder_with_white_space_is_refused(home: Path, capsys: pytest.Capture
     assert contents(home) == []
 
 
+def test_a_unit_cannot_have_a_store_with_white_space(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "conf", "--application", "shop", "--repository", "my store", "--systemd"]) == 2
+    assert "has white space" in capsys.readouterr().err
+    assert main(["init", "conf", "--application", "shop", "--repository", "my store"]) == 0
+    assert DataProtection.from_env(variables(home / "conf" / "web.env")).repository.location.endswith("/my store")
+
+
 def test_the_result_is_json_if_asked_for(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "conf", *BASIC, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

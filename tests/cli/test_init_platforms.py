@@ -25,6 +25,7 @@ from dpmiddleware import DataProtection
 from dpmiddleware.cli import main
 from dpmiddleware.data_protection import SETTINGS
 from tests.cli.generated import Service, compose_service, container, manifests, on_port, pods, unit
+from tests.conftest import missing
 from tests.live.serving import Site, start
 from tests.servers import ROOT, Server, Unavailable, find, free_port, wait_for
 
@@ -294,7 +295,7 @@ def program(name: str) -> str:
     try:
         return find(name)
     except Unavailable as error:
-        pytest.skip(str(error))
+        missing(str(error))
 
 
 def serving(service: Service) -> AbstractContextManager[Site]:

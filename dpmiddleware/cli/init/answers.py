@@ -142,6 +142,9 @@ def _refuse_for_platform(answers: Answers) -> None:
     if answers.platform and answers.wrapper not in MADE_HERE and answers.wrapper.startswith(_FILE_WRAPPERS):
         text = f"--{answers.platform} creates key material itself, and does not pass on existing files and variables"
         raise UsageError(text, hint="use --key-wrapper x509: or secret:, or a key service")
+    if answers.platform == "systemd" and re.search(r"\s", answers.repository):
+        text = f"the store {without_password(answers.repository)} has white space, which separates paths in a unit"
+        raise UsageError(text, hint="choose another folder for the store")
     if answers.platform == "compose" and answers.repository != COMPOSE_STORE:
         text = "the Compose file runs a Redis of its own, which is the store"
         raise UsageError(text, hint="leave out --repository")

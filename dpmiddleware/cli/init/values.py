@@ -1,8 +1,8 @@
 """What the names in the templates stand for: the answers, and where key material is on each platform.
 
-A name without a value is ``None``; the lines of a template that use it are left out; ``if_signed`` and
-``if_secrets`` are empty, and only say whether a line is there. A setting is escaped as the kind
-of file needs it (`ESCAPES`); the other names have only characters that need no escaping.
+A name without a value is ``None``; the lines of a template that use it are left out. ``if_signed`` and ``if_secrets``
+are empty, and only say whether a line is there. A setting is escaped as the kind of file needs it (`ESCAPES`); the
+other names have only characters that need no escaping.
 """
 
 from __future__ import annotations
@@ -70,24 +70,30 @@ def values_of(answers: Answers, kind: str) -> dict[str, str | None]:
     trusted = f"{_MARK}/signer.pub" if answers.signed else None
     where = str(secrets) if kind == "env" else place
     written["trusted_signers"] = None if trusted is None else escape(trusted).replace(_MARK, where)
-    return written | _plain(answers, file)
+    return written | _plain(answers, file) | _paths(answers, _in_unit if kind == "systemd" else str)
 
 
 def _plain(answers: Answers, file: str | None) -> dict[str, str | None]:
     """The names that stand for text without special characters."""
-    store = answers.repository if answers.repository.startswith("/") else None
     return {
         "name": answers.name,
         "app": answers.app,
         "image": answers.image or f"{answers.name}:latest",
-        "folder": str(answers.folder),
-        "python": sys.executable,
         "user": f"{os.getuid()}:{os.getgid()}" if hasattr(os, "getuid") else "10001:10001",
         "material": file,
         "if_signed": "" if answers.signed else None,
         "if_secrets": "" if answers.signed or file else None,
-        "store_folder": store,
         "ports": ", ".join(f"{{port: {port}, protocol: TCP}}" for port in _ports(answers)),
+    }
+
+
+def _paths(answers: Answers, escape: Callable[[str], str]) -> dict[str, str | None]:
+    """Paths of this machine."""
+    store = answers.repository if answers.repository.startswith("/") else None
+    return {
+        "folder": escape(str(answers.folder)),
+        "python": escape(sys.executable),
+        "store_folder": None if store is None else escape(store),
     }
 
 
