@@ -132,6 +132,7 @@ GOOD: dict[str, Callable[[], Any]] = {
     "request": _starlette_request,
     "s": lambda: ProtectedSerializer(RING).dumps(1),
     "secret_key": lambda: "s" * 20,
+    "read": lambda: dict,  # a function of an old session's key
     "settings": lambda: {"application": "shop", "repository": "memory:"},
     "type": lambda: "sub",
     "until": lambda: datetime.now(timezone.utc) + timedelta(days=1),

@@ -2,6 +2,7 @@
 
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.migration import DjangoSessions, FlaskSessions, StarletteSessions
+from dpmiddleware.web.sessions.server_sessions import ServerSessions
 from dpmiddleware.web.sign_in.authentication import AuthenticateResult
 from dpmiddleware.web.sign_in.claims import Claim, ClaimTypes, ClaimValueTypes, Identity, Principal
 from dpmiddleware.web.sign_in.events import (
@@ -34,6 +35,7 @@ __all__ = [
     "Principal",
     "RedirectContext",
     "RedisTicketStore",
+    "ServerSessions",
     "SignedInContext",
     "SigningInContext",
     "SigningOutContext",

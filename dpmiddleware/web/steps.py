@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from dpmiddleware.errors import ConfigurationError
 
-__all__ = ["Call", "Ring", "Steps", "drive", "key_waits"]
+__all__ = ["Call", "Ring", "Steps", "drive", "key_waits", "one_call"]
 
 _T = TypeVar("_T")
 
@@ -28,6 +28,11 @@ class Call:
 
 Steps = Generator[Call, Any, _T]
 """Yields calls, is sent their results, returns a ``_T``."""
+
+
+def one_call(function: Callable[..., Any], *arguments: Any) -> Steps[Any]:
+    """One call, and its result."""
+    return (yield Call(function, arguments))
 
 
 def drive(steps: Steps[_T]) -> _T:

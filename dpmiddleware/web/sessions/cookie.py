@@ -36,7 +36,7 @@ from dpmiddleware.web.sessions.stored import (
     unpack,
 )
 from dpmiddleware.web.sessions.takeover import Takeover
-from dpmiddleware.web.steps import Steps
+from dpmiddleware.web.steps import Steps, one_call
 
 __all__ = ["STARLETTE_NAMES", "RequestSession", "SessionCookie", "SessionOptions"]
 
@@ -109,8 +109,11 @@ class RequestSession:
         return where(request)
 
     def ahead(self) -> Steps[object] | None:
-        """Wait for the keys that the cookie names."""
+        """Wait for the keys that the cookie names, or for the server that has the old session."""
         cookie = self.cookie
+        takeover = cookie.takeover
+        if takeover is not None and takeover.asks_server and takeover.may_be_in(self.header):
+            return one_call(takeover.read_ahead, self.session, self.header)
         return cookie.protected.waits(cookie.ring, self.header, self.located)
 
     def work(self, status: int) -> None:
@@ -228,10 +231,10 @@ class SessionCookie:
         response: the Set-Cookie lines that the response has already.
         """
         session = request.session
-        if self.takeover is not None:
-            self.takeover.forget(session)
         data = session.changed()
         is_empty = not dict.__len__(session) and not (self._keeps_empty and session.known_id)
+        if self.takeover is not None:
+            self.takeover.forget(session, is_over=is_empty)
         if data is None and not (is_empty or session.renewal_due):
             return []
         stored = session.stored

@@ -189,9 +189,15 @@ class Session(dict[str, Any]):
         if self._owner is not None:
             self._claim(owner)
 
-    def foresee(self, stored: StoredSession) -> None:
-        """Take this for what the request contains, without looking again."""
-        self._source = lambda *_: stored
+    def foresee(self, stored: StoredSession | Exception | None) -> None:
+        """Take this for what the request contains, without looking again; or raise it when the session is used."""
+
+        def source(*_: object) -> StoredSession | None:
+            if isinstance(stored, Exception):
+                raise stored
+            return stored
+
+        self._source = source
 
     def mark_modified(self) -> None:
         """Do the same as ``session.modified = True``."""

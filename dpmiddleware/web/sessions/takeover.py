@@ -41,12 +41,18 @@ class Takeover:
         """Whether sessions are still written in the old form."""
         return self._migration.is_writing_old(self._clock.now())
 
+    def may_be_in(self, header: bytes) -> bool:
+        """Whether a request has a cookie of the name, and none of ours."""
+        return bool(self._values(header))
+
+    def _values(self, header: bytes) -> list[str]:
+        values = find(header, self._name, self._migration.most)
+        are_ours = any(peek_key_id(value) is not None or chunks.announced(value) for value in values)
+        return [] if are_ours else values
+
     def find(self, header: bytes) -> StoredSession | None:
         """The old session of a request, unless one of our cookies is there too."""
-        values = find(header, self._name, self._migration.most)
-        if any(peek_key_id(value) is not None or chunks.announced(value) for value in values):
-            return None
-        for value in values:
+        for value in self._values(header):
             old = self._migration.loads(value.strip('"'), self._clock.now())
             if old is not None:
                 return self._taken_over(old, stays=self.asks_server and self.is_writing)
@@ -76,12 +82,24 @@ class Takeover:
         return "; ".join((f"{self._name}={value}", *attributes))
 
     def read_ahead(self, session: Session, header: bytes) -> None:
-        """Look for the old session of a request now, where the database may be waited for."""
-        old = self.find(header)
-        if old is not None:
+        """Look for the old session of a request now, where the server's store may be waited for.
+
+        What the store raises is raised when the application uses the session: other pages are served.
+        """
+        if not self.may_be_in(header):
+            return
+        try:
+            old = self.find(header)
+        except Exception as error:  # noqa: BLE001 (the store is the application's)
+            session.foresee(error)
+        else:
             session.foresee(old)
 
-    def forget(self, session: Session) -> None:
-        """Delete the old session on the server if this one was ended or renewed."""
-        if session.former_id is not None:
-            self._migration.forget(session.former_id)
+    def forget(self, session: Session, *, is_over: bool = False) -> None:
+        """Delete the old session on the server if this one was ended or renewed.
+
+        is_over: whether nothing is left of this one, for example after ``flask.session.clear()``.
+        """
+        ended = session.former_id or (session.known_id if is_over else None)
+        if ended is not None:
+            self._migration.forget(ended)
