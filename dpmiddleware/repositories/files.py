@@ -6,7 +6,8 @@ names mean nothing. .NET may write to the same folder at the same time.
 A commit holds the folder's lock (`dpmiddleware.repositories.folder_lock`, which says why the order matters). Its steps
 allow the process to be killed, or the power to fail, at any point:
 
-1. All new documents are written to temporary files (created exclusively, mode 0600) and synced to disk.
+1. All new documents are written to temporary files (created exclusively, mode 0600) and synced to disk, several at a
+   time: a file system syncs files that wait together with one write of its journal.
 2. If the lock is still held and nothing has changed, each gets its name, revocations first; an existing file is not
    overwritten.
 3. A document that replaces one of the same name is renamed over it.
@@ -56,6 +57,7 @@ from dpmiddleware.repositories.folder import (
     write_private,
 )
 from dpmiddleware.repositories.folder_lock import LOCK_NAME, folder_lock
+from dpmiddleware.repositories.side_by_side import side_by_side
 from dpmiddleware.windows import is_windows
 
 __all__ = ["FileKeyRepository"]
@@ -187,20 +189,16 @@ class FileKeyRepository(Repository):
         with self._translated("write to"):
             make_folder(self.folder)
             with folder_lock(self.folder) as held:
-                files = self._files()
-                if digest(self._marks()) != expected:
+                entries = list(list_documents(self.folder))
+                if digest(entry.mark for entry in entries) != expected:
                     raise self._conflict()
+                files = _identities(entries)
                 self._sweep()
                 try:
                     self._apply(named, {self._file_name(document) for document in remove}, files, held)
                 except FileNotFoundError:  # a process that took the lock over has deleted the temporary files
                     self._check(held())
                     raise
-
-    def _files(self) -> list[tuple[str, int, int]]:
-        """Return what is there. Marks do not serve after `_sweep`, which may delete another name of a document."""
-        entries = list_documents(self.folder)
-        return [(entry.name, entry.status.st_ino, entry.status.st_mtime_ns) for entry in entries]
 
     def _check(self, unchanged: bool) -> None:
         if not unchanged:
@@ -247,14 +245,11 @@ class FileKeyRepository(Repository):
         held: Callable[[], bool],
     ) -> dict[str, Path]:
         """Take steps 1 and 2, or undo them. Return what replaces a file: its name → its temporary file."""
-        made: list[Path] = []
-        temporary: dict[str, Path] = {}
+        temporary = {name: self.folder / f"{_TEMPORARY_PREFIX}{uuid4().hex}.tmp" for name, _ in named}
+        made = [*temporary.values()]
         try:
-            for name, document in named:
-                temporary[name] = self.folder / f"{_TEMPORARY_PREFIX}{uuid4().hex}.tmp"
-                made.append(temporary[name])
-                write_private(temporary[name], document.data)
-            self._check(self._files() == files and held())
+            side_by_side(write_private, [(temporary[name], document.data) for name, document in named])
+            self._check(_identities(list_documents(self.folder)) == files and held())
             for name in sorted(set(temporary) - removed, key=is_revocation, reverse=True):
                 publish(temporary.pop(name), self.folder / name)
                 made.append(self.folder / name)
@@ -319,6 +314,11 @@ class FileKeyRepository(Repository):
                 hint = "allow this user to list the folder and read its files"
             problem = "the mount does not support this (ENOTSUPP)" if error.errno == _ENOTSUPP else error.strerror
             raise self._failed(doing, problem or error, hint) from error
+
+
+def _identities(entries: Iterable[Entry]) -> list[tuple[str, int, int]]:
+    """Return what is there. Marks do not serve after `_sweep`, which may delete another name of a document."""
+    return [(entry.name, entry.status.st_ino, entry.status.st_mtime_ns) for entry in entries]
 
 
 def _unlink(paths: Iterable[Path]) -> None:
