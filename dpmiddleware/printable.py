@@ -52,9 +52,10 @@ _ELLIPSIS: Final = "…"
 
 def printable(text: object, limit: int = 200) -> str:
     """``str(text)`` on one line: unprintable characters are escaped, and text beyond ``limit`` characters is cut."""
-    shown = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)[: limit + 1]
-    )
+    whole = str(text)
+    if len(whole) <= limit and whole.isprintable():
+        return whole
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in whole[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + _ELLIPSIS
 
 

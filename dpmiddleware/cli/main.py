@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except SystemExit as end:  # after --help and --version
         return end.code if isinstance(end.code, int) else 2
-    console = Console(as_json=arguments.json)
+    console = Console(as_json=arguments.json, progress=arguments.progress)
     handler = _Notes(console, logging.WARNING if arguments.notes else logging.CRITICAL + 1)
     LOGGER.addHandler(handler)
     repeats.forget()  # a command writes its reasons in full, whatever this process did before
@@ -53,6 +53,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
+        console.stopped(changes=arguments.changes)
         return 130
     return status
 

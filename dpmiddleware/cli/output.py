@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from dpmiddleware.cli.option_names import as_options
+from dpmiddleware.cli.progress import Progress
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.keys.reading import SetAside
 from dpmiddleware.printable import printable, without_secrets
@@ -24,15 +25,27 @@ def counted(number: int, thing: str) -> str:
 
 
 class Console:
-    """The output of one command. as_json: results are printed as one JSON document instead of text."""
+    """The output of one command. as_json: results are printed as one JSON document instead of text.
 
-    def __init__(self, *, as_json: bool = False, out: TextIO | None = None, messages: TextIO | None = None) -> None:
+    progress: whether progress is printed although there is no terminal.
+    """
+
+    def __init__(
+        self,
+        *,
+        as_json: bool = False,
+        out: TextIO | None = None,
+        messages: TextIO | None = None,
+        progress: bool = False,
+    ) -> None:
         self.as_json = as_json
         self._out = out or sys.stdout
         self._messages = messages or sys.stderr
+        self.progress = Progress(self._messages, wanted=progress)
 
     def result(self, data: object, lines: Iterable[str]) -> None:
         """Print the result of a command: ``data`` as JSON if that was requested, else ``lines``."""
+        self.progress.clear()
         if self.as_json:
             lines = [json.dumps(data, indent=2, ensure_ascii=True)]
         for line in lines:
@@ -47,7 +60,12 @@ class Console:
 
     def message(self, line: str) -> None:
         """Print a line that is not part of the result."""
+        self.progress.clear()
         print(line, file=self._messages)
+
+    def reading(self, done: int, everything: int) -> None:
+        """Report how much of a ring has been read."""
+        self.progress.at(done, everything, "documents read")
 
     def note(self, text: str) -> None:
         """Print something that the operator should know."""
@@ -60,11 +78,16 @@ class Console:
             self._say("hint", hint)
 
     def _say(self, kind: str, text: str) -> None:
-        print(f"dpm: {kind}: {_shown(text)}", file=self._messages)
+        self.message(f"dpm: {kind}: {_shown(text)}")
 
     def failure(self, error: DataProtectionError) -> None:
         """Print an error of this package, with its hint."""
         self.error(str(error) or error.code, error.hint)
+
+    def stopped(self, *, changes: bool) -> None:
+        """Print what a ^C leaves behind. changes: whether the verb changes something."""
+        left = "`dpm keys list` shows whether the change was made" if changes else "nothing was changed"
+        self.message(f"dpm: stopped by ^C: {_shown(self.progress.stopped or left)}")
 
     def left_out(self, documents: Sequence[SetAside], verb: str) -> int:
         """Report documents that were left out. Exit status: 1 if there are any, else 0."""
@@ -83,6 +106,7 @@ class Console:
         if not sys.stdin.isatty():
             self.error(f"{question}; not confirmed, because standard input is not a terminal", "use --yes to confirm")
             return False
+        self.progress.clear()
         print(f"{_shown(question)} [y/N] ", end="", file=self._messages, flush=True)
         answer = sys.stdin.readline().strip().lower()
         if answer in {"y", "yes"}:

@@ -56,6 +56,7 @@ class Verbs:
         notes: bool = True,
         needs: Needs = Needs.KEYS,
         changes: bool = False,
+        long: bool = False,
     ) -> Parser:
         """Add a verb, and return its parser.
 
@@ -67,6 +68,7 @@ class Verbs:
         notes: whether warnings of the package are printed while the verb runs.
         needs: what the ring must have, for `RingView.of`.
         changes: whether the verb writes to the ring that the options name; that ring must be named then.
+        long: whether the verb may take long, and has ``--progress``.
         """
         epilog = "\n".join(["examples:" if len(examples) > 1 else "example:", *(f"  {one}" for one in examples)])
         parser: Parser = self._parsers.add_parser(
@@ -83,6 +85,10 @@ class Verbs:
             _add_ring_options(parser)
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
         parser.set_defaults(run=run, notes=notes, needs=needs, changes=changes, parser=parser, examples=examples)
+        parser.set_defaults(progress=False)
+        if long:
+            text = "print how far the work has come, also where there is no terminal"
+            parser.add_argument("--progress", action="store_true", help=text)
         return parser
 
 

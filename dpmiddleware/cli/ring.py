@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -107,9 +107,14 @@ class RingView:
     default: UUID | None
 
     @classmethod
-    def of(cls, dp: DataProtection, needs: Needs = Needs.ANYTHING) -> RingView:
+    def of(
+        cls,
+        dp: DataProtection,
+        needs: Needs = Needs.ANYTHING,
+        progress: Callable[[int, int], None] = lambda _done, _all: None,
+    ) -> RingView:
         """Read the store. Nothing is changed. `NoRingError` if the store does not have what the verb needs."""
-        reading, now = dp.manager.read(), dp.manager.now()
+        reading, now = dp.manager.read(progress), dp.manager.now()
         require(dp, reading, needs)
         default = resolve(now, reading.keys, dp.manager.policy_in(reading)).default
         return cls(reading, now, None if default is None else default.id)
@@ -117,7 +122,7 @@ class RingView:
     @cached_property
     def keys(self) -> list[Key]:
         """All keys, ordered by activation."""
-        return sorted(self.reading.keys, key=lambda key: (key.activation_date, key.id))
+        return sorted(self.reading.keys, key=lambda key: (key.activation_date.ticks, key.id))
 
     @property
     def not_used(self) -> list[SetAside]:

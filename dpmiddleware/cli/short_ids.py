@@ -22,5 +22,7 @@ def short_ids(keys: Iterable[UUID]) -> Mapping[UUID, str]:
 
 
 def _in_common(one: str, other: str) -> int:
+    if one[:SHORT] != other[:SHORT]:  # as most do: a short id is long enough for that
+        return 0
     differing = (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
     return next(differing, min(len(one), len(other)))

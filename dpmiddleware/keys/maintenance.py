@@ -6,18 +6,22 @@ the store has changed in between. Documents are copied byte for byte, so signatu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Final
 from uuid import UUID
 
-from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.errors import ConfigurationError, DataProtectionError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys import document, xml
 from dpmiddleware.keys.interfaces import KeyWrapper, StoredDocument
 from dpmiddleware.keys.key import Key, Revocation
 from dpmiddleware.keys.manager import KeyManager
+from dpmiddleware.keys.portions import Portions
 from dpmiddleware.keys.reading import Reading, SetAside
 from dpmiddleware.keys.ring_policy import RingPolicy
 from dpmiddleware.keys.rotation import resolve, rotation_due
@@ -27,7 +31,10 @@ from dpmiddleware.tracebacks import hides_locals
 
 __all__ = ["Copied", "Pruned", "Rewrapped", "Rotated", "copy", "prune", "rewrap", "rotate_if_due"]
 
+_Item = Key | Revocation | RingPolicy
 _Identity = UUID | Revocation | RingPolicy
+_FIRST_COPIED: Final = 250
+"""Documents in the first portion of a copy: smaller rings are copied in one commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,52 +93,72 @@ def rotate_if_due(manager: KeyManager) -> Rotated:
 
 
 @hides_locals
-def copy(source: KeyManager, target: KeyManager) -> Copied:
+def copy(
+    source: KeyManager, target: KeyManager, *, progress: Callable[[int, int], None] = lambda _done, _all: None
+) -> Copied:
     """Copy every key and revocation of ``source`` that ``target`` does not have, and its policy if it has none.
 
+    progress: called after each commit with the number of documents copied so far, and that of all to copy.
+
     Both may be in use: what is added to the source in the meantime is copied too. Documents that are not used in the
-    source are not copied.
+    source are not copied. A large ring is copied in portions, each in one commit; after an interruption, call it again.
     """
     copied = 0
+    portions = Portions(_FIRST_COPIED)
     while True:
-        reading = source.read()
-        added = target.retried(partial(_copy_once, reading, target))
-        copied += added
-        if added == 0 or source.repository.version() == reading.version:
+        reading, before = source.survey(), copied
+        left = 1
+        while left:
+            with portions.timed():
+                added, left = target.retried(partial(_copy_once, reading, target, portions.size))
+            copied += added
+            if added:
+                progress(copied, copied + left)
+        if copied == before or source.repository.version() == reading.version:
             return Copied(copied, max(0, len(reading.documents) - copied), reading.set_aside)
 
 
-def _copy_once(reading: Reading, target: KeyManager) -> int:
-    """Add what the target does not have, revocations first: no key may be there without its revocation."""
-    there = target.read()
+def _copy_once(reading: Reading, target: KeyManager, most: int) -> tuple[int, int]:
+    """Add some of what the target does not have; how many were added, and how many are left."""
+    there = target.survey()
     had = {_identity(item) for _, item in there.documents}
-    missing: dict[_Identity, StoredDocument] = {}
+    missing: dict[_Identity, tuple[StoredDocument, _Item]] = {}
     for stored, item in reading.documents:
         is_other_policy = isinstance(item, RingPolicy) and (there.policy is not None or item != reading.policy)
         if not is_other_policy and _identity(item) not in had:
-            missing.setdefault(_identity(item), stored)
+            missing.setdefault(_identity(item), (stored, item))
     if missing and there.signed and not reading.signed:
         raise ConfigurationError(
             "the target ring is signed, but the source is not: nothing was written",
             hint="sign the source first, with `dpm keys sign`",
         )
-    if missing:
-        in_order = sorted(missing, key=lambda identity: isinstance(identity, UUID))
-        add = there.with_free_names(_named(missing[identity]) for identity in in_order)
+    portion = sorted(missing.values(), key=_order)[:most]
+    if portion:
+        add = there.with_free_names(_named(*one) for one in portion)
         target.repository.commit(add=add, expected=there.version)
-    return len(missing)
+    return len(portion), len(missing) - len(portion)
 
 
-def _identity(item: Key | Revocation | RingPolicy) -> _Identity:
+def _order(one: tuple[StoredDocument, _Item]) -> int:
+    """Revocations first: no key may be there without its revocation. Then keys, beginning with the newest.
+
+    So a member that reads the target between two portions finds the key that protects.
+    """
+    _, item = one
+    return -item.activation_date.ticks if isinstance(item, Key) else -sys.maxsize
+
+
+def _identity(item: _Item) -> _Identity:
     """Equal for two documents that say the same: the id of a key; key, date and reason of a revocation."""
     return item.id if isinstance(item, Key) else item
 
 
-def _named(stored: StoredDocument) -> StoredDocument:
+def _named(stored: StoredDocument, item: _Item) -> StoredDocument:
     """The document under its name, or if the store has no names, under the name that .NET gives it."""
     if stored.name is not None:
         return StoredDocument(stored.name, stored.data)
-    return StoredDocument(document.friendly_name(xml.parse(stored.data)), stored.data)
+    name = f"key-{item.id}" if isinstance(item, Key) else document.friendly_name(xml.parse(stored.data))
+    return StoredDocument(name, stored.data)
 
 
 @hides_locals
@@ -179,39 +206,65 @@ def _prune_once(manager: KeyManager, age: timedelta, *, dry_run: bool) -> Pruned
 
 
 @hides_locals
-def rewrap(manager: KeyManager, wrapper: KeyWrapper, *, progress: Callable[[UUID], None] = lambda _: None) -> Rewrapped:
-    """Wrap every key under ``wrapper``, with one commit per key; after an interruption, call it again.
+def rewrap(
+    manager: KeyManager,
+    wrapper: KeyWrapper,
+    *,
+    progress: Callable[[UUID], None] = lambda _: None,
+    between: Callable[[], None] = lambda: None,
+) -> Rewrapped:
+    """Wrap every key under ``wrapper``, in portions of one commit each; after an interruption, call it again.
 
-    progress: called with the id of each key that was wrapped again.
+    progress: called with the id of each key that was wrapped again, once it is stored.
+    between: called between two portions; may raise an error, to end the work there.
 
     Keys that ``wrapper`` opens already, and documents that are not used, stay as they are.
     """
     wrapped: list[UUID] = []
-    there: list[UUID] = []
-    failed: list[Key] = []
-    for _, item in manager.read().documents:
-        if not isinstance(item, Key):
-            continue
-        if not item.usable:
-            failed.append(item)
-        elif manager.retried(partial(_rewrap_once, manager, wrapper, item.id)):
-            wrapped.append(item.id)
-            progress(item.id)
-        else:
-            there.append(item.id)
-    return Rewrapped(tuple(wrapped), tuple(there), tuple(failed), manager.read().set_aside)
+    items = [item for _, item in manager.read().documents if isinstance(item, Key)]
+    failed = tuple(item for item in items if not item.usable)
+    todo = [item.id for item in items if item.usable]
+    portions = Portions(first=1)
+    done = 0
+    while done < len(todo):
+        portion = todo[done : done + portions.size]
+        with portions.timed():
+            again, failure = manager.retried(partial(_rewrap_some, manager, wrapper, portion))
+        wrapped += again
+        for key_id in again:
+            progress(key_id)
+        if failure is not None:
+            raise failure
+        done += len(portion)
+        between()
+    there = dict.fromkeys(todo)
+    for key_id in wrapped:
+        del there[key_id]
+    return Rewrapped(tuple(wrapped), tuple(there), failed, manager.read().set_aside)
 
 
-def _rewrap_once(manager: KeyManager, wrapper: KeyWrapper, key_id: UUID) -> bool:
-    """Replace the document of one key; ``False`` if there is nothing to do."""
+def _rewrap_some(
+    manager: KeyManager, wrapper: KeyWrapper, key_ids: Sequence[UUID]
+) -> tuple[list[UUID], DataProtectionError | None]:
+    """Replace the documents of some keys; those that were replaced, and the error that came before the next one."""
     reading = manager.read()
-    pairs = [(stored, item) for stored, item in reading.documents if isinstance(item, Key) and item.id == key_id]
-    if not pairs:
-        return False
-    loaded = document.load(pairs[0][0])
-    assert isinstance(loaded, document.KeyDocument)  # noqa: S101 (the reader has found a key in it)
-    if not replace_wrapping(loaded, wrapper, manager.wrappers, manager.ring_name):
-        return False
-    manager.commit([loaded.element], reading, [stored for stored, _ in pairs])
-    emit("key_rewrapped", "info", key_id=key_id, location=manager.repository.location)
-    return True
+    stored: dict[UUID, list[StoredDocument]] = {key_id: [] for key_id in key_ids}
+    for one, item in reading.documents:
+        if isinstance(item, Key) and item.id in stored:
+            stored[item.id].append(one)
+    elements: dict[UUID, ET.Element] = {}
+    failure: DataProtectionError | None = None
+    for key_id in (key_id for key_id in stored if stored[key_id]):
+        loaded = document.load(stored[key_id][0])
+        assert isinstance(loaded, document.KeyDocument)  # noqa: S101 (the reader has found a key in it)
+        try:
+            if replace_wrapping(loaded, wrapper, manager.wrappers, manager.ring_name):
+                elements[key_id] = loaded.element
+        except DataProtectionError as error:  # what the key service has wrapped before it failed is kept
+            failure = error
+            break
+    if elements:
+        manager.commit([*elements.values()], reading, [one for key_id in elements for one in stored[key_id]])
+    for key_id in elements:
+        emit("key_rewrapped", "info", key_id=key_id, location=manager.repository.location)
+    return [*elements], failure

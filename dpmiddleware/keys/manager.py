@@ -77,6 +77,7 @@ class KeyManager(HidesLocals):
         self.auto_create_keys = auto_create_keys
         plain = not wrappers if allow_plain is None else allow_plain
         self._reader = KeyReader(repository, ring, self.wrappers, allow_plain=plain, verifier=verifier)
+        self._surveyor = KeyReader(repository, ring, self.wrappers, allow_plain=plain, verifier=verifier, unwraps=False)
 
     def policy_in(self, reading: Reading) -> RotationPolicy:
         """The ring's own policy, or that of this process if the ring has none."""
@@ -97,9 +98,16 @@ class KeyManager(HidesLocals):
         """All that this process has read so far, even if no ring could be made of a reading."""
         return self._reader.revocations
 
-    def read(self) -> Reading:
+    def read(self, progress: Callable[[int, int], None] = lambda _done, _all: None) -> Reading:
         """The key walk; see `KeyReader.read`."""
-        return self._reader.read()
+        return self._reader.read(progress)
+
+    def survey(self, progress: Callable[[int, int], None] = lambda _done, _all: None) -> Reading:
+        """The key walk without its last step: documents are verified, but no key is unwrapped, so none is usable.
+
+        For what needs the documents and not their keys, such as a copy: unwrapping costs a call to a key service.
+        """
+        return self._surveyor.read(progress)
 
     # --- the ring to use ------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
@@ -63,7 +63,10 @@ class _Refusal:
 
 
 class KeyReader(HidesLocals):
-    """Reads one store. See `dpmiddleware.keys.manager.KeyManager` for the arguments."""
+    """Reads one store. See `dpmiddleware.keys.manager.KeyManager` for the arguments.
+
+    unwraps: whether keys are unwrapped. Without that, no key is usable, and none has a problem.
+    """
 
     def __init__(
         self,
@@ -73,8 +76,10 @@ class KeyReader(HidesLocals):
         *,
         allow_plain: bool,
         verifier: DocumentVerifier | None,
+        unwraps: bool = True,
     ) -> None:
         self._repository = repository
+        self._unwraps = unwraps
         self._ring = ring
         self._wrappers = tuple(wrappers)
         self._allow_plain = allow_plain
@@ -95,23 +100,25 @@ class KeyReader(HidesLocals):
         """All that were read so far; they apply until the process ends."""
         return tuple(self._revocations)
 
-    def read(self) -> Reading:
+    def read(self, progress: Callable[[int, int], None] = lambda _done, _all: None) -> Reading:
         """The key walk. `RepositoryError` if the store cannot be read; a document that cannot be used is set aside.
+
+        progress: called for each document with the number of documents walked so far, and that of all.
 
         A revocation applies until the process ends. A key that cannot be unwrapped is kept, unusable.
         """
         with self._one_at_a_time:  # after a newer snapshot, an older one would look like a loss of keys
-            return self._walk(self._repository.read())
+            return self._walk(self._repository.read(), progress)
 
-    def _walk(self, snapshot: Snapshot) -> Reading:
+    def _walk(self, snapshot: Snapshot, progress: Callable[[int, int], None]) -> Reading:
         size = sum(len(stored.data) for stored in snapshot.documents)
         check_size(len(snapshot.documents), size, self._repository.location)
-        documents, refusals, signed = self._admit_all(snapshot.documents)
+        documents, refusals, signed = self._admit_all(snapshot.documents, progress)
         aside = [refusal.aside for refusal in refusals]
         present = {item: stored for stored, item in documents if isinstance(item, Revocation)}
         self._revocations |= present
         found = _one_of_each(item for _, item in documents if isinstance(item, Key))
-        for key in [key for key in found.values() if not key.usable]:
+        for key in [key for key in found.values() if not key.usable and self._unwraps]:
             found[key.id] = self._still_open(key)
         keys = apply_revocations(self._with_lost(found), tuple(self._revocations))
         lost = tuple(key for key in keys[len(found) :] if key.revocation is None)
@@ -135,7 +142,7 @@ class KeyReader(HidesLocals):
         )
 
     def _admit_all(
-        self, stored: Iterable[StoredDocument]
+        self, stored: Sequence[StoredDocument], progress: Callable[[int, int], None]
     ) -> tuple[list[tuple[StoredDocument, _Item]], list[_Refusal], bool]:
         """The documents in use, those set aside, and whether any in use is signed."""
         admitted: dict[bytes, tuple[_Item, bool]] = {}
@@ -143,7 +150,8 @@ class KeyReader(HidesLocals):
         documents: list[tuple[StoredDocument, _Item]] = []
         any_signed = False
         aside: list[_Refusal] = []
-        for one in stored:
+        for number, one in enumerate(stored):
+            progress(number, len(stored))
             digest = hashlib.sha256(one.data + one.problem.encode()).digest()
             known = self._refused.get((digest, one.name))
             outcome = self._admitted.get(digest) or known or self._admit(one)
@@ -156,7 +164,7 @@ class KeyReader(HidesLocals):
             item, signed = outcome
             documents.append((one, item))
             any_signed |= signed
-            if not isinstance(item, Key) or item.usable:
+            if not isinstance(item, Key) or item.usable or not self._unwraps:
                 admitted[digest] = outcome
         self._admitted, self._refused = admitted, refused
         return documents, aside, any_signed
@@ -187,8 +195,9 @@ class KeyReader(HidesLocals):
     def _unwrap(self, document: KeyDocument, *, wrapped: bool) -> Key:
         problem, hint, encryptor = "", "", None
         try:
-            suite, secret = unwrap(document, self._wrappers, self._ring)
-            encryptor = AuthenticatedEncryptor(secret, suite)
+            if self._unwraps:
+                suite, secret = unwrap(document, self._wrappers, self._ring)
+                encryptor = AuthenticatedEncryptor(secret, suite)
         except (KeyUnwrapError, MalformedDocumentError, UnsupportedAlgorithmError) as error:
             problem, hint = str(error) or error.code, error.hint
         dates = document.creation_date, document.activation_date, document.expiration_date

@@ -16,7 +16,7 @@ from typing import Any
 from dpmiddleware.cli.output import Console, counted
 from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.presence import Needs, refuse_memory, require
-from dpmiddleware.cli.ring import RingView, open_ring
+from dpmiddleware.cli.ring import open_ring
 from dpmiddleware.cli.usage import UsageError
 from dpmiddleware.cli.whole_file import write_whole
 from dpmiddleware.data_protection import DataProtection
@@ -37,6 +37,7 @@ def add_to(verbs: Verbs) -> None:
         _copy,
         "copy every key and revocation to another store",
         examples=["dpm keys copy --repository redis://localhost/0 --to /var/backups/shop-keys"],
+        long=True,
     )
     copy.add_argument("--to", metavar="URL", required=True, help="the other store; all other settings are the same")
     export = verbs.add(
@@ -58,6 +59,7 @@ def add_to(verbs: Verbs) -> None:
         notes=False,
         needs=Needs.ROOM,
         changes=True,
+        long=True,
     )
     text = "output of `dpm keys export`, or the blob of a .NET ring; - reads standard input"
     bring.add_argument("file", metavar="FILE", help=text)
@@ -66,14 +68,22 @@ def add_to(verbs: Verbs) -> None:
 def _copy(arguments: argparse.Namespace, console: Console) -> int:
     source, target = open_ring(arguments), open_ring(arguments, repository=arguments.to)
     refuse_memory(target)
-    RingView.of(source, arguments.needs)
+    require(source, source.manager.survey(console.reading), arguments.needs)
     return _copied(source, target, console, "copied", "to")
 
 
 def _copied(source: DataProtection, target: DataProtection, console: Console, verb: str, preposition: str) -> int:
     """Copy and report. Exit status: 1 if a document was left out, else 0."""
-    require(target, target.manager.read(), Needs.ROOM)
-    done, location = maintenance.copy(source.manager, target.manager), target.repository.location
+    require(target, target.manager.survey(), Needs.ROOM)
+    location = target.repository.location
+
+    def progress(copied: int, everything: int) -> None:
+        left = f"{verb} {copied:,} of {everything:,} documents {preposition} {location}"
+        console.progress.stopped = f"{left}; run the same command again to go on"
+        console.progress.at(copied, everything, f"documents {verb}")
+
+    with console.progress.whole_steps():
+        done = maintenance.copy(source.manager, target.manager, progress=progress)
     there = f"{counted(done.there, 'document')} {'was' if done.there == 1 else 'were'} already there"
     line = f"{verb} {counted(done.copied, 'document')} {preposition} {location}; {there}"
     names = [aside.name for aside in done.left_out]
@@ -85,7 +95,8 @@ def _copied(source: DataProtection, target: DataProtection, console: Console, ve
 
 def _export(arguments: argparse.Namespace, console: Console) -> int:
     dp = open_ring(arguments)
-    reading = RingView.of(dp, arguments.needs).reading
+    reading = dp.manager.survey(console.reading)
+    require(dp, reading, arguments.needs)
     clear = [item for _, item in reading.documents if isinstance(item, Key) and not item.wrapped]
     if clear and not arguments.in_clear:
         text = (

@@ -9,6 +9,7 @@ from dpmiddleware.cli.output import Console, counted, entries, table
 from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.presence import Needs, no_ring
 from dpmiddleware.cli.ring import RingView, open_ring
+from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.keys.key import Key
 
 __all__ = ["add_to"]
@@ -23,6 +24,7 @@ def add_to(verbs: Verbs) -> None:
         examples=["dpm keys list --repository redis://localhost/0", "dpm keys list --wide"],
         notes=False,
         needs=Needs.DOCUMENTS,
+        long=True,
     )
     listed.add_argument("--wide", action="store_true", help="show whole ids, all dates and the algorithm")
     show = verbs.add("show", _show, "show one key", examples=["dpm keys show 4d5e1c0a"], notes=False)
@@ -31,27 +33,37 @@ def add_to(verbs: Verbs) -> None:
 
 def _list(arguments: argparse.Namespace, console: Console) -> int:
     dp = open_ring(arguments)
-    view = RingView.of(dp, arguments.needs)
-    lines = [f"{dp.repository.location}: {counted(len(view.keys), 'key')}"]
+    view = RingView.of(dp, arguments.needs, console.reading)
+    if console.as_json:
+        console.result(_as_json(dp, view), ())
+    else:
+        console.result({}, _as_text(view, console, wide=arguments.wide))
+    if not view.keys:
+        console.failure(no_ring(dp, view.reading))
+    return 0 if view.keys else 1
+
+
+def _as_text(view: RingView, console: Console, *, wide: bool) -> list[str]:
+    lines = [f"{view.reading.location}: {counted(len(view.keys), 'key')}"]
     if view.keys:
-        lines += ["", *(_wide(view) if arguments.wide else _narrow(view))]
+        lines += ["", *(_wide(view) if wide else _narrow(view))]
     broken = [key for key in view.keys if key.problem]
-    problems = [(str(key.id) if arguments.wide else view.short(key.id), key.problem) for key in broken]
+    problems = [(str(key.id) if wide else view.short(key.id), key.problem) for key in broken]
     problems += [(a.name, f"{'refused' if a.refused else 'set aside'}: {a.problem}") for a in view.not_used]
     if problems:
         lines += ["", *entries("NOT USED", problems)]
         hints = [*(key.hint for key in broken), *(aside.hint for aside in view.not_used)]
         lines += console.escaped(f"hint: {hint}" for hint in dict.fromkeys(hints) if hint)
-    data = {
+    return lines
+
+
+def _as_json(dp: DataProtection, view: RingView) -> dict[str, object]:
+    return {
         "location": dp.repository.location,
         "ring": dp.ring,
         "keys": [view.as_json(key) for key in view.keys],
         "set_aside": [{"document": a.name, "problem": a.problem, "refused": a.refused} for a in view.not_used],
     }
-    console.result(data, lines)
-    if not view.keys:
-        console.failure(no_ring(dp, view.reading))
-    return 0 if view.keys else 1
 
 
 def _narrow(view: RingView) -> list[str]:

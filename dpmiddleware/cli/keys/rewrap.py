@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from uuid import UUID
 
 from dpmiddleware.cli.output import Console, counted
 from dpmiddleware.cli.parsers import Verbs
@@ -18,7 +19,7 @@ def add_to(verbs: Verbs) -> None:
     """``rewrap``."""
     text = "wrap every key with another certificate, secret or key service"
     examples = ["dpm keys rewrap --key-wrapper x509:///etc/shop/old.pem --to x509:///etc/shop/new.pem"]
-    rewrap = verbs.add("rewrap", _rewrap, text, examples=examples, changes=True)
+    rewrap = verbs.add("rewrap", _rewrap, text, examples=examples, changes=True, long=True)
     rewrap.add_argument("--to", metavar="URL", required=True, help="the new wrapper; --key-wrapper names the old ones")
 
 
@@ -33,10 +34,19 @@ def _old_and_new(arguments: argparse.Namespace) -> str:
 
 def _rewrap(arguments: argparse.Namespace, console: Console) -> int:
     dp = open_ring(arguments, key_wrapper=_old_and_new(arguments))
-    RingView.of(dp, arguments.needs)
+    view = RingView.of(dp, arguments.needs, console.reading)
     manager, location = dp.manager, dp.repository.location
     (wrapper,), _ = wrappers_from(arguments.to)
-    done = maintenance.rewrap(manager, wrapper)
+    wrapped: list[UUID] = []
+
+    def between() -> None:
+        if wrapped:
+            left = f"rewrapped {len(wrapped):,} of {len(view.keys):,} keys in {location}"
+            console.progress.stopped = f"{left}; run the same command again to go on"
+        console.progress.at(len(wrapped), len(view.keys), "keys rewrapped")
+
+    with console.progress.whole_steps():
+        done = maintenance.rewrap(manager, wrapper, progress=wrapped.append, between=between)
     lines = [f"rewrapped {key_id}" for key_id in done.wrapped]
     lines.append(f"rewrapped {counted(len(done.wrapped), 'key')} in {location}; already rewrapped: {len(done.there)}")
     data = {
