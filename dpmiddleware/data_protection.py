@@ -6,6 +6,7 @@ Its constructor checks the arguments and does no I/O. The ring is loaded at its 
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -101,8 +102,10 @@ class DataProtection:
         self._auto_create_keys = auto_create_keys
         self._stated_policy = stated_in(time_spans, policy)
         given = {"repository": repository, "key_wrapper": key_wrapper, "signer": signer, "ring": ring}
-        self._stated = self._stated_policy | {"application", *(name for name in given if given[name] is not None)}
-        self._naming: Naming = ARGUMENT
+        self.stated = self._stated_policy | {"application", *(name for name in given if given[name] is not None)}
+        """The names of the settings that were given."""
+        self.naming: Naming = ARGUMENT
+        """How errors write the names of settings."""
         self.provider = KeyRingProvider(self._open_manager, clock=self.clock, policy=self.policy)
         """Keeps the ring current."""
 
@@ -158,7 +161,7 @@ class DataProtection:
 
     def _open_manager(self) -> KeyManager:
         """Create the manager. Called at the first use, since this may look at the machine and read files."""
-        with written_as(SETTINGS, self._naming):
+        with written_as(SETTINGS, self.naming):
             return self._opened_manager()
 
     def _opened_manager(self) -> KeyManager:
@@ -190,7 +193,7 @@ class DataProtection:
 
     def _report_ignored(self) -> None:
         """A variable ``DPM_…`` that is not read is a surprise: keys are elsewhere, or not wrapped."""
-        ignored = [] if self._naming.reads_variables else is_in_environment(os.environ, but=self._stated)
+        ignored = [] if self.naming.reads_variables else is_in_environment(os.environ, but=self.stated)
         if ignored:
             emit(
                 "environment_ignored",
@@ -222,7 +225,7 @@ class DataProtection:
         """
         with written_as(SETTINGS, naming):
             made = cls(**arguments_from(settings, parts))
-        made._naming = naming
+        made.naming = naming
         return made
 
     @classmethod
@@ -244,6 +247,28 @@ class DataProtection:
     def from_toml(cls, path: PathLike[str] | str, **parts: Any) -> Self:
         """Create from the table ``[data_protection]`` of a TOML file. ``parts``: as for `from_config`."""
         return cls.from_config(settings_in_file(path), naming=TABLE, **parts)
+
+    @hides_locals
+    def with_parts(self, **parts: Any) -> Self:
+        """The same ring with other parts, for a tool. All the rest are the objects of this one, which stays as it is.
+
+        parts: ``repository``, ``key_wrapper``, ``signer``, ``algorithm``, ``auto_create_keys``, as settings or objects.
+        """
+        made: Self = copy.copy(self)
+        with written_as(SETTINGS, self.naming):
+            made._take(arguments_from({"application": self.application, **parts}, {}))
+        made.stated = self.stated | parts.keys()
+        return made
+
+    def _take(self, parts: Mapping[str, Any]) -> None:
+        if "repository" in parts:
+            self._repository = repository_from(parts["repository"])
+        if "key_wrapper" in parts:
+            self._wrappers = wrappers_from(parts["key_wrapper"])
+        self._signer = signer_from(parts["signer"]) if "signer" in parts else self._signer
+        self._algorithm = parts.get("algorithm", self._algorithm)
+        self._auto_create_keys = parts.get("auto_create_keys", self._auto_create_keys)
+        self.provider = KeyRingProvider(self._open_manager, clock=self.clock, policy=self.policy)
 
     def __repr__(self) -> str:
         return f"<DataProtection {self.application!r}>"

@@ -43,6 +43,8 @@ OWN_FRAMEWORK = {
     "django": {"django"},
     "quart": {"flask", "hypercorn", "quart"},
     "starlette.dependencies": {"fastapi"},
+    "cli.django_findings": {"django"},
+    "click_command": {"click"},
     "testing.plugin": {"pytest"},
     "testing.quart_clients": {"quart"},
     "testing.contracts": {"pytest"},

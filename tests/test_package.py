@@ -104,6 +104,11 @@ def test_the_wheel_brings_the_plugin_for_pytest(wheel: Path) -> None:
     entries = configparser.ConfigParser()
     entries.read_string(files.read(name).decode())
     assert dict(entries["pytest11"]) == {"dpmiddleware": "dpmiddleware.testing.plugin"}
+    for framework in ("flask", "quart"):
+        assert dict(entries[f"{framework}.commands"]) == {
+            "data-protection": "dpmiddleware.click_command:data_protection"
+        }
+    assert "dpmiddleware/django/management/commands/dataprotection.py" in files.namelist()
     assert "dpmiddleware/testing/plugin.py" in files.namelist()
 
 

@@ -3,11 +3,14 @@
     main.py           runs the verb of a command line, turns errors into exit statuses
     usage.py          parses a command line, and names the nearest verb or option
     parsers.py        adds verbs and groups of verbs to the parser; the options that name a ring
+    command.py        the command that the verbs belong to: dpm, or that of an application
+    application.py    dpm --app: finds an application and its ring
     ring.py           opens the ring that the options name, and reads it
+    own_ring.py       opens the ring of an application
     presence.py       what a verb must find there, and where it may write
     policy_options.py adds the options that state a policy
     output.py         prints results, notes, errors and questions
-    option_names.py   settings in messages, as options
+    option_names.py   settings and verbs in messages, as the reader types them
     moments.py        dates and spans for people
     short_ids.py      short forms of key ids
     said_before.py    what was printed about a ring before
@@ -16,6 +19,8 @@
     inspection.py     dpm inspect
     check.py          dpm check
     check_against.py  dpm check --against
+    finding.py        one result of a check
+    application_cookies.py, django_findings.py  what an application and its settings add to a check
     key_blob.py       dpm key-blob
     demo.py           dpm demo
 

@@ -7,20 +7,21 @@ an operator should know and decide. ``--against`` is in `dpmiddleware.cli.check_
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Final
 
 from dpmiddleware.at_rest.checks import weak_files, weaknesses
 from dpmiddleware.cli.check_against import compare
+from dpmiddleware.cli.command import Application, Command
+from dpmiddleware.cli.finding import Finding
 from dpmiddleware.cli.moments import moment
 from dpmiddleware.cli.output import Console, counted
 from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.policy_options import add_policy_options
 from dpmiddleware.cli.presence import Needs
-from dpmiddleware.cli.ring import RingView, open_ring, setting
+from dpmiddleware.cli.ring import RingView, makes_keys, open_ring
 from dpmiddleware.cli.said_before import is_news
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.default_location import container_mark, is_lost_with_container
@@ -42,16 +43,6 @@ NOT_SEEN: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One result of a check. code: for programs; it does not change between versions."""
-
-    code: str
-    level: Literal["problem", "note"]
-    text: str
-    hint: str = ""
-
-
 def add_to(verbs: Verbs) -> None:
     """``check``."""
     parser = verbs.add(
@@ -71,16 +62,25 @@ def add_to(verbs: Verbs) -> None:
 
 
 def _check(arguments: argparse.Namespace, console: Console) -> int:
-    dp = open_ring(arguments, auto_create_keys=False)
+    dp = open_ring(arguments, auto_create_keys=arguments.against is None and makes_keys(arguments))
     if arguments.against is not None:
         return compare(dp, open_ring(arguments, auto_create_keys=False, repository=arguments.against), console)
-    return report(dp, console, setting(arguments, "signer"))
+    command: Command = arguments.command
+    return report(dp, console, application=command.application if command.has_own_ring else None)
 
 
-def report(dp: DataProtection, console: Console, signer: str | None, *, place: bool = True) -> int:
+def report(
+    dp: DataProtection,
+    console: Console,
+    signer: str | None = None,
+    *,
+    place: bool = True,
+    application: Application | None = None,
+) -> int:
     """Print all findings. Exit status: 1 if one is a problem, else 0.
 
-    signer: URL of a signer whose file is examined, too. place: whether the store itself is examined.
+    signer: URL of a signer whose file is examined, instead of the ring's own. place: whether the store itself is
+    examined. application: whose cookies are examined.
     """
     where = list(_place(dp)) if place else []
     try:
@@ -88,7 +88,8 @@ def report(dp: DataProtection, console: Console, signer: str | None, *, place: b
     except KeyManagementError as error:
         found = [*where, Finding(error.code, "problem", str(error), error.hint)]
     else:
-        found = [*_signer(signer), *where, *_in_the_ring(dp, view)]
+        found = [*_signer(dp, signer), *where, *_in_the_ring(dp, view), *_cookies(application)]
+    found = [replace(one, text=console.written(one.text), hint=console.written(one.hint)) for one in found]
     problems = sum(finding.level == "problem" for finding in found)
     data = {
         "location": dp.repository.location,
@@ -120,7 +121,14 @@ def _in_the_ring(dp: DataProtection, view: RingView) -> list[Finding]:
     """All findings but those about the place of the keys."""
     looks = (_documents, _at_rest, _keys, _clock, _policy)
     found = [finding for look in looks for finding in look(dp, view)]
-    return [*found, *_name(dp), Finding("not_seen", "note", NOT_SEEN)]
+    return [*found, *_name(dp)]
+
+
+def _cookies(application: Application | None) -> Iterator[Finding]:
+    """The cookies of the application, if it was given."""
+    look = None if application is None else application.findings
+    yield from look() if look is not None else ()
+    yield Finding("not_seen", "note", NOT_SEEN if look is None else NOT_SEEN.partition(";")[0])
 
 
 def _place(dp: DataProtection) -> Iterator[Finding]:
@@ -144,10 +152,11 @@ def _place(dp: DataProtection) -> Iterator[Finding]:
         yield Finding(error.code, "problem", str(error), error.hint)
 
 
-def _signer(url: str | None) -> Iterator[Finding]:
+def _signer(dp: DataProtection, url: str | None) -> Iterator[Finding]:
     """Anyone who can read the key of the signer can sign."""
-    if url is not None:
-        path = ConfigurationURL.parse(url, "password").file()
+    own = getattr(dp.manager.signer, "path", None)
+    path = own if url is None else ConfigurationURL.parse(url, "password").file()
+    if path is not None:
         for weak in weak_files([path]):
             yield Finding(weak.code, "problem", weak.text, weak.hint)
 
@@ -188,9 +197,8 @@ def _at_rest(dp: DataProtection, view: RingView) -> Iterator[Finding]:
     if not dp.manager.wrappers and dp.repository.location != "memory:":
         hint = "use --key-wrapper or DPM_KEY_WRAPPER"
         yield Finding("no_key_wrapper", "problem", "new keys will not be wrapped", hint)
-    makes_keys = os.environ.get("DPM_AUTO_CREATE_KEYS", "").lower() not in {"false", "0", "no"}
     for number, wrapper in enumerate(dp.manager.wrappers):
-        wraps = makes_keys and number == 0
+        wraps = dp.manager.auto_create_keys and number == 0
         for weak in weaknesses(wrapper, ring=dp.ring, now=view.now.to_datetime(), wraps=wraps):
             yield Finding(weak.code, "problem", weak.text, weak.hint)
     ours = sorted(t for w in dp.manager.wrappers[:1] for t in w.decryptor_types if t.startswith("dpmiddleware."))

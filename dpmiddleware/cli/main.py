@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Sequence
+from typing import TextIO, TypedDict
 
 from dpmiddleware import __version__, repeats
 from dpmiddleware.cli import check, demo, init, inspection, key_blob, keys
+from dpmiddleware.cli.command import Application, Command
 from dpmiddleware.cli.output import Console
 from dpmiddleware.cli.parsers import Parser, Verbs
 from dpmiddleware.cli.usage import UsageError, parse
@@ -20,17 +23,32 @@ from dpmiddleware.telemetry import LOGGER, text_of
 __all__ = ["command_line", "main"]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command, and return the exit status."""
-    parser, verbs = command_line()
+def main(
+    argv: Sequence[str] | None = None,
+    command: Command | None = None,
+    *,
+    out: TextIO | None = None,
+    messages: TextIO | None = None,
+) -> int:
+    """Run one command, and return the exit status.
+
+    argv: the words after the command's name. command: that of an application, instead of ``dpm``.
+    """
+    command = command or Command()
+    parser, verbs = command_line(command)
+    streams: _Streams = {"out": out, "messages": messages, "name": command.prog}
     try:
         arguments = parse(parser, [verb.prog for verb in verbs.all], sys.argv[1:] if argv is None else argv)
     except UsageError as error:
-        Console().failure(error)
+        Console(**streams).failure(error)
         return 2
     except SystemExit as end:  # after --help and --version
         return end.code if isinstance(end.code, int) else 2
-    console = Console(as_json=arguments.json, progress=arguments.progress)
+    target: str | None = getattr(arguments, "application_object", None)
+    if target is not None:
+        command = Command(f"dpm --app {shlex.quote(target)}", lambda: _loaded(target))
+    arguments.command = command
+    console = Console(as_json=arguments.json, progress=arguments.progress, written=arguments.command.written, **streams)
     handler = _Notes(console, logging.WARNING if arguments.notes else logging.CRITICAL + 1)
     LOGGER.addHandler(handler)
     repeats.forget()  # a command writes its reasons in full, whatever this process did before
@@ -38,6 +56,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments, console)
     finally:
         LOGGER.removeHandler(handler)
+
+
+def _loaded(target: str) -> Application:
+    from dpmiddleware.cli.application import load  # the web part of the package, which most commands do not need
+
+    return load(target)
+
+
+class _Streams(TypedDict):
+    out: TextIO | None
+    messages: TextIO | None
+    name: str
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:
@@ -69,10 +99,18 @@ class _Notes(logging.Handler):
         self._console.note(text_of(record))
 
 
-def command_line() -> tuple[Parser, Verbs]:
-    """The parser, and its verbs."""
-    parser = Parser(prog="dpm", description="Manages the key rings of dpmiddleware.", allow_abbrev=False)
+def command_line(command: Command | None = None) -> tuple[Parser, Verbs]:
+    """The parser of a command, by default that of ``dpm``, and its verbs: the same for all commands."""
+    command = command or Command()
+    about = "the key ring of this application" if command.has_own_ring else "the key rings of dpmiddleware"
+    parser = Parser(prog=command.prog, description=f"Manages {about}.", allow_abbrev=False)
+    parser.has_own_ring = command.has_own_ring
     parser.add_argument("--version", action="version", version=f"dpm {__version__} ({describe()})")
+    if not command.has_own_ring:
+        text = (
+            "use the ring of an application: module:name of its DataProtection, of the application, or of a factory()"
+        )
+        parser.add_argument("--app", metavar="TARGET", dest="application_object", help=text)
     verbs = Verbs(parser)
     for file in (init, keys, inspection, check, key_blob, demo):
         file.add_to(verbs)

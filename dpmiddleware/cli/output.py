@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TextIO
 
 from dpmiddleware.cli.option_names import as_options
@@ -28,6 +28,7 @@ class Console:
     """The output of one command. as_json: results are printed as one JSON document instead of text.
 
     progress: whether progress is printed although there is no terminal.
+    name: what messages begin with. written: writes the names of settings and verbs as the reader types them.
     """
 
     def __init__(
@@ -37,8 +38,12 @@ class Console:
         out: TextIO | None = None,
         messages: TextIO | None = None,
         progress: bool = False,
+        name: str = "dpm",
+        written: Callable[[str], str] = as_options,
     ) -> None:
         self.as_json = as_json
+        self.written = written
+        self._name = name
         self._out = out or sys.stdout
         self._messages = messages or sys.stderr
         self.progress = Progress(self._messages, wanted=progress)
@@ -54,9 +59,9 @@ class Console:
     def escaped(self, lines: Iterable[str]) -> list[str]:
         """Lines that contain text from elsewhere: control characters are escaped, passwords of URLs are removed.
 
-        Settings are written as options, as in every message.
+        Settings are written as options, as in every message, or as in the application whose ring it is.
         """
-        return [_shown(line) for line in lines]
+        return [self._shown(line) for line in lines]
 
     def message(self, line: str) -> None:
         """Print a line that is not part of the result."""
@@ -78,7 +83,7 @@ class Console:
             self._say("hint", hint)
 
     def _say(self, kind: str, text: str) -> None:
-        self.message(f"dpm: {kind}: {_shown(text)}")
+        self.message(f"{self._name}: {kind}: {self._shown(text)}")
 
     def failure(self, error: DataProtectionError) -> None:
         """Print an error of this package, with its hint."""
@@ -87,7 +92,7 @@ class Console:
     def stopped(self, *, changes: bool) -> None:
         """Print what a ^C leaves behind. changes: whether the verb changes something."""
         left = "`dpm keys list` shows whether the change was made" if changes else "nothing was changed"
-        self.message(f"dpm: stopped by ^C: {_shown(self.progress.stopped or left)}")
+        self.message(f"{self._name}: stopped by ^C: {self._shown(self.progress.stopped or left)}")
 
     def left_out(self, documents: Sequence[SetAside], verb: str) -> int:
         """Report documents that were left out. Exit status: 1 if there are any, else 0."""
@@ -107,16 +112,19 @@ class Console:
             self.error(f"{question}; not confirmed, because standard input is not a terminal", "use --yes to confirm")
             return False
         self.progress.clear()
-        print(f"{_shown(question)} [y/N] ", end="", file=self._messages, flush=True)
+        print(f"{self._shown(question)} [y/N] ", end="", file=self._messages, flush=True)
         answer = sys.stdin.readline().strip().lower()
         if answer in {"y", "yes"}:
             return True
         self.error("not confirmed: nothing was changed")
         return False
 
+    def _shown(self, text: str) -> str:
+        return _safe(self.written(text))
 
-def _shown(text: str) -> str:
-    return printable(without_secrets(as_options(text)), 2000)
+
+def _safe(text: str) -> str:
+    return printable(without_secrets(text), 2000)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, longest: int = 120) -> list[str]:
@@ -126,9 +134,12 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, longest:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
-def entries(heading: str, found: Iterable[tuple[object, str]]) -> list[str]:
-    """Names, each with a sentence below it. Neither is cut: what is wrong may end with the name of what is missing."""
+def entries(heading: str, found: Iterable[tuple[object, str]], written: Callable[[str], str] = as_options) -> list[str]:
+    """Names, each with a sentence below it. Neither is cut: what is wrong may end with the name of what is missing.
+
+    written: that of the console.
+    """
     lines = [heading]
     for name, text in found:
-        lines += [f"  {_shown(str(name))}", *(f"    {_shown(line)}" for line in text.splitlines())]
+        lines += [f"  {_safe(str(name))}", *(f"    {_safe(written(line))}" for line in text.splitlines())]
     return lines

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from dpmiddleware.cli.option_names import RING_OPTIONS
 from dpmiddleware.cli.output import Console
 from dpmiddleware.cli.presence import Needs
+from dpmiddleware.naming import OPTION
 
 __all__ = ["Parser", "Run", "Verbs", "WrongUsage"]
 
@@ -23,9 +26,13 @@ class WrongUsage(Exception):  # noqa: N818 (not an error of the package: `dpmidd
 
 
 class Parser(argparse.ArgumentParser):
-    """The parser of ``dpm``, of a group, or of a verb. is_verb: whether it is a verb's."""
+    """The parser of ``dpm``, of a group, or of a verb.
+
+    is_verb: whether it is a verb's. has_own_ring: whether the verb works on the ring of an application.
+    """
 
     is_verb = False
+    has_own_ring = False
 
     def error(self, message: str) -> NoReturn:
         """Raise `WrongUsage`."""
@@ -33,16 +40,22 @@ class Parser(argparse.ArgumentParser):
 
 
 class Verbs:
-    """The verbs of ``dpm``, or of a group such as ``dpm keys``. all: the parsers of all verbs of ``dpm`` so far."""
+    """The verbs of ``dpm``, or of a group such as ``dpm keys``. all: the parsers of all verbs of ``dpm`` so far.
 
-    def __init__(self, parser: Parser, all_verbs: list[Parser] | None = None) -> None:
+    root: the parser of the command. If it has its own ring, no help text shows the options that name a ring.
+    """
+
+    def __init__(self, parser: Parser, root: Parser | None = None, all_verbs: list[Parser] | None = None) -> None:
+        self._root = root or parser
         self._parsers = parser.add_subparsers(metavar="VERB", required=True, parser_class=Parser)
         self.all: list[Parser] = [] if all_verbs is None else all_verbs
 
     def group(self, name: str, help_text: str) -> Verbs:
         """Add a group of verbs."""
         return Verbs(
-            self._parsers.add_parser(name, help=help_text, description=help_text, allow_abbrev=False), self.all
+            self._parsers.add_parser(name, help=help_text, description=help_text, allow_abbrev=False),
+            self._root,
+            self.all,
         )
 
     def add(
@@ -70,6 +83,8 @@ class Verbs:
         changes: whether the verb writes to the ring that the options name; that ring must be named then.
         long: whether the verb may take long, and has ``--progress``.
         """
+        if self._root.has_own_ring:
+            examples = list(dict.fromkeys(own_example(one, self._root.prog) for one in examples))
         epilog = "\n".join(["examples:" if len(examples) > 1 else "example:", *(f"  {one}" for one in examples)])
         parser: Parser = self._parsers.add_parser(
             name,
@@ -80,24 +95,50 @@ class Verbs:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         parser.is_verb = True
+        parser.has_own_ring = self._root.has_own_ring
         self.all.append(parser)
         if ring:
-            _add_ring_options(parser)
+            _add_ring_options(parser, own=self._root.has_own_ring, signs=changes)
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
         parser.set_defaults(run=run, notes=notes, needs=needs, changes=changes, parser=parser, examples=examples)
-        parser.set_defaults(progress=False)
+        parser.set_defaults(progress=False, states_policy=False)
         if long:
             text = "print how far the work has come, also where there is no terminal"
             parser.add_argument("--progress", action="store_true", help=text)
         return parser
 
 
-def _add_ring_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("ring (defaults: the variables DPM_APPLICATION, DPM_REPOSITORY, …)")
-    group.add_argument("--application", metavar="NAME", help="application name that all members of the farm share")
-    group.add_argument("--repository", metavar="URL", help="store of the keys: a folder, redis://…, postgresql://…")
-    group.add_argument("--key-wrapper", metavar="URL", action="append", help="how keys are wrapped; can be repeated")
-    group.add_argument("--signer", metavar="URL", help="signs what this command writes: ed25519:///signer.pem")
-    trusted = "public key of a trusted signer; can be repeated"
-    group.add_argument("--trusted-signer", metavar="PATH", action="append", dest="trusted_signers", help=trusted)
-    group.add_argument("--ring", metavar="NAME", help="name of the ring, if it is not the application name")
+def _add_ring_options(parser: argparse.ArgumentParser, *, own: bool, signs: bool) -> None:
+    """Where the ring is an application's own, the options are refused when they are used, so only one is shown."""
+    title = (
+        "ring (that of the application)" if own else "ring (defaults: the variables DPM_APPLICATION, DPM_REPOSITORY, …)"
+    )
+    group = parser.add_argument_group(title)
+
+    def add(name: str, metavar: str, text: str, *, hidden: bool = own, **more: Any) -> None:
+        group.add_argument(
+            OPTION.write(name), metavar=metavar, help=argparse.SUPPRESS if hidden else text, dest=name, **more
+        )
+
+    if not own:
+        text = "the application whose ring this is: module:name, instead of the options below"
+        group.add_argument("--app", metavar="TARGET", dest="application_object", default=argparse.SUPPRESS, help=text)
+    add("application", "NAME", "application name that all members of the farm share")
+    add("repository", "URL", "store of the keys: a folder, redis://…, postgresql://…")
+    add("key_wrapper", "URL", "how keys are wrapped; can be repeated", action="append")
+    add("signer", "URL", "signs what this command writes: ed25519:///signer.pem", hidden=own and not signs)
+    add("trusted_signers", "PATH", "public key of a trusted signer; can be repeated", action="append")
+    add("ring", "NAME", "name of the ring, if it is not the application name")
+
+
+def own_example(example: str, prog: str) -> str:
+    """An example of ``dpm`` without the options that name a ring, for a command that has its own."""
+    words, kept = shlex.split(example)[1:], shlex.split(prog)
+    options = {OPTION.write(name) for name in RING_OPTIONS if name != "signer"}
+    after = iter(words)
+    for word in after:
+        if word in options:
+            next(after)
+        else:
+            kept.append(word)
+    return shlex.join(kept)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
+from dpmiddleware.cli.parsers import Parser
 from dpmiddleware.keys.policy import POLICY_SETTINGS
 from dpmiddleware.naming import OPTION
 
@@ -20,11 +21,16 @@ _TEXTS: Final = {
 }
 
 
-def add_policy_options(parser: argparse.ArgumentParser, but: str = "") -> None:
-    """Add ``--lifetime``, ``--poll`` and the others to a verb, ``but`` one that means something else there."""
+def add_policy_options(parser: Parser, but: str = "", *, states: bool = False) -> None:
+    """Add ``--lifetime``, ``--poll`` and the others to a verb, ``but`` one that means something else there.
+
+    states: whether the verb changes the policy. Otherwise, of an application's own ring, its settings count.
+    """
+    parser.set_defaults(states_policy=states)
+    hidden = parser.has_own_ring and not states
     group = parser.add_argument_group(
         "policy (defaults: that of the ring; else the variables DPM_LIFETIME, DPM_POLL, …)"
     )
     for name in POLICY_SETTINGS:
         if name != but:
-            group.add_argument(OPTION.write(name), metavar="TIME", help=_TEXTS[name])
+            group.add_argument(OPTION.write(name), metavar="TIME", help=argparse.SUPPRESS if hidden else _TEXTS[name])

@@ -1,6 +1,7 @@
 """Opens the ring that a command works on, and reads what its store holds.
 
-Each setting of the ring comes from an option, a ``DPM_*`` variable or the default of `DataProtection`, in this order.
+Each setting of the ring comes from an option, a ``DPM_*`` variable or the default of `DataProtection`, in this order;
+or the ring is that of an application (`dpmiddleware.cli.own_ring`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
+from dpmiddleware.cli.own_ring import open_own_ring
 from dpmiddleware.cli.presence import Needs, refuse_default_place, refuse_memory, require
 from dpmiddleware.cli.short_ids import short_ids
 from dpmiddleware.cli.usage import UsageError
@@ -21,13 +23,14 @@ from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.document import may_be_revocation
 from dpmiddleware.keys.key import Key, Revocation
+from dpmiddleware.keys.policy import POLICY_SETTINGS, no_limit
 from dpmiddleware.keys.reading import Reading, SetAside
 from dpmiddleware.keys.rotation import resolve
 from dpmiddleware.names import refuse_unknown_variables
 from dpmiddleware.naming import VARIABLE, Naming, option_or_variable
 from dpmiddleware.printable import printable
 
-__all__ = ["KeyNotFoundError", "RingView", "open_ring", "refuse_unwrapped", "setting"]
+__all__ = ["KeyNotFoundError", "RingView", "makes_keys", "open_ring", "refuse_unwrapped", "setting"]
 
 _SETTINGS: Final = tuple(name for name in SETTINGS if name != "auto_create_keys")
 _SHORTEST: Final = 4
@@ -40,6 +43,18 @@ def open_ring(arguments: argparse.Namespace, *, auto_create_keys: bool = True, *
     overrides: settings to use instead (another ``repository`` for the same ring).
     `ConfigurationError` if the verb changes the ring, and no place is named where the change would last.
     """
+    own = arguments.command.has_own_ring
+    opened = open_own_ring if own else _open_named_ring
+    dp = opened(arguments, auto_create_keys=auto_create_keys, overrides=overrides)
+    if arguments.changes:
+        refuse_memory(dp)
+    return dp
+
+
+def _open_named_ring(
+    arguments: argparse.Namespace, *, auto_create_keys: bool, overrides: dict[str, Any]
+) -> DataProtection:
+    """The ring that options and variables name."""
     settings = {name: overrides.get(name) or setting(arguments, name) for name in _SETTINGS}
     try:
         refuse_unknown_variables(os.environ, SETTINGS, [value for value in settings.values() if isinstance(value, str)])
@@ -56,18 +71,23 @@ def open_ring(arguments: argparse.Namespace, *, auto_create_keys: bool = True, *
         _ = dp.manager
     except ConfigurationError as error:
         raise UsageError(str(error), hint=error.hint) from error
-    if arguments.changes:
-        refuse_memory(dp)
     return dp
 
 
-def refuse_unwrapped(arguments: argparse.Namespace, view: RingView) -> None:
+def makes_keys(arguments: argparse.Namespace) -> bool:
+    """Whether the member that is looked at may create keys."""
+    if arguments.command.has_own_ring:
+        return bool(arguments.command.application.data_protection.manager.auto_create_keys)
+    return os.environ.get("DPM_AUTO_CREATE_KEYS", "").lower() not in {"false", "0", "no"}
+
+
+def refuse_unwrapped(dp: DataProtection, view: RingView) -> None:
     """`ConfigurationError` if a new key would not be wrapped although keys of the ring are: members would refuse it.
 
     Not if ``plain:`` was said.
     """
     wrapped = any(key.wrapped and view.now < key.expiration_date for key in view.reading.keys)
-    if wrapped and setting(arguments, "key_wrapper") is None:
+    if wrapped and "key_wrapper" not in dp.stated:
         raise ConfigurationError(
             f"the keys in {view.reading.location} are wrapped, but no key wrapper is configured for a new one: "
             "nothing was changed",
@@ -84,10 +104,16 @@ def _naming(arguments: argparse.Namespace) -> Naming:
 
 
 def setting(arguments: argparse.Namespace, name: str) -> Any:
-    """The value of an option, else of its variable, else ``None``. Repeated options are joined with spaces."""
+    """The value of an option, else of its variable, else ``None``. Repeated options are joined with spaces.
+
+    Of an application's own ring: the option, else the application's time span if it has set one.
+    """
     given: str | list[str] | None = getattr(arguments, name, None)
     if isinstance(given, list):
         given = " ".join(given)
+    if given is None and arguments.command.has_own_ring:
+        own = arguments.command.application.data_protection
+        return no_limit(getattr(own.policy, name)) if name in POLICY_SETTINGS and name in own.stated else None
     return given if given is not None else os.environ.get(f"DPM_{name.upper()}") or None
 
 

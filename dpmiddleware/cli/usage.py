@@ -34,7 +34,7 @@ def parse(parser: Parser, paths: Sequence[str], words: Sequence[str]) -> argpars
     try:
         arguments, rest = parser.parse_known_args(words)
     except WrongUsage as wrong:
-        raise _explained(wrong, paths, words) from None
+        raise _explained(wrong, paths, words, len(parser.prog.split())) from None
     if rest:
         at: Parser = arguments.parser
         misplaced = any(word.startswith("-") for word in rest)
@@ -43,11 +43,14 @@ def parse(parser: Parser, paths: Sequence[str], words: Sequence[str]) -> argpars
     return arguments
 
 
-def _explained(wrong: WrongUsage, paths: Sequence[str], words: Sequence[str]) -> UsageError:
-    """An unknown option is the reason, if there is one: its value may have been taken for a verb."""
+def _explained(wrong: WrongUsage, paths: Sequence[str], words: Sequence[str], begun: int) -> UsageError:
+    """An unknown option is the reason, if there is one: its value may have been taken for a verb.
+
+    begun: words that the command itself has, before its first verb.
+    """
     at, message = wrong.parser, str(wrong)
     after = list(words)
-    for name in at.prog.split()[1:]:
+    for name in at.prog.split()[begun:]:
         after = after[after.index(name) + 1 :]
     if not at.is_verb:
         after = after[:1]

@@ -75,7 +75,7 @@ class KeyManager(HidesLocals):
         self.signer = signer
         self.verifier = verifier
         self.auto_create_keys = auto_create_keys
-        plain = not wrappers if allow_plain is None else allow_plain
+        self.allow_plain = plain = not wrappers if allow_plain is None else allow_plain
         self._reader = KeyReader(repository, ring, self.wrappers, allow_plain=plain, verifier=verifier)
         self._surveyor = KeyReader(repository, ring, self.wrappers, allow_plain=plain, verifier=verifier, unwraps=False)
 

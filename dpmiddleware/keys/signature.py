@@ -23,6 +23,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final, NoReturn
 
 from cryptography.exceptions import InvalidSignature
@@ -159,6 +160,12 @@ class RingSigner(HidesLocals):
         checked_key(signer.public_key)
         self._signer = signer
         self._ring = ring
+
+    @property
+    def path(self) -> Path | None:
+        """The file of the private key, if it came from one."""
+        path: Path | None = getattr(self._signer, "path", None)
+        return path
 
     def sign(self, element: ET.Element, now: datetime) -> None:
         """Append the signature to ``element``; it replaces those among its children. ``now`` is the signing time.

@@ -65,7 +65,7 @@ def _lifetime(text: str) -> timedelta:
 def _create(arguments: argparse.Namespace, console: Console) -> int:
     dp = open_ring(arguments)
     before = RingView.of(dp, arguments.needs)
-    refuse_unwrapped(arguments, before)
+    refuse_unwrapped(dp, before)
     create(dp, before, console, activate_now=arguments.now, lifetime=arguments.key_lifetime)
     return 0
 

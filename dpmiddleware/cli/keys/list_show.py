@@ -51,7 +51,7 @@ def _as_text(view: RingView, console: Console, *, wide: bool) -> list[str]:
     problems = [(str(key.id) if wide else view.short(key.id), key.problem) for key in broken]
     problems += [(a.name, f"{'refused' if a.refused else 'set aside'}: {a.problem}") for a in view.not_used]
     if problems:
-        lines += ["", *entries("NOT USED", problems)]
+        lines += ["", *entries("NOT USED", problems, console.written)]
         hints = [*(key.hint for key in broken), *(aside.hint for aside in view.not_used)]
         lines += console.escaped(f"hint: {hint}" for hint in dict.fromkeys(hints) if hint)
     return lines

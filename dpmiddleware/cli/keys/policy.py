@@ -12,7 +12,7 @@ from dpmiddleware.cli.ring import RingView, open_ring, setting
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.keys.policy import POLICY_SETTINGS, RotationPolicy, no_limit
 from dpmiddleware.keys.policy_change import PolicyChange, planned_policy, remove_policy, set_policy
-from dpmiddleware.naming import VARIABLE
+from dpmiddleware.naming import ARGUMENT, OPTION, VARIABLE, written_as
 
 __all__ = ["add_to"]
 
@@ -46,8 +46,8 @@ def add_to(verbs: Verbs) -> None:
         examples=["dpm keys policy remove --repository redis://localhost/0"],
         changes=True,
     )
-    for parser in (show, change):
-        add_policy_options(parser)
+    add_policy_options(show)
+    add_policy_options(change, states=True)
     for parser in (change, remove):
         parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
@@ -82,13 +82,18 @@ def _source(arguments: argparse.Namespace, name: str, *, kept: bool) -> str:
         return "the ring"
     if getattr(arguments, name, None) is not None:
         return "an option"
-    return "the default" if setting(arguments, name) is None else VARIABLE.write(name)
+    if setting(arguments, name) is None:
+        return "the default"
+    own = arguments.command.has_own_ring
+    naming = arguments.command.application.data_protection.naming if own else VARIABLE
+    return naming.write(name).removesuffix("=")
 
 
 def _set(arguments: argparse.Namespace, console: Console) -> int:
     dp = open_ring(arguments)
     settings: dict[str, Any] = {name: setting(arguments, name) for name in POLICY_SETTINGS}
-    planned = planned_policy(RingView.of(dp, arguments.needs).reading, settings)
+    with written_as(POLICY_SETTINGS, OPTION if arguments.command.has_own_ring else ARGUMENT):
+        planned = planned_policy(RingView.of(dp, arguments.needs).reading, settings)
     if planned.before == planned.after:
         return _report(dp, planned, console, f"{dp.repository.location} already has this policy")
     for line in _rows(planned):

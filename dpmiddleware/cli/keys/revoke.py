@@ -129,7 +129,7 @@ def _effect(dp: DataProtection) -> str:
 def _revoke_all(arguments: argparse.Namespace, console: Console) -> int:
     dp = open_ring(arguments)
     view, location = RingView.of(dp, arguments.needs), dp.repository.location
-    refuse_unwrapped(arguments, view)
+    refuse_unwrapped(dp, view)
     action, effect = _announced(view, arguments.before)
     if not console.confirmed(f"{action} in {location}", effect, yes=arguments.yes):
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from uuid import UUID
 
 from dpmiddleware.cli.output import Console, counted
@@ -11,6 +12,7 @@ from dpmiddleware.cli.ring import RingView, open_ring, setting
 from dpmiddleware.cli.usage import UsageError
 from dpmiddleware.components import wrappers_from
 from dpmiddleware.keys import maintenance
+from dpmiddleware.keys.interfaces import KeyWrapper
 
 __all__ = ["add_to"]
 
@@ -20,14 +22,19 @@ def add_to(verbs: Verbs) -> None:
     text = "wrap every key with another certificate, secret or key service"
     examples = ["dpm keys rewrap --key-wrapper x509:///etc/shop/old.pem --to x509:///etc/shop/new.pem"]
     rewrap = verbs.add("rewrap", _rewrap, text, examples=examples, changes=True, long=True)
-    rewrap.add_argument("--to", metavar="URL", required=True, help="the new wrapper; --key-wrapper names the old ones")
+    rewrap.add_argument(
+        "--to", metavar="URL", required=True, help="the new wrapper; the old ones are those of the ring"
+    )
 
 
-def _old_and_new(arguments: argparse.Namespace) -> str:
+def _old_and_new(arguments: argparse.Namespace) -> Sequence[KeyWrapper | str] | str:
     """The wrappers that open the ring. The new one is among them, to read the keys that an earlier run has wrapped."""
-    old = str(setting(arguments, "key_wrapper") or "plain:").split()
     if len(arguments.to.split()) != 1 or arguments.to == "plain:":
         raise UsageError("--to must name one wrapper other than plain:", hint="use for example x509:///keys.pem")
+    if arguments.command.has_own_ring:
+        manager = open_ring(arguments).manager
+        return [*manager.wrappers, arguments.to, *(["plain:"] if manager.allow_plain else [])]
+    old = str(setting(arguments, "key_wrapper") or "plain:").split()
     wrappers = [*(each for each in old if each not in {"plain:", arguments.to}), arguments.to]
     return " ".join([*wrappers, *(["plain:"] if "plain:" in old else [])])
 

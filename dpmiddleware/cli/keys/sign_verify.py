@@ -68,7 +68,7 @@ def _sign(arguments: argparse.Namespace, console: Console) -> int:
     if newest is not None:
         lines += [
             "If an attacker may have written to the store before, replace the keys:",
-            f"run `dpm keys create --now`, then `dpm keys revoke-all --before {newest.next()}`.",
+            console.written(f"run `dpm keys create --now`, then `dpm keys revoke-all --before {newest.next()}`."),
             "Users have to sign in again.",
         ]
     revoke_before = None if newest is None else str(newest.next())
@@ -105,7 +105,7 @@ def _verify(arguments: argparse.Namespace, console: Console) -> int:
     if not arguments.signatures_only:
         problems += [(str(key.id), key.problem) for key in manager.read().keys if key.problem and not key.revocation]
     lines = [f"{manager.repository.location}: {counted(number, 'document')}, {counted(len(problems), 'problem')}"]
-    lines += entries("DOCUMENT OR KEY", problems) if problems else []
+    lines += entries("DOCUMENT OR KEY", problems, console.written) if problems else []
     data = {"documents": number, "problems": [{"document": name, "problem": why} for name, why in problems]}
     console.result(data, lines)
     return 1 if problems else 0

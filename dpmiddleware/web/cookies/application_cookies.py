@@ -138,6 +138,7 @@ class CookieProtection:
         secure, chunk_size = options.get("secure", False), options.get("chunk_size", 4050)
         if chunk_size is not None and chunk_size < _MIN_CHUNK:
             raise ConfigurationError(f"chunk_size={chunk_size} is less than {_MIN_CHUNK}", hint="use the default")
+        self.names = tuple(cookies)
         self._chosen = Names(cookies)
         self._max_age = options.get("max_age", timedelta(days=14))
         self._settings = CookieSettings(
@@ -163,6 +164,10 @@ class CookieProtection:
         )
         self.data_protection = data_protection
         self._cookie: Callable[[str], ProtectedCookie] = lru_cache(_KEPT_COOKIES)(self._make_cookie)
+
+    def covers(self, name: str) -> bool:
+        """Whether a cookie with this name is sealed."""
+        return self._chosen.match(name)
 
     def _make_cookie(self, name: str) -> ProtectedCookie:
         """The sealed cookie with this name; its attributes are the application's."""

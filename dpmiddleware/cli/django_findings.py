@@ -1,0 +1,31 @@
+"""What ``manage.py check`` and ``manage.py check --deploy`` say of our settings, as findings of ``dpm check``.
+
+So both say the same. What `dpmiddleware.cli.check` says itself, by looking at the ring, is not said again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from django.core.checks import ERROR
+
+from dpmiddleware.cli.finding import Finding
+from dpmiddleware.django.apps import check_settings, report_findings
+from dpmiddleware.django.checks import check_requests
+
+__all__ = ["findings_of_settings"]
+
+SAID_BY_CHECK: Final = {"dpmiddleware.W001": "keys_in_memory", "dpmiddleware.W002": "no_key_wrapper"}
+"""The number of a warning, and the code that `dpmiddleware.cli.check` has for the same."""
+_LOSSES: Final = {"dpmiddleware.W003"}
+"""Warnings of something that does not work; the others are for an operator to decide."""
+
+
+def findings_of_settings() -> Iterator[Finding]:
+    """The messages of the checks that do not read the ring."""
+    for message in (*check_settings(), *check_requests(), *report_findings()):
+        number = message.id or ""
+        if number not in SAID_BY_CHECK:
+            is_problem = message.level >= ERROR or number in _LOSSES
+            yield Finding(number, "problem" if is_problem else "note", message.msg, message.hint or "")
