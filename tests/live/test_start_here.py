@@ -28,7 +28,7 @@ flask() {
     stop
     "$PYTHON" -m flask "$@" >> server.log 2>&1 &
     server=$!
-    for try in $(seq 300); do curl -s -o first localhost:$PORT/login && return; sleep 0.1; done
+    for try in $(seq 900); do curl -s -o first localhost:$PORT/login && return; sleep 0.1; done
     cat server.log
 }
 stop() { [ -z "$server" ] || { kill "$server"; wait "$server" 2> ended; }; }
