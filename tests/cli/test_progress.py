@@ -81,7 +81,10 @@ def test_progress_never_goes_where_the_result_goes(
 # --- interrupted ------------------------------------------------------------------------------------------------------
 
 SLOW = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and all below them, ignore it
+
 from dpmiddleware.cli import main
 from dpmiddleware.keys import maintenance
 from dpmiddleware.repositories.files import FileKeyRepository
