@@ -83,14 +83,12 @@ class Verbs:
         changes: whether the verb writes to the ring that the options name; that ring must be named then.
         long: whether the verb may take long, and has ``--progress``.
         """
-        if self._root.has_own_ring:
-            examples = list(dict.fromkeys(own_example(one, self._root.prog) for one in examples))
-        epilog = "\n".join(["examples:" if len(examples) > 1 else "example:", *(f"  {one}" for one in examples)])
+        examples = self._own(examples)
         parser: Parser = self._parsers.add_parser(
             name,
             help=help_text,
             description=help_text,
-            epilog=epilog,
+            epilog="\n".join(["examples:" if len(examples) > 1 else "example:", *(f"  {one}" for one in examples)]),
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
@@ -106,6 +104,12 @@ class Verbs:
             text = "print how far the work has come, also where there is no terminal"
             parser.add_argument("--progress", action="store_true", help=text)
         return parser
+
+    def _own(self, examples: Sequence[str]) -> list[str]:
+        """The examples as the command of the application has them, if the ring is an application's."""
+        if not self._root.has_own_ring:
+            return list(examples)
+        return list(dict.fromkeys(own_example(one, self._root.prog) for one in examples))
 
 
 def _add_ring_options(parser: argparse.ArgumentParser, *, own: bool, signs: bool) -> None:

@@ -25,7 +25,6 @@ attributes shows changes by others when its cache expires, for NFS after ``actim
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import time
@@ -56,6 +55,7 @@ from dpmiddleware.repositories.folder import (
     sync_folder,
     write_private,
 )
+from dpmiddleware.repositories.folder_errors import explained
 from dpmiddleware.repositories.folder_lock import LOCK_NAME, folder_lock
 from dpmiddleware.repositories.side_by_side import side_by_side
 from dpmiddleware.windows import is_windows
@@ -66,27 +66,6 @@ _TEMPORARY_PREFIX: Final = ".dpmiddleware-"
 _SECONDS_TO_READ: Final = 4.0
 _SECONDS_OF_A_COMMIT: Final = 0.25
 """How long a reader waits for a commit in progress. A killed process leaves the lock until the next commit."""
-_ENOTSUPP: Final = 524
-"""What Linux's NFS and some drivers report for an operation that they do not have; Python knows no name for it."""
-_READ_ONLY_HINT: Final = (
-    "allow this user to write there, or let another process create the keys: auto_create_keys=False here, "
-    "`dpm keys create` there"
-)
-_HINTS: Final = {
-    errno.ENOSPC: "free some space; until then no key can be created",
-    errno.EDQUOT: "free some space or raise the quota; until then no key can be created",
-    errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
-    errno.EACCES: _READ_ONLY_HINT,
-    errno.EPERM: _READ_ONLY_HINT,
-    errno.EROFS: _READ_ONLY_HINT,
-    errno.ENOTDIR: "name a folder; there is a file at this path",
-    errno.EEXIST: "name a folder; there is a file at this path",
-    errno.EIO: "check the disk and the mount",
-    **dict.fromkeys(
-        (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EXDEV, errno.EMLINK, _ENOTSUPP),
-        "use another mount or another store: this mount cannot create a file exclusively or rename one",
-    ),
-}
 
 
 class FileKeyRepository(Repository):
@@ -309,11 +288,8 @@ class FileKeyRepository(Repository):
         try:
             yield
         except OSError as error:
-            hint = _HINTS.get(error.errno or 0, "check that the folder exists and its disk is healthy")
-            if doing == "read" and error.errno in {errno.EACCES, errno.EPERM}:
-                hint = "allow this user to list the folder and read its files"
-            problem = "the mount does not support this (ENOTSUPP)" if error.errno == _ENOTSUPP else error.strerror
-            raise self._failed(doing, problem or error, hint) from error
+            problem, hint = explained(error, doing)
+            raise self._failed(doing, problem, hint) from error
 
 
 def _identities(entries: Iterable[Entry]) -> list[tuple[str, int, int]]:

@@ -189,14 +189,8 @@ class Session(dict[str, Any]):
         if self._owner is not None:
             self._claim(owner)
 
-    def foresee(self, stored: StoredSession | Exception | None) -> None:
-        """Take this for what the request contains, without looking again; or raise it when the session is used."""
-
-        def source(*_: object) -> StoredSession | None:
-            if isinstance(stored, Exception):
-                raise stored
-            return stored
-
+    def foresee(self, source: Callable[..., StoredSession | None]) -> None:
+        """Ask this for what the request contains; see ``source`` of the class."""
         self._source = source
 
     def mark_modified(self) -> None:

@@ -6,7 +6,8 @@ first request that reads it writes our cookie.
 
 from __future__ import annotations
 
-from typing import Final
+from functools import partial
+from typing import Final, NoReturn
 
 from dpmiddleware.clock import Clock
 from dpmiddleware.errors import CookieTooLargeError
@@ -91,9 +92,9 @@ class Takeover:
         try:
             old = self.find(header)
         except Exception as error:  # noqa: BLE001 (the store is the application's)
-            session.foresee(error)
+            session.foresee(partial(_raise, error))
         else:
-            session.foresee(old)
+            session.foresee(lambda *_: old)
 
     def forget(self, session: Session, *, is_over: bool = False) -> None:
         """Delete the old session on the server if this one was ended or renewed.
@@ -103,3 +104,7 @@ class Takeover:
         ended = session.former_id or (session.known_id if is_over else None)
         if ended is not None:
             self._migration.forget(ended)
+
+
+def _raise(error: Exception, *_: object) -> NoReturn:
+    raise error
