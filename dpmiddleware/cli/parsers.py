@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from dpmiddleware.cli.option_names import RING_OPTIONS
 from dpmiddleware.cli.output import Console
@@ -15,6 +15,8 @@ from dpmiddleware.naming import OPTION
 __all__ = ["Parser", "Run", "Verbs", "WrongUsage"]
 
 Run = Callable[[argparse.Namespace, Console], int]
+
+_PROGRESS: Final = "print how far the work has come, also where there is no terminal"
 
 
 class WrongUsage(Exception):  # noqa: N818 (not an error of the package: `dpmiddleware.cli.usage` explains it)
@@ -92,8 +94,7 @@ class Verbs:
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        parser.is_verb = True
-        parser.has_own_ring = self._root.has_own_ring
+        parser.is_verb, parser.has_own_ring = True, self._root.has_own_ring
         self.all.append(parser)
         if ring:
             _add_ring_options(parser, own=self._root.has_own_ring, signs=changes)
@@ -101,8 +102,7 @@ class Verbs:
         parser.set_defaults(run=run, notes=notes, needs=needs, changes=changes, parser=parser, examples=examples)
         parser.set_defaults(progress=False, states_policy=False)
         if long:
-            text = "print how far the work has come, also where there is no terminal"
-            parser.add_argument("--progress", action="store_true", help=text)
+            parser.add_argument("--progress", action="store_true", help=_PROGRESS)
         return parser
 
     def _own(self, examples: Sequence[str]) -> list[str]:

@@ -219,8 +219,5 @@ def report_findings(**_: Any) -> list[checks.CheckMessage]:
             "set SESSION_COOKIE_SECURE = True, and behind a proxy SECURE_PROXY_SSL_HEADER as well",
         ),
     )
-    return [
-        checks.Warning(problem, hint=hint, id=f"dpmiddleware.{number}")
-        for found, number, problem, hint in findings
-        if found
-    ]
+    reported = [finding for finding in findings if finding[0]]
+    return [checks.Warning(text, hint=hint, id=f"dpmiddleware.{number}") for _, number, text, hint in reported]
