@@ -323,7 +323,10 @@ def test_a_database_that_freezes_is_let_go_and_found_again(own_postgres: Server)
     ],
     ids=["the memory of a test run", "memory", "the file of a test run"],
 )
-def test_a_ring_of_sqlite_in_a_test_run_lasts_while_a_test_holds_the_database(place: dict[str, Any]) -> None:
+def test_a_ring_of_sqlite_in_a_test_run_lasts_while_a_test_holds_the_database(
+    place: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where the file is created
     with django_database({"ENGINE": "django.db.backends.sqlite3", **place}) as alias:
         added = document()
         with transaction.atomic(using=alias):
