@@ -63,7 +63,7 @@ class _Held(Session):
 def begin(header: bytes, request: HttpRequest | None = None, *, whole: bool = False) -> RequestSession:
     """The session in the Cookie header of a request. whole: see `session_cookie`."""
     asked = None if request is None else (where, request)
-    return session_cookie(whole=whole).begin(header, asked, False, _Held)  # noqa: FBT003 (see there)
+    return session_cookie(whole=whole).begin(header, asked, False, _Held)  # noqa: FBT003 (a keyword takes time)
 
 
 class SessionStore(SignedCookieStore):

@@ -160,7 +160,9 @@ class CookieProtection:
             others=("partitioned",) if self._settings.partitioned else (),
         )
         self._unprotected = Unprotected(
-            options.get("accept_unprotected_until"), writes=options.get("writes_unprotected", False)
+            options.get("accept_unprotected_until"),
+            data_protection.clock,
+            writes=options.get("writes_unprotected", False),
         )
         self.data_protection = data_protection
         self._cookie: Callable[[str], ProtectedCookie] = lru_cache(_KEPT_COOKIES)(self._make_cookie)
@@ -221,8 +223,7 @@ class CookieProtection:
                 request.values[name] = opened.content
             elif opened.expire:
                 request.expire += (name,)
-        now = self.data_protection.clock.now()
-        keeps = lambda part, ours: self._unprotected.accepts(part, map(request.find, ours), now)  # noqa: E731
+        keeps = lambda part, ours: self._unprotected.accepts(part, map(request.find, ours))  # noqa: E731
         return self._chosen.replaced_in(header, request.values, chunk_names, keeps)
 
     def _names(self, request: RequestCookies) -> tuple[list[str], set[str]]:
@@ -239,7 +240,7 @@ class CookieProtection:
 
     def seal(self, headers: Headers, request: RequestCookies) -> Answer:
         """Seal the cookies in the headers of the response to a request; expire those that cannot be opened."""
-        if self._unprotected.is_written(self.data_protection.clock.now()):
+        if self._unprotected.is_written:
             return depends_on_cookies(headers) if request.found else UNCHANGED
         others: Headers = []
         set_now: dict[tuple[str, Place], SetCookie] = {}  # the last one for each name and place counts

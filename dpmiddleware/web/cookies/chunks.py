@@ -16,9 +16,10 @@ from collections.abc import Callable
 from typing import Final
 
 from dpmiddleware.errors import CookieTooLargeError
+from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.web.cookies.text import Attributes, expired, render
 
-__all__ = ["MAX_CHUNKS", "announced", "chunk_names", "delete", "join", "leftovers", "split"]
+__all__ = ["MAX_CHUNKS", "announced", "chunk_names", "delete", "is_ours", "join", "leftovers", "split"]
 
 MAX_CHUNKS: Final = 20
 """Chunks of one value, when reading and when writing. Browsers keep 50 cookies per site, but servers accept fewer."""
@@ -106,6 +107,11 @@ def delete(
 def announced(value: str) -> int:
     """The number of chunks that a value announces; 0 if `join` would not treat it as a marker."""
     return _count(value, MAX_CHUNKS) if value[:7] == "chunks-" else 0
+
+
+def is_ours(value: str) -> bool:
+    """Whether a value is a payload, or a marker of chunks; nothing is verified."""
+    return peek_key_id(value) is not None or announced(value) > 0
 
 
 def chunk_names(name: str, count: int) -> list[str]:

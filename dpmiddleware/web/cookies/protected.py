@@ -27,11 +27,12 @@ from dpmiddleware.web.cookies.places import NOWHERE, Cleanup, Where, everywhere_
 from dpmiddleware.web.cookies.text import MAX_PER_NAME, Attributes, CookieSettings, expired, find, render
 from dpmiddleware.web.steps import Ring, Steps, key_waits
 
-__all__ = ["Opened", "ProtectedCookie"]
+__all__ = ["START", "Opened", "ProtectedCookie"]
 
 _T = TypeVar("_T")
 
-_START: Final = base64url.encode(MAGIC)[:5].encode("ascii")
+START: Final = base64url.encode(MAGIC)[:5].encode("ascii")
+"""With what the value of a payload begins."""
 _HEAD: Final = 27
 """Characters with magic and key id. The last one contains two bits of what follows."""
 
@@ -79,7 +80,7 @@ class ProtectedCookie:
         """
         before, _, rest = header.partition(self._whole)  # half the cost of `find`
         value, _, after = rest.partition(b";")
-        if value[: len(_START)] != _START or (before and before[-2:] != b"; ") or after.partition(self._whole)[1]:
+        if value[: len(START)] != START or (before and before[-2:] != b"; ") or after.partition(self._whole)[1]:
             return None
         return value
 
@@ -240,22 +241,21 @@ class ProtectedCookie:
         return [*everywhere_else(names, attributes, cleanup, lines, are_several=are_several), *lines]
 
     def waits(self, ring: Ring, header: bytes, located: bytes | None) -> Steps[None] | None:
-        """Waiting until the cookie can be opened at once; ``None`` where it can be opened now. Arguments: `key_ids`."""
+        """Waiting until the cookie can be opened at once; ``None`` where it can be opened now.
+
+        located: the result of `locate`.
+        """
         key_ids = self.key_ids(header) if located is None else _peek(located[:_HEAD])
         for key_id in key_ids:
             if ring.wait_is_due(key_id):
                 return key_waits(ring, key_ids)
         return None
 
-    def key_ids(self, header: bytes, located: bytes | None = None) -> Sequence[bytes]:
+    def key_ids(self, header: bytes) -> Sequence[bytes]:
         """Return the key ids in the cookie's values. They are not encrypted, and nothing is verified.
 
         For a quick decision whether to wait for the ring. A cookie whose name ends like this one's may add an id.
-        ``located``: the result of `locate`, if it was called.
         """
-        value = located or self.locate(header)
-        if value is not None:
-            return _peek(value[:_HEAD])
         found = [_peek(head) for head in _heads(header, self._whole)]
         if () in found:  # it may be a marker, and the key id is in the first chunk
             found += [_peek(head) for head in _heads(header, self._first_chunk)]

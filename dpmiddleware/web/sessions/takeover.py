@@ -11,7 +11,6 @@ from typing import Final, NoReturn
 
 from dpmiddleware.clock import Clock
 from dpmiddleware.errors import CookieTooLargeError
-from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.web.cookies import chunks
 from dpmiddleware.web.cookies.text import Attributes, find
 from dpmiddleware.web.sessions.old_sessions import OldSession, OldSessions
@@ -48,12 +47,14 @@ class Takeover:
 
     def _values(self, header: bytes) -> list[str]:
         values = find(header, self._name, self._migration.most)
-        are_ours = any(peek_key_id(value) is not None or chunks.announced(value) for value in values)
-        return [] if are_ours else values
+        return [] if any(map(chunks.is_ours, values)) else values
 
     def find(self, header: bytes) -> StoredSession | None:
         """The old session of a request, unless one of our cookies is there too."""
-        for value in self._values(header):
+        return self._first(self._values(header))
+
+    def _first(self, values: list[str]) -> StoredSession | None:
+        for value in values:
             old = self._migration.loads(value.strip('"'), self._clock.now())
             if old is not None:
                 return self._taken_over(old, stays=self.asks_server and self.is_writing)
@@ -87,10 +88,11 @@ class Takeover:
 
         What the store raises is raised when the application uses the session: other pages are served.
         """
-        if not self.may_be_in(header):
+        values = self._values(header)
+        if not values:
             return
         try:
-            old = self.find(header)
+            old = self._first(values)
         except Exception as error:  # noqa: BLE001 (the store is the application's)
             session.foresee(partial(_raise, error))
         else:
