@@ -12,24 +12,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final, Unpack
+from typing import Any, Unpack
 
 from werkzeug.local import LocalProxy
 
 from dpmiddleware.arguments import checked
-from dpmiddleware.asgi_response import (
-    STARTS,
+from dpmiddleware.asgi_exchange import (
+    ENCRYPTED,
     ASGIApp,
     Message,
-    PartResponse,
     Receive,
     Scope,
     Send,
     answer_instead,
+    cookie_header,
     decoded,
-    drive,
     encoded,
+    is_https,
+    where,
 )
+from dpmiddleware.asgi_response import STARTS, PartResponse, drive
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web import parts, public
@@ -67,8 +69,6 @@ __all__ = [
     "where",
 ]
 __all__ += public.__all__
-
-_ENCRYPTED: Final = {"https", "wss"}
 
 
 class _Middleware:
@@ -132,7 +132,7 @@ class SessionMiddleware(_Middleware):
 
     def begin(self, scope: Scope, receive: Receive) -> RequestSession:
         """Put the session into the scope; it is opened when the application touches it."""
-        https = scope.get("scheme") in _ENCRYPTED
+        https = scope.get("scheme") in ENCRYPTED
         part = self.sessions.begin(cookie_header(scope), (where, scope), https)
         scope["session"] = part.session
         return part
@@ -195,7 +195,7 @@ class CookieAuthenticationMiddleware(_Middleware):
         header = cookie_header(scope)
         path, base = scope.get("path", ""), scope.get("root_path", "")  # as they are here: routers change them
         describe = partial(self._web_request, scope, receive, header, path, base)
-        https = scope.get("scheme") in _ENCRYPTED
+        https = scope.get("scheme") in ENCRYPTED
         authentication = RequestAuthentication(self.authenticator, header, https, describe)
         scope[AUTHENTICATION_KEY] = authentication
         self.place(scope, authentication)
@@ -254,25 +254,3 @@ def _web_request(scope: Scope, header: bytes, path: str, base: str, native: Any)
         path = path[len(base) :]
     query = bytes(scope.get("query_string", b"")).decode("latin-1")
     return WebRequest(header, is_https(scope), base, path, query, named, native)
-
-
-def where(scope: Scope) -> tuple[str, str]:
-    """The Host header and the decoded path of a connection."""
-    host: bytes = next((value for name, value in scope["headers"] if name == b"host"), b"")
-    path, base = scope.get("path", ""), scope.get("root_path", "").rstrip("/")
-    is_whole = not base or path == base or path.startswith(f"{base}/")
-    return host.decode("latin-1"), path if is_whole else base + path
-
-
-def cookie_header(scope: Scope) -> bytes:
-    """The Cookie header of a connection; several lines (HTTP/2 may split it) as one."""
-    header: bytes = b""
-    for name, value in scope["headers"]:
-        if name == b"cookie":
-            header = header + b"; " + value if header else value
-    return header
-
-
-def is_https(scope: Scope) -> bool:
-    """Whether the connection is encrypted, according to the server or a proxy that it trusts."""
-    return scope.get("scheme") in _ENCRYPTED

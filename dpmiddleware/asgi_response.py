@@ -6,49 +6,26 @@ Nothing waits on the event loop: coroutine functions are awaited, plain function
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable
+from typing import Final, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
+from dpmiddleware.asgi_exchange import Message, Scope, Send, decoded, encoded
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys.provider import KeyRingProvider
-from dpmiddleware.web.answer import FIXED, LOOKED_AT, VARIES, Answer, Headers, Part
+from dpmiddleware.web.answer import LOOKED_AT, VARIES, Part
 from dpmiddleware.web.sessions.cookie import RequestSession
 from dpmiddleware.web.steps import Steps
 
-__all__ = [
-    "STARTS",
-    "ASGIApp",
-    "Message",
-    "PartResponse",
-    "Receive",
-    "Scope",
-    "Send",
-    "answer_instead",
-    "decoded",
-    "drive",
-    "encoded",
-]
+__all__ = ["STARTS", "PartResponse", "drive"]
 
-Message = MutableMapping[str, Any]
-"""An event of ASGI."""
-Scope = MutableMapping[str, Any]
-"""What ASGI says about a connection."""
-Receive = Callable[[], Awaitable[Message]]
-"""What an application waits for messages with."""
-Send = Callable[[Message], Awaitable[None]]
-"""What an application sends messages with."""
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-"""An ASGI application."""
 _T = TypeVar("_T")
 
 STARTS: Final = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 """Messages that carry the headers of a response."""
 _LOOKED_AT: Final = {name.encode("latin-1") for name in LOOKED_AT}
-_FIXED: Final = {header: (header[0].encode("latin-1"), header[1].encode("latin-1")) for header in FIXED}
 _VARY: Final = (b"vary", b"Cookie")
-_TRY_AGAIN_LATER: Final = 1013
 
 
 class PartResponse:
@@ -128,16 +105,6 @@ class PartResponse:
         return {"type": kind, "body": body, "more_body": message.get("more_body", False)}
 
 
-async def answer_instead(scope: Scope, send: Send, answer: Answer) -> None:
-    """Answer in place of the application; a websocket that cannot be answered so is closed."""
-    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": "try again later"})
-        return
-    prefix = "websocket.http" if scope["type"] == "websocket" else "http"
-    await send({"type": f"{prefix}.response.start", "status": answer.status, "headers": encoded(answer.added)})
-    await send({"type": f"{prefix}.response.body", "body": answer.body})
-
-
 async def drive(steps: Steps[_T]) -> _T:
     """Make all calls of ``steps``: await coroutine functions, run plain functions in a worker thread."""
     try:
@@ -156,18 +123,3 @@ async def drive(steps: Steps[_T]) -> _T:
     except StopIteration as stop:
         result: _T = stop.value
         return result
-
-
-def decoded(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Headers of ASGI as text."""
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-
-
-def encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    """Headers as ASGI has them."""
-    return [
-        (b"set-cookie", header[1].encode("latin-1"))
-        if header[0] == "set-cookie"  # long, and always different
-        else _FIXED.get(header) or (header[0].encode("latin-1"), header[1].encode("latin-1"))
-        for header in headers
-    ]

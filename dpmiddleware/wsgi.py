@@ -33,7 +33,16 @@ from dpmiddleware.web.sign_in.authentication import (
 )
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, OptionArguments
 from dpmiddleware.web.sign_in.return_urls import WebRequest
-from dpmiddleware.wsgi_response import SESSION_KEY, ExcInfo, PartResponse, Write, answer_instead
+from dpmiddleware.wsgi_exchange import (
+    ExcInfo,
+    Write,
+    answer_instead,
+    cookie_header,
+    decoded_path,
+    is_https,
+    where,
+)
+from dpmiddleware.wsgi_response import SESSION_KEY, PartResponse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -205,29 +214,9 @@ def web_request(environ: WSGIEnvironment, native: object = None) -> WebRequest:
     return WebRequest(
         cookie_header(environ),
         is_https(environ),
-        _text(environ.get("SCRIPT_NAME", "")).rstrip("/"),
-        _text(environ.get("PATH_INFO", "")),
+        decoded_path(environ.get("SCRIPT_NAME", "")).rstrip("/"),
+        decoded_path(environ.get("PATH_INFO", "")),
         str(environ.get("QUERY_STRING", "")),
         lambda name: str(environ.get("HTTP_" + name.upper().replace("-", "_"), "")),
         environ if native is None else native,
     )
-
-
-def where(environ: WSGIEnvironment) -> tuple[str, str]:
-    """The Host header and the decoded path of a request."""
-    return str(environ.get("HTTP_HOST", "")), _text(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
-
-
-def _text(native: str) -> str:
-    """A path of PEP 3333 as text."""
-    return native.encode("latin-1", "replace").decode("utf-8", "replace")
-
-
-def cookie_header(environ: WSGIEnvironment) -> bytes:
-    """The Cookie header of a request."""
-    return str(environ.get("HTTP_COOKIE", "")).encode("latin-1", "replace")
-
-
-def is_https(environ: WSGIEnvironment) -> bool:
-    """Whether the connection is encrypted, according to the server or a proxy that it trusts."""
-    return environ.get("wsgi.url_scheme") == "https"

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from http import HTTPStatus
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from dpmiddleware.web import parts
-from dpmiddleware.web.answer import Answer, Headers, Part
+from dpmiddleware.web.answer import Headers, Part
 from dpmiddleware.web.sessions.cookie import RequestSession
+from dpmiddleware.wsgi_exchange import ExcInfo, Write, status_line
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["SESSION_KEY", "ExcInfo", "PartResponse", "Write", "answer_instead"]
+__all__ = ["SESSION_KEY", "PartResponse"]
 
 SESSION_KEY: Final = "dpmiddleware.session"
 """Where the session is in the environment."""
-
-_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
-Write = Callable[[bytes], object]
 
 
 class PartResponse:
@@ -74,7 +69,7 @@ class PartResponse:
             answer = parts.finish(self._part, int(line.partition(" ")[0]), headers)
             headers, self._body = answer._replace(added=answer.titled).applied_to(headers), answer.body
             if answer.status is not None:
-                line = _status_line(answer.status)
+                line = status_line(answer.status)
         else:
             self._part.close()
         self.started = True
@@ -84,10 +79,6 @@ class PartResponse:
         self._start()
         assert self._write is not None  # noqa: S101 (for the type checker: _start has set it)
         self._write(data if self._body is None else b"")
-
-
-def _status_line(status: int | None) -> str:
-    return f"{status} {_REASONS.get(status or 0, 'Unknown')}"
 
 
 class _Body:
@@ -109,9 +100,3 @@ def _close(body: Iterable[bytes]) -> None:
     close = getattr(body, "close", None)
     if close is not None:
         close()
-
-
-def answer_instead(start_response: StartResponse, answer: Answer) -> list[bytes]:
-    """Answer in place of the application."""
-    start_response(_status_line(answer.status), [*answer.titled])
-    return [answer.body or b""]
