@@ -11,15 +11,20 @@ Request headers say which site serves a request: ``X-Outer``, and if another one
     X-Ring     it has a ring of this name in Redis, which other processes may create if the name begins with "reader";
                it also seals cookies of the application, ``own*``
 
-``/state?ring=`` says how a ring is and how often its store was asked. ``/slow?ring=&seconds=`` makes its store slow.
+``/state?ring=`` says how a ring is, how often its store was asked (``calls``), how many of these calls were made by a
+request itself (``in_requests``), and how many seconds each of its requests has waited (``waits``), by the header
+``X-Visit``. ``/slow?ring=&seconds=`` makes its store slow; ``/hold?ring=`` makes it hang until ``/release?ring=``.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Sequence
+from contextvars import ContextVar
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -33,6 +38,7 @@ from dpmiddleware import DataProtection, RotationPolicy
 from dpmiddleware import asgi as ours_asgi
 from dpmiddleware import wsgi as ours_wsgi
 from dpmiddleware.components import repository_from
+from dpmiddleware.keys import waiting
 from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.web.sign_in.claims import Principal
 from tests.frameworks import sites
@@ -51,13 +57,34 @@ ADMINS = sites.administrations(SHOP, data_protection("OTHER"))
 ADA, ROOT = Principal("ada", claims={"sub": "7"}), Principal("root")
 
 
+HANGS = 60.0
+"""Seconds after which a store that is held answers, if a test has failed to release it."""
+
+waits: defaultdict[str | None, dict[str, float]] = defaultdict(dict)
+"""By ring and visit: the seconds that a request has waited, as its budget counts them, if it has waited."""
+_visit: ContextVar[tuple[str | None, str | None]] = ContextVar("visit", default=(None, None))
+
+
+def _counted(ended: threading.Event, limit: float) -> float:
+    spent = _really_wait(ended, limit)
+    ring, visit = _visit.get()
+    if visit is not None:
+        waits[ring][visit] = waits[ring].get(visit, 0.0) + min(spent, max(limit, 0.0))
+    return spent
+
+
+_really_wait, waiting._waited = waiting._waited, _counted
+
+
 class SlowRepository:
-    """A repository whose calls are counted, and take some seconds longer."""
+    """A repository whose calls are counted, and take some seconds longer, or until it is ``released``."""
 
     def __init__(self, url: str) -> None:
         self._inner = repository_from(url)
         self.location = self._inner.location
-        self.calls, self.seconds = 0, 0.0
+        self.calls, self.seconds, self.in_requests = 0, 0.0, 0
+        self.released = threading.Event()
+        self.released.set()
 
     def read(self) -> Snapshot:
         self._ask()
@@ -75,7 +102,9 @@ class SlowRepository:
 
     def _ask(self) -> None:
         self.calls += 1
+        self.in_requests += threading.current_thread().name != "dpmiddleware-refresh"
         time.sleep(self.seconds)
+        self.released.wait(HANGS)
 
 
 @cache
@@ -97,8 +126,13 @@ def state(page: str, query: str) -> str:
     protection, store = ring(asked["ring"])
     if page == "/slow":
         store.seconds = float(asked["seconds"])
+    elif page == "/hold":
+        store.released.clear()
+    elif page == "/release":
+        store.released.set()
     health = protection.health()
-    return json.dumps({"calls": store.calls, "status": health.status, "default": str(health.default_key)})
+    said = {"status": health.status, "default": str(health.default_key), "calls": store.calls}
+    return json.dumps({**said, "in_requests": store.in_requests, "waits": waits[asked["ring"]]})
 
 
 _HEADERS = ("outer", "inner", "admin", "store", "ring")
@@ -123,6 +157,7 @@ def site(is_asgi: bool, which: tuple[str | None, ...]) -> Any:
 @dated
 def wsgi(environ: Any, start_response: Any) -> Any:
     which = tuple(environ.get(f"HTTP_X_{name.upper()}") for name in _HEADERS)
+    _visit.set((which[-1], environ.get("HTTP_X_VISIT")))
     if which[0] is None:
         return respond(start_response, state(environ["PATH_INFO"], environ["QUERY_STRING"]))
     return site(False, which)(environ, start_response)
@@ -131,6 +166,7 @@ def wsgi(environ: Any, start_response: Any) -> Any:
 async def choose(scope: Any, receive: Any, send: Any) -> None:
     headers = {name.decode(): value.decode() for name, value in scope.get("headers", ())}
     which = tuple(headers.get(f"x-{name}") for name in _HEADERS)
+    _visit.set((which[-1], headers.get("x-visit")))
     if which[0] is None:
         await PlainTextResponse(state(scope["path"], scope["query_string"].decode()))(scope, receive, send)
         return
