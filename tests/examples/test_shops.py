@@ -94,6 +94,15 @@ def test_the_basket_is_kept_at_sign_in_and_emptied_at_sign_out(shop: Shop, custo
     assert customer.get("/account").path.startswith("/sign-in")
 
 
+def test_a_link_signs_nobody_in_or_out(customer: Customer) -> None:
+    """Only forms do: browsers send the cookies with a link of another site, too."""
+    assert customer.get("/sign-in?name=ada&password=analytical").status == 200
+    assert customer.who() is None
+    customer.sign_in()
+    assert customer.get("/sign-out").status == 405
+    assert customer.who() == "ada"
+
+
 def test_the_page_about_cookies_names_key_state_dates_and_sizes(shop: Shop, customer: Customer) -> None:
     customer.sign_in(keep="yes")
     customer.post("/basket/add", plant="snake")
