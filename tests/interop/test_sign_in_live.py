@@ -179,3 +179,52 @@ def test_both_send_a_stranger_to_the_same_page(browser: Browser) -> None:
     assert (there.status, here.status) == (302, 302)
     [absolute], [path] = there.all("location"), here.all("location")
     assert absolute == browser.there_url + path
+
+
+# --- the absolute end ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ending(there: tuple[str, Path]) -> Browser:
+    """The same two applications; ours ends sign-ins after 30 days, as it does by default."""
+    url, keys = there
+    clock = handler_clock()
+    dp = DataProtection("shop", repository=keys, key_wrapper="plain:", auto_create_keys=False)
+    browser = Browser(url, starlette_app(dp, {"clock": clock}), clock)
+    browser.at(datetime(2030, 1, 1, tzinfo=timezone.utc))
+    return browser
+
+
+def test_aspnet_core_renews_our_ticket_carries_when_the_user_authenticated_and_we_still_end_it(ending: Browser) -> None:
+    begin = ending.clock.moment
+    ending.here("/login?name=ada&persistent=true")
+    for day in (8, 16, 24, 29):
+        ending.at(begin + timedelta(days=day))
+        ending.there("/me")
+        assert same_ticket(ending)["properties"][".dpm_authenticated"] == "Tue, 01 Jan 2030 00:00:00 GMT"
+    ending.at(begin + timedelta(days=30))
+    assert (ending.there("/me").status, ending.here("/me").status) == (200, 200)
+    ending.at(begin + timedelta(days=30, seconds=1))
+    assert (ending.there("/me").status, ending.here("/me").status) == (200, 401), "it is for .NET to end it there"
+
+
+def test_a_sign_in_of_aspnet_core_ends_here_30_days_after_the_last_issue_that_it_says(ending: Browser) -> None:
+    begin = ending.clock.moment
+    ending.there("/login?name=ada&persistent=true&expires=2030-06-01T00:00:00Z")
+    ending.at(begin + timedelta(days=30))
+    assert ending.here("/me").status == 200
+    ending.at(begin + timedelta(days=30, seconds=1))
+    assert (ending.there("/me").status, ending.here("/me").status) == (200, 401)
+
+
+def test_a_sign_in_of_aspnet_core_that_we_renew_once_has_an_end_from_then_on(ending: Browser) -> None:
+    begin = ending.clock.moment
+    ending.there("/login?name=ada&persistent=true")
+    ending.at(begin + timedelta(days=8))
+    assert ending.here("/me").all("set-cookie")
+    for day in (16, 24, 30):
+        ending.at(begin + timedelta(days=day))
+        ending.there("/me")
+        assert same_ticket(ending)["properties"][".dpm_authenticated"] == "Tue, 01 Jan 2030 00:00:00 GMT"
+    ending.at(begin + timedelta(days=30, seconds=1))
+    assert ending.here("/me").status == 401

@@ -364,7 +364,9 @@ def test_a_renewal_passes_on_what_it_does_not_know(visitor: Visitor, clock: Stop
     auth = visitor.authenticator.begin(WebRequest(visitor.header))
     ticket = auth.result.ticket
     assert ticket is not None
-    assert list(ticket.properties.items) == ["LoginProvider", ".persistent", ".issued", ".expires"]
+    assert list(ticket.properties.items) == [
+        *("LoginProvider", ".persistent", ".issued", ".dpm_authenticated", ".expires")
+    ]
     assert ticket.principal == ADA
 
 

@@ -292,8 +292,9 @@ class RequestAuthentication:
         finishing, cookie = self._finishing, self.authenticator.cookie
         lines = None if finishing is None else finishing.lines
         if self._renewal is not None and finishing is None:
-            expires = self._renewal.properties.cookie_expires
-            lines = cookie.seal(self._renewal, self, cookie.settings, expires)
+            terms = self._renewal.properties
+            left = validity.time_left(terms, self._now, self.authenticator.options)
+            lines = cookie.seal(self._renewal, self, cookie.settings, terms.cookie_expires, left=left)
         if lines and headers:
             response = [value for name, value in headers if name.lower() == "set-cookie"]
             budget.check(self.cookies, [*response, *lines], cookie.settings.max_total, cookie.settings.name)

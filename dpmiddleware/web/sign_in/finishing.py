@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
-from dpmiddleware.web.sign_in import redirects
+from dpmiddleware.web.sign_in import redirects, validity
 from dpmiddleware.web.sign_in.claims import Principal, itself
 from dpmiddleware.web.sign_in.events import SignedInContext, SigningInContext, SigningOutContext
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
@@ -90,11 +90,7 @@ class Finishing:
 
     def _sign_in(self, asked: Asked) -> Steps[None]:
         options, properties = self.options, asked.properties
-        issued = properties.issued_utc
-        if issued is None:
-            issued = properties.issued_utc = self.now
-        if properties.expires_utc is None:
-            properties.expires_utc = issued + options.expire_time_span
+        validity.begin(properties, self.now, options)
         native, settings = self.request.native, self.cookie.settings
         context = SigningInContext(native, options.scheme, asked.principal, properties, settings)
         yield from options.events.call("signing_in", context)
@@ -102,12 +98,12 @@ class Finishing:
         if principal.subject != asked.principal.subject:
             for session in self.sessions:
                 session.renew(principal.subject)
-        properties, ends = context.properties, None
-        if properties.is_persistent:
-            ends = properties.expires_utc or issued + options.expire_time_span
+        properties = context.properties
+        ends = validity.limit(properties, self.now, options)
         ticket = Ticket(options.scheme, principal, properties)
         carried, self.key = yield from self.cookie.keep(ticket, self.now, self.key)
-        self.lines = self.cookie.seal(carried, self.request, context.cookie, ends, is_new=True)
+        left = validity.time_left(properties, self.now, options)
+        self.lines = self.cookie.seal(carried, self.request, context.cookie, ends, left=left, is_new=True)
         signed_in = SignedInContext(native, options.scheme, principal, properties)
         yield from options.events.call("signed_in", signed_in)
         self._aim(properties, options.login_path)
@@ -124,9 +120,9 @@ class Finishing:
     def _renew(self, renewal: Ticket) -> Steps[None]:
         carried = yield from self.cookie.renew(renewal, self.now, self.key)
         if carried is not None:  # it is still in the session store
-            self.lines = self.cookie.seal(
-                carried, self.request, self.cookie.settings, renewal.properties.cookie_expires
-            )
+            terms = renewal.properties
+            left = validity.time_left(terms, self.now, self.options)
+            self.lines = self.cookie.seal(carried, self.request, self.cookie.settings, terms.cookie_expires, left=left)
 
     def _aim(self, properties: AuthenticationProperties, path: str) -> None:
         """Choose where to go: where the application says; otherwise, at ``path``, the client's return URL."""

@@ -40,6 +40,7 @@ class OptionArguments(TypedDict, total=False):
     access_denied_path: str
     return_url_parameter: str
     expire_time_span: timedelta
+    absolute_time_span: timedelta | None
     sliding_expiration: bool
     session_store: TicketStore | str | None
     events: CookieAuthenticationEvents
@@ -61,6 +62,8 @@ class CookieAuthenticationOptions:
     login_path, logout_path, access_denied_path: paths within the application.
     return_url_parameter: the parameter in the query of these paths that says where to return to.
     expire_time_span: how long a ticket is valid.
+    absolute_time_span: how long after the user authenticated a sign-in ends, however often its ticket was renewed;
+    ``None``: never, as long as it is renewed.
     sliding_expiration: renew a ticket once more than half of its time has passed.
     session_store: keeps tickets on the server: an object, ``memory:`` or a Redis URL.
     events: the application's handlers.
@@ -77,6 +80,7 @@ class CookieAuthenticationOptions:
     access_denied_path: str = "/Account/AccessDenied"
     return_url_parameter: str = "ReturnUrl"
     expire_time_span: timedelta = timedelta(days=14)
+    absolute_time_span: timedelta | None = timedelta(days=30)
     sliding_expiration: bool = True
     session_store: TicketStore | str | None = None
     events: CookieAuthenticationEvents = field(default_factory=CookieAuthenticationEvents)
@@ -106,6 +110,12 @@ class CookieAuthenticationOptions:
             raise ConfigurationError(
                 f"expire_time_span={self.expire_time_span!r} is less than a second",
                 hint="use timedelta(days=14), for example",
+            )
+        if self.absolute_time_span is not None and self.absolute_time_span < self.expire_time_span:
+            raise ConfigurationError(
+                f"expire_time_span={self.expire_time_span!r} is longer than "
+                f"absolute_time_span={self.absolute_time_span!r}, after which every sign-in ends",
+                hint="raise absolute_time_span, or pass absolute_time_span=None for sign-ins without such an end",
             )
         if self.session_store is not None:
             object.__setattr__(self, "session_store", ticket_store_from(self.session_store))

@@ -7,12 +7,16 @@ Kept as texts by name, as in ASP.NET Core (``AuthenticationProperties``); unknow
     .refresh           True, False or not there
     .redirect          where to go after this
     .TokenNames        names joined with ";", each with its .Token.<name>
+
+One name is ours. .NET does not know it, and carries it along:
+
+    .dpm_authenticated   when the user authenticated, as the other dates; no renewal changes it
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Final
 
 from dpmiddleware.arguments import checked
@@ -27,6 +31,7 @@ _REFRESH: Final = ".refresh"
 _REDIRECT: Final = ".redirect"
 _NAMES: Final = ".TokenNames"
 _SAVED: Final = ".Token."
+_AUTHENTICATED: Final = ".dpm_authenticated"
 _BOOLEANS: Final = {"true": True, "false": False}
 _LONG_PAST: Final = datetime(1, 1, 1, tzinfo=timezone.utc)
 
@@ -50,6 +55,7 @@ class AuthenticationProperties:
         issued_utc: datetime | None = None,
         expires_utc: datetime | None = None,
         redirect_uri: str | None = None,
+        authenticated_utc: datetime | None = None,
     ) -> None:
         self.items: dict[str, str] = dict(items)
         if issued_utc is not None:
@@ -62,6 +68,8 @@ class AuthenticationProperties:
             self.allow_refresh = allow_refresh
         if redirect_uri is not None:
             self.redirect_uri = redirect_uri
+        if authenticated_utc is not None:
+            self.authenticated_utc = authenticated_utc
 
     def copy(self) -> AuthenticationProperties:
         """The same texts in another object."""
@@ -80,10 +88,12 @@ class AuthenticationProperties:
         """When the browser forgets the cookie, as HTTP writes dates; ``None``: when it is closed."""
         return self.items.get(_EXPIRES) if _PERSISTENT in self.items else None
 
-    def renewed(self, now: datetime, lifespan: timedelta) -> AuthenticationProperties:
-        """The same from ``now`` on, for as long as ``lifespan``."""
+    def renewed(self, now: datetime, expires: datetime) -> AuthenticationProperties:
+        """The same, issued ``now`` and valid until ``expires``. When the user authenticated stays what it was."""
         renewed = self.copy()
-        renewed.items[_ISSUED], renewed.items[_EXPIRES] = http_date(now), http_date(now + lifespan)
+        if _AUTHENTICATED not in renewed.items and _ISSUED in renewed.items:
+            renewed.items[_AUTHENTICATED] = renewed.items[_ISSUED]
+        renewed.items[_ISSUED], renewed.items[_EXPIRES] = http_date(now), http_date(expires)
         return renewed
 
     @property
@@ -94,6 +104,25 @@ class AuthenticationProperties:
     @issued_utc.setter
     def issued_utc(self, moment: datetime | None) -> None:
         self._set(_ISSUED, None if moment is None else http_date(moment))
+
+    @property
+    def authenticated_utc(self) -> datetime | None:
+        """When the user authenticated; renewals do not change it. Where it is not said: when the ticket was issued.
+
+        ``None`` if neither is said. A date that cannot be read is long past.
+        """
+        if _AUTHENTICATED in self.items:
+            return read_http_date(self.items[_AUTHENTICATED]) or _LONG_PAST
+        return read_http_date(self.items.get(_ISSUED))
+
+    @authenticated_utc.setter
+    def authenticated_utc(self, moment: datetime | None) -> None:
+        self._set(_AUTHENTICATED, None if moment is None else http_date(moment))
+
+    @property
+    def says_when_authenticated(self) -> bool:
+        """Whether `authenticated_utc` is said, and not taken from `issued_utc`."""
+        return _AUTHENTICATED in self.items
 
     @property
     def expires_utc(self) -> datetime | None:

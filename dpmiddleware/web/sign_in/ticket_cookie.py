@@ -8,6 +8,7 @@ With a session store that ticket is a reference: its one claim "…Cookies-Sessi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Final, NamedTuple, Protocol
 
@@ -17,6 +18,7 @@ from dpmiddleware.errors import UnprotectError
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.web.cookies.protected import ProtectedCookie
 from dpmiddleware.web.cookies.text import Attributes, CookieSettings, find, with_expiry
+from dpmiddleware.web.sign_in import validity
 from dpmiddleware.web.sign_in.claims import LOCAL_AUTHORITY, Claim, Identity, Principal
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
 from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Ticket
@@ -29,6 +31,7 @@ SESSION_ID_CLAIM: Final = "Microsoft.AspNetCore.Authentication.Cookies-SessionId
 """The type of the claim that names a ticket in the session store; ASP.NET Core's."""
 
 _EARLIEST: Final = datetime.min.replace(tzinfo=timezone.utc)
+_SECOND: Final = timedelta(seconds=1)
 
 
 class ReadTicket(NamedTuple):
@@ -68,7 +71,7 @@ class TicketCookie:
 
     def __init__(self, data_protection: DataProtection, options: CookieAuthenticationOptions) -> None:
         self.settings = options.cookie_settings
-        self._options, self._store = options, options.store
+        self._options, self._store, self._absolute = options, options.store, options.absolute_time_span
         self._data_protection = data_protection
         self._protector = data_protection.create_protector(*purposes.authentication_cookie(options.scheme))
         self._cookie = ProtectedCookie(self.settings, self._protector, ring=data_protection.ring, as_aspnet=True)
@@ -125,9 +128,9 @@ class TicketCookie:
         return found
 
     def _in_time(self, ticket: Ticket, now: datetime, key: str | None) -> ReadTicket:
-        expires = ticket.properties.expires_utc
-        if expires is not None and expires < now:
-            return ReadTicket(failure="Ticket expired")
+        failure = validity.failure(ticket.properties, now, self._absolute)
+        if failure is not None:
+            return ReadTicket(failure=failure)
         if ticket.scheme != self._options.scheme:
             ticket = Ticket(self._options.scheme, ticket.principal, ticket.properties)
         return ReadTicket(ticket, None, key)
@@ -175,6 +178,7 @@ class TicketCookie:
         settings: CookieSettings,
         expires: datetime | str | None,
         *,
+        left: timedelta | None = None,
         is_new: bool = False,
     ) -> list[str]:
         """The Set-Cookie lines that give the client a ticket.
@@ -183,8 +187,11 @@ class TicketCookie:
         request: its Cookie header says which old chunks to delete.
         settings: those of the cookie; an event may have changed them.
         expires: when the browser deletes the cookie; ``None``: when it is closed.
+        left: how long the sign-in may last; the browser keeps the cookie no longer. ``None``: without an end.
         is_new: whether a user signs in, so that no other cookie may remain; otherwise the ticket is only renewed.
         """
+        if left is not None and settings.max_age is not None and settings.max_age > left:
+            settings = replace(settings, max_age=max(left, _SECOND))
         cookie, attributes = self._under(settings, request)
         attributes = with_expiry(attributes, expires)
         return cookie.seal(ticket.serialize(), request.cookies, attributes, where=request.where, always=is_new)

@@ -1,8 +1,14 @@
-"""Which tickets count, and when they are renewed: sliding expiration, and the events of both."""
+"""Which tickets count, and when they are renewed: expiry, the absolute end, sliding expiration, and their events.
+
+A ticket has two ends. Sliding moves the first, its expiry. Nothing moves the second, the absolute end: it is
+``absolute_time_span`` after the user authenticated. It is computed when a ticket is read, from the option of the
+application that reads, so a member that does not know of it (.NET) cannot prolong a sign-in here.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from dpmiddleware.web.sign_in.claims import itself
 from dpmiddleware.web.sign_in.events import SlidingExpirationContext, ValidatePrincipalContext
@@ -11,7 +17,60 @@ from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 from dpmiddleware.web.sign_in.ticket import Ticket
 from dpmiddleware.web.steps import Steps
 
-__all__ = ["judge", "slide"]
+__all__ = ["SKEW", "begin", "failure", "judge", "limit", "slide", "time_left"]
+
+SKEW: Final = timedelta(minutes=5)
+"""How far the clocks of two members may differ, as in the ring."""
+_AHEAD: Final = -SKEW
+
+
+def failure(properties: AuthenticationProperties, now: datetime, absolute: timedelta | None) -> str | None:
+    """Why a ticket with these properties does not count; ``None`` if it does.
+
+    now: when the request began; aware.
+    absolute: the option ``absolute_time_span``.
+    """
+    authenticated, expires = properties.authenticated_utc, properties.expires_utc
+    if authenticated is not None:
+        age = now - authenticated
+        if absolute is not None and age > absolute:
+            return "Sign-in ended"
+        if age < _AHEAD:
+            return "Authenticated in the future"
+    return "Ticket expired" if expires is not None and expires < now else None
+
+
+def begin(properties: AuthenticationProperties, now: datetime, options: CookieAuthenticationOptions) -> None:
+    """Set the dates of a new sign-in that the application has not set itself."""
+    issued = properties.issued_utc
+    if issued is None:
+        issued = properties.issued_utc = now
+    if not properties.says_when_authenticated:
+        properties.authenticated_utc = min(issued, now)
+    if properties.expires_utc is None:
+        properties.expires_utc = issued + options.expire_time_span
+
+
+def limit(properties: AuthenticationProperties, now: datetime, options: CookieAuthenticationOptions) -> datetime | None:
+    """Let a new sign-in end at its absolute end at the latest. Returns when the browser deletes its cookie."""
+    ends = properties.expires_utc or (properties.issued_utc or now) + options.expire_time_span
+    end = _absolute_end(properties, options)
+    if end is not None:
+        properties.expires_utc, ends = min(properties.expires_utc or end, end), min(ends, end)
+    return ends if properties.is_persistent else None
+
+
+def time_left(
+    properties: AuthenticationProperties, now: datetime, options: CookieAuthenticationOptions
+) -> timedelta | None:
+    """How long it is until the absolute end; ``None`` if there is none."""
+    end = _absolute_end(properties, options)
+    return None if end is None else end - now
+
+
+def _absolute_end(properties: AuthenticationProperties, options: CookieAuthenticationOptions) -> datetime | None:
+    authenticated, span = properties.authenticated_utc, options.absolute_time_span
+    return None if authenticated is None or span is None else authenticated + span
 
 
 def slide(ticket: Ticket, now: datetime, options: CookieAuthenticationOptions) -> Ticket | None:
@@ -44,25 +103,45 @@ def judge(
     yield from options.events.call("validate_principal", context)
     if context.principal is None:
         return None, None
+    _keep_authenticated(context.properties, ticket.properties)
     ticket = Ticket(options.scheme, itself(context.principal), context.properties)
     if context.should_renew:
         renewal = _renewed(ticket, now, options) or renewal
     return ticket, renewal
 
 
+def _keep_authenticated(given: AuthenticationProperties, read: AuthenticationProperties) -> None:
+    """Keep when the user authenticated where a handler has put other properties in place of those that were read."""
+    if not given.says_when_authenticated and given.authenticated_utc != read.authenticated_utc:
+        given.authenticated_utc = read.authenticated_utc
+
+
 def _times(
     properties: AuthenticationProperties, now: datetime, options: CookieAuthenticationOptions
 ) -> tuple[timedelta, timedelta] | None:
-    """How long ago a ticket was issued, and how long it is still valid; ``None`` if it does not slide."""
+    """How long ago a ticket was issued, and how long it is still valid; ``None`` if it does not slide.
+
+    One that is valid until its absolute end does not: a renewal would not prolong it.
+    """
     lifetime = properties.lifetime if options.sliding_expiration else None
     if lifetime is None or properties.allow_refresh is False:
         return None
-    return now - lifetime[0], lifetime[1] - now
+    times = now - lifetime[0], lifetime[1] - now
+    if times[1] < times[0]:  # where a renewal is due, the end matters
+        end = _absolute_end(properties, options)
+        if end is not None and lifetime[1] >= end:
+            return None
+    return times
 
 
 def _renewed(ticket: Ticket, now: datetime, options: CookieAuthenticationOptions) -> Ticket | None:
-    """The ticket with its own lifetime again, from now on. A ticket without dates is not renewed."""
+    """The ticket with its own lifetime again, from now on, but not beyond its absolute end.
+
+    A ticket without dates is not renewed.
+    """
     lifetime = ticket.properties.lifetime
     if lifetime is None:
         return None
-    return Ticket(options.scheme, ticket.principal, ticket.properties.renewed(now, lifetime[1] - lifetime[0]))
+    expires, end = now + (lifetime[1] - lifetime[0]), _absolute_end(ticket.properties, options)
+    renewed = ticket.properties.renewed(now, expires if end is None else min(expires, end))
+    return Ticket(options.scheme, ticket.principal, renewed)
