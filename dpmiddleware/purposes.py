@@ -13,6 +13,8 @@ __all__ = [
     "TIME_LIMITED",
     "authentication_cookie",
     "cookie",
+    "device_bound",
+    "device_challenge",
     "django_signer",
     "serializer",
     "session",
@@ -39,6 +41,16 @@ def cookie(name: str) -> tuple[str, str]:
 def session(value_format: str, name: str) -> tuple[str, str, str]:
     """A session in the cookie ``name``; ``value_format``: how its mapping is serialized (``json``, ``flask``, …)."""
     return ("dpmiddleware.Session.v1", value_format, name)
+
+
+def device_bound(scheme: str) -> tuple[str, str]:
+    """The short-lived cookie of a device-bound sign-in of an authentication ``scheme``. Time-limited."""
+    return ("dpmiddleware.DeviceBound.v1", scheme)
+
+
+def device_challenge(kind: str) -> tuple[str]:
+    """A challenge of device-bound sign-ins, as in ASP.NET Core 11; ``Registration`` or ``Refresh``. Time-limited."""
+    return (f"Microsoft.AspNetCore.Authentication.DeviceBoundSessions.Challenge.{kind}.v1",)
 
 
 def serializer(salt: str) -> tuple[str, str]:

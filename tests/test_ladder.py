@@ -34,7 +34,10 @@ def rungs() -> tuple[tuple[str, ...], ...]:
 
 
 RUNGS = rungs()
-PACKAGES_OF_NO_RUNG = {"crypto", "keys", "protection", "web", "web.cookies", "web.sessions", "web.sign_in"}
+PACKAGES_OF_NO_RUNG = {
+    *("crypto", "keys", "protection"),
+    *("web", "web.cookies", "web.device_bound", "web.sessions", "web.sign_in"),
+}
 """Their ``__init__`` is a docstring."""
 
 CORE_LIBRARIES = {"cryptography", "itsdangerous", "starlette", "werkzeug"}

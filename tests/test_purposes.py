@@ -24,13 +24,20 @@ TABLE: dict[tuple[str, ...], tuple[str, ...]] = {
         "sid",
     ),
     purposes.ticket_store("Cookies", "sid"): ("dpmiddleware.TicketStore.v1", "Cookies", "sid"),
+    purposes.device_bound("Cookies"): ("dpmiddleware.DeviceBound.v1", "Cookies"),
+    purposes.device_challenge("Registration"): (
+        "Microsoft.AspNetCore.Authentication.DeviceBoundSessions.Challenge.Registration.v1",
+    ),
+    purposes.device_challenge("Refresh"): (
+        "Microsoft.AspNetCore.Authentication.DeviceBoundSessions.Challenge.Refresh.v1",
+    ),
 }
 
 
 def test_no_line_of_the_table_was_edited() -> None:
     """After a change here, payloads from before would not open."""
     assert all(ours == written for ours, written in TABLE.items())
-    assert len(TABLE) == len(purposes.__all__) + 1  # django_signer has two forms
+    assert len(TABLE) == len(purposes.__all__) + 2  # django_signer and device_challenge have two forms
 
 
 def test_no_chain_is_the_start_of_another() -> None:
