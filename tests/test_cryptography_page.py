@@ -26,7 +26,8 @@ NO_PRIMITIVES = {
     *("x509.BasicConstraints", "x509.Certificate", "x509.CertificateBuilder", "x509.Name", "x509.NameAttribute"),
     *("x509.load_der_x509_certificate", "x509.load_pem_x509_certificate", "x509.load_pem_x509_certificates"),
     *("x509.random_serial_number", "padding.AsymmetricPadding", "hashlib._Hash"),
-    *("ec.EllipticCurvePrivateKey", "ec.EllipticCurvePublicKey"),
+    *("ec.EllipticCurvePrivateKey", "ec.EllipticCurvePublicKey", "ec.EllipticCurvePublicNumbers"),
+    *("UnsupportedAlgorithm", "utils.encode_dss_signature"),
     *("rsa.RSAPrivateKey", "rsa.RSAPublicKey", "rsa.RSAPrivateNumbers", "rsa.RSAPublicNumbers"),
 }
 """Types, formats and errors. What computes something is a primitive."""
