@@ -164,7 +164,7 @@ REFUSED = {
     "--application shop --repository redis://:hunter2@h/0": (2, "contains a password", "?password=env:NAME"),
     "--application shop --repository rediz://h": (2, "--repository", "redis"),
     "--application shop --repository store --key-wrapper x510:": (2, "--key-wrapper", "x509"),
-    "--application shop --repository store --app shop": (2, "--app is not MODULE:NAME", "--app shop:app"),
+    "--application shop --repository store --serves shop": (2, "--serves is not MODULE:NAME", "--serves shop:app"),
     "--application shop --repository store --image a'b": (2, "--image is not the name", "--image"),
     "--application shop --repository store --kubernetes": (2, "does not name a server", "redis://redis:6379/0"),
     "--application shop --repository redis://h/0 --compose": (2, "a Redis of its own", "leave out"),

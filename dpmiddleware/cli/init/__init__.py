@@ -39,7 +39,7 @@ def add_to(verbs: Verbs) -> None:
         examples=[
             "dpm init --application shop --repository redis://localhost/0",
             "dpm init /etc/shop --application shop --repository redis://localhost/0 --systemd",
-            "dpm init --application shop --compose --app shop:app",
+            "dpm init --application shop --compose --serves shop:app",
         ],
         ring=False,
         needs=Needs.ROOM,
@@ -68,7 +68,7 @@ def _add_platforms(init: argparse.ArgumentParser) -> None:
             one.add_argument(f"--{name}", action="store_const", const=name, dest="platform", help=platform.help_text)
     init.set_defaults(platform="")
     group.add_argument(
-        "--app", metavar="MODULE:NAME", default="app:app", help="what gunicorn serves (default: app:app)"
+        "--serves", metavar="MODULE:NAME", default="app:app", help="what gunicorn serves (default: app:app)"
     )
     group.add_argument("--image", metavar="IMAGE", help="image for Kubernetes (default: the application's name)")
 

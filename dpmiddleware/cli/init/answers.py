@@ -25,7 +25,7 @@ MADE_HERE: Final = {"x509:": "keys.pem", "secret:": "ring.key"}
 COMPOSE_STORE: Final = "redis://redis:6379/0"
 """The Redis of the Compose file, by the name of its service."""
 _FILE_WRAPPERS: Final = ("x509:", "secret:", "keyblob:", "dpapi:")
-_APP: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_SERVED: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _IMAGE: Final = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*")
 
 
@@ -33,7 +33,7 @@ _IMAGE: Final = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*")
 class Answers:
     """folder: absolute. wrapper: a URL, or one of `MADE_HERE`. platform: ``""``, or the name of one.
 
-    app: what gunicorn serves. image: of the containers in Kubernetes.
+    serves: what gunicorn serves. image: of the containers in Kubernetes.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class Answers:
     wrapper: str
     signed: bool
     platform: str
-    app: str
+    serves: str
     image: str
 
     @property
@@ -67,7 +67,7 @@ def answers_from(arguments: argparse.Namespace, console: Console) -> Answers:
     folder = Path(arguments.folder).absolute()
     image = arguments.image or ""
     answers = Answers(
-        folder, application, _absolute(repository), wrapper.strip(), signed, arguments.platform, arguments.app, image
+        folder, application, _absolute(repository), wrapper.strip(), signed, arguments.platform, arguments.serves, image
     )
     _refuse(answers)
     return answers
@@ -120,8 +120,8 @@ def _refuse(answers: Answers) -> None:
     if any(character.isspace() for character in str(answers.folder)):
         text = f"the folder {answers.folder} has white space, which separates several paths in a setting"
         raise UsageError(text, hint="choose another FOLDER")
-    if not _APP.fullmatch(answers.app):
-        raise UsageError("--app is not MODULE:NAME", hint="write --app shop:app, as for gunicorn")
+    if not _SERVED.fullmatch(answers.serves):
+        raise UsageError("--serves is not MODULE:NAME", hint="write --serves shop:app, as for gunicorn")
     if answers.image and not _IMAGE.fullmatch(answers.image):
         raise UsageError("--image is not the name of an image", hint="write --image registry.example/shop:1.0")
     if "@" in urlsplit(answers.repository).netloc and urlsplit(answers.repository).password:

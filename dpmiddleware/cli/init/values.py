@@ -77,7 +77,7 @@ def _plain(answers: Answers, file: str | None) -> dict[str, str | None]:
     """The names that stand for text without special characters."""
     return {
         "name": answers.name,
-        "app": answers.app,
+        "app": answers.serves,
         "image": answers.image or f"{answers.name}:latest",
         "user": f"{os.getuid()}:{os.getgid()}" if hasattr(os, "getuid") else "10001:10001",
         "material": file,
