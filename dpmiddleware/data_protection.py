@@ -66,6 +66,8 @@ class DataProtection:
     """
 
     _warns_of_memory: ClassVar[bool] = True
+    _creates_home = True
+    """Whether the default place of the keys, if it is a folder that is missing, may be created."""
 
     def __init__(
         self,
@@ -167,7 +169,7 @@ class DataProtection:
     def _opened_manager(self) -> KeyManager:
         repository, wrappers, auto_create_keys = self._repository, self._wrappers, self._auto_create_keys
         if repository is None:
-            self.home = find_key_home()
+            self.home = find_key_home(create=self._creates_home and auto_create_keys)
             repository = repository_from(self.home.repository)
             wrappers = wrappers or wrappers_from(self.home.key_wrapper)
             auto_create_keys = auto_create_keys and self.home.auto_create_keys
@@ -252,9 +254,12 @@ class DataProtection:
     def with_parts(self, **parts: Any) -> Self:
         """The same ring with other parts, for a tool. All the rest are the objects of this one, which stays as it is.
 
+        A tool changes only a repository that was named: the default place of the keys is not created if it is missing.
+
         parts: ``repository``, ``key_wrapper``, ``signer``, ``algorithm``, ``auto_create_keys``, as settings or objects.
         """
         made: Self = copy.copy(self)
+        made._creates_home = False
         with written_as(SETTINGS, self.naming):
             made._take(arguments_from({"application": self.application, **parts}, {}))
         made.stated = self.stated | parts.keys()

@@ -21,6 +21,7 @@ The environment is not examined before the ring is first needed. Source: ``Defau
 from __future__ import annotations
 
 import enum
+import errno
 import os
 import re
 import sys
@@ -99,7 +100,7 @@ def find_key_home(
     home_lookup: finds the home folder if no variable names it.
     windows: the account on Windows.
     proc: where ``/proc`` is; beside it are the files that mark a container.
-    create: ``False`` to only look: a missing folder is not created.
+    create: ``False`` to only look: a missing folder is not created. Whether it could be is seen from the folder above.
     """
     env = os.environ if environment is None else environment
     home = _read_only_folder(env) or _app_service(env, platform)
@@ -155,16 +156,28 @@ def _user_profile_or_memory(
     env: Mapping[str, str], platform: str, home_lookup: Callable[[], str], *, create: bool
 ) -> KeyHome:
     folder, reason = _profile_folder(env, platform, home_lookup)
-    if folder and create:
-        try:
-            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            folder, reason = "", f"{printable(folder)} cannot be created ({error.strerror})"
+    if folder and (obstacle := _obstacle(Path(folder), create=create)):
+        folder, reason = "", f"{printable(folder)} cannot be created ({obstacle})"
     if not folder:
         return KeyHome(HomeKind.MEMORY, "memory:", f"no usable user profile: {reason}; a restart loses the keys")
     at_rest = "" if platform == "win32" else ", not encrypted at rest"
     why = f"no repository is configured: the user profile ({reason}){at_rest}"
     return KeyHome(HomeKind.USER_PROFILE, folder, why)
+
+
+def _obstacle(folder: Path, *, create: bool) -> str:
+    """Why a folder cannot be created, or "". Without ``create``: as far as that can be seen without trying."""
+    try:
+        if create:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return ""
+        there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        if not there.is_dir():
+            return os.strerror(errno.ENOTDIR)
+        may_create = there == folder or os.access(there, os.W_OK | os.X_OK)
+        return "" if may_create else os.strerror(errno.EACCES)
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def _profile_folder(env: Mapping[str, str], platform: str, home_lookup: Callable[[], str]) -> tuple[str, str]:

@@ -372,16 +372,35 @@ def test_a_toml_file_that_says_nonsense_is_refused_and_named(tmp_path: Path, tex
 # --- defaults ---------------------------------------------------------------------------------------------------------
 
 
-def test_where_nobody_said_keys_go_to_the_user_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user profile without keys; nothing else says where keys are."""
     for name in ("WEBSITE_INSTANCE_ID", "LOCALAPPDATA", "ReadOnlyDataProtectionKeyDirectory"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_where_nobody_said_keys_go_to_the_user_profile(profile: Path) -> None:
     dp = DataProtection("shop")
     assert dp.home is None
     dp.create_protector("p").protect("text")
     assert dp.home is not None
-    assert list((tmp_path / ".aspnet" / "DataProtection-Keys").glob("key-*.xml"))
+    assert list((profile / ".aspnet" / "DataProtection-Keys").glob("key-*.xml"))
     assert "user profile" in dp.home.why
+
+
+def test_who_may_create_no_key_creates_no_folder_in_the_user_profile(profile: Path) -> None:
+    reader = DataProtection("shop", auto_create_keys=False)
+    with pytest.raises(KeyManagementError):
+        reader.create_protector("p").protect("text")
+    assert reader.repository.location == str(profile / ".aspnet" / "DataProtection-Keys")
+    assert list(profile.iterdir()) == []
+
+
+def test_a_tool_looks_into_the_user_profile_and_creates_no_folder(profile: Path) -> None:
+    assert DataProtection("shop").with_parts().manager.read().keys == ()
+    assert list(profile.iterdir()) == []
 
 
 def test_a_folder_for_reading_only_gets_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ def open_own_ring(
         refuse_default_place()
     parts = {name: value for name in ("signer", "algorithm") if (value := getattr(arguments, name, None)) is not None}
     try:
-        trusted = given.manager.verifier
+        trusted = given.with_parts().manager.verifier
         opened = given.with_parts(auto_create_keys=auto_create_keys, **parts, **overrides)
         mine = opened.manager.verifier
     except ConfigurationError as error:

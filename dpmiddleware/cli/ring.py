@@ -67,7 +67,8 @@ def _open_named_ring(
     if arguments.changes and settings["repository"] is None:
         refuse_default_place()
     try:
-        dp = DataProtection.from_config(settings, naming=_naming(arguments), auto_create_keys=auto_create_keys)
+        given = DataProtection.from_config(settings, naming=_naming(arguments))
+        dp = given.with_parts(auto_create_keys=auto_create_keys)
         _ = dp.manager
     except ConfigurationError as error:
         raise UsageError(str(error), hint=error.hint) from error
@@ -77,7 +78,7 @@ def _open_named_ring(
 def makes_keys(arguments: argparse.Namespace) -> bool:
     """Whether the member that is looked at may create keys."""
     if arguments.command.has_own_ring:
-        return bool(arguments.command.application.data_protection.manager.auto_create_keys)
+        return bool(arguments.command.application.data_protection.with_parts().manager.auto_create_keys)
     return os.environ.get("DPM_AUTO_CREATE_KEYS", "").lower() not in {"false", "0", "no"}
 
 

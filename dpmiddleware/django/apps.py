@@ -182,7 +182,7 @@ def _is_unwrapped(given: object, protection: DataProtection) -> bool:
 def report_findings(**_: Any) -> list[checks.CheckMessage]:
     """Settings that are unfit for production. Found by ``check --deploy``."""
     try:
-        protection = get_data_protection()
+        protection = get_data_protection().with_parts()
     except ConfigurationError:
         return []  # check_settings reports it
     uses_engine = settings.SESSION_ENGINE == _ENGINE

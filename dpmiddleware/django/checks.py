@@ -60,7 +60,7 @@ def check_requests(**_: Any) -> list[checks.CheckMessage]:
 def check_database(*, databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
     """Whether the table of the ring can be read. A warning: as an error it would keep ``migrate`` from creating it."""
     try:
-        repository = get_data_protection().repository
+        repository = get_data_protection().with_parts().repository
     except ConfigurationError:
         return []  # another check reports it
     migrates = any("migrate" in word for word in sys.argv[1:2])  # whatever it finds missing, it is about to create

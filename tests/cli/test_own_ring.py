@@ -100,6 +100,17 @@ def test_an_option_that_would_name_another_ring_is_refused(name: str, verb: str,
     assert place.store.version() == before
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("verb", RING_VERBS)
+def test_where_the_application_names_no_place_no_folder_is_created(verb: str, command: str, tmp_path: Path) -> None:
+    words = words_of(verb, PLACES["in order"](tmp_path / "another"))
+    shop = DataProtection("shop", trusted_signers=[tmp_path / "another" / "signer.pub"])
+    done = COMMANDS[command][0](shop, [*verb.split(), *words])
+    assert done.status == 1, done
+    assert f"{tmp_path}/.aspnet/DataProtection-Keys" in done.out + done.messages
+    assert not (tmp_path / ".aspnet").exists()
+
+
 def test_the_application_stays_as_it_is(tmp_path: Path) -> None:
     """A verb that needs another part leaves its object alone, and uses its repository."""
     place = PLACES["in order"](tmp_path)

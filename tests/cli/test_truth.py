@@ -253,7 +253,7 @@ def test_it_is_done_or_the_exit_status_says_that_it_is_not(
         return
     assert str(place.folder) in printed, "it says where it looked"
     assert contents(place.folder) == before, "nothing was changed"
-    assert place.folder.exists() == existed or not (changes or place.named), "and no folder was made"
+    assert place.folder.exists() == existed, "and no folder was made"
     assert backup.read_text() == "yesterday's"
     assert not (home / "copy").exists()
 

@@ -7,15 +7,19 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import redis
+import sqlalchemy
 
 from dpmiddleware.cli import main
 from dpmiddleware.components import repository_from
 from dpmiddleware.printable import without_password
+from tests.cli.places import make_signer
+from tests.cli.test_truth import ring_verbs
 from tests.fakes import take_away
 from tests.repositories.test_sql import database
 from tests.servers import Server
 
-VERBS = {
+CHANGE_OR_READ = {
     "list": (),
     "export": (),
     "rotate": ("--if-due",),
@@ -23,6 +27,19 @@ VERBS = {
     "revoke": ("11111111-2222-3333-4444-555555555555", "--unknown", "--yes"),
     "prune": ("--older-than", "1d", "--yes"),
 }
+
+
+READ = {
+    "keys list": (),
+    "keys show": ("11111111",),
+    "keys timeline": (),
+    "keys export": (),
+    "keys verify": ("--trusted-signer", "{home}/signer.pub"),
+    "keys policy show": (),
+    "inspect": ("CfDJ8AAAAAAAAAAAAAAAAAAAAAAA",),
+    "check": (),
+}
+"""The verbs that only read."""
 
 
 @pytest.fixture(params=["redis", "postgresql", "mariadb", "sqlite"])
@@ -46,7 +63,7 @@ def test_a_mistyped_place_is_said_and_stays_empty(
     assert main(["keys", "create", *right]) == 0
     before = repository_from(right[-1]).read()
     capsys.readouterr()
-    for verb, words in VERBS.items():
+    for verb, words in CHANGE_OR_READ.items():
         assert main(["keys", verb, *words, *wrong]) == 1, verb
         printed = capsys.readouterr()
         assert without_password(wrong[-1]) in printed.err, verb
@@ -55,7 +72,36 @@ def test_a_mistyped_place_is_said_and_stays_empty(
     take_away(repository_from(right[-1]))
 
 
+def test_no_verb_that_reads_creates_anything(store: str, tmp_path: Path) -> None:
+    """Not even an empty table, file or list: a place that is looked at stays as it was."""
+    url = store.format(name="kyes")
+    make_signer(tmp_path)
+    before = what_is_there(url)
+    for verb, words in READ.items():
+        said = [word.format(home=tmp_path) for word in words]
+        assert main([*verb.split(), *said, "--application", "shop", "--repository", url]) == 1, verb
+    assert what_is_there(url) == before
+
+
+def what_is_there(url: str) -> set[str]:
+    """The names of what a server or a database has: keys or tables; of SQLite, the files as well."""
+    if url.startswith("redis"):
+        return {key.decode() for key in redis.Redis.from_url(url.partition("?")[0]).scan_iter() if b"kyes" in key}
+    path = url.removeprefix("sqlite:///")
+    if path != url and not Path(path).exists():
+        return set()
+    engine = sqlalchemy.create_engine(url.partition("?")[0])
+    try:
+        return {path, *sqlalchemy.inspect(engine).get_table_names()}
+    finally:
+        engine.dispose()
+
+
+def test_every_verb_that_reads_a_ring_is_tried() -> None:
+    assert set(READ) == {verb for verb, changes in ring_verbs().items() if not changes} - {"keys copy"}
+
+
 def test_a_mistyped_database_is_not_created(tmp_path: Path) -> None:
-    for verb, words in VERBS.items():
+    for verb, words in CHANGE_OR_READ.items():
         assert main(["keys", verb, *words, "--application", "shop", "--repository", f"sqlite:///{tmp_path}/x.db"]) == 1
     assert list(tmp_path.iterdir()) == []

@@ -116,6 +116,24 @@ def test_who_only_asks_for_the_place_creates_no_folder(tmp_path: Path, proc: Pat
     assert Path(found.repository).is_dir()
 
 
+@pytest.mark.parametrize("create", [True, False])
+def test_a_file_in_the_way_is_found_by_who_only_asks_as_well(create: bool, tmp_path: Path, proc: Path) -> None:
+    (tmp_path / ".aspnet").write_text("not a folder")
+    home = find_key_home({"HOME": str(tmp_path)}, platform="linux", proc=proc, create=create)
+    assert home.kind is HomeKind.MEMORY
+    assert "DataProtection-Keys cannot be created (Not a directory)" in home.why
+
+
+def test_a_home_that_this_account_may_not_write_to_is_found_by_who_only_asks(
+    tmp_path: Path, proc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may write anywhere, so the answer of the system is given here."""
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    home = find_key_home({"HOME": str(tmp_path)}, platform="linux", proc=proc, create=False)
+    assert home.kind is HomeKind.MEMORY
+    assert "DataProtection-Keys cannot be created (Permission denied)" in home.why
+
+
 def test_an_existing_folder_keeps_its_modes(tmp_path: Path, proc: Path) -> None:
     folder = tmp_path / ".aspnet" / "DataProtection-Keys"
     folder.mkdir(parents=True)

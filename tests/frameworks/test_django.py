@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import django
@@ -565,6 +566,16 @@ def test_checks_for_deployment_name_what_should_not_go_into_production() -> None
     assert "E002" in found(SESSION_SERIALIZER="django.contrib.sessions.serializers.PickleSerializer")
     good = {"application": "shop", "repository": "/var/lib/shop/keys", "key_wrapper": "secret:env:PATH"}
     assert found(DATA_PROTECTION=good, SESSION_COOKIE_SECURE=True) == set()
+
+
+def test_checks_look_for_the_ring_and_create_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WEBSITE_INSTANCE_ID", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with override_settings(DATA_PROTECTION={"application": "shop"}):
+        found = {message.id for message in run_checks(include_deployment_checks=True, databases=["default"])}
+    assert "dpmiddleware.W002" in found
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_admins_own_checks_pass() -> None:

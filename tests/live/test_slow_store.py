@@ -7,7 +7,7 @@ brings; while the store is known to be slow, nobody waits for it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -88,7 +88,7 @@ def shops(request: pytest.FixtureRequest, small_sites: dict[str, Site]) -> Itera
 
 
 @contextmanager
-def slow(shops: tuple[Shop, Shop], redis: Server) -> Iterator[None]:
+def slow(shops: tuple[Shop, Shop], redis: Server) -> Generator[None]:
     """The stores answer after a time that is longer than a request waits."""
     for shop in shops:
         shop.state("slow", seconds=SLOW)
@@ -96,14 +96,14 @@ def slow(shops: tuple[Shop, Shop], redis: Server) -> Iterator[None]:
 
 
 @contextmanager
-def silent(shops: tuple[Shop, Shop], redis: Server) -> Iterator[None]:
+def silent(shops: tuple[Shop, Shop], redis: Server) -> Generator[None]:
     """The server of the stores accepts connections and does not answer."""
     with redis.paused():
         yield
 
 
 @contextmanager
-def hanging(shops: tuple[Shop, Shop], redis: Server) -> Iterator[None]:
+def hanging(shops: tuple[Shop, Shop], redis: Server) -> Generator[None]:
     """No call returns before all requests have been answered: a request that waited for one would never be."""
     for shop in shops:
         shop.state("hold")
