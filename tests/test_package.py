@@ -90,7 +90,8 @@ def test_a_core_that_a_newer_python_built_works_with_older_ones() -> None:
 def test_the_wheel_carries_the_package_its_types_and_the_slot_swap(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"dpmiddleware/__init__.py", "dpmiddleware/py.typed"} <= names
-    assert "dpmiddleware/_examples/slot_swap/shop.py" in names
+    for file in ("shop.py", "look.css", "room.css", "room.js", "shop.css"):
+        assert f"dpmiddleware/_examples/slot_swap/{file}" in names
     templates = {f"dpmiddleware/{path.relative_to(PACKAGE)}" for path in TEMPLATES.rglob("*") if path.is_file()}
     assert len(templates) > 10
     assert templates <= names

@@ -20,7 +20,9 @@ def add_to(verbs: Verbs) -> None:
     text = "swap two deployment slots, and see whether users stay signed in"
     examples = ["dpm demo slot-swap", "dpm demo slot-swap --serve"]
     parser = demos.add("slot-swap", partial(_demonstrate, "slot_swap"), text, examples=examples, ring=False)
-    parser.add_argument("--serve", action="store_true", help="keep running, and serve a page for the browser")
+    parser.add_argument(
+        "--serve", action="store_true", help="serve a page with buttons to sign in and to swap, until Ctrl+C"
+    )
     parser.add_argument("--port", type=int, default=0, help="port of that page (default: any free port)")
     text = "replace a key as an attacker would, without and with a verified signature"
     run = partial(_demonstrate, "key_substitution")

@@ -8,7 +8,9 @@ proxy that swaps them, and a client with a cookie jar. ::
     front.py     the reverse proxy: maps *production* to one of the slots
     visitor.py   a client with a cookie jar
     story.py     the four runs: what the documentation says and what happened
-    serve.py     the same by hand, in the browser
+    serve.py     the same by hand, in the browser: the control room of two such farms
+    room_page.py its page, which works without room.js; verdict.py: what it says; on_behalf.py: how it asks the shops
+    look.py      stylesheets, and how both pages name a key
     command.py   the command line
     ../demo      shared with the other demonstration: server processes, the report
 """

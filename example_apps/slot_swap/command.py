@@ -18,7 +18,9 @@ __all__ = ["add_arguments", "main", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this demonstration."""
-    parser.add_argument("--serve", action="store_true", help="keep running, and serve a page for the browser")
+    parser.add_argument(
+        "--serve", action="store_true", help="serve a page with buttons to sign in and to swap, until Ctrl+C"
+    )
     parser.add_argument("--port", type=int, default=0, help="port of that page (default: any free port)")
     parser.add_argument("--json", action="store_true", help="print the outcomes as JSON")
 

@@ -1,6 +1,7 @@
 """Two farms side by side in the browser: one ring per slot on the left, one shared ring on the right.
 
-Sign in on both sides, press *Swap the slots*, and see on which side you are still signed in, and what the logs say.
+Press *Sign ada in on both sides*, press *Swap the slots*, and see on which side ada is still signed in, and why. For
+the verdict, the server asks both shops, with the cookies of the browser that asks for the page.
 """
 
 from __future__ import annotations
@@ -9,73 +10,40 @@ import contextlib
 import json
 import threading
 from collections.abc import Generator
+from dataclasses import asdict
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
+from . import look, on_behalf
 from .loopback import LoopbackServer
-from .story import Farm, open_farm
+from .room_page import Side, content_security_policy, room_page
+from .story import NAME, PASSWORD, Farm, open_farm
+from .verdict import verdict
 
 __all__ = ["open_control_room", "serve"]
 
-_LOG_LINES: Final = 6
-
-_PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Slot swap</title>
-<style>
-body { margin: 0; font: 16px/1.5 system-ui, sans-serif; background: #eceae4; color: #1c2b25; }
-header { display: flex; flex-wrap: wrap; gap: 1rem; align-items: center; padding: 1rem 1.5rem;
-  background: #1c2b25; color: white; }
-h1 { font: 600 1.2rem system-ui, sans-serif; margin: 0; flex: 1; }
-button { font: 600 1rem system-ui, sans-serif; padding: .5rem 1.4rem; border: 0;
-  border-radius: 999px; background: #f2b63c; cursor: pointer; }
-main { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1.5rem; padding: 1.5rem; }
-h2 { font-size: 1.05rem; margin: 0 0 .5rem; }
-iframe { width: 100%; height: 36rem; border: 0; border-radius: 12px; background: white; box-shadow: 0 1px 4px #0003; }
-p, pre { font-size: .85rem; margin: .5rem 0; }
-pre { background: #1c2b25; color: #d7e4d9; padding: .75rem 1rem; border-radius: 8px;
-  white-space: pre-wrap; overflow-wrap: anywhere; min-height: 3rem; }
-</style></head><body>
-<header><h1>Two deployment slots. Sign in on both sides, then swap.</h1>
-<form method="post" action="/swap"><button>Swap the slots</button></form></header>
-<main id="farms"></main>
-<script>
-const farms = {};
-function farm(state) {
-  const section = document.createElement("section");
-  const [title, slots, page, keys, log] = ["h2", "p", "iframe", "p", "pre"].map((tag) => document.createElement(tag));
-  title.textContent = state.title;
-  page.src = state.url;
-  page.title = state.title;
-  section.append(title, slots, page, keys, log);
-  document.getElementById("farms").append(section);
-  return farms[state.title] = { slots, keys, log };
+_LOG_LINES: Final = 4
+_TITLES: Final = {"own": "One ring per slot", "shared": "One shared ring"}
+_FILES: Final = {
+    "/room.css": ("text/css; charset=utf-8", partial(look.style, "room.css")),
+    "/room.js": ("text/javascript; charset=utf-8", partial(look.file, "room.js")),
 }
-async function look() {
-  for (const state of await (await fetch("/state")).json()) {
-    const shown = farms[state.title] ?? farm(state);
-    shown.slots.textContent = `production is version ${state.production}, staging is version ${state.staging}`;
-    const rings = Object.entries(state.keys).map(([ring, ids]) => `keys in ${ring}: ${ids.join(", ") || "none yet"}`);
-    shown.keys.textContent = rings.join(" · ");
-    shown.log.textContent = state.log.join("\\n") || "No payload has been refused.";
-  }
-}
-look();
-setInterval(look, 1000);
-</script></body></html>
-"""
 
 
 @contextlib.contextmanager
 def open_control_room(folder: Path, port: int = 0) -> Generator[str]:
     """Start both farms and the page that swaps them. The value of the context is the address of the page."""
     with contextlib.ExitStack() as stack:
+        # cookies do not depend on the port: each farm needs its own cookie name
         farms = {
-            # cookies do not depend on the port: each farm needs its own cookie name
-            "One ring per slot": stack.enter_context(open_farm(folder / "own", shared=False, cookie="own")),
-            "One shared ring": stack.enter_context(open_farm(folder / "shared", shared=True, cookie="shared")),
+            name: stack.enter_context(open_farm(folder / name, shared=name == "shared", cookie=name))
+            for name in _TITLES
         }
-        yield stack.enter_context(LoopbackServer(_handler_for(farms), port)).url
+        handler = type("ControlRoom", (_Handler,), {"farms": farms})
+        yield stack.enter_context(LoopbackServer(handler, port)).url
 
 
 def serve(folder: Path, port: int) -> int:
@@ -87,59 +55,83 @@ def serve(folder: Path, port: int) -> int:
     return 0
 
 
-def _state(title: str, farm: Farm) -> dict[str, object]:
-    """The data of one farm for the page."""
-    refusals = [
-        f"version {slot.version}: {line}"
-        for slot in (farm.front.production, farm.front.staging)
-        for line in slot.refusals()
-    ]
-    return {
-        "title": title,
-        "url": farm.front.url,
-        "production": farm.front.production.version,
-        "staging": farm.front.staging.version,
-        "keys": farm.keys(),
-        "log": refusals[-_LOG_LINES:],
-    }
+def _side(name: str, farm: Farm, host: str, cookies: str) -> Side:
+    """One farm, for a browser that calls this machine ``host`` and sends these cookies."""
+    answer = on_behalf.who(farm.front.url, cookies)
+    production, staging = farm.front.production, farm.front.staging
+    keys = farm.keys()
+    refusals = [f"version {slot.version}: {line}" for slot in (production, staging) for line in slot.refusals()]
+    return Side(
+        name,
+        _TITLES[name],
+        farm.front.url.replace("127.0.0.1", host),
+        production.version,
+        staging.version,
+        {"production": farm.ring_of(production), "staging": farm.ring_of(staging)},
+        keys,
+        None if answer is None else answer.cookie_key,
+        verdict(answer, keys[farm.ring_of(production)]),
+        refusals[-_LOG_LINES:],
+    )
 
 
-def _handler_for(farms: dict[str, Farm]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            """The page, and the data that it polls."""
-            if self.path == "/":
-                self._answer("text/html; charset=utf-8", _PAGE)
-            elif self.path == "/state":
-                self._answer("application/json", json.dumps([_state(*each) for each in farms.items()]))
-            else:
-                self.send_error(404)
+class _Handler(BaseHTTPRequestHandler):
+    """The control room of ``farms``, by the names of `_TITLES`."""
 
-        def do_POST(self) -> None:
-            """Swap the slots of both farms."""
-            if self.path != "/swap":
-                self.send_error(404)
-                return
-            for farm in farms.values():
+    farms: dict[str, Farm]
+
+    def do_GET(self) -> None:
+        """The page, its files, and the same as JSON."""
+        if self.path == "/":
+            sides = self._sides()
+            self._answer("text/html; charset=utf-8", room_page(sides), content_security_policy(sides))
+        elif self.path == "/state":
+            self._answer("application/json", json.dumps([asdict(side) for side in self._sides()]))
+        elif self.path in _FILES:
+            mimetype, read = _FILES[self.path]
+            self._answer(mimetype, read())
+        else:
+            self.send_error(404)
+
+    def do_POST(self) -> None:
+        """Sign in on both sides, or swap the slots of both; then the browser asks for the page."""
+        set_cookies: list[str] = []
+        if self.path == "/swap":
+            for farm in self.farms.values():
                 farm.front.swap()
-            self.send_response(303)
-            self.send_header("Location", "/")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+        elif self.path == "/sign-in":
+            for farm in self.farms.values():
+                set_cookies += on_behalf.sign_in(farm.front.url, self._cookies(), NAME, PASSWORD)
+        else:
+            self.send_error(404)
+            return
+        headers = [("Location", "/"), ("Content-Length", "0"), *(("Set-Cookie", line) for line in set_cookies)]
+        self._begin(303, headers)
 
-        def _answer(self, mimetype: str, text: str) -> None:
-            body = text.encode()
-            self.send_response(200)
-            for name, value in {
-                "Content-Type": mimetype,
-                "Content-Length": str(len(body)),
-                "Cache-Control": "no-store",
-            }.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+    def _cookies(self) -> str:
+        return str(self.headers.get("Cookie", ""))
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is that of http.server)
-            """Requests are not logged."""
+    def _sides(self) -> list[Side]:
+        host = urlsplit(f"//{self.headers['Host']}").hostname or "127.0.0.1"
+        return [_side(name, farm, host, self._cookies()) for name, farm in self.farms.items()]
 
-    return Handler
+    def _answer(self, mimetype: str, text: str, policy: str = "default-src 'none'") -> None:
+        body = text.encode()
+        headers = [
+            ("Content-Type", mimetype),
+            ("Content-Length", str(len(body))),
+            ("Content-Security-Policy", policy),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Cache-Control", "no-store"),
+        ]
+        self._begin(200, headers)
+        self.wfile.write(body)
+
+    def _begin(self, status: int, headers: list[tuple[str, str]]) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is that of http.server)
+        """Requests are not logged."""

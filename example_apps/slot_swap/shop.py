@@ -38,11 +38,12 @@ CUSTOMERS: Final = {"ada": generate_password_hash("analytical")}
 COOKIE: Final = os.environ.get("PLANTS_COOKIE", "session")
 SLOT: Final = os.environ.get("WEBSITE_SLOT_NAME", "production")
 VERSION: Final = os.environ.get("PLANTS_VERSION", "1.0")
+KEYS: Final = os.environ.get("PLANTS_KEYS")
 
 
 def make_application() -> WSGIApplication:
     """The shop with the session middleware. The environment decides where the keys are."""
-    dp = DataProtection("plants", repository=os.environ.get("PLANTS_KEYS"))
+    dp = DataProtection("plants", repository=KEYS)
     return SessionMiddleware(shop, data_protection=dp, cookie=COOKIE)
 
 
@@ -66,6 +67,8 @@ def show(request: Request, problem: str = "") -> Response:
         name=session_of(request).get("customer"),
         slot=SLOT,
         version=VERSION,
+        key=cookie_key(request),
+        ring="unknown" if "customer" not in session_of(request) else "shared" if KEYS else SLOT,
         cookie=on_the_cookie(request),
         problem=problem,
     )
@@ -76,6 +79,7 @@ def who(request: Request) -> Response:
     """The same as JSON."""
     answer = {
         "signed_in_as": session_of(request).get("customer"),
+        "signed_in_at": session_of(request).get("signed_in_at"),
         "slot": SLOT,
         "version": VERSION,
         "cookie_key": cookie_key(request),
@@ -90,7 +94,7 @@ def sign_in(request: Request) -> Response:
         return show(request, "The name or the password is wrong.")
     session = session_of(request)
     session.renew(name)
-    session["customer"] = name
+    session["customer"], session["signed_in_at"] = name, VERSION
     return redirect("/", 303)
 
 
@@ -113,13 +117,10 @@ def cookie_key(request: Request) -> str | None:
 
 
 def on_the_cookie(request: Request) -> str:
-    """A sentence about the session cookie, for the page."""
-    key = cookie_key(request)
-    if key is None:
+    """The end of the sentence about the key of the session cookie, for the page."""
+    if cookie_key(request) is None:
         return "your browser sent no session cookie"
-    if "customer" in session_of(request):
-        return f"protected with key {key}, which is in the ring of this slot"
-    return f"protected with key {key}; this slot cannot open it"
+    return "is in the ring of this slot" if "customer" in session_of(request) else "cannot be used by this slot"
 
 
 class _Quiet(WSGIRequestHandler):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from ..demo.process import ServerProcess
 
 __all__ = ["Slot"]
+
+_REFUSED: Final = "unprotect_refused"
 
 
 class Slot(ServerProcess):
@@ -41,5 +44,5 @@ class Slot(ServerProcess):
         return self.home / "ASP.NET" / "DataProtection-Keys"
 
     def refusals(self) -> list[str]:
-        """The lines of the log about refused payloads."""
-        return [line for line in self.log().splitlines() if "unprotect_refused" in line]
+        """The lines of the log about refused payloads, from the name of the event on."""
+        return [line[line.index(_REFUSED) :] for line in self.log().splitlines() if _REFUSED in line]

@@ -79,6 +79,10 @@ class Farm:
         """The ids of the keys in each ring."""
         return {name: sorted(file.stem[4:] for file in ring.glob("key-*.xml")) for name, ring in self.rings.items()}
 
+    def ring_of(self, slot: Slot) -> str:
+        """The name of the ring that a slot reads."""
+        return slot.name if slot.name in self.rings else "shared"
+
 
 @contextlib.contextmanager
 def open_farm(folder: Path, *, shared: bool, cookie: str = "session") -> Generator[Farm]:
@@ -147,7 +151,7 @@ def _reasons(farm: Farm, say: Callable[[str], None]) -> list[str]:
     """The refusals in the logs of both slots."""
     lines = [(slot, line) for slot in (farm.production, farm.staging) for line in slot.refusals()]
     for slot, line in lines:
-        say(f"log of version {slot.version}: {line[line.index('unprotect_refused') :]}")
+        say(f"log of version {slot.version}: {line}")
     return [line for _, line in lines]
 
 

@@ -16,11 +16,13 @@ REQUEST_TIMEOUT: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer of ``/who``: the name that the visitor is signed in with (or ``None``), the slot and version that
-    answered, and the id of the key that protects the session cookie (``None`` without a cookie).
+    """The answer of ``/who``: the name that the visitor is signed in with and the version where they signed in (or
+    ``None``), the slot and version that answered, and the id of the key that protects the session cookie (``None``
+    without a cookie).
     """
 
     signed_in_as: str | None
+    signed_in_at: str | None
     slot: str
     version: str
     cookie_key: str | None
