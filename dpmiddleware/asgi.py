@@ -32,6 +32,7 @@ from dpmiddleware.asgi_exchange import (
     where,
 )
 from dpmiddleware.asgi_response import STARTS, PartResponse, drive
+from dpmiddleware.cross_origin.asgi import CrossOriginProtectionMiddleware
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web import parts, public
@@ -59,6 +60,7 @@ __all__ = [
     "CookieAuthenticationMiddleware",
     "CookiePolicyMiddleware",
     "CookieProtectionMiddleware",
+    "CrossOriginProtectionMiddleware",
     "Message",
     "Receive",
     "Scope",

@@ -38,6 +38,9 @@ HINTS: Final = {
     "ring_signed": "set trusted_signers= in every member, and signer= in those that create keys",
     "key_blob_unsigned": "create a signed blob: `dpm key-blob create --signer`; set trust= to the signer's public key",
     "key_blob_signed_by_exchange_key": "create the blob with a signer of its own, and set trust= to its public key",
+    "cross_origin_refused": "see docs/cross-origin.md: trust the origin or exempt the path if it is yours",
+    "cross_origin_disagreement": "set origins= to the public origins, or make the proxy pass Host on",
+    "insecure_origin_trusted": "use https there: over http, anyone on the way to the user can send such a page",
     "unavailable": "see the last record of refresh_failed",
 }
 

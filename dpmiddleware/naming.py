@@ -27,6 +27,7 @@ from dpmiddleware.errors import ConfigurationError
 
 __all__ = [
     "ARGUMENT",
+    "CROSS_ORIGIN",
     "DJANGO",
     "FLASK",
     "FLASK_PREFIX",
@@ -44,6 +45,8 @@ __all__ = [
 
 VARIABLE_PREFIX: Final = "DPM_"
 FLASK_PREFIX: Final = "DATA_PROTECTION_"
+CROSS_ORIGIN: Final = "DATA_PROTECTION_CROSS_ORIGIN"
+"""The setting of Flask, Quart and Django with the options of cross-origin protection. It says nothing about a ring."""
 _ARGUMENT: Final = re.compile(r"(?<![\w.?&/-])(\w+)=(?=([^\s,;:.)]?))")
 """An argument in a message, and the first character of its value if there is one."""
 _AS: Final = re.compile(r"(?<=\bas )\w+(?=, not )")

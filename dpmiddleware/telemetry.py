@@ -38,6 +38,9 @@ ring_signed                      WARNING  documents (how many), location
 key_blob_unsigned                WARNING  path
 key_blob_signed_by_exchange_key  WARNING  path
 unavailable                      ERROR    error, code, suppressed (answered 503: there is no key ring)
+cross_origin_refused             WARNING  reason, method, site, origin, path, suppressed
+cross_origin_disagreement        WARNING  host, origin (once per process: the browser says same-origin)
+insecure_origin_trusted          WARNING  origin
 ===============================  =======  =======================================================================
 
 If OpenTelemetry's API is installed (extra ``otel``), its counter ``dpmiddleware.events`` (attributes event, reason)
@@ -68,8 +71,10 @@ __all__ = ["LOGGER", "Measured", "count", "counts", "emit", "refused", "text_of"
 LOGGER: Final = logging.getLogger("dpmiddleware")
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _SECONDS_BETWEEN_LINES: Final = 10.0
-_BY_REQUESTS: Final = frozenset({"unavailable", "session_discarded"})
+_BY_REQUESTS: Final = frozenset({"unavailable", "session_discarded", "cross_origin_refused"})
 """Events that every request can cause, beside refusals."""
+_COUNTED_BY_REASON: Final = frozenset({"cross_origin_refused"})
+"""Events with a counter for each reason, all of which are words of this package."""
 
 _REASONS: Final = frozenset({"error", "problem"})
 """Fields with a text that may be long."""
@@ -94,7 +99,7 @@ def emit(event: str, level: str = "info", message: str = "", *, hint: str = "", 
     hint: what to do; by default that of the error among the fields, or else that of the event.
     fields: become attributes of the record.
     """
-    count(event)
+    count(event, str(fields["reason"]) if event in _COUNTED_BY_REASON else "")
     if not LOGGER.isEnabledFor(_LEVELS[level]):
         return
     error = fields.get("error")

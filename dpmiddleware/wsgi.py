@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, Unpack
 from werkzeug.local import LocalProxy
 
 from dpmiddleware.arguments import checked
+from dpmiddleware.cross_origin.wsgi import CrossOriginProtectionMiddleware
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.keys import waiting
@@ -54,6 +55,7 @@ __all__ = [
     "CookieAuthenticationMiddleware",
     "CookiePolicyMiddleware",
     "CookieProtectionMiddleware",
+    "CrossOriginProtectionMiddleware",
     "SessionMiddleware",
     "cookie_header",
     "is_https",

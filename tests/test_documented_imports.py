@@ -18,7 +18,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 FRAMEWORKS = [f"dpmiddleware.{name}" for name in ("asgi", "django", "flask", "quart", "starlette", "wsgi")]
 TESTING = {"dpmiddleware.testing", "dpmiddleware.testing.contracts"}
-FRONT = {"dpmiddleware", "dpmiddleware.errors", *FRAMEWORKS, *TESTING}
+FRONT = {"dpmiddleware", "dpmiddleware.cross_origin", "dpmiddleware.errors", *FRAMEWORKS, *TESTING}
 MODULES_OF_THE_PACKAGE = {
     ("dpmiddleware", "purposes"),
     ("dpmiddleware", "telemetry"),

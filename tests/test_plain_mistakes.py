@@ -58,6 +58,7 @@ NOT_CALLED = {
     "for other shells, which call them in each request": ("cookie_header", "is_https", "web_request", "where"),
     "called by frameworks only": (
         *(".flask.FlaskFormat", ".django.CookieAuthenticationMiddleware", ".django.SessionMiddleware"),
+        ".django.CrossOriginProtectionMiddleware",
         ".django.signing.ProtectedSigner",
     ),
     "of a part of a request, which shells call": (

@@ -9,6 +9,8 @@
 Importing this package needs no settings, so a settings file may import from it.
 """
 
+from dpmiddleware.cross_origin import cross_origin_exempt
+from dpmiddleware.cross_origin.django import CrossOriginProtectionMiddleware
 from dpmiddleware.django import checks as _checks  # noqa: F401 # pyright: ignore[reportUnusedImport]  (registers them)
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.django.authentication import (
@@ -29,11 +31,13 @@ from dpmiddleware.web.public import *  # noqa: F403 (the names that every framew
 
 __all__ = [
     "CookieAuthenticationMiddleware",
+    "CrossOriginProtectionMiddleware",
     "PrincipalUser",
     "SessionMiddleware",
     "WebSocketSessions",
     "authenticate",
     "challenge",
+    "cross_origin_exempt",
     "current_principal",
     "forbid",
     "get_data_protection",

@@ -2,6 +2,7 @@
 
     DATA_PROTECTION = {"application": "shop", "repository": "django:default", "key_wrapper": "awskms:///…"}
     DATA_PROTECTION_COOKIE_AUTHENTICATION = {"login_path": "/login", …}    # options of cookie authentication
+    DATA_PROTECTION_CROSS_ORIGIN = {"trusted_origins": ["https://…"], …}   # options of cross-origin protection
     DATA_PROTECTION_SESSION_MIGRATION = DjangoSessions(store="db", until=…)
 
 ``DATA_PROTECTION`` has the names of `DataProtection.from_config`, or is a `DataProtection` object. Without it, the
@@ -29,7 +30,7 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.forks import after_fork
 from dpmiddleware.names import refuse_unknown
-from dpmiddleware.naming import DJANGO
+from dpmiddleware.naming import CROSS_ORIGIN, DJANGO
 from dpmiddleware.ring_in_memory import RingInMemory
 from dpmiddleware.settings import is_in_environment
 from dpmiddleware.tracebacks import hides_locals
@@ -42,7 +43,12 @@ _SIGNER: Final = "dpmiddleware.django.signing.ProtectedSigner"
 _ROW_PER_SESSION: Final = ("allauth.usersessions", "qsessions", "user_sessions")
 """Applications that list the sessions of a user and end them, in a table with a row per session."""
 _SETTING: Final = "DATA_PROTECTION"
-_SETTINGS: Final = (_SETTING, "DATA_PROTECTION_COOKIE_AUTHENTICATION", "DATA_PROTECTION_SESSION_MIGRATION")
+_SETTINGS: Final = (
+    _SETTING,
+    "DATA_PROTECTION_COOKIE_AUTHENTICATION",
+    CROSS_ORIGIN,
+    "DATA_PROTECTION_SESSION_MIGRATION",
+)
 _HINT: Final = (
     'set DATA_PROTECTION = {"application": "shop", "repository": "django:default"}; '
     "or leave it out, and set DPM_APPLICATION, DPM_REPOSITORY and others in the environment"

@@ -18,11 +18,13 @@ from django.core import checks
 from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 
+from dpmiddleware.cross_origin.django import CrossOriginProtectionMiddleware
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.django.authentication import CookieAuthenticationMiddleware
 from dpmiddleware.django.session_cookie import DjangoFormat
 from dpmiddleware.django.sessions import SessionStore, begin
 from dpmiddleware.errors import ConfigurationError, RepositoryError
+from dpmiddleware.naming import CROSS_ORIGIN
 from dpmiddleware.printable import printable
 from dpmiddleware.repositories.django_database import DjangoKeyRepository
 from dpmiddleware.secret_sources import may_be_secret
@@ -145,6 +147,10 @@ def _sign_in() -> Iterator[_Step]:
     yield name, lambda: middleware(lambda _: HttpResponse()).authenticator.now() - get_data_protection().now()
 
 
+def _cross_origin() -> Iterator[_Step]:
+    yield CROSS_ORIGIN, lambda: CrossOriginProtectionMiddleware(lambda _: HttpResponse())
+
+
 def _others() -> Iterator[_Step]:
     yield "SIGNING_BACKEND", lambda: import_string(settings.SIGNING_BACKEND)
 
@@ -158,4 +164,5 @@ _TRIALS: Final[tuple[tuple[str, Callable[[], Iterator[_Step]]], ...]] = (
     ("E004", _sign_in),
     ("E005", _others),
     ("E005", _proxy),
+    ("E006", _cross_origin),
 )

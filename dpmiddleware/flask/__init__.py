@@ -2,6 +2,7 @@
 
     ProtectedSessions(data_protection=dp).init_app(app)                   # flask.session
     CookieAuthentication(data_protection=dp, login_path="/login").init_app(app)
+    CrossOriginProtection().init_app(app)                                 # no forms of other sites
 
 Then ``sign_in(principal)``, ``sign_out()``, ``current_principal`` and ``@login_required`` work in every request. Both
 extensions read ``DATA_PROTECTION_APPLICATION``, ``DATA_PROTECTION_REPOSITORY``, ``DATA_PROTECTION_KEY_WRAPPER`` and so
@@ -10,6 +11,8 @@ on from ``app.config`` if they get no ``data_protection=``: the names of `DataPr
 While there is no key ring, a page that needs one is answered 503 with ``Retry-After``.
 """
 
+from dpmiddleware.cross_origin import cross_origin_exempt
+from dpmiddleware.cross_origin.flask import CrossOriginProtection
 from dpmiddleware.flask.authentication import (
     CookieAuthentication,
     authenticate,
@@ -27,11 +30,13 @@ from dpmiddleware.web.public import *  # noqa: F403 (the names that every framew
 
 __all__ = [
     "CookieAuthentication",
+    "CrossOriginProtection",
     "FlaskFormat",
     "FlaskSession",
     "ProtectedSessions",
     "authenticate",
     "challenge",
+    "cross_origin_exempt",
     "current_principal",
     "forbid",
     "get_data_protection",

@@ -13,7 +13,7 @@ from dpmiddleware.arguments import checked
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.names import refuse_unknown
-from dpmiddleware.naming import FLASK, FLASK_PREFIX
+from dpmiddleware.naming import CROSS_ORIGIN, FLASK, FLASK_PREFIX
 from dpmiddleware.settings import SETTINGS, is_in_environment
 from dpmiddleware.tracebacks import hides_locals
 from dpmiddleware.web import parts
@@ -58,6 +58,7 @@ def register(
 def _from_config(app: App) -> DataProtection:
     """From ``DATA_PROTECTION_…``; from the variables ``DPM_…`` if there is none of these. Never from both."""
     given = {name: value for name, value in app.config.items() if name.startswith(FLASK_PREFIX)}
+    given.pop(CROSS_ORIGIN, None)
     if not given and is_in_environment(os.environ):
         return DataProtection.from_env()
     if not given:

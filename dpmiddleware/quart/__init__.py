@@ -2,12 +2,15 @@
 
     ProtectedSessions(data_protection=dp).init_app(app)                   # quart.session
     CookieAuthentication(data_protection=dp, login_path="/login").init_app(app)
+    CrossOriginProtection().init_app(app)                                 # no forms of other sites
 
 Then ``sign_in(principal)``, ``sign_out()``, ``current_principal`` and ``@login_required`` work in every request. They
 are plain functions: nothing waits on the event loop, because the middleware around the application waits before the
 view runs and when the response starts. The configuration is that of `dpmiddleware.flask`.
 """
 
+from dpmiddleware.cross_origin import cross_origin_exempt
+from dpmiddleware.cross_origin.quart import CrossOriginProtection
 from dpmiddleware.flask.sessions import FlaskFormat, FlaskSession
 from dpmiddleware.quart.authentication import (
     CookieAuthentication,
@@ -26,11 +29,13 @@ from dpmiddleware.web.public import *  # noqa: F403 (the names that every framew
 
 __all__ = [
     "CookieAuthentication",
+    "CrossOriginProtection",
     "FlaskFormat",
     "FlaskSession",
     "ProtectedSessions",
     "authenticate",
     "challenge",
+    "cross_origin_exempt",
     "current_principal",
     "forbid",
     "get_data_protection",

@@ -2,6 +2,7 @@
 
     app.add_middleware(SessionMiddleware, data_protection=dp)
     app.add_middleware(CookieAuthenticationMiddleware, data_protection=dp, login_path="/login")
+    app.add_middleware(CrossOriginProtectionMiddleware)
 
 ``@requires("authenticated")`` and ``@requires("admin")`` work: the scopes are "authenticated" and the user's roles. To
 send users who are not signed in to the login page, return ``challenge(request)``, or put `login_required` on the
@@ -15,6 +16,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from dpmiddleware.asgi import CookiePolicyMiddleware, CookieProtectionMiddleware, SessionMiddleware
+from dpmiddleware.cross_origin import cross_origin_exempt
+from dpmiddleware.cross_origin.starlette import CrossOriginProtectionMiddleware
 from dpmiddleware.extras import import_extra
 from dpmiddleware.starlette.authentication import (
     CookieAuthenticationMiddleware,
@@ -36,10 +39,12 @@ __all__ = [
     "CookiePolicyMiddleware",
     "CookieProtectionMiddleware",
     "Credentials",
+    "CrossOriginProtectionMiddleware",
     "SessionMiddleware",
     "User",
     "authenticate",
     "challenge",
+    "cross_origin_exempt",
     "current_principal",
     "forbid",
     "login_required",

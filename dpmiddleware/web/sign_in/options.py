@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from dpmiddleware.arguments import checked
 from dpmiddleware.clock import Clock
-from dpmiddleware.errors import ConfigurationError, WrongTypeError
+from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.marks import mark
 from dpmiddleware.printable import printable
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sign_in.events import CookieAuthenticationEvents
@@ -135,25 +136,16 @@ class CookieAuthenticationOptions:
 
 def api(endpoint: _Endpoint) -> _Endpoint:
     """Mark the function of a route that programs call: refusals are 401 or 403 there, not redirects."""
-    return _marked(endpoint, mark=True) if is_api(endpoint) is None else endpoint  # allow_cookie_redirect always wins
+    is_new = is_api(endpoint) is None  # allow_cookie_redirect always wins
+    return mark(endpoint, _MARK, value=True) if is_new else endpoint
 
 
 def allow_cookie_redirect(endpoint: _Endpoint) -> _Endpoint:
     """Mark the function of a route that redirects, even if `api` or ``is_api_request`` say otherwise."""
-    return _marked(endpoint, mark=False)
-
-
-def _marked(endpoint: _Endpoint, *, mark: bool) -> _Endpoint:
-    try:
-        setattr(endpoint, _MARK, mark)
-    except (AttributeError, TypeError):
-        raise WrongTypeError(
-            f"{type(endpoint).__name__} cannot be marked", hint="put the decorator on the function of a route"
-        ) from None
-    return endpoint
+    return mark(endpoint, _MARK, value=False)
 
 
 def is_api(endpoint: object) -> bool | None:
     """The mark on the function of a route; ``None`` if there is none."""
-    mark = getattr(endpoint, _MARK, None)
-    return mark if isinstance(mark, bool) else None
+    found = getattr(endpoint, _MARK, None)
+    return found if isinstance(found, bool) else None

@@ -1,0 +1,85 @@
+"""Cross-origin protection for Flask: an extension, with marks on views."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final, Unpack
+
+import flask
+
+from dpmiddleware.arguments import checked
+from dpmiddleware.cross_origin.exemption import is_exempt
+from dpmiddleware.cross_origin.guard import REFUSAL, CrossOriginGuard, CrossOriginOptions, check_rules, guard_of
+from dpmiddleware.cross_origin.wsgi import browser_headers, is_safe, is_websocket, path_of
+from dpmiddleware.errors import ConfigurationError
+from dpmiddleware.naming import CROSS_ORIGIN
+
+__all__ = ["CrossOriginProtection", "is_exempt_view", "register"]
+
+_EXTENSION: Final = "dpmiddleware.cross_origin"
+"""The key of an application's `CrossOriginGuard` in ``app.extensions``."""
+
+
+@checked
+class CrossOriginProtection:
+    """Flask extension: refuses what pages of other origins send, POST and other unsafe requests, and websockets.
+
+    Options: see `dpmiddleware.cross_origin.guard.CrossOriginOptions`, also as a dictionary in
+    ``app.config["DATA_PROTECTION_CROSS_ORIGIN"]``; ``on_refused`` gets Flask's request and the `Verdict`, and returns
+    what a view returns. Views marked with `cross_origin_exempt` are exempt. It runs before other ``before_request``
+    functions.
+    """
+
+    def __init__(self, app: flask.Flask | None = None, **options: Unpack[CrossOriginOptions]) -> None:
+        self._options = options
+        check_rules(options)
+        if app is not None:
+            self.init_app(app)
+
+    @checked
+    def init_app(self, app: flask.Flask) -> None:
+        """Protect ``app``."""
+        guard = register(app, self._options)
+        app.before_request_funcs.setdefault(None, []).insert(0, partial(_check, guard))
+
+
+def register(app: Any, options: CrossOriginOptions) -> CrossOriginGuard:
+    """The guard of an application of Flask or Quart, from its configuration and these options."""
+    if _EXTENSION in app.extensions:
+        raise ConfigurationError(
+            f"this {type(app).__name__} application already has cross-origin protection",
+            hint="create CrossOriginProtection once, with all options",
+        )
+    guard = guard_of(app.config.get(CROSS_ORIGIN, {}), options)
+    app.extensions[_EXTENSION] = guard
+    return guard
+
+
+def _check(guard: CrossOriginGuard) -> Any:
+    """Before the view: a refusal, or ``None``."""
+    environ = flask.request.environ
+    if is_safe(environ):
+        return None
+    websocket = is_websocket(environ)
+    verdict = guard.judge(
+        environ["REQUEST_METHOD"],
+        environ["wsgi.url_scheme"],
+        environ.get("HTTP_HOST", ""),
+        browser_headers(environ),
+        lambda: path_of(environ),
+        lambda: is_exempt_view(flask.current_app, flask.request.endpoint),
+        websocket=websocket,
+    )
+    if verdict.allowed:
+        return None
+    if guard.on_refused is not None and not websocket:
+        instead = flask.current_app.ensure_sync(guard.on_refused)(flask.request, verdict)
+        if instead is not None:
+            return instead
+    return flask.Response(REFUSAL.body, REFUSAL.status, list(REFUSAL.titled))
+
+
+def is_exempt_view(app: Any, endpoint: str | None) -> bool:
+    """Whether the view (or its class) at an endpoint of Flask or Quart has the mark."""
+    view = app.view_functions.get(endpoint or "")
+    return is_exempt(view) or is_exempt(getattr(view, "view_class", None))
