@@ -147,7 +147,7 @@ class SessionStore(SignedCookieStore):
     async def _aget_session(self, no_load: bool = False) -> Session:
         held = self._get_session()
         takeover = cast("RequestSession", self.part).cookie.takeover
-        if not held.accessed and takeover is not None and takeover.asks_server:
+        if not held.touched and takeover is not None and takeover.asks_server:
             from asgiref.sync import sync_to_async  # Django's own dependency
 
             await sync_to_async(held.mark_accessed)()
@@ -158,7 +158,7 @@ class SessionStore(SignedCookieStore):
         self.held.update(mapping)
 
     def _get_cache(self) -> Session:
-        if self.part is None or not self.part.session.accessed:
+        if self.part is None or not self.part.session.touched:
             raise AttributeError("_session_cache")  # Django checks so whether it has been loaded
         return self.held
 
@@ -274,7 +274,7 @@ def _prepare(store: SessionStore, part: RequestSession, request: HttpRequest, st
     session, saves_always = part.session, settings.SESSION_SAVE_EVERY_REQUEST
     if session.failure is not None:
         raise session.failure
-    if not (store.accessed or store.modified or session.accessed or saves_always):
+    if not (store.accessed or store.modified or session.touched or saves_always):
         return False
     if status >= 500:
         return False

@@ -140,6 +140,20 @@ class FlaskSession(Session, SessionMixin):
 
     refuses_late_changes = False
 
+    @property
+    def accessed(self) -> bool:
+        """Whether a value was read, changed or asked for.
+
+        What the frameworks set here is ignored. Flask from 3.1.3 and Quart from 0.23 set it when the session is looked
+        up, without knowing what for, and Quart looks it up in every request, to save it. That would open every session,
+        and make every page one that depends on cookies.
+        """
+        return self.touched
+
+    @accessed.setter
+    def accessed(self, value: bool) -> None:
+        """Nothing is set: see above."""
+
 
 @checked
 class ProtectedSessions:
@@ -213,7 +227,7 @@ class FlaskInterface(SessionInterface):
         part: RequestSession = environ[_PART]
         if session is not part.session:
             part.adopt(session)
-        if part.session.accessed:
+        if part.session.touched:
             try:
                 part.expires = self.get_expiration_time(app, cast("FlaskSession", part.session))
             except KeyManagementError as error:

@@ -104,7 +104,7 @@ class _Interface(SessionInterface):
         scope["session"] = session
         if session is not part.session:
             return
-        if part.session.accessed:
+        if part.session.touched:
             try:
                 part.expires = self.get_expiration_time(app, session)
             except KeyManagementError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from datetime import date, datetime, timedelta, timezone
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import flask
@@ -77,6 +77,10 @@ def app(dp: DataProtection) -> flask.Flask:  # noqa: C901 (one view after the ot
         flask.g.seen = dict(flask.session)
         app.extensions["seen"] = flask.g.seen
         return "ok"
+
+    @app.get("/held")
+    def held() -> str:
+        return str(cast("Any", flask.session)._get_current_object() is not None)
 
     @app.get("/bare")
     def bare() -> str:
@@ -185,6 +189,7 @@ def test_story_31_what_caches_are_told(app: flask.Flask) -> None:
     assert "Cache-Control" not in read.headers
     bare = client.get("/bare")
     assert "Vary" not in bare.headers
+    assert "Vary" not in client.get("/held").headers, "a page that looks the session up, and not into it"
     flashed = client.get("/flash")
     assert flashed.headers["Cache-Control"] == "no-store", "a page that only writes a message"
 

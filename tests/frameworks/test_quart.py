@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import quart
+from quart.sessions import SecureCookieSession
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
@@ -64,6 +65,11 @@ def shown() -> dict[str, Any]:
     return dict(quart.session)
 
 
+def session_itself() -> Any:
+    """The session, without a look into it."""
+    return cast("Any", quart.session)._get_current_object()
+
+
 # --- sessions ---------------------------------------------------------------------------------------------------------
 
 
@@ -83,9 +89,11 @@ def test_a_long_session_fills_several_cookies(dp: DataProtection) -> None:
 
 
 def test_a_page_that_does_not_look_at_the_session_says_nothing_of_it(dp: DataProtection) -> None:
-    client = browser(shop(dp, {"put": put(), "bare": lambda: "bare", "shown": shown}))
+    views = {"put": put(), "bare": lambda: "bare", "held": lambda: str(session_itself() is not None), "shown": shown}
+    client = browser(shop(dp, views))
     client.get("/put")
-    assert not {"set-cookie", "vary"} & set(client.get("/bare").headers)
+    for page in ("bare", "held"):
+        assert not {"set-cookie", "vary"} & set(client.get(f"/{page}").headers)
     assert client.get("/shown").headers["vary"] == "Cookie"
 
 
@@ -163,8 +171,12 @@ def test_the_sessions_that_quart_signed_are_taken_over() -> None:
 
 def test_what_replaces_the_session_is_written(dp: DataProtection) -> None:
     def replace() -> str:
-        context: Any = quart.globals.request_ctx
-        context.session = {"other": 2}
+        replaced = SecureCookieSession({"other": 2})
+        if hasattr(quart.globals, "request_ctx"):
+            context: Any = quart.globals.request_ctx
+            context.session = replaced
+        else:  # one context for all, from 0.23
+            quart.globals.app_ctx._session = replaced
         return "ok"
 
     client = browser(shop(dp, {"put": put(), "replace": replace, "shown": shown}))
@@ -367,3 +379,29 @@ def test_a_session_that_a_websocket_changes_before_it_is_accepted_is_written(dp:
         headers: dict[bytes, bytes] = dict(connection.extra_headers or [])
     client.cookies.set("session", headers[b"set-cookie"].decode().partition(";")[0].partition("=")[2])
     assert client.get("/shown").json() == {"before": 1}
+
+
+@pytest.mark.parametrize("name", ["put", "shown", "who"])
+def test_while_there_is_no_ring_a_websocket_that_needs_one_is_closed_once(name: str) -> None:
+    """Where the server cannot answer it 503, as Daphne cannot."""
+    store = ring_of()
+    store.go_down()
+    app = shop(data_protection(store))
+    sent: list[Any] = []
+
+    @app.websocket("/ws")
+    async def speak() -> None:
+        await quart.websocket.send(str(OUTAGES[name]()))
+
+    async def without_answers(scope: Any, receive: Any, send: Any) -> None:
+        async def counted(message: Any) -> None:
+            sent.append(message["type"])
+            await send(message)
+
+        served: Any = app
+        await served({**scope, "extensions": {}}, receive, counted)
+
+    client = TestClient(without_answers, cookies={"session": "CfDJ8", ".AspNetCore.Cookies": "CfDJ8" + "A" * 80})
+    with pytest.raises(WebSocketDisconnect) as caught, client.websocket_connect("/ws"):
+        pass
+    assert (caught.value.code, sent) == (1013, ["websocket.close"])

@@ -78,7 +78,7 @@ class RequestSession:
     @property
     def touched(self) -> bool:
         """Whether the application has looked at the session."""
-        return self.session.accessed
+        return self.session.touched
 
     def adopt(self, found: object) -> None:
         """Take over what the application has put in place of the session: the content of a mapping.

@@ -37,7 +37,8 @@ class Session(dict[str, Any]):
 
     __slots__ = ("__dict__", "__weakref__", "_format", "_given", "_source")  # all that an unused session needs
 
-    accessed: bool = False
+    touched: bool = False
+    """Whether a value was read, changed or asked for."""
     failure: KeyManagementError | None = None
     renewal_due: bool = False
     """Whether the session is to be written even if it has not changed."""
@@ -112,9 +113,14 @@ class Session(dict[str, Any]):
         return None if self.created_ms is None else moment(self.created_ms)
 
     @property
+    def accessed(self) -> bool:
+        """Whether the application has used the content of the session; the same as ``touched``."""
+        return self.touched
+
+    @property
     def modified(self) -> bool:
         """Whether the session has to be written. Set it to ``True`` to write an unchanged session."""
-        return self.accessed and self.changed() is not None
+        return self.touched and self.changed() is not None
 
     @modified.setter
     def modified(self, value: bool) -> None:
@@ -168,7 +174,7 @@ class Session(dict[str, Any]):
         """Read the session if that has not been done. Starlette calls this at ``request.session``."""
         if self._source is None:
             return
-        self.accessed = True
+        self.touched = True
         if self.failure is not None:
             raise self.failure
         try:
