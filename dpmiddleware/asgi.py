@@ -31,7 +31,7 @@ from dpmiddleware.asgi_exchange import (
     is_https,
     where,
 )
-from dpmiddleware.asgi_response import STARTS, PartResponse, drive
+from dpmiddleware.asgi_response import STARTS, PartResponse, drive, ungrouped
 from dpmiddleware.cross_origin.asgi import CrossOriginProtectionMiddleware
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
@@ -102,8 +102,11 @@ class _Middleware:
             await self.app(scope, receive, response.send)
             if not response.started and part.failure is not None:
                 raise part.failure  # an outage that the application has swallowed
-        except KeyManagementError as error:
-            if response.started or not parts.is_outage(error, scope, self.data_protection):
+        except (KeyManagementError, ExceptionGroup) as raised:
+            error = ungrouped(raised)
+            if response.started or not isinstance(error, KeyManagementError):
+                raise
+            if not parts.is_outage(error, scope, self.data_protection):
                 raise
             await answer_instead(scope, send, unavailable(error))
 

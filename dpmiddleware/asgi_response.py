@@ -18,7 +18,7 @@ from dpmiddleware.web.answer import LOOKED_AT, VARIES, Part
 from dpmiddleware.web.sessions.cookie import RequestSession
 from dpmiddleware.web.steps import Steps
 
-__all__ = ["STARTS", "PartResponse", "drive"]
+__all__ = ["STARTS", "PartResponse", "drive", "ungrouped"]
 
 _T = TypeVar("_T")
 
@@ -44,13 +44,15 @@ class PartResponse:
     def send(self, message: Message) -> Awaitable[None]:
         """``send`` for the application: see ASGI. It makes a coroutine only where something has to be waited for."""
         if self.started or message["type"] not in STARTS:
+            if not self.started and message["type"] == "websocket.close":
+                self._refused()
             return self._send(message if self._body is None else self._replaced(message, self._body))
         part = self._part
         if type(part) is RequestSession:
             session, found = part.session, self._scope.get("session")
             if found is not session:
                 part.adopt(found)
-            is_touched = session.accessed  # `touched`, without its frame
+            is_touched = session.touched  # `touched` of the part, without its frame
         else:
             is_touched = part.touched
         if is_touched:
@@ -62,6 +64,12 @@ class PartResponse:
             part.close()
         self.started = True
         return self._send(message)
+
+    def _refused(self) -> None:
+        """A websocket is closed before it was accepted. If that is for an outage, the middleware closes it."""
+        if self._part.touched and self._part.failure is not None:
+            raise self._part.failure
+        self.started = True
 
     async def _start_later(self, message: Message, steps: Steps[object] | None) -> None:
         try:
@@ -103,6 +111,16 @@ class PartResponse:
         self._body = b""
         kind = "http.response.body" if message["type"].startswith("http") else message["type"]
         return {"type": kind, "body": body, "more_body": message.get("more_body", False)}
+
+
+def ungrouped(error: Exception) -> Exception:
+    """The error that a group consists of; the group itself if there are several.
+
+    An application that serves a connection in a task group, as Quart does from 0.23, raises its errors in a group.
+    """
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 async def drive(steps: Steps[_T]) -> _T:
