@@ -11,7 +11,7 @@ import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 import django
 import flask
@@ -21,7 +21,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import Client as DjangoClient
 from django.test import override_settings
 from django.urls import path
-from flask.globals import request_ctx
 from flask.sessions import SecureCookieSession
 from starlette.middleware.sessions import SessionMiddleware as StarlettesOwn
 from starlette.responses import JSONResponse, PlainTextResponse
@@ -69,6 +68,8 @@ WRONG: dict[str, Callable[[Any], Any]] = {
     "object": lambda session: Principal("ada"),
 }
 CASES = {**MAPPINGS, **EMPTY, **WRONG}
+MERGED = hasattr(flask.ctx.AppContext, "session")
+"""Whether Flask has one context for applications and requests, as from 3.2. ``None`` there: not opened yet."""
 
 
 def in_asgi(dp: DataProtection) -> Callable[[str], Any]:
@@ -112,8 +113,9 @@ def in_flask(dp: DataProtection) -> Callable[[str], Any]:
         if name == "put":
             flask.session["a"] = 1
         elif name in CASES:
-            attribute = "_session" if hasattr(request_ctx, "_session") else "session"  # Flask 3.1 has the latter
-            setattr(request_ctx, attribute, CASES[name](flask.session))
+            context: Any = flask.globals.app_ctx if MERGED else flask.globals.request_ctx
+            attribute = "_session" if hasattr(context, "_session") else "session"  # Flask 3.1.0 has the latter
+            setattr(context, attribute, CASES[name](flask.session))
         return flask.jsonify(dict(flask.session) if name == "get" else None)
 
     client = app.test_client()
@@ -172,7 +174,12 @@ def test_another_mapping_was_ignored(shell: Any, name: str, dp: DataProtection) 
 ENDS = [(shell, name) for shell in (in_asgi, in_wsgi, in_flask, in_django) for name in (*EMPTY, "deleted")]
 
 
-@pytest.mark.parametrize(("shell", "name"), [pair for pair in ENDS if pair != (in_flask, "deleted")])
+NOT_IN_FLASK = ("deleted", "none") if MERGED else ("deleted",)
+
+
+@pytest.mark.parametrize(
+    ("shell", "name"), [(shell, name) for shell, name in ENDS if shell is not in_flask or name not in NOT_IN_FLASK]
+)
 def test_an_empty_value_did_not_end_the_session(shell: Any, name: str, dp: DataProtection) -> None:
     get = shell(dp)
     get("put")
@@ -239,9 +246,14 @@ def test_cookie_protection_inside_of_the_sessions_hid_what_replaced_them(dp: Dat
 def test_a_session_that_a_flask_context_was_made_with_is_written(dp: DataProtection) -> None:
     app = flask.Flask("shop")
     ProtectedSessions(app, data_protection=dp)
-    environ = app.test_request_context().request.environ
-    with flask.ctx.RequestContext(app, environ, session=SecureCookieSession({"a": 1})):
-        response = app.process_response(flask.Response())
+    request, given = app.test_request_context().request, SecureCookieSession({"a": 1})
+    contexts, process_response = cast("Any", flask.ctx), cast("Any", app.process_response)
+    if MERGED:
+        with contexts.AppContext(app, request=request, session=given) as context:
+            response = process_response(context, flask.Response())
+    else:
+        with contexts.RequestContext(app, request.environ, session=given):
+            response = process_response(flask.Response())
     cookie = response.headers["Set-Cookie"].partition(";")[0]
     with app.test_request_context(headers={"Cookie": cookie}):
         assert flask.session == {"a": 1}

@@ -6,7 +6,8 @@ import flask
 import flask.sessions
 from rings import new_ring  # type: ignore[import-not-found]  # beside this file, where it runs
 
-from dpmiddleware.flask.sessions import FlaskInterface
+from dpmiddleware.flask.sessions import MAX_TOTAL, FlaskInterface
+from dpmiddleware.web.cookies.text import CookieSettings
 
 
 class OurInterface(FlaskInterface):
@@ -18,3 +19,7 @@ class OurInterface(FlaskInterface):
 
 flask.sessions.SecureCookieSessionInterface = OurInterface  # type: ignore[assignment, misc]  # the purpose of this plugin
 flask.Flask.session_interface = OurInterface()
+flask.Flask.default_config = {  # what `ProtectedSessions.init_app` adds
+    **flask.Flask.default_config,
+    MAX_TOTAL: CookieSettings("default").max_total,
+}
