@@ -1,4 +1,4 @@
-"""The commands as an operator types them, in processes of their own: ``manage.py``, ``flask`` and ``dpm --app``.
+"""The commands as an operator types them, in processes: ``manage.py``, ``flask``, ``quart`` and ``dpm --app``.
 
 Each works on the ring of an application, and the application sees what was done.
 """
@@ -17,11 +17,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SHOP = """
-import flask
-from dpmiddleware.flask import ProtectedSessions, get_data_protection
+import NAME
+from dpmiddleware.NAME import ProtectedSessions, get_data_protection
 
 def create_app():
-    app = flask.Flask("shop")
+    app = NAME.CLASS("shop")
     app.config.update(
         DATA_PROTECTION_APPLICATION="shop", DATA_PROTECTION_REPOSITORY="keys",
         DATA_PROTECTION_KEY_WRAPPER="secret:env:RING_SECRET", DATA_PROTECTION_POLL="3s", SESSION_COOKIE_SECURE=True,
@@ -57,7 +57,10 @@ application = get_wsgi_application()
 """
 
 
-FLASK = "python -m flask --app shop data-protection"
+FRAMEWORKS = {"flask": "Flask", "quart": "Quart"}
+"""The modules with their classes; the shop of Quart is the module ``quart_shop``."""
+FLASK = "python -m flask --app flask_shop data-protection"
+QUART = "python -m quart --app quart_shop data-protection"
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,13 @@ CASES = {
         "django:default",
         'N["repository"]',
     ),
-    "flask": Case(("-m", "flask", "--app", "shop", "data-protection"), FLASK, "keys", "N_REPOSITORY"),
+    "flask": Case(("-m", "flask", "--app", "flask_shop", "data-protection"), FLASK, "keys", "N_REPOSITORY"),
+    "quart": Case(("-m", "quart", "--app", "quart_shop", "data-protection"), QUART, "keys", "N_REPOSITORY"),
     "dpm --app of Flask": Case(
-        ("-m", "dpmiddleware", "--app", "shop:app"), "dpm --app shop:app", "keys", "N_REPOSITORY"
+        ("-m", "dpmiddleware", "--app", "flask_shop:app"), "dpm --app flask_shop:app", "keys", "N_REPOSITORY"
+    ),
+    "dpm --app of Quart": Case(
+        ("-m", "dpmiddleware", "--app", "quart_shop:app"), "dpm --app quart_shop:app", "keys", "N_REPOSITORY"
     ),
 }
 
@@ -93,7 +100,8 @@ class Site:
 
     def __init__(self, folder: Path, case: Case) -> None:
         self.folder, self.case = folder, case
-        for name, text in {"shop": SHOP, "settings": SETTINGS, "manage": MANAGE, "handler": HANDLER}.items():
+        shops = {f"{name}_shop": SHOP.replace("NAME", name).replace("CLASS", FRAMEWORKS[name]) for name in FRAMEWORKS}
+        for name, text in {**shops, "settings": SETTINGS, "manage": MANAGE, "handler": HANDLER}.items():
             (folder / f"{name}.py").write_text(text)
         entry_points(folder / "installed")
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("DPM_", "DJANGO_"))}
@@ -121,7 +129,8 @@ class Site:
 
     def default_key(self) -> str:
         """The key that protects, as the application itself finds it."""
-        program = "from shop import dp; print(dp.current().protecting_key().id)"
+        shop = "quart_shop" if "quart_shop" in self.case.typed else "flask_shop"
+        program = f"from {shop} import dp; print(dp.current().protecting_key().id)"
         if "django" in self.case.place or "manage.py" in self.case.command:
             program = (
                 "import handler; from dpmiddleware.django import get_data_protection; "
@@ -135,7 +144,9 @@ def entry_points(folder: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     (folder / "checkout-0.dist-info").mkdir(parents=True)
     (folder / "checkout-0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: checkout\nVersion: 0\n")
-    lines = ["[flask.commands]", *(f"{name} = {at}" for name, at in project["entry-points"]["flask.commands"].items())]
+    lines = []
+    for group in (f"{framework}.commands" for framework in FRAMEWORKS):
+        lines += [f"[{group}]", *(f"{name} = {at}" for name, at in project["entry-points"][group].items())]
     (folder / "checkout-0.dist-info" / "entry_points.txt").write_text("\n".join(lines))
 
 
@@ -178,9 +189,13 @@ def test_django_and_the_verbs_share_their_options(tmp_path: Path) -> None:
     assert ours == set(re.findall(r"dpmiddleware\.W\d+", site.run("check")))
 
 
-def test_flask_lists_the_command_and_explains_an_application_without_a_ring(tmp_path: Path) -> None:
-    site = Site(tmp_path, CASES["flask"])
-    (tmp_path / "bare.py").write_text("import flask\napp = flask.Flask('bare')\n")
-    assert "data-protection" in site.python("-m", "flask", "--app", "shop", "--help")
-    printed = site.python("-m", "flask", "--app", "bare", "data-protection", "keys", "list", status=2)
-    assert "flask --app bare data-protection: error: the application is a Flask without data protection" in printed
+@pytest.mark.parametrize(("framework", "kind"), FRAMEWORKS.items())
+def test_the_framework_lists_the_command_and_explains_an_application_without_a_ring(
+    framework: str, kind: str, tmp_path: Path
+) -> None:
+    site = Site(tmp_path, CASES[framework])
+    (tmp_path / "bare.py").write_text(f"import {framework}\napp = {framework}.{kind}('bare')\n")
+    assert "data-protection" in site.python("-m", framework, "--app", f"{framework}_shop", "--help")
+    printed = site.python("-m", framework, "--app", "bare", "data-protection", "keys", "list", status=2)
+    refused = f"{framework} --app bare data-protection: error: the application is a {kind} without data protection"
+    assert refused in printed
