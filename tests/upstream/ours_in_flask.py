@@ -5,6 +5,7 @@ from __future__ import annotations
 import flask
 import flask.sessions
 from rings import new_ring  # type: ignore[import-not-found]  # beside this file, where it runs
+from werkzeug.datastructures import ImmutableDict
 
 from dpmiddleware.flask.sessions import MAX_TOTAL, FlaskInterface
 from dpmiddleware.web.cookies.text import CookieSettings
@@ -19,7 +20,9 @@ class OurInterface(FlaskInterface):
 
 flask.sessions.SecureCookieSessionInterface = OurInterface  # type: ignore[assignment, misc]  # the purpose of this plugin
 flask.Flask.session_interface = OurInterface()
-flask.Flask.default_config = {  # what `ProtectedSessions.init_app` adds
-    **flask.Flask.default_config,
-    MAX_TOTAL: CookieSettings("default").max_total,
-}
+flask.Flask.default_config = ImmutableDict(
+    {  # what `ProtectedSessions.init_app` adds
+        **flask.Flask.default_config,
+        MAX_TOTAL: CookieSettings("default").max_total,
+    }
+)
