@@ -11,13 +11,15 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from dpmiddleware.cross_origin import CrossOriginRules, decide
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["GuardedHandler", "guarded_asgi", "guarded_wsgi", "why_refused"]
 
 _LOCAL: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_RULES: Final = CrossOriginRules(strict=True)
 
 
 def why_refused(method: str, host: str | None, origin: str | None, fetch_site: str | None) -> str:
@@ -28,11 +30,9 @@ def why_refused(method: str, host: str | None, origin: str | None, fetch_site: s
     """
     if _host_name(host) not in _LOCAL:
         return "this server answers only under its own address"
-    if method in _SAFE:
-        return ""
-    if origin is not None:
-        return "" if urlsplit(origin).netloc == host else "this form was sent by another site"
-    return "" if fetch_site in {None, "same-origin", "none"} else "this form was sent by another site"
+    headers = {"origin": origin or "", "sec-fetch-site": fetch_site or ""}
+    verdict = decide(method, "http", host or "", headers, rules=_RULES)
+    return "" if verdict.allowed else "this form was sent by another site"
 
 
 def _host_name(host: str | None) -> str | None:

@@ -19,6 +19,7 @@ SECRET_KEY = "not a secret"  # noqa: S105 (see above)
 
 INSTALLED_APPS = ["dpmiddleware.django"]
 MIDDLEWARE = [
+    "dpmiddleware.django.CrossOriginProtectionMiddleware",
     "dpmiddleware.django.sessions.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "dpmiddleware.django.authentication.CookieAuthenticationMiddleware",

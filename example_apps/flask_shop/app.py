@@ -1,10 +1,11 @@
 """The shop in Flask: ``flask.session`` is the basket, `CookieAuthentication` knows the customer.
 
-Forms have no CSRF token: both cookies are ``SameSite=Lax``, so browsers do not send them with forms of other sites.
+Forms have no CSRF token: `CrossOriginProtection` refuses those of other sites.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import flask
@@ -17,6 +18,7 @@ from dpmiddleware.flask import (
     AuthenticationProperties,
     CookieAuthentication,
     CookieSettings,
+    CrossOriginProtection,
     ProtectedSessions,
     authenticate,
     current_principal,
@@ -38,10 +40,14 @@ shop = flask.Blueprint("shop", __name__, template_folder="../plants/templates")
 
 
 def make_app(
-    data_protection: DataProtection, session: CookieSettings = SESSION, ticket: CookieSettings = TICKET
+    data_protection: DataProtection,
+    session: CookieSettings = SESSION,
+    ticket: CookieSettings = TICKET,
+    trusted_origins: Sequence[str] = (),
 ) -> flask.Flask:
-    """The application. session, ticket: its two cookies."""
+    """The application. session, ticket: its two cookies. trusted_origins: other sites whose forms it accepts."""
     app = flask.Flask(__name__, static_folder=None)
+    CrossOriginProtection(app, trusted_origins=trusted_origins)
     app.config["COOKIES"] = (session.name, ticket.name)
     app.register_blueprint(shop)
     ProtectedSessions(data_protection=data_protection, cookie=session).init_app(app)

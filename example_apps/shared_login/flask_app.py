@@ -7,7 +7,15 @@ from werkzeug.wrappers import Response
 
 from dpmiddleware import DataProtection
 from dpmiddleware.clock import Clock
-from dpmiddleware.flask import CookieAuthentication, CookieSettings, authenticate, login_required, sign_in, sign_out
+from dpmiddleware.flask import (
+    CookieAuthentication,
+    CookieSettings,
+    CrossOriginProtection,
+    authenticate,
+    login_required,
+    sign_in,
+    sign_out,
+)
 from example_apps.plants.stock import customer
 from example_apps.shared_login.page import page, who
 
@@ -21,6 +29,7 @@ def make_app(data_protection: DataProtection, *, aspnet: bool, clock: Clock | No
     """The application. aspnet: whether ASP.NET Core runs, too. clock: the clock for tickets."""
     app = flask.Flask(__name__, static_folder=None)
     app.config["ASPNET"] = aspnet
+    CrossOriginProtection(app)
     app.register_blueprint(member)
     app.add_url_rule("/", view_func=lambda: flask.redirect("/flask/"), endpoint="home")
     CookieAuthentication(

@@ -15,6 +15,7 @@ from dpmiddleware.clock import Clock
 from dpmiddleware.starlette import (
     CookieAuthenticationMiddleware,
     CookieSettings,
+    CrossOriginProtectionMiddleware,
     authenticate,
     login_required,
     sign_in,
@@ -48,6 +49,7 @@ def make_app(data_protection: DataProtection, *, aspnet: bool, clock: Clock | No
         logout_path="/starlette/sign-out",
         clock=clock,
     )
+    app.add_middleware(CrossOriginProtectionMiddleware)
     return app
 
 

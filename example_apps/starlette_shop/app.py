@@ -1,6 +1,6 @@
 """The shop in Starlette: ``request.session`` is the basket, ``request.user`` the customer.
 
-Forms have no CSRF token: both cookies are ``SameSite=Lax``, so browsers do not send them with forms of other sites.
+Forms have no CSRF token: `CrossOriginProtectionMiddleware` refuses those of other sites.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dpmiddleware.starlette import (
     AuthenticationProperties,
     CookieAuthenticationMiddleware,
     CookieSettings,
+    CrossOriginProtectionMiddleware,
     SessionMiddleware,
     authenticate,
     is_local,
@@ -68,6 +69,7 @@ def make_app(
         login_path="/sign-in",
         logout_path="/sign-out",
     )
+    app.add_middleware(CrossOriginProtectionMiddleware)
     return app
 
 

@@ -229,8 +229,9 @@ def test_same_site_says_what_another_site_can_bring_about(
     page: Any, town: Any, same_site: Any, link: bool, form: bool
 ) -> None:
     """In frames of another site browsers send what is "none" only where people allow it, others never."""
-    url = town.shop(https=True, ticket=CookieSettings(TICKET, secure="always", same_site=same_site))
     other = town.site(elsewhere, "elsewhere.test", https=True)
+    ticket = CookieSettings(TICKET, secure="always", same_site=same_site)
+    url = town.shop(https=True, ticket=ticket, trusted_origins=[other.rstrip("/")])
     sign_in(page, url)
     frame = visit(page, other, url)
     assert same_site == "none" or not is_signed_in(frame)
