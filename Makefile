@@ -5,6 +5,7 @@
 #   make test     all tests                      make soak    the long runs
 #   make bench    speed, beside its peers        make test-windows  under a Python for Windows, through Wine
 #   make test-frameworks                         test suites of other projects, with ours in place
+#   make test-recipes                            applications of other projects, with the recipes of docs/recipes.md
 #   make test-sanitized                          the compiled core under gcc's sanitizers
 #   make docs     the site, in build/site        make help-page  the help texts in docs/dpm.md
 #   make package  sdist and wheel in dist/       make clean   take it all away again
@@ -24,7 +25,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Azurite, where .ci/run or `make servers` installed it.
 export PATH := $(CURDIR)/.servers/node_modules/.bin:$(PATH)
 
-.PHONY: demo demo-substitution test lint soak bench test-windows test-frameworks test-sanitized docs help-page package servers windows-packages clean
+.PHONY: demo demo-substitution test lint soak bench test-windows test-frameworks test-recipes test-sanitized docs help-page package servers windows-packages clean
 
 demo: $(VENV)/.core
 	$(BIN)/dpm demo slot-swap
@@ -43,6 +44,9 @@ bench: $(VENV)/.test
 
 test-frameworks: $(VENV)/.test
 	$(BIN)/python -m tests.upstream.run $(SUITES)
+
+test-recipes: $(VENV)/.test
+	$(BIN)/python -m pytest -m recipes tests/recipes $(PYTEST_ARGS)
 
 test-sanitized: $(VENV)/.test
 	$(BIN)/python tests/sanitized.py $(PYTEST_ARGS)

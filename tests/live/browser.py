@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
 
 from tests.servers import LOOPBACK
 
@@ -51,15 +52,19 @@ class Answer(NamedTuple):
         return json.loads(self.text)
 
 
-def ask(port: int, path: str, headers: Mapping[str, str], *, timeout: float = SECONDS) -> Answer:
-    """GET, with exactly these headers. `TimeoutError` after ``timeout`` seconds without a byte."""
+def ask(
+    port: int, path: str, headers: Mapping[str, str], *, body: bytes | None = None, timeout: float = SECONDS
+) -> Answer:
+    """GET, or POST of ``body``, with exactly these headers. `TimeoutError` after ``timeout`` seconds without a byte."""
     began = time.monotonic()
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
     try:
-        connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
+        connection.putrequest("GET" if body is None else "POST", path, skip_host=True, skip_accept_encoding=True)
         for name, value in headers.items():
             connection.putheader(name, value)
-        connection.endheaders()
+        if body is not None:
+            connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
         response = connection.getresponse()
         text = response.read().decode("utf-8", "replace")
         return Answer(response.status, response.getheaders(), text, time.monotonic() - began)
@@ -189,13 +194,21 @@ class Browser:
 
     def get(self, path: str, *, timeout: float = SECONDS, **headers: str) -> Answer:
         """One request, with the cookies of the jar; those of the response go into it. ``headers``: ``x_days="1"``."""
+        return self._request(path, headers, None, timeout)
+
+    def post(self, path: str, form: Mapping[str, str], *, timeout: float = SECONDS, **headers: str) -> Answer:
+        """The same with a form."""
+        content = {"Content-Type": "application/x-www-form-urlencoded"}
+        return self._request(path, content | headers, urlencode(form).encode(), timeout)
+
+    def _request(self, path: str, headers: Mapping[str, str], body: bytes | None, timeout: float) -> Answer:
         where = path.partition("?")[0]
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         sent = {"Host": self.host, "X-Forwarded-Proto": "https", "X-Days": str(self.days), **self.headers, **more}
         cookie = self.header(where)
         if cookie:
             sent["Cookie"] = cookie
-        answer = ask(self.port, path, sent, timeout=timeout)
+        answer = ask(self.port, path, sent, body=body, timeout=timeout)
         self.jar.take(self.host, where, answer.all("set-cookie"), self.now)
         return answer
 

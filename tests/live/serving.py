@@ -120,21 +120,22 @@ http {{
 
 
 @contextmanager
-def start(what: str, command: Command, **environment: str) -> Generator[Site]:
-    """Start a server, wait until it answers, and end it. `Ended` if it ends before that."""
+def start(what: str, command: Command, cwd: Path = ROOT, /, **environment: str) -> Generator[Site]:
+    """Start a server in ``cwd``, wait until it answers, and end it. `Ended` if it ends before that."""
     folder = new_folder(what)
     try:
-        with _running(what, command, folder, environment) as site:
+        with _running(what, command, folder, cwd, environment) as site:
             yield site
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _running(what: str, command: Command, folder: Path, environment: dict[str, str]) -> Generator[Site]:
+def _running(what: str, command: Command, folder: Path, cwd: Path, environment: dict[str, str]) -> Generator[Site]:
     for attempt in range(_ATTEMPTS):
         port = free_port()
-        site = _started(command(port, folder), port, folder / f"log-{attempt}", _environment(folder, environment))
+        log = folder / f"log-{attempt}"
+        site = _started(command(port, folder), port, cwd, log, _environment(folder, environment))
         try:
             status = _wait_until_ready(site)
             if status is None:
@@ -147,14 +148,14 @@ def _running(what: str, command: Command, folder: Path, environment: dict[str, s
     raise Ended(what, site.process.returncode, site.log())
 
 
-def _started(command: list[str], port: int, log_file: Path, environment: dict[str, str]) -> Site:
+def _started(command: list[str], port: int, cwd: Path, log_file: Path, environment: dict[str, str]) -> Site:
     with log_file.open("ab") as output:
         process = subprocess.Popen(
             [*_with_the_parent(), *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            cwd=ROOT,
+            cwd=cwd,
             env=environment,
             start_new_session=True,
         )

@@ -1,4 +1,7 @@
-"""What a suite needs on this machine, kept below ``.servers/upstream``: its tests, and a virtual environment."""
+"""What a suite needs on this machine, kept below ``.servers/upstream``: its tests, and a virtual environment.
+
+The recipes (`tests/recipes`) have their environments here, too.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,15 @@ class UnavailableError(Exception):
     """Something could not be downloaded; the message names it."""
 
 
-def prepare_environment(suite: Suite) -> Path:
-    """Create the virtual environment of the suite unless it is up to date. Returns its Python."""
-    folder = CACHE / "environments" / f"{suite.pins.stem}-{digest(suite.pins.read_bytes())}"
+def prepare_environment(pins: Path) -> Path:
+    """Create the virtual environment with the packages of ``pins`` unless it is up to date. Returns its Python."""
+    folder = CACHE / "environments" / f"{pins.stem}-{digest(pins.read_bytes())}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     complete = folder / "complete"
     if not complete.exists():
-        print(f"installing the packages of {suite.pins.name}", flush=True)
-        _run(f"a virtual environment for {suite.name}", sys.executable, "-m", "venv", "--clear", str(folder))
-        _run(f"packages of {suite.pins.name}", str(python), *_PIP, "install", "-r", str(suite.pins))
+        print(f"installing the packages of {pins.name}", flush=True)
+        _run(f"a virtual environment for {pins.name}", sys.executable, "-m", "venv", "--clear", str(folder))
+        _run(f"packages of {pins.name}", str(python), *_PIP, "install", "-r", str(pins))
         complete.touch()
     return python
 

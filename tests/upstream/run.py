@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
 
 def run(suite: Suite, *, update: bool = False) -> bool:
     """Run one suite twice and print what it found. Returns whether all was as listed."""
-    python = prepare_environment(suite)
+    python = prepare_environment(suite.pins)
     folder = prepare_tests(suite, python) / suite.folder
     theirs = _remembered(suite, python, folder)
     if not theirs:
