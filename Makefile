@@ -8,6 +8,7 @@
 #   make test-recipes                            applications of other projects, with the recipes of docs/recipes.md
 #   make test-sanitized                          the compiled core under gcc's sanitizers
 #   make docs     the site, in build/site        make help-page  the help texts in docs/dpm.md
+#   make pictures the pictures in docs/pictures, with Chromium
 #   make package  sdist and wheel in dist/       make clean   take it all away again
 
 PYTHON ?= python3
@@ -25,7 +26,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Azurite, where .ci/run or `make servers` installed it.
 export PATH := $(CURDIR)/.servers/node_modules/.bin:$(PATH)
 
-.PHONY: demo demo-substitution test lint soak bench test-windows test-frameworks test-recipes test-sanitized docs help-page package servers windows-packages clean
+.PHONY: demo demo-substitution test lint soak bench test-windows test-frameworks test-recipes test-sanitized docs help-page pictures package servers windows-packages clean
 
 demo: $(VENV)/.core
 	$(BIN)/dpm demo slot-swap
@@ -67,6 +68,9 @@ docs: $(VENV)/.docs
 
 help-page: $(VENV)/.test
 	$(BIN)/python docs/write_help.py
+
+pictures: $(VENV)/.test
+	DPM_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests/browser/test_pictures.py --write-pictures
 
 package: $(VENV)/.core
 	$(PIP) build

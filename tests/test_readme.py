@@ -17,6 +17,9 @@ README = ROOT / "README.md"
 TEXT = README.read_text("utf-8")
 PROJECT = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text("utf-8"))["project"]
 ON_CODE_HOST = PROJECT["urls"]["Source"] + "/blob/main/"
+PICTURES_ON_CODE_HOST = PROJECT["urls"]["Source"].replace("//github.com/", "//raw.githubusercontent.com/") + "/main/"
+PICTURES = dict(re.findall(r"!\[([^\]]+)\]\[([\w-]+)\]", TEXT))
+"""Alternative texts and names."""
 DEFINED = dict(re.findall(r"^\[([\w-]+)\]: (\S+)$", TEXT, re.MULTILINE))
 USED = set(re.findall(r"\]\[([\w-]+)\]", BLOCK.sub("", TEXT)))
 
@@ -67,11 +70,18 @@ def test_every_link_has_a_target_and_every_target_a_link() -> None:
 
 @pytest.mark.parametrize("name", sorted(DEFINED))
 def test_a_link_is_absolute_and_leads_to_a_file_of_the_project(name: str) -> None:
-    """Relative links lead nowhere on the package index."""
-    path, _, anchor = DEFINED[name].removeprefix(ON_CODE_HOST).partition("#")
-    assert DEFINED[name].startswith(ON_CODE_HOST)
+    """Relative links lead nowhere on the package index. A picture is the file itself, not the page about it."""
+    host = PICTURES_ON_CODE_HOST if name in PICTURES.values() else ON_CODE_HOST
+    path, _, anchor = DEFINED[name].removeprefix(host).partition("#")
+    assert DEFINED[name].startswith(host)
     assert ROOT.joinpath(path).is_file()
     assert not anchor or anchor in anchors(ROOT / path)
+
+
+def test_the_pictures_are_those_in_the_folder_and_say_in_words_what_they_show() -> None:
+    shown = {DEFINED[name].rpartition("/")[2] for name in PICTURES.values()}
+    assert shown == {file.name for file in ROOT.glob("docs/pictures/*")}
+    assert all(len(text) > 80 for text in PICTURES)
 
 
 @pytest.mark.parametrize("url", PROJECT["urls"].values())

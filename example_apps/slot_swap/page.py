@@ -27,8 +27,8 @@ _PAGE = """<!doctype html>
 <title>Fern &amp; Stone</title><link rel="icon" href="data:,"><style>{style}</style></head>
 <body><header><b>Fern &amp; Stone</b><span>version {version}</span></header>
 <main><div class="card">{card}</div>
-<dl><dt>answered by</dt><dd>the slot that was deployed as <b>{slot}</b></dd>
-<dt>key of your cookie</dt><dd>{cookie}</dd></dl></main></body></html>
+<dl><dt>answered by</dt><dd>the slot deployed as <b>{slot}</b></dd>
+<dt>your cookie</dt><dd>{cookie}</dd></dl></main></body></html>
 """
 
 
@@ -50,5 +50,5 @@ def shop_page(
         version=escape(version),
         card=_SIGN_IN.format(problem=wrong) if name is None else _SIGNED_IN.format(name=escape(name)),
         slot=escape(slot),
-        cookie=f"{'' if key is None else named_key(key, ring)} {escape(cookie)}",
+        cookie=escape(cookie) if key is None else f"key {named_key(key, ring)} {escape(cookie)}",
     )

@@ -119,8 +119,8 @@ def cookie_key(request: Request) -> str | None:
 def on_the_cookie(request: Request) -> str:
     """The end of the sentence about the key of the session cookie, for the page."""
     if cookie_key(request) is None:
-        return "your browser sent no session cookie"
-    return "is in the ring of this slot" if "customer" in session_of(request) else "cannot be used by this slot"
+        return "none"
+    return "is in the ring here" if "customer" in session_of(request) else "cannot be used here"
 
 
 class _Quiet(WSGIRequestHandler):

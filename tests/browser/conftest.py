@@ -41,6 +41,11 @@ SHOPS: dict[str, tuple[Any, Any]] = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """For ``make pictures``, which names this folder: only then is the option read from here."""
+    parser.addoption("--write-pictures", action="store_true", help="take the pictures in docs/pictures again")
+
+
 @pytest.fixture(scope="module")
 def browser(chromium: Server) -> Iterator[Any]:
     """It keeps pages for the back button as browsers of people do; Playwright would switch that off."""
@@ -115,7 +120,13 @@ class Town:
 
 
 @pytest.fixture
-def town(certificate: Certificate, request: pytest.FixtureRequest) -> Iterator[Town]:
-    """Where shops are opened; all on one ring."""
+def stack() -> Iterator[ExitStack]:
+    """What a test opens closes with it."""
     with ExitStack() as stack:
-        yield Town(stack, certificate, request)
+        yield stack
+
+
+@pytest.fixture
+def town(stack: ExitStack, certificate: Certificate, request: pytest.FixtureRequest) -> Town:
+    """Where shops are opened; all on one ring."""
+    return Town(stack, certificate, request)

@@ -165,7 +165,7 @@ def test_the_colour_of_a_key_is_that_of_its_ring_and_its_id_stands_there_too(ope
     assert len(set(keys_shown(page, "#slots-shared"))) == 1
     pane = page.frame_locator("iframe >> nth=0")
     assert pane.locator(".key.unknown").inner_text() == keys_shown(page, "#verdict-own")[0]
-    assert "cannot be used by this slot" in pane.locator("dl").inner_text()
+    assert "cannot be used here" in pane.locator("dl").inner_text()
 
 
 def test_a_screen_reader_hears_the_verdicts_and_only_when_they_change(open_page: Any) -> None:
