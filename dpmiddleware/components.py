@@ -11,7 +11,6 @@ of a single letter (``C:\keys``), is a path. An object is used as it is. Nothing
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -105,6 +104,8 @@ def _open(argument: str, url: str, scheme: str, classes: Mapping[str, str], othe
     others: schemes that are not in ``classes`` but known, to suggest instead of an unknown one.
     """
     if scheme not in classes:
+        import difflib
+
         known = sorted([*classes, *others])
         near = difflib.get_close_matches(scheme, known, 1)
         alike = near and difflib.SequenceMatcher(None, scheme, near[0]).ratio() >= _ALIKE

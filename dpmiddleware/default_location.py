@@ -28,10 +28,12 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dpmiddleware.printable import printable
-from dpmiddleware.windows_account import WindowsAccount
+
+if TYPE_CHECKING:
+    from dpmiddleware.windows_account import WindowsAccount
 
 __all__ = ["HomeKind", "KeyHome", "account_home", "container_mark", "find_key_home", "is_lost_with_container"]
 
@@ -105,6 +107,8 @@ def find_key_home(
     env = os.environ if environment is None else environment
     home = _read_only_folder(env) or _app_service(env, platform)
     if home is None and platform == "win32":
+        from dpmiddleware.windows_account import WindowsAccount  # and DPAPI, which only Windows has
+
         home = _on_windows(env, home_lookup, windows or WindowsAccount(), create=create)
     home = home or _user_profile_or_memory(env, platform, home_lookup, create=create)
     if home.kind in {HomeKind.MEMORY, HomeKind.IIS} or not is_lost_with_container(

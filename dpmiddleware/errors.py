@@ -18,7 +18,6 @@ docs/troubleshooting.md explains every code.
 from __future__ import annotations
 
 from typing import Any, ClassVar
-from uuid import UUID
 
 __all__ = [
     "ConfigurationError",
@@ -211,7 +210,11 @@ class UnprotectError(DataProtectionError):
     @property
     def key_id(self) -> str | None:
         """The id of the payload's key as text; ``None`` if the payload does not contain one."""
-        return str(UUID(bytes_le=self._key_id)) if isinstance(self._key_id, bytes) else self._key_id
+        if not isinstance(self._key_id, bytes):
+            return self._key_id
+        from uuid import UUID  # not with the package: it is a third of the time that importing that takes
+
+        return str(UUID(bytes_le=self._key_id))
 
     @key_id.setter
     def key_id(self, key_id: str | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -27,6 +26,8 @@ _REFERENCE: Final = re.compile(r"env:([A-Za-z0-9_]+)")
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint: the known name that is most like ``name``, or all of them."""
+    import difflib  # only after a mistake
+
     names = list(known)
     folded = {one.lower(): one for one in names}
     wanted = name.lower()

@@ -6,19 +6,20 @@ docs/configuration.md lists them.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from dpmiddleware.crypto.encryptors import Algorithm
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.keys.policy import POLICY_SETTINGS
 from dpmiddleware.names import nearest, refuse_unknown, refuse_unknown_variables
 from dpmiddleware.naming import VARIABLE
 from dpmiddleware.printable import printable
 from dpmiddleware.secret_sources import may_be_secret, shown_value
+
+if TYPE_CHECKING:
+    from dpmiddleware.crypto.encryptors import Algorithm
 
 __all__ = ["SETTINGS", "arguments_from", "is_in_environment", "settings_in_environment", "settings_in_file"]
 
@@ -76,6 +77,8 @@ def is_in_environment(variables: Mapping[str, str], *, but: frozenset[str] = fro
 
 def settings_in_file(path: PathLike[str] | str) -> Mapping[str, Any]:
     """The table ``[data_protection]`` of a TOML file."""
+    import tomllib  # most applications have no such file
+
     try:
         with Path(path).open("rb") as file:
             settings = tomllib.load(file)
@@ -90,6 +93,8 @@ def settings_in_file(path: PathLike[str] | str) -> Mapping[str, Any]:
 
 
 def _algorithm_called(name: str) -> Algorithm:
+    from dpmiddleware.crypto.encryptors import Algorithm  # the names of settings are used without it
+
     try:
         return Algorithm[name.upper()]
     except KeyError:

@@ -5,7 +5,6 @@ Type checkers on other systems know neither ``ctypes.WinDLL`` nor ``winreg``; ev
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import sys
 from typing import Any
@@ -20,12 +19,16 @@ def is_windows() -> bool:
 
 def library(name: str) -> Any:
     """Load a system library; `last_error` returns the error of its last call."""
+    import ctypes
+
     windows: Any = ctypes
     return windows.WinDLL(name, use_last_error=True)
 
 
 def last_error() -> int:
     """Return the Windows error code of the last call into a `library`, in this thread."""
+    import ctypes
+
     windows: Any = ctypes
     return int(windows.get_last_error())
 

@@ -3,6 +3,7 @@
     main.py           runs the verb of a command line, turns errors into exit statuses
     usage.py          parses a command line, and names the nearest verb or option
     parsers.py        adds verbs and groups of verbs to the parser; the options that name a ring
+    verbs.py          the verbs and groups of dpm, and the file of each
     command.py        the command that the verbs belong to: dpm, or that of an application
     application.py    dpm --app: finds an application and its ring
     ring.py           opens the ring that the options name, and reads it
@@ -25,7 +26,7 @@
     demo.py           dpm demo
 
 The file of a verb has ``add_to(verbs)``, which adds the verb's parser, says what the verb needs and whether it changes
-the ring, and names the function that runs it, ``run(arguments, console) -> exit status``. `dpmiddleware.cli.main` and
+the ring, and names the function that runs it, ``run(arguments, console) -> exit status``. `dpmiddleware.cli.verbs` and
 `dpmiddleware.cli.keys` list the files.
 
 Exit status: 0 done, 1 refused, failed or nothing there, 2 wrong usage. No verb prints a user's plaintext, and none

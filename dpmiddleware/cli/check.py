@@ -23,6 +23,7 @@ from dpmiddleware.cli.policy_options import add_policy_options
 from dpmiddleware.cli.presence import Needs
 from dpmiddleware.cli.ring import RingView, makes_keys, open_ring
 from dpmiddleware.cli.said_before import is_news
+from dpmiddleware.cli.verbs import ABOUT
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.default_location import container_mark, is_lost_with_container
 from dpmiddleware.errors import KeyManagementError
@@ -48,7 +49,7 @@ def add_to(verbs: Verbs) -> None:
     parser = verbs.add(
         "check",
         _check,
-        "check whether the ring is fit for production",
+        ABOUT["check"],
         examples=[
             "dpm check --repository redis://localhost/0 --key-wrapper x509:///etc/shop/keys.pem",
             "dpm check --repository redis://localhost/0 --against redis://localhost/1",

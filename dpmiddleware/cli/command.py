@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from dpmiddleware.cli.finding import Finding
 from dpmiddleware.cli.option_names import as_options, as_own
 from dpmiddleware.cli.usage import UsageError
-from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.naming import ARGUMENT
+
+if TYPE_CHECKING:
+    from dpmiddleware.data_protection import DataProtection
 
 __all__ = ["Application", "Command"]
 

@@ -9,6 +9,7 @@ from functools import partial
 
 from dpmiddleware.cli.output import Console
 from dpmiddleware.cli.parsers import Verbs
+from dpmiddleware.cli.verbs import ABOUT
 from dpmiddleware.examples import load_example
 
 __all__ = ["add_to"]
@@ -16,7 +17,7 @@ __all__ = ["add_to"]
 
 def add_to(verbs: Verbs) -> None:
     """``demo slot-swap`` and ``demo key-substitution``."""
-    demos = verbs.group("demo", "run a demonstration")
+    demos = verbs.group("demo", ABOUT["demo"])
     text = "swap two deployment slots, and see whether users stay signed in"
     examples = ["dpm demo slot-swap", "dpm demo slot-swap --serve"]
     parser = demos.add("slot-swap", partial(_demonstrate, "slot_swap"), text, examples=examples, ring=False)

@@ -16,6 +16,7 @@ from dpmiddleware.cli.output import Console, counted, table
 from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.presence import Needs
 from dpmiddleware.cli.ring import RingView, open_ring
+from dpmiddleware.cli.verbs import ABOUT
 from dpmiddleware.crypto.encryptors import CbcHmac, Suite
 from dpmiddleware.errors import MalformedPayloadError
 from dpmiddleware.keys.key import KeyState
@@ -33,9 +34,8 @@ _READABLE = {KeyState.ACTIVE, KeyState.CREATED, KeyState.EXPIRED}
 
 def add_to(verbs: Verbs) -> None:
     """``inspect``."""
-    text = "show which key protects a payload, and whether this ring can read it"
     examples = ["dpm inspect CfDJ8NpJhkuGEc9Mh2Pmi1uRC60A --repository redis://localhost/0"]
-    parser = verbs.add("inspect", _inspect, text, examples=examples, notes=False, needs=Needs.ANYTHING)
+    parser = verbs.add("inspect", _inspect, ABOUT["inspect"], examples=examples, notes=False, needs=Needs.ANYTHING)
     parser.add_argument("payload", metavar="TOKEN", help="a payload as text; - reads it from standard input")
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from dpmiddleware.at_rest.key_blob_files import create_key_blob, signature_path, verify_key_blob
 from dpmiddleware.cli.output import Console
 from dpmiddleware.cli.parsers import Verbs
+from dpmiddleware.cli.verbs import ABOUT
 
 __all__ = ["add_to"]
 
 
 def add_to(verbs: Verbs) -> None:
     """``key-blob create``, ``key-blob verify``."""
-    blobs = verbs.group("key-blob", "create and verify session keys that are exported to an exchange key")
+    blobs = verbs.group("key-blob", ABOUT["key-blob"])
     example = "dpm key-blob create session.blob --exchange exchange.pub --signer signer.pem"
     text = "create a session key, export it, and sign the blob"
     create = blobs.add("create", _create, text, examples=[example], ring=False)

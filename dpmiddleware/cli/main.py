@@ -8,14 +8,15 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TextIO, TypedDict
 
 from dpmiddleware import __version__, repeats
-from dpmiddleware.cli import check, demo, init, inspection, key_blob, keys
 from dpmiddleware.cli.command import Application, Command
 from dpmiddleware.cli.output import Console
 from dpmiddleware.cli.parsers import Parser, Verbs
 from dpmiddleware.cli.usage import UsageError, parse
+from dpmiddleware.cli.verbs import ABOUT, add_verb
 from dpmiddleware.compiled import describe
 from dpmiddleware.errors import DataProtectionError
 from dpmiddleware.telemetry import LOGGER, text_of
@@ -35,10 +36,9 @@ def main(
     argv: the words after the command's name. command: that of an application, instead of ``dpm``.
     """
     command = command or Command()
-    parser, verbs = command_line(command)
     streams: _Streams = {"out": out, "messages": messages, "name": command.prog}
     try:
-        arguments = parse(parser, [verb.prog for verb in verbs.all], sys.argv[1:] if argv is None else argv)
+        arguments = _parsed(command, sys.argv[1:] if argv is None else argv)
     except UsageError as error:
         Console(**streams).failure(error)
         return 2
@@ -56,6 +56,15 @@ def main(
         return _run(arguments, console)
     finally:
         LOGGER.removeHandler(handler)
+
+
+def _parsed(command: Command, words: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a command. Only a mistake needs the parsers of all verbs, to name the nearest one."""
+    with suppress(UsageError):
+        parser, verbs = command_line(command, words)
+        return parse(parser, [verb.prog for verb in verbs.all], words)
+    parser, verbs = command_line(command)
+    return parse(parser, [verb.prog for verb in verbs.all], words)
 
 
 def _loaded(target: str) -> Application:
@@ -99,8 +108,11 @@ class _Notes(logging.Handler):
         self._console.note(text_of(record))
 
 
-def command_line(command: Command | None = None) -> tuple[Parser, Verbs]:
-    """The parser of a command, by default that of ``dpm``, and its verbs: the same for all commands."""
+def command_line(command: Command | None = None, words: Sequence[str] = tuple(ABOUT)) -> tuple[Parser, Verbs]:
+    """The parser of a command, by default that of ``dpm``, and its verbs: the same for all commands.
+
+    words: what is to be parsed; of verbs and groups that are not among them, only the names are there.
+    """
     command = command or Command()
     about = "the key ring of this application" if command.has_own_ring else "the key rings of dpmiddleware"
     parser = Parser(prog=command.prog, description=f"Manages {about}.", allow_abbrev=False)
@@ -112,6 +124,9 @@ def command_line(command: Command | None = None) -> tuple[Parser, Verbs]:
         )
         parser.add_argument("--app", metavar="TARGET", dest="application_object", help=text)
     verbs = Verbs(parser)
-    for file in (init, keys, inspection, check, key_blob, demo):
-        file.add_to(verbs)
+    for name, about in ABOUT.items():
+        if name in words:
+            add_verb(name, verbs)
+        else:
+            verbs.mention(name, about)
     return parser, verbs

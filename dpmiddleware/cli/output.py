@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from dpmiddleware.cli.option_names import as_options
 from dpmiddleware.cli.progress import Progress
 from dpmiddleware.errors import DataProtectionError
-from dpmiddleware.keys.reading import SetAside
 from dpmiddleware.printable import printable, without_secrets
+
+if TYPE_CHECKING:
+    from dpmiddleware.keys.reading import SetAside
 
 __all__ = ["Console", "counted", "entries", "table", "without_secrets"]
 

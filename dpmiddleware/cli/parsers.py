@@ -52,6 +52,10 @@ class Verbs:
         self._parsers = parser.add_subparsers(metavar="VERB", required=True, parser_class=Parser)
         self.all: list[Parser] = [] if all_verbs is None else all_verbs
 
+    def mention(self, name: str, help_text: str) -> None:
+        """Have the help text say that there is this verb or group, without its parsers."""
+        self._parsers.add_parser(name, help=help_text, add_help=False)
+
     def group(self, name: str, help_text: str) -> Verbs:
         """Add a group of verbs."""
         return Verbs(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.default_location import find_key_home
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
-from dpmiddleware.keys.reading import Reading
+
+if TYPE_CHECKING:
+    from dpmiddleware.data_protection import DataProtection
+    from dpmiddleware.keys.reading import Reading
 
 __all__ = ["Needs", "NoRingError", "no_ring", "refuse_default_place", "refuse_memory", "require"]
 
@@ -79,6 +80,8 @@ def no_ring(dp: DataProtection, reading: Reading | None = None) -> NoRingError:
 
 def refuse_default_place() -> None:
     """`ConfigurationError` that names the place where keys are if none is named; nothing is created there."""
+    from dpmiddleware.default_location import find_key_home
+
     home = find_key_home(create=False)
     raise ConfigurationError(
         f"no repository is named, so this would change the default place, {home.repository}: nothing was changed",

@@ -6,7 +6,6 @@ No word of the command line is repeated unless it looks like the name of an opti
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -99,6 +98,8 @@ def _unknown_option(at: Parser, words: Iterable[str]) -> UsageError | None:
 
 def _nearest(typed: str, known: Iterable[str]) -> str:
     """The known name that begins with what was typed, or is most like it; "" if none is."""
+    import difflib
+
     names = list(known)
     begun = [typed] * (typed in names) + [one for one in names if one.startswith(typed) and len(typed) > len("--x")]
     return next(iter(begun or difflib.get_close_matches(typed, names, 1, _LIKE)), "")

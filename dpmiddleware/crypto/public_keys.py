@@ -1,19 +1,25 @@
-"""Keys in the forms that files have."""
+"""Keys in the forms that files have.
+
+``cryptography`` takes longer to import its readers of files than the rest of this package takes, and most processes
+read no such file. So they are imported where they are used.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
-from cryptography.hazmat.primitives.serialization import pkcs12
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 __all__ = ["pem_blocks", "private_keys_in", "public_der", "public_key_in"]
 
 
 def public_key_in(data: bytes) -> object:
     """Load the key of a public key or certificate, PEM or DER. Raises various errors of ``cryptography``."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
     if b"-----BEGIN CERTIFICATE" in data:
         return x509.load_pem_x509_certificate(data).public_key()
     if b"-----BEGIN " in data:
@@ -29,6 +35,9 @@ def private_keys_in(data: bytes, password: bytes | None) -> Sequence[PrivateKeyT
 
     A PEM file may also contain certificates. The password is used where a key is encrypted.
     """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.serialization import pkcs12
+
     if b"-----BEGIN " not in data:
         key, _, _ = pkcs12.load_key_and_certificates(data, password)
         return [] if key is None else [key]
@@ -38,6 +47,8 @@ def private_keys_in(data: bytes, password: bytes | None) -> Sequence[PrivateKeyT
 
 def public_der(key: PublicKeyTypes) -> bytes:
     """A public key as DER SubjectPublicKeyInfo: equal for equal keys."""
+    from cryptography.hazmat.primitives import serialization
+
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 

@@ -134,11 +134,10 @@ def _text_of(element: ET.Element) -> str:
     return "".join(element.itertext()) if len(element) else element.text or ""
 
 
-_GUID: Final = re.compile(
-    r"(?i)(?P<open>[{(]?)([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})(?P<close>[)}]?)|[0-9a-f]{32}"
-)
 _GUID_D: Final = re.compile("-".join(f"[0-9a-fA-F]{{{digits}}}" for digits in (8, 4, 4, 4, 12)))
-_GUID_X: Final = re.compile(
+"""The usual form. The patterns of the others are compiled when one is met: that takes milliseconds."""
+_GUID: Final = r"(?i)(?P<open>[{(]?)([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})(?P<close>[)}]?)|[0-9a-f]{32}"
+_GUID_X: Final = (
     r"(?i)\{0x([0-9a-f]{1,8}),0x([0-9a-f]{1,4}),0x([0-9a-f]{1,4}),\{" + ",".join([r"0x([0-9a-f]{1,2})"] * 8) + r"\}\}"
 )
 
@@ -148,10 +147,10 @@ def guid(text: str) -> UUID:
     text = text.strip()
     if _GUID_D.fullmatch(text):
         return UUID(int=int(text.replace("-", ""), 16))
-    match = _GUID.fullmatch(text)
+    match = re.fullmatch(_GUID, text)
     if match and (match["open"] or "") + (match["close"] or "") in {"", "{}", "()"}:
         return UUID(text.strip("{}()"))
-    hexadecimal = _GUID_X.fullmatch(text)
+    hexadecimal = re.fullmatch(_GUID_X, text)
     if hexadecimal is None:
         raise MalformedDocumentError("the id is missing or is not a GUID")
     sizes = (8, 4, 4, *[2] * 8)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -123,10 +123,14 @@ def in_thread(job: Callable[[], None]) -> None:
 
 
 def on_event_loop() -> bool:
-    """Whether an event loop (asyncio, trio) runs in this thread: a wait would delay every other request."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        trio = sys.modules.get("trio")
-        return trio is not None and bool(trio.lowlevel.in_trio_run())
-    return True
+    """Whether an event loop (asyncio, trio) runs in this thread: a wait would delay every other request.
+
+    A library that nobody has imported runs no loop; asyncio takes long to import.
+    """
+    trio = sys.modules.get("trio")
+    running = getattr(sys.modules.get("asyncio"), "get_running_loop", None)
+    if running is not None:
+        with suppress(RuntimeError):
+            running()
+            return True
+    return trio is not None and bool(trio.lowlevel.in_trio_run())

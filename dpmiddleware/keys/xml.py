@@ -30,7 +30,6 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from typing import Final, NoReturn
-from xml.sax.saxutils import escape, quoteattr
 
 from dpmiddleware.errors import MalformedDocumentError
 
@@ -197,13 +196,17 @@ def _write(element: ET.Element, default: str, depth: int, out: list[str]) -> Non
     out.append(f"</{name}>")
 
 
+_TEXT: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"})
+"""A parser turns a carriage return into a line feed, but not a reference to one."""
+_VALUE: Final = _TEXT | str.maketrans({'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
+
+
 def _escaped(text: str | None) -> str:
-    """Escaped text. A carriage return becomes a reference, as a parser turns a plain one into a line feed."""
-    return escape(text or "", {"\r": "&#xD;"})
+    return (text or "").translate(_TEXT)
 
 
 def _quoted(value: str) -> str:
-    return quoteattr(value, {'"': "&quot;"})
+    return f'"{value.translate(_VALUE)}"'
 
 
 def split_name(expanded: str) -> tuple[str, str]:

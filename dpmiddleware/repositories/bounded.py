@@ -9,7 +9,6 @@ until the server or the mount lets it; with `_MOST` of these, further calls fail
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,6 +29,8 @@ class Call:
 
     def shut(self) -> None:
         """Shut the socket that the driver waits for, if the driver shows it."""
+        import socket
+
         owners = (self.connection, getattr(self.connection, "_sock", None), getattr(self.connection, "sock", None))
         fileno = next((found for owner in owners if (found := getattr(owner, "fileno", None))), None)
         if callable(fileno):

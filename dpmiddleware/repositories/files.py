@@ -34,7 +34,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 from uuid import uuid4
 
 from dpmiddleware.errors import ConfigurationError, RepositoryError
@@ -85,6 +84,8 @@ class FileKeyRepository(Repository):
         """Open a path (``~`` is the home folder), ``file:///path`` or, on Windows, ``file://server/share``."""
         if not url.lower().startswith("file:"):
             return cls(Path(url).expanduser() if url else "")
+        from urllib.request import url2pathname  # with a client for HTTP; most folders are given as paths
+
         parts = urlsplit(url)
         if parts.query or parts.fragment:
             raise ConfigurationError(

@@ -26,6 +26,7 @@ from dpmiddleware.cli.init.templates import PLATFORMS, files_of, next_steps
 from dpmiddleware.cli.output import Console
 from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.presence import Needs
+from dpmiddleware.cli.verbs import ABOUT
 
 __all__ = ["add_to"]
 
@@ -35,7 +36,7 @@ def add_to(verbs: Verbs) -> None:
     init = verbs.add(
         "init",
         _init,
-        "write the configuration of an application, its key material and the first key of its ring",
+        ABOUT["init"],
         examples=[
             "dpm init --application shop --repository redis://localhost/0",
             "dpm init /etc/shop --application shop --repository redis://localhost/0 --systemd",

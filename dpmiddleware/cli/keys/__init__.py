@@ -18,12 +18,13 @@ from dpmiddleware.cli.keys import (
     timeline,
 )
 from dpmiddleware.cli.parsers import Verbs
+from dpmiddleware.cli.verbs import ABOUT
 
 __all__ = ["add_to"]
 
 
 def add_to(verbs: Verbs) -> None:
     """Add the group ``keys`` and its verbs."""
-    group = verbs.group("keys", "manage the keys of a ring")
+    group = verbs.group("keys", ABOUT["keys"])
     for file in (list_show, timeline, create_rotate, revoke, copy_export_import, prune, rewrap, sign_verify, policy):
         file.add_to(group)
