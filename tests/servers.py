@@ -122,8 +122,11 @@ def redis() -> Server:
     return _running("redis", "127.0.0.1:6379", "redis://127.0.0.1:6379", _redis_version) or own_redis()
 
 
-def own_redis() -> Server:
-    """A Redis that no other test uses: it may be paused, flushed, killed and started again."""
+def own_redis(*options: str) -> Server:
+    """A Redis that no other test uses: it may be paused, flushed, killed and started again.
+
+    options: of ``redis-server``; by default it keeps nothing on disk.
+    """
     program, port, folder = find("redis-server"), free_port(), new_folder("redis")
     command = [
         program,
@@ -137,6 +140,7 @@ def own_redis() -> Server:
         "no",
         "--dir",
         str(folder),
+        *options,
     ]
     return _started(
         "redis", f"redis://{LOOPBACK}:{port}", command, folder, lambda: _redis_version(f"{LOOPBACK}:{port}")

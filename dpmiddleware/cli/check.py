@@ -90,7 +90,9 @@ def report(
         found = [*where, Finding(error.code, "problem", str(error), error.hint)]
     else:
         found = [*_signer(dp, signer), *where, *_in_the_ring(dp, view), *_cookies(application)]
-    found = [replace(one, text=console.written(one.text), hint=console.written(one.hint)) for one in found]
+    found = [
+        replace(one, text=console.written(one.text), hint=console.written(one.hint)) for one in dict.fromkeys(found)
+    ]
     problems = sum(finding.level == "problem" for finding in found)
     data = {
         "location": dp.repository.location,
@@ -147,8 +149,8 @@ def _place(dp: DataProtection) -> Iterator[Finding]:
         yield Finding("lost_with_container", "problem", text, "mount a volume at this path")
     look = getattr(repository, "findings", None)
     try:
-        for text in look() if look is not None else ():
-            yield Finding("store", "problem", text)
+        for one in look() if look is not None else ():
+            yield Finding(one.code, one.level, one.text, one.hint)
     except KeyManagementError as error:
         yield Finding(error.code, "problem", str(error), error.hint)
 

@@ -4,7 +4,7 @@
 memory.py             documents in this process
 files.py              a folder with one file per document; folder.py: how such a folder is listed,
                       read and written; folder_lock.py: its lock, and private files
-redis.py              a list in Redis or Valkey
+redis.py              a list in Redis or Valkey; redis_settings.py: whether the server keeps it
 table.py              a table of a database: versions and commits, whichever library talks to the database
 sql.py                a table through SQLAlchemy; sql_statements.py: what is said to it, in each dialect;
                       sql_place.py: which table is meant; sql_engine.py: what drivers differ in
@@ -14,6 +14,7 @@ windows_registry.py   values of a Windows registry key
 documents.py          rules for documents that all stores follow: names, order, size
 markup.py             documents as XML text, cut out of and put into one larger text
 base.py               the base class: location, and errors in the same words
+findings.py           what a repository says of its own store, for ``dpm check``
 bounded.py            a call with a time limit
 ====================  ============================================================================
 

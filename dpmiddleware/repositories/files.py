@@ -41,6 +41,7 @@ from dpmiddleware.keys.interfaces import Snapshot, StoredDocument, check_size
 from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories.base import Repository
 from dpmiddleware.repositories.documents import is_revocation, safe_name, stored_document
+from dpmiddleware.repositories.findings import StoreFinding
 from dpmiddleware.repositories.folder import (
     Entry,
     MovedError,
@@ -255,8 +256,8 @@ class FileKeyRepository(Repository):
 
     # --- health -------------------------------------------------------------------------------------------------
 
-    def findings(self) -> list[str]:
-        """Return a sentence per problem of the folder's owner and modes, for `dpm check`; on Windows, none.
+    def findings(self) -> list[StoreFinding]:
+        """Return the problems of the folder's owner and modes, for `dpm check`; on Windows, none.
 
         These are not errors, because network mounts of App Service and Kubernetes have them.
         """
@@ -281,7 +282,7 @@ class FileKeyRepository(Repository):
             ]
             if open_to_all and readable:
                 found.append(f"{len(readable)} documents in {self.location} can be read by every user: chmod 600")
-            return found
+            return [StoreFinding("store", text) for text in found]
 
     @contextmanager
     def _translated(self, doing: str) -> Generator[None]:

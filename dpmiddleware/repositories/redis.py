@@ -6,13 +6,13 @@ Reading, asking for the version and committing are one script each: one round tr
 version is the number of elements and the SHA-1 of their SHA-1s. The server hashes every element, because one in the
 middle may have been replaced; the answer has less than 100 bytes. A commit appends first, then removes.
 
-The operator has to configure Redis so that it persists its data and evicts nothing.
+The operator has to configure Redis so that it persists its data and evicts nothing; `dpm check` looks whether it does.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
@@ -23,7 +23,9 @@ from dpmiddleware.keys.xml import MAX_SIZE, TOO_LARGE
 from dpmiddleware.printable import printable, without_password
 from dpmiddleware.repositories.base import Repository, check_one_given
 from dpmiddleware.repositories.documents import text_of
+from dpmiddleware.repositories.findings import StoreFinding
 from dpmiddleware.repositories.markup import bare
+from dpmiddleware.repositories.redis_settings import STATE, RedisState, findings_of, read_info
 from dpmiddleware.repositories.url_parameters import bad_value, named_arguments, unknown_parameter
 from dpmiddleware.secret_sources import password_text
 from dpmiddleware.urls import check_password, take_options
@@ -139,6 +141,23 @@ class RedisKeyRepository(Repository):
         added = [bare(document.data) for document in add]
         if not self._run("write to", _COMMIT, expected, uuid4().hex, len(places), *places, *added):
             raise self._conflict()
+
+    def findings(self) -> list[StoreFinding]:
+        """Return what may lose the ring: persistence, eviction, expiry. What the server does not say is a note."""
+        memory, persistence, seconds = self._run("read", STATE)
+        info = read_info("\n".join(_bytes(text).decode("utf-8", "replace") for text in (memory, persistence)))
+        state = RedisState(info, self._save_points(), seconds if isinstance(seconds, int) else -1)
+        return list(findings_of(state, self.location))
+
+    def _save_points(self) -> str | None:
+        """When snapshots are saved, by the server of a cluster that has the list; ``None`` if that is refused."""
+        try:
+            node_of = getattr(self._client, "get_node_from_key", None)
+            where = {} if node_of is None else {"target_nodes": [node_of(self._key)]}
+            found: Mapping[str, str | bytes] = self._client.config_get("save", **where)
+            return None if "save" not in found else _bytes(found["save"]).decode("utf-8", "replace")
+        except self._errors:
+            return None
 
     def _run(self, doing: str, script: str, *arguments: str | bytes | int) -> Any:
         try:

@@ -16,6 +16,8 @@ from typing import IO
 
 import pytest
 
+from tests import servers
+from tests.conftest import need
 from tests.servers import Server, free_port
 from tests.test_documents_run import ROOT, Block, blocks, pattern_of
 
@@ -93,10 +95,16 @@ def shell(tmp_path: Path, port: int) -> Iterator[Shell]:
     opened.close()
 
 
+@pytest.fixture
+def lasting_redis(pytestconfig: pytest.Config) -> Iterator[Server]:
+    """The Redis of the tutorial."""
+    yield from need(pytestconfig, "redis (own)", lambda: servers.own_redis("--appendonly", "yes"))
+
+
 @pytest.mark.timeout(420)
-def test_the_tutorial_goes_as_it_is_written(shell: Shell, own_redis: Server, tmp_path: Path, port: int) -> None:
+def test_the_tutorial_goes_as_it_is_written(shell: Shell, lasting_redis: Server, tmp_path: Path, port: int) -> None:
     def here(text: str) -> str:
-        return text.replace("redis://localhost:6379", own_redis.address).replace("5000", str(port))
+        return text.replace("redis://localhost:6379", lasting_redis.address).replace("5000", str(port))
 
     [module] = [block for block in blocks(PAGE) if block.language == "python"]
     tmp_path.joinpath("shop.py").write_text(module.text, "utf-8")

@@ -701,7 +701,7 @@ def test_modes_that_let_others_in_are_findings(
         path.chmod(file_mode)
     findings = repository.findings()
     assert len(findings) == len(words)
-    assert all(word in finding for word, finding in zip(words, findings, strict=True))
+    assert all(word in finding.text for word, finding in zip(words, findings, strict=True))
 
 
 @posix
@@ -711,7 +711,7 @@ def test_a_foreign_owner_is_a_finding_and_no_refusal(folder: Path, repository: F
     os.chown(folder, NOBODY, NOBODY)
     commit(repository, document())
     (finding,) = repository.findings()
-    assert f"uid {NOBODY}" in finding
+    assert f"uid {NOBODY}" in finding.text
 
 
 def test_a_replacement_is_renamed_over_the_file(folder: Path, repository: FileKeyRepository) -> None:
