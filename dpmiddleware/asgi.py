@@ -10,9 +10,9 @@ While there is no key ring, a request that needs one is answered 503 with ``Retr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-from typing import Any, Unpack
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
+from typing import Any, Final, Unpack
 
 from werkzeug.local import LocalProxy
 
@@ -36,7 +36,7 @@ from dpmiddleware.cross_origin.asgi import CrossOriginProtectionMiddleware
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web import parts, public
-from dpmiddleware.web.answer import Part, unavailable
+from dpmiddleware.web.answer import Answer, Part, unavailable
 from dpmiddleware.web.cookies.application_cookies import CookieProtection, RequestCookies
 from dpmiddleware.web.cookies.options import ProtectionOptions
 from dpmiddleware.web.cookies.policy import CookiePolicy
@@ -51,6 +51,7 @@ from dpmiddleware.web.sign_in.authentication import (
 )
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, OptionArguments
 from dpmiddleware.web.sign_in.return_urls import WebRequest
+from dpmiddleware.web.sign_in.verbs import FreshSignInRequired, age_of
 from dpmiddleware.web.steps import Steps
 
 __all__ = [
@@ -67,10 +68,17 @@ __all__ = [
     "Send",
     "SessionMiddleware",
     "cookie_header",
+    "fresh_login_required",
     "is_https",
     "where",
 ]
 __all__ += public.__all__
+
+
+_UNAUTHORIZED: Final = Answer([("content-length", "0")], status=401, body=b"")
+"""The application's answer where it asked for a fresh sign-in, which the sign-in turns into a challenge."""
+_SIGN_IN_AGAIN: Final = (1008, "sign in again")
+"""Code and reason of a websocket that is closed then."""
 
 
 class _Middleware:
@@ -109,6 +117,10 @@ class _Middleware:
             if not parts.is_outage(error, scope, self.data_protection):
                 raise
             await answer_instead(scope, send, unavailable(error))
+        except FreshSignInRequired:
+            if response.started:
+                raise
+            await answer_instead(scope, response.send, _UNAUTHORIZED, _SIGN_IN_AGAIN)
 
     def begin(self, scope: Scope, receive: Receive) -> Part:
         """The part of this middleware in a request; puts into the scope what the application looks for."""
@@ -120,6 +132,24 @@ async def _get_ahead(part: Part, steps: Steps[object]) -> None:
         await drive(steps)
     except KeyManagementError as error:
         part.failure = error  # raised when the application uses the part: other pages are served
+
+
+@checked
+def fresh_login_required(*, minutes: float = 5) -> Callable[[ASGIApp], ASGIApp]:
+    """Decorate an application: a user who authenticated longer ago than ``minutes`` is challenged to do it again."""
+    max_age = age_of(minutes)
+
+    def decorate(app: ASGIApp) -> ASGIApp:
+        @wraps(app)
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] in {"http", "websocket"}:
+                authentication: RequestAuthentication = scope[AUTHENTICATION_KEY]
+                authentication.require_fresh(max_age, endpoint=app)
+            await app(scope, receive, send)
+
+        return guarded
+
+    return decorate
 
 
 @checked

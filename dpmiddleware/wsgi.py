@@ -8,7 +8,8 @@ out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
 from typing import TYPE_CHECKING, Generic, TypeVar, Unpack
 
 from werkzeug.local import LocalProxy
@@ -34,6 +35,7 @@ from dpmiddleware.web.sign_in.authentication import (
 )
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, OptionArguments
 from dpmiddleware.web.sign_in.return_urls import WebRequest
+from dpmiddleware.web.sign_in.verbs import FreshSignInRequired, age_of
 from dpmiddleware.wsgi_exchange import (
     ExcInfo,
     Write,
@@ -41,6 +43,7 @@ from dpmiddleware.wsgi_exchange import (
     cookie_header,
     decoded_path,
     is_https,
+    status_line,
     where,
 )
 from dpmiddleware.wsgi_response import SESSION_KEY, PartResponse
@@ -58,6 +61,7 @@ __all__ = [
     "CrossOriginProtectionMiddleware",
     "SessionMiddleware",
     "cookie_header",
+    "fresh_login_required",
     "is_https",
     "web_request",
     "where",
@@ -86,6 +90,10 @@ class _Middleware(Generic[_P]):
             if response.started or not parts.is_outage(error, environ, self.data_protection):
                 raise
             return answer_instead(start_response, unavailable(error))
+        except FreshSignInRequired:
+            if response.started:
+                raise
+            return response.run(_unauthorized, environ)
         finally:
             if is_outermost:
                 waiting.end()
@@ -97,6 +105,29 @@ class _Middleware(Generic[_P]):
     def place(self, environ: WSGIEnvironment, part: _P) -> None:
         """Put into the environment what the application looks for."""
         raise NotImplementedError
+
+
+def _unauthorized(_: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    """The application's answer where it asked for a fresh sign-in, which the sign-in turns into a challenge."""
+    start_response(status_line(401), [("Content-Length", "0")])
+    return []
+
+
+@checked
+def fresh_login_required(*, minutes: float = 5) -> Callable[[WSGIApplication], WSGIApplication]:
+    """Decorate an application: a user who authenticated longer ago than ``minutes`` is challenged to do it again."""
+    max_age = age_of(minutes)
+
+    def decorate(app: WSGIApplication) -> WSGIApplication:
+        @wraps(app)
+        def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            authentication: RequestAuthentication = environ[AUTHENTICATION_KEY]
+            authentication.require_fresh(max_age, endpoint=app)
+            return app(environ, start_response)
+
+        return guarded
+
+    return decorate
 
 
 @checked

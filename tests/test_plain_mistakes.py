@@ -24,6 +24,7 @@ from django.core.signing import BadSignature
 from itsdangerous import BadData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from werkzeug import exceptions
 from werkzeug.local import LocalProxy
 
 from dpmiddleware import asgi, wsgi
@@ -36,7 +37,7 @@ from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.protection.serializer import ProtectedSerializer
 from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
 from dpmiddleware.repositories.memory import MemoryKeyRepository
-from dpmiddleware.starlette import require_role
+from dpmiddleware.starlette import require_fresh_principal, require_role
 from dpmiddleware.web.cookies.options import ProtectionOptions
 from dpmiddleware.web.cookies.policy import CookiePolicy
 from dpmiddleware.web.cookies.text import CookieSettings
@@ -90,7 +91,10 @@ WRONG: dict[str, Any] = {
 
 
 def _authentication() -> RequestAuthentication:
-    return CookieAuthenticator(RING).begin(WebRequest())
+    """That of a request in which a user has signed in."""
+    made = CookieAuthenticator(RING).begin(WebRequest())
+    made.sign_in(ADA)
+    return made
 
 
 def _starlette_request() -> Request:
@@ -125,6 +129,7 @@ GOOD: dict[str, Callable[[], Any]] = {
     "endpoint": lambda: lambda request: request,
     "f": io.StringIO,
     "get_response": lambda: _application,
+    "max_age": lambda: timedelta(hours=1),
     "name": lambda: "sid",
     "obj": lambda: {"a": 1},
     "payload": lambda: b"{}",
@@ -285,6 +290,12 @@ def test_a_wrong_argument_is_an_error_with_a_hint(case: Case) -> None:
     for name, wrong in WRONG.items():
         if case.argument == "serializer" and name in {"class", "function"}:
             continue  # what a call of them returns is seen when it is used
+        if (
+            case.argument == "max_age"
+            and name in {"int", "float", "span"}
+            and ".require_fresh" in f"{case.place}.{case.name}"
+        ):
+            continue  # a right one; the anonymous user of Flask's request is asked to sign in
         error = error_of(lambda wrong=wrong: call(case, wrong))  # type: ignore[misc]  # bound now
         assert error is None or (isinstance(error, DataProtectionError) and error.hint), (wrong, error)
 
@@ -296,7 +307,7 @@ FOUND = {f"{case.place}.{case.name}": case for case in CASES}.values()
 def test_right_arguments_are_taken(case: Case) -> None:
     """Otherwise the test above would say nothing about wrong ones."""
     error = error_of(lambda: call(case))
-    assert error is None or isinstance(error, HTTPException), error  # the user of the request is anonymous
+    assert error is None or isinstance(error, HTTPException | exceptions.HTTPException), error  # the user of the request is anonymous
 
 
 CONSTRUCTORS = [case for case in FOUND if isinstance(case.function, type)]
@@ -420,6 +431,13 @@ def test_a_dependency_without_its_roles_is_found_when_the_route_is_made() -> Non
     with pytest.raises(ConfigurationError, match="require_role is not a dependency"):
         app.get("/", dependencies=[fastapi.Depends(require_role)])(lambda: "page")
     app.get("/", dependencies=[fastapi.Depends(require_role("admin"))])(lambda: "page")
+
+
+def test_nor_does_a_dependency_that_was_not_called_let_everybody_in() -> None:
+    app = fastapi.FastAPI()
+    with pytest.raises(ConfigurationError, match="require_fresh_principal is not a dependency"):
+        app.get("/", dependencies=[fastapi.Depends(require_fresh_principal)])(lambda: "page")
+    app.get("/", dependencies=[fastapi.Depends(require_fresh_principal(minutes=1))])(lambda: "page")
 
 
 def test_no_error_shows_the_value() -> None:

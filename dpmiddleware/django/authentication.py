@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, Final, TypeVar, cast
@@ -37,7 +38,6 @@ from dpmiddleware.names import refuse_unknown
 from dpmiddleware.web import parts
 from dpmiddleware.web.sign_in.authentication import (
     AUTHENTICATION_KEY,
-    AuthenticateResult,
     CookieAuthenticator,
     RequestAuthentication,
 )
@@ -45,6 +45,7 @@ from dpmiddleware.web.sign_in.claims import Principal
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, OptionArguments
 from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 from dpmiddleware.web.sign_in.return_urls import WebRequest
+from dpmiddleware.web.sign_in.verbs import AuthenticateResult, FreshSignInRequired, age_of
 from dpmiddleware.web.steps import drive
 
 __all__ = [
@@ -54,7 +55,10 @@ __all__ = [
     "challenge",
     "current_principal",
     "forbid",
+    "fresh_login_required",
     "login_required",
+    "reauthenticate",
+    "require_fresh",
     "sign_in",
     "sign_out",
 ]
@@ -184,7 +188,9 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
                 authentication.failure = error
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer 503 if a view met an outage."""
+        """Answer 503 if a view met an outage; challenge a user if it asked for a fresh sign-in."""
+        if isinstance(exception, FreshSignInRequired):
+            return HttpResponse(status=401)
         return answer_outage(request, exception)
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
@@ -209,6 +215,17 @@ def sign_out(request: HttpRequest, properties: AuthenticationProperties | None =
     if (user := request.META.get(_USER)) is not None:
         user.leave()
         user.show_in(request)
+
+
+def reauthenticate(request: HttpRequest) -> None:
+    """Make the user's sign-in fresh, after checking the password or passkey again; the session stays as it is."""
+    _authentication(request).reauthenticate()
+
+
+@checked
+def require_fresh(request: HttpRequest, max_age: timedelta) -> None:
+    """Go on only if the user authenticated within ``max_age``; others are challenged to do it again."""
+    _authentication(request).require_fresh(max_age, endpoint=_endpoint(request))
 
 
 def authenticate(request: HttpRequest) -> AuthenticateResult:
@@ -236,20 +253,31 @@ def forbid(request: HttpRequest, properties: AuthenticationProperties | None = N
 @checked
 def login_required(view: _View) -> _View:
     """Challenge users who are not signed in. For plain and ``async`` views."""
+    return _guarded(view, None)
+
+
+@checked
+def fresh_login_required(*, minutes: float = 5) -> Callable[[_View], _View]:
+    """As `login_required`; also challenge users who authenticated longer ago than ``minutes``."""
+    max_age = age_of(minutes)
+    return lambda view: _guarded(view, max_age)
+
+
+def _guarded(view: _View, max_age: timedelta | None) -> _View:
     if iscoroutinefunction(view):
 
         @wraps(view)
         async def guarded_async(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            if not _authentication(request).principal.is_authenticated:
-                return challenge(request)
+            if not _authentication(request).admit(max_age, endpoint=_endpoint(request)):
+                return HttpResponse(status=401)
             return await view(request, *args, **kwargs)
 
         return cast("_View", guarded_async)
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        if not _authentication(request).principal.is_authenticated:
-            return challenge(request)
+        if not _authentication(request).admit(max_age, endpoint=_endpoint(request)):
+            return HttpResponse(status=401)
         return view(request, *args, **kwargs)
 
     return cast("_View", guarded)

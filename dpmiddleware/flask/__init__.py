@@ -19,7 +19,10 @@ from dpmiddleware.flask.authentication import (
     challenge,
     current_principal,
     forbid,
+    fresh_login_required,
     login_required,
+    reauthenticate,
+    require_fresh,
     sign_in,
     sign_out,
 )
@@ -39,8 +42,11 @@ __all__ = [
     "cross_origin_exempt",
     "current_principal",
     "forbid",
+    "fresh_login_required",
     "get_data_protection",
     "login_required",
+    "reauthenticate",
+    "require_fresh",
     "sign_in",
     "sign_out",
 ]

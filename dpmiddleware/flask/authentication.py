@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 from typing import Any, Final, TypeVar, Unpack, cast
 
@@ -16,13 +17,13 @@ from dpmiddleware.flask.extension import finish, register
 from dpmiddleware.web import parts
 from dpmiddleware.web.sign_in.authentication import (
     AUTHENTICATION_KEY,
-    AuthenticateResult,
     CookieAuthenticator,
     RequestAuthentication,
 )
 from dpmiddleware.web.sign_in.claims import Principal
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, OptionArguments
 from dpmiddleware.web.sign_in.properties import AuthenticationProperties
+from dpmiddleware.web.sign_in.verbs import AuthenticateResult, age_of
 from dpmiddleware.wsgi import web_request
 
 __all__ = [
@@ -34,7 +35,10 @@ __all__ = [
     "current_principal",
     "finish_sign_in",
     "forbid",
+    "fresh_login_required",
     "login_required",
+    "reauthenticate",
+    "require_fresh",
     "sign_in",
     "sign_out",
 ]
@@ -84,6 +88,18 @@ def sign_out(properties: AuthenticationProperties | None = None) -> None:
     _current().sign_out(properties)
 
 
+def reauthenticate() -> None:
+    """Make the user's sign-in fresh, after checking the password or passkey again; the session stays as it is."""
+    _current().reauthenticate()
+
+
+@checked
+def require_fresh(max_age: timedelta) -> None:
+    """Go on only if the user authenticated within ``max_age``; others are challenged to do it again."""
+    if not _current().admit(max_age, endpoint=_endpoint()):
+        flask.abort(flask.Response(status=401))
+
+
 def authenticate() -> AuthenticateResult:
     """What the cookie of the request said: the ticket with its properties, or why there is none."""
     return _current().result
@@ -106,11 +122,21 @@ def forbid(properties: AuthenticationProperties | None = None) -> flask.Response
 @checked
 def login_required(view: _View) -> _View:
     """Challenge users who are not signed in. For plain and ``async`` views."""
+    return _guarded(view, None)
 
+
+@checked
+def fresh_login_required(*, minutes: float = 5) -> Callable[[_View], _View]:
+    """As `login_required`; also challenge users who authenticated longer ago than ``minutes``."""
+    max_age = age_of(minutes)
+    return lambda view: _guarded(view, max_age)
+
+
+def _guarded(view: _View, max_age: timedelta | None) -> _View:
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        if not _current().principal.is_authenticated:
-            return challenge()
+        if not _current().admit(max_age, endpoint=_endpoint()):
+            return flask.Response(status=401)
         return flask.current_app.ensure_sync(view)(*args, **kwargs)
 
     return cast("_View", guarded)

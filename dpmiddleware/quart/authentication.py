@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from functools import wraps
 from typing import Any, Final, TypeVar, Unpack, cast
 
@@ -17,10 +18,11 @@ from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.flask.authentication import AUTHENTICATOR
 from dpmiddleware.quart.extension import current_scope, put_around, register
-from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, AuthenticateResult, RequestAuthentication
+from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, RequestAuthentication
 from dpmiddleware.web.sign_in.claims import Principal
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, OptionArguments
 from dpmiddleware.web.sign_in.properties import AuthenticationProperties
+from dpmiddleware.web.sign_in.verbs import AuthenticateResult, age_of
 
 __all__ = [
     "CookieAuthentication",
@@ -28,7 +30,10 @@ __all__ = [
     "challenge",
     "current_principal",
     "forbid",
+    "fresh_login_required",
     "login_required",
+    "reauthenticate",
+    "require_fresh",
     "sign_in",
     "sign_out",
 ]
@@ -104,6 +109,18 @@ def sign_out(properties: AuthenticationProperties | None = None) -> None:
     _current().sign_out(properties)
 
 
+def reauthenticate() -> None:
+    """Make the user's sign-in fresh, after checking the password or passkey again; the session stays as it is."""
+    _current().reauthenticate()
+
+
+@checked
+def require_fresh(max_age: timedelta) -> None:
+    """Go on only if the user authenticated within ``max_age``; others are challenged to do it again."""
+    if not _current().admit(max_age, endpoint=_endpoint()):
+        quart.abort(quart.Response(b"", status=401))
+
+
 def authenticate() -> AuthenticateResult:
     """What the cookie of the request said: the ticket with its properties, or why there is none."""
     return _current().result
@@ -126,11 +143,21 @@ def forbid(properties: AuthenticationProperties | None = None) -> quart.Response
 @checked
 def login_required(view: _View) -> _View:
     """Challenge users who are not signed in. For plain and ``async`` views, and for websockets."""
+    return _guarded(view, None)
 
+
+@checked
+def fresh_login_required(*, minutes: float = 5) -> Callable[[_View], _View]:
+    """As `login_required`; also challenge users who authenticated longer ago than ``minutes``."""
+    max_age = age_of(minutes)
+    return lambda view: _guarded(view, max_age)
+
+
+def _guarded(view: _View, max_age: timedelta | None) -> _View:
     @wraps(view)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
-        if not _current().principal.is_authenticated:
-            return challenge()
+        if not _current().admit(max_age, endpoint=_endpoint()):
+            return quart.Response(b"", status=401)
         run: Callable[..., Awaitable[Any]] = quart.current_app.ensure_async(view)
         return await run(*args, **kwargs)
 

@@ -8,8 +8,9 @@
 send users who are not signed in to the login page, return ``challenge(request)``, or put `login_required` on the
 endpoint.
 
-FastAPI's dependencies (`SignedIn`, `CurrentPrincipal`, `require_principal`, `require_role`, `RequirePrincipal`,
-`redirect_browsers`) are names of this module, too. They are imported at their first use, because they need FastAPI.
+FastAPI's dependencies (`SignedIn`, `CurrentPrincipal`, `require_principal`, `require_role`, `require_fresh_principal`,
+`RequirePrincipal`, `redirect_browsers`) are names of this module, too. They are imported at their first use, because
+they need FastAPI.
 """
 
 from importlib.util import find_spec
@@ -27,7 +28,10 @@ from dpmiddleware.starlette.authentication import (
     challenge,
     current_principal,
     forbid,
+    fresh_login_required,
     login_required,
+    reauthenticate,
+    require_fresh,
     sign_in,
     sign_out,
 )
@@ -47,7 +51,10 @@ __all__ = [
     "cross_origin_exempt",
     "current_principal",
     "forbid",
+    "fresh_login_required",
     "login_required",
+    "reauthenticate",
+    "require_fresh",
     "sign_in",
     "sign_out",
 ]
@@ -59,12 +66,16 @@ if find_spec("fastapi") is not None:  # a star import must not need FastAPI
         "RequirePrincipal",
         "SignedIn",
         "redirect_browsers",
+        "require_fresh_principal",
         "require_principal",
         "require_role",
     ]
 
 _OF_FASTAPI = frozenset(
-    ("CurrentPrincipal", "RequirePrincipal", "SignedIn", "redirect_browsers", "require_principal", "require_role")
+    (
+        *("CurrentPrincipal", "RequirePrincipal", "SignedIn", "redirect_browsers"),
+        *("require_fresh_principal", "require_principal", "require_role"),
+    )
 )
 
 if TYPE_CHECKING:
@@ -72,6 +83,7 @@ if TYPE_CHECKING:
     from dpmiddleware.starlette.dependencies import RequirePrincipal as RequirePrincipal
     from dpmiddleware.starlette.dependencies import SignedIn as SignedIn
     from dpmiddleware.starlette.dependencies import redirect_browsers as redirect_browsers
+    from dpmiddleware.starlette.dependencies import require_fresh_principal as require_fresh_principal
     from dpmiddleware.starlette.dependencies import require_principal as require_principal
     from dpmiddleware.starlette.dependencies import require_role as require_role
 else:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import wraps
 from inspect import iscoroutinefunction
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Final, TypeVar, cast
 
 from starlette.authentication import AuthCredentials, BaseUser
 from starlette.concurrency import run_in_threadpool
@@ -17,9 +18,10 @@ from dpmiddleware import asgi
 from dpmiddleware.arguments import checked, explain
 from dpmiddleware.asgi import Receive, Scope
 from dpmiddleware.errors import ConfigurationError
-from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, AuthenticateResult, RequestAuthentication
+from dpmiddleware.web.sign_in.authentication import AUTHENTICATION_KEY, RequestAuthentication
 from dpmiddleware.web.sign_in.claims import ClaimTypes, Principal
 from dpmiddleware.web.sign_in.properties import AuthenticationProperties
+from dpmiddleware.web.sign_in.verbs import AuthenticateResult, age_of
 
 __all__ = [
     "CookieAuthenticationMiddleware",
@@ -29,12 +31,16 @@ __all__ = [
     "challenge",
     "current_principal",
     "forbid",
+    "fresh_login_required",
     "login_required",
+    "reauthenticate",
     "require",
+    "require_fresh",
     "sign_in",
     "sign_out",
 ]
 
+_AGAIN: Final = "sign in again: you authenticated too long ago"
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 
@@ -110,6 +116,11 @@ def sign_out(request: HTTPConnection, properties: AuthenticationProperties | Non
     _authentication(request).sign_out(properties)
 
 
+def reauthenticate(request: HTTPConnection) -> None:
+    """Make the user's sign-in fresh, after checking the password or passkey again; the session stays as it is."""
+    _authentication(request).reauthenticate()
+
+
 def authenticate(request: HTTPConnection) -> AuthenticateResult:
     """What the request's cookie contained: the ticket with its properties, or the reason why there is none."""
     return _authentication(request).result
@@ -132,10 +143,19 @@ def current_principal(request: HTTPConnection) -> Principal:
     return _authentication(request).principal
 
 
-def require(request: HTTPConnection, roles: Sequence[str] = (), *, endpoint: object) -> Principal:
+@checked
+def require_fresh(request: HTTPConnection, max_age: timedelta) -> None:
+    """Go on only if the user authenticated within ``max_age``; others are challenged to do it again."""
+    require(request, endpoint=request.scope.get("endpoint"), max_age=max_age)
+
+
+def require(
+    request: HTTPConnection, roles: Sequence[str] = (), *, endpoint: object, max_age: timedelta | None = None
+) -> Principal:
     """The user of the request; others are challenged or, if signed in without one of ``roles``, forbidden.
 
     endpoint: the function whose mark (`api`) decides between redirect and status.
+    max_age: how long ago the user may have authenticated; who did so earlier is challenged, too.
     """
     principal = current_principal(request)
     if not principal.is_authenticated:
@@ -144,18 +164,32 @@ def require(request: HTTPConnection, roles: Sequence[str] = (), *, endpoint: obj
     if roles and not any(principal.is_in_role(role) for role in roles):
         _authentication(request).forbid(endpoint=endpoint)
         raise HTTPException(403)
+    if max_age is not None and not _authentication(request).admit(max_age, endpoint=endpoint):
+        raise HTTPException(401, _AGAIN)
     return principal
 
 
 @checked
 def login_required(endpoint: _Endpoint) -> _Endpoint:
     """Challenge users who are not signed in. For functions that take the request (or websocket) first."""
+    return _guarded(endpoint, None)
 
+
+@checked
+def fresh_login_required(*, minutes: float = 5) -> Callable[[_Endpoint], _Endpoint]:
+    """As `login_required`; also challenge users who authenticated longer ago than ``minutes``."""
+    max_age = age_of(minutes)
+    return lambda endpoint: _guarded(endpoint, max_age)
+
+
+def _guarded(endpoint: _Endpoint, max_age: timedelta | None) -> _Endpoint:
     @wraps(endpoint)
     async def guarded(request: HTTPConnection, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(request, Request) and not current_principal(request).is_authenticated:
-            return challenge(request)
-        require(request, endpoint=request.scope.get("endpoint"))
+        mark = request.scope.get("endpoint")
+        if not isinstance(request, Request):
+            require(request, endpoint=mark, max_age=max_age)
+        elif not _authentication(request).admit(max_age, endpoint=mark):
+            return Response(status_code=401)
         if iscoroutinefunction(endpoint):
             return await endpoint(request, *args, **kwargs)
         return await run_in_threadpool(endpoint, request, *args, **kwargs)

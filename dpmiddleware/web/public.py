@@ -3,7 +3,6 @@
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.migration import DjangoSessions, FlaskSessions, StarletteSessions
 from dpmiddleware.web.sessions.server_sessions import ServerSessions
-from dpmiddleware.web.sign_in.authentication import AuthenticateResult
 from dpmiddleware.web.sign_in.claims import Claim, ClaimTypes, ClaimValueTypes, Identity, Principal
 from dpmiddleware.web.sign_in.events import (
     CookieAuthenticationEvents,
@@ -18,6 +17,7 @@ from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, allow_
 from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 from dpmiddleware.web.sign_in.return_urls import is_local
 from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore, RedisTicketStore, TicketStore
+from dpmiddleware.web.sign_in.verbs import AuthenticateResult, FreshSignInRequired
 
 __all__ = [
     "AuthenticateResult",
@@ -30,6 +30,7 @@ __all__ = [
     "CookieSettings",
     "DjangoSessions",
     "FlaskSessions",
+    "FreshSignInRequired",
     "Identity",
     "MemoryTicketStore",
     "Principal",

@@ -1,13 +1,15 @@
 """One small site per shell, each with a sign-in of its own; another one may be mounted in it, under ``/admin``.
 
-Pages: ``/`` (the user's name), ``/in``, ``/again`` (signs the present user in again), ``/out``, and ``/closed``, which
-sends anonymous users to the login page.
+Pages: ``/`` (the user's name), ``/in``, ``/again`` (signs the present user in again), ``/confirm`` (they authenticated
+again), ``/out``, and ``/closed``, which sends anonymous users to the login page. Who authenticated more than five
+minutes ago has to do it again for ``/fresh`` (decorated) and ``/inside`` (which asks in the middle of a page).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 import flask
@@ -34,6 +36,7 @@ from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 
 Options = dict[str, Any]
 MOUNT: Final = "/admin"
+FIVE_MINUTES: Final = timedelta(minutes=5)
 _in_turn: Final = asyncio.Lock()
 _COOKIES: Final = ["dpmiddleware.django.CookieAuthenticationMiddleware"]
 
@@ -59,6 +62,10 @@ def _visit(page: str, authentication: RequestAuthentication, present: Any, user:
         authentication.sign_in(present, persistent())
     elif page == "/out":
         authentication.sign_out()
+    elif page == "/confirm":
+        authentication.reauthenticate()
+    elif page == "/inside":
+        authentication.require_fresh(FIVE_MINUTES)
     elif page == "/closed" and not present.is_authenticated:
         authentication.challenge()
         return 401, ""
@@ -72,7 +79,8 @@ def wsgi_site(user: Principal, options: Options, inner: Any = None) -> Any:
         start_response(f"{status} OK", [])
         return [text.encode()]
 
-    app = pages if inner is None else DispatcherMiddleware(pages, {MOUNT: inner})
+    mounted = {"/fresh": wsgi.fresh_login_required(minutes=5)(pages)}
+    app = DispatcherMiddleware(pages, mounted if inner is None else {**mounted, MOUNT: inner})
     return wsgi.CookieAuthenticationMiddleware(app, **options)
 
 
@@ -87,11 +95,16 @@ def flask_site(user: Principal, options: Options, inner: Any = None) -> Any:
             ours_flask.sign_in(user, persistent())
         elif page == "again":
             ours_flask.sign_in(ours_flask.current_principal, persistent())
+        elif page == "confirm":
+            ours_flask.reauthenticate()
+        elif page == "inside":
+            ours_flask.require_fresh(FIVE_MINUTES)
         elif page == "out":
             ours_flask.sign_out()
         return str(ours_flask.current_principal.name)
 
     app.get("/closed")(ours_flask.login_required(lambda: "inside"))
+    app.get("/fresh", endpoint="fresh")(ours_flask.fresh_login_required(minutes=5)(lambda: "inside"))
     if inner is not None:
         app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {MOUNT: inner})  # type: ignore[method-assign]  # as Flask's docs do
     return app
@@ -103,13 +116,18 @@ def _django_settings(user: Principal, options: Options) -> override_settings:
             ours_django.sign_in(request, user, persistent())
         elif page == "again":
             ours_django.sign_in(request, request.principal, persistent())  # type: ignore[attr-defined]  # ours
+        elif page == "confirm":
+            ours_django.reauthenticate(request)
+        elif page == "inside":
+            ours_django.require_fresh(request, FIVE_MINUTES)
         elif page == "out":
             ours_django.sign_out(request)
         return HttpResponse(str(ours_django.current_principal(request).name))
 
     closed = ours_django.login_required(lambda request: HttpResponse("inside"))
+    fresh = ours_django.fresh_login_required(minutes=5)(lambda request: HttpResponse("inside"))
     return override_settings(
-        ROOT_URLCONF=(path("", pages), path("closed", closed), path("<page>", pages)),
+        ROOT_URLCONF=(path("", pages), path("closed", closed), path("fresh", fresh), path("<page>", pages)),
         MIDDLEWARE=_COOKIES,
         DATA_PROTECTION=options["data_protection"],
         DATA_PROTECTION_COOKIE_AUTHENTICATION={k: v for k, v in options.items() if k != "data_protection"},
@@ -135,7 +153,14 @@ def asgi_site(user: Principal, options: Options, inner: Any = None) -> Any:
         return PlainTextResponse(text, status)
 
     mounted = [] if inner is None else [Mount(MOUNT, inner)]
-    app = Starlette(routes=[*mounted, Route("/{page:path}", pages)])
+    plain = Starlette(routes=[*mounted, Route("/{page:path}", pages)])
+    guarded = asgi.fresh_login_required(minutes=5)(plain)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/inside":
+            scope[AUTHENTICATION_KEY].require_fresh(FIVE_MINUTES)
+        await (guarded if scope["path"] == "/fresh" else plain)(scope, receive, send)
+
     return asgi.CookieAuthenticationMiddleware(app, **options)
 
 
@@ -146,6 +171,10 @@ def starlette_site(user: Principal, options: Options, inner: Any = None) -> Any:
             starlette.sign_in(request, user, persistent())
         elif page == "again":
             starlette.sign_in(request, request.user.principal, persistent())
+        elif page == "confirm":
+            starlette.reauthenticate(request)
+        elif page == "inside":
+            starlette.require_fresh(request, FIVE_MINUTES)
         elif page == "out":
             starlette.sign_out(request)
         return PlainTextResponse(str(starlette.current_principal(request).name))
@@ -154,8 +183,13 @@ def starlette_site(user: Principal, options: Options, inner: Any = None) -> Any:
     async def closed(request: Request) -> Response:
         return PlainTextResponse("inside")
 
+    @starlette.fresh_login_required(minutes=5)
+    def fresh(request: Request) -> Response:
+        return PlainTextResponse("inside")
+
     mounted = [] if inner is None else [Mount(MOUNT, inner)]
-    app = Starlette(routes=[*mounted, Route("/closed", closed), Route("/{page:path}", pages)])
+    routes = [*mounted, Route("/closed", closed), Route("/fresh", fresh), Route("/{page:path}", pages)]
+    app = Starlette(routes=routes)
     app.add_middleware(starlette.CookieAuthenticationMiddleware, **options)
     return app
 
@@ -171,11 +205,16 @@ def quart_site(user: Principal, options: Options, inner: Any = None) -> Any:
             ours_quart.sign_in(user, persistent())
         elif page == "again":
             ours_quart.sign_in(ours_quart.current_principal, persistent())
+        elif page == "confirm":
+            ours_quart.reauthenticate()
+        elif page == "inside":
+            ours_quart.require_fresh(FIVE_MINUTES)
         elif page == "out":
             ours_quart.sign_out()
         return str(ours_quart.current_principal.name)
 
     app.get("/closed")(ours_quart.login_required(lambda: "inside"))
+    app.get("/fresh", endpoint="fresh")(ours_quart.fresh_login_required(minutes=5)(lambda: "inside"))
     if inner is not None:
         around: Any = app
         around.asgi_app = _mounted(app.asgi_app, inner)

@@ -23,10 +23,12 @@ from dpmiddleware.starlette import (
     api,
     dependencies,
     redirect_browsers,
+    require_fresh_principal,
     require_principal,
     require_role,
     sign_in,
 )
+from tests.fakes import StoppedClock
 
 RING = DataProtection("shop", repository=MemoryKeyRepository())
 REDIRECTS = [Depends(redirect_browsers)]
@@ -65,6 +67,10 @@ def pages() -> APIRouter:
     def staff() -> str:
         return "staff"
 
+    @router.get("/keys", dependencies=[Depends(require_fresh_principal(minutes=5))])
+    def keys() -> str:
+        return "keys"
+
     @router.get("/data")
     @api
     def data(user: SignedIn) -> str | None:
@@ -94,12 +100,14 @@ ANONYMOUS = {
     "/me": 401,
     "/classic": 401,
     "/staff": 401,
+    "/keys": 401,
     "/data": 401,
     "/html": 302,
     "/pages/who": 200,
     "/pages/me": 302,
     "/pages/classic": 302,
     "/pages/staff": 302,
+    "/pages/keys": 302,
     "/pages/data": 401,
     "/pages/html": 302,
 }
@@ -126,6 +134,20 @@ def test_a_user_without_the_role_is_told_403_or_sent_to_the_page_that_says_so(br
     assert (answer.status_code, answer.headers["location"]) == (302, "/Account/AccessDenied?ReturnUrl=%2Fpages%2Fstaff")
     browser.get("/login?role=staff")
     assert browser.get("/staff").json() == browser.get("/pages/staff").json() == "staff"
+
+
+def test_who_authenticated_too_long_ago_is_told_401_with_the_reason_or_sent_to_the_login_page() -> None:
+    clock = StoppedClock()
+    browser = TestClient(application(clock=clock), headers={"Sec-Fetch-Mode": "navigate"}, follow_redirects=False)
+    browser.get("/login")
+    assert browser.get("/keys").json() == browser.get("/pages/keys").json() == "keys"
+    clock.advance(seconds=301)
+    answer = browser.get("/keys")
+    assert (answer.status_code, answer.json()["detail"]) == (401, "sign in again: you authenticated too long ago")
+    assert answer.headers["www-authenticate"] == 'Cookie error="insufficient_user_authentication", max_age="300"'
+    answer = browser.get("/pages/keys")
+    assert (answer.status_code, answer.headers["location"]) == (302, "/login?ReturnUrl=%2Fpages%2Fkeys&prompt=login")
+    assert browser.get("/me").json() == "ada"
 
 
 def test_a_whole_application_redirects_browsers_but_not_scripts() -> None:

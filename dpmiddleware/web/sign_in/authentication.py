@@ -1,30 +1,28 @@
 """Cookie authentication as ASP.NET Core does it: `CookieAuthenticator` for an application, `RequestAuthentication` for
 each of its requests.
 
-The verbs (`sign_in`, `sign_out`, `challenge`, `forbid`) are noted and done when the response starts, so that nothing in
-between has to wait and the last call counts (see `finishing`). A ticket is read when the application looks at the user;
-a request in which it does not costs nothing and renews nothing. There is no I/O here (see `dpmiddleware.web.steps`).
+The verbs (see `verbs`) are noted and done when the response starts, so that nothing in between has to wait and the last
+call counts (see `finishing`). A ticket is read when the application looks at the user; a request in which it does not
+costs nothing and renews nothing. There is no I/O here (see `dpmiddleware.web.steps`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
-from dpmiddleware.arguments import checked
 from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.errors import ConfigurationError, KeyManagementError
+from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web.answer import Answer, Headers, Part, depends_on_cookies, never_stored
 from dpmiddleware.web.cookies import budget
 from dpmiddleware.web.cookies.text import MAX_HEADER, bounded
 from dpmiddleware.web.sign_in import redirects, validity
-from dpmiddleware.web.sign_in.claims import Principal
-from dpmiddleware.web.sign_in.finishing import Asked, BoundSession, Finishing
+from dpmiddleware.web.sign_in.finishing import BoundSession, Finishing
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
-from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 from dpmiddleware.web.sign_in.return_urls import WebRequest
 from dpmiddleware.web.sign_in.ticket import Ticket
 from dpmiddleware.web.sign_in.ticket_cookie import ReadTicket, TicketCookie
+from dpmiddleware.web.sign_in.verbs import AuthenticateResult, Verbs
 from dpmiddleware.web.steps import Steps, drive
 
 __all__ = [
@@ -39,20 +37,8 @@ AUTHENTICATION_KEY: Final = "dpmiddleware.authentication"
 """Where shells put a request's `RequestAuthentication` (environ, scope)."""
 PRINCIPAL_KEY: Final = "dpmiddleware.principal"
 """Where shells put the user of a request, a `Principal` that is read at first use."""
-
-_ANONYMOUS: Final = Principal()
-
-
-class AuthenticateResult(NamedTuple):
-    """What the cookie of a request said: a ticket; nothing (there is no cookie); or why the ticket does not count."""
-
-    ticket: Ticket | None = None
-    failure: str | None = None
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether there is a ticket that counts."""
-        return self.ticket is not None
+_CHANGES: Final = {"sign_in", "sign_out", "reauthenticate"}
+"""Verbs that write the cookie."""
 
 
 class CookieAuthenticator:
@@ -72,7 +58,7 @@ class CookieAuthenticator:
         return RequestAuthentication(self, request.cookies, request.https, lambda: request)
 
 
-class RequestAuthentication:
+class RequestAuthentication(Verbs):
     """Cookie authentication of one request: a part of it (see `dpmiddleware.web.answer.Part`). Nothing is read yet.
 
     authenticator: that of the application.
@@ -80,16 +66,12 @@ class RequestAuthentication:
     describe: returns the whole request; called only if something asks for more than its cookies.
     """
 
-    touched: bool = False
     failure: KeyManagementError | None = None
     _request: WebRequest | None = None
-    _sessions: tuple[BoundSession, ...] = ()
     _read: ReadTicket | None = None
     _result: AuthenticateResult | None = None
     _renewal: Ticket | None = None
-    _asked: tuple[Asked, ...] = ()
     _finishing: Finishing | None = None
-    _is_closed: bool = False
 
     def __init__(
         self, authenticator: CookieAuthenticator, cookies: bytes, https: bool, describe: Callable[[], WebRequest]
@@ -100,7 +82,7 @@ class RequestAuthentication:
         self.cookies = cookies
         self.https = https
         self._describe: Callable[[], WebRequest] | None = describe
-        self._now = authenticator.now()
+        self.now = authenticator.now()
         self._located = authenticator.cookie.locate(cookies)
         self._is_judged = authenticator.options.events.judges
         self._may_wait = self._is_judged or authenticator.has_store  # for a store or an event
@@ -113,6 +95,11 @@ class RequestAuthentication:
         if self._request is None:
             self._request = self._describe() if self._describe else WebRequest(self.cookies, self.https)
         return self._request
+
+    @property
+    def options(self) -> CookieAuthenticationOptions:
+        """Those of the application."""
+        return self.authenticator.options
 
     def where(self) -> tuple[str, str]:
         """The Host header and the decoded path of the request."""
@@ -135,61 +122,11 @@ class RequestAuthentication:
                 raise
         return self._result
 
-    def authenticate(self) -> AuthenticateResult:
-        """What the cookie said: `result` as a verb, as in the frameworks."""
-        return self.result
-
-    @property
-    def principal(self) -> Principal:
-        """The user: as the cookie says, or as this request signed in or out; ``Principal()`` if anonymous."""
-        for asked in reversed(self._asked):
-            if asked.verb in {"sign_in", "sign_out"}:
-                return asked.principal
-        ticket = self.result.ticket
-        return _ANONYMOUS if ticket is None else ticket.principal
-
     @property
     def subject(self) -> str | None:
         """Whose sessions may be read in this request: the cookie's user; ``None`` if anonymous."""
         ticket = self.result.ticket
         return None if ticket is None else ticket.principal.subject
-
-    @checked
-    def sign_in(self, principal: Principal, properties: AuthenticationProperties | None = None) -> None:
-        """Sign ``principal`` in when the response starts; from now on they are the user of this request.
-
-        The session gets a new id and loses its CSRF token; another user's session is emptied.
-        """
-        principal = principal.itself
-        if self.authenticator.options.require_authenticated_sign_in and not principal.is_authenticated:
-            raise ConfigurationError(
-                "a principal that is not authenticated cannot sign in",
-                hint="give its first identity an authentication_type, or set require_authenticated_sign_in=False",
-            )
-        self._ask("sign_in", properties, principal)
-        for session in self._sessions:
-            session.renew(principal.subject)
-
-    @checked
-    def sign_out(self, properties: AuthenticationProperties | None = None) -> None:
-        """Sign the user out when the response starts: delete the cookie, and the ticket in the session store."""
-        self._ask("sign_out", properties)
-        for session in self._sessions:
-            session.empty()
-
-    @checked
-    def challenge(self, properties: AuthenticationProperties | None = None, *, endpoint: object = None) -> None:
-        """Send the browser to the login page if the response's status is 401.
-
-        properties: ``redirect_uri`` says where to return to.
-        endpoint: the function that serves the request, for its mark (see `dpmiddleware.web.sign_in.options.api`).
-        """
-        self._ask("challenge", properties, endpoint=endpoint)
-
-    @checked
-    def forbid(self, properties: AuthenticationProperties | None = None, *, endpoint: object = None) -> None:
-        """Send the browser to the access-denied page if the response's status is 403. Arguments: see `challenge`."""
-        self._ask("forbid", properties, endpoint=endpoint)
 
     def attach(self, session: BoundSession) -> None:
         """Bind a session of this request to its user. There are several if applications are mounted in each other."""
@@ -203,21 +140,6 @@ class RequestAuthentication:
     def detach(self, session: BoundSession) -> None:
         """Leave this session to another sign-in, which binds it."""
         self._sessions = tuple(bound for bound in self._sessions if bound is not session)
-
-    def _ask(
-        self,
-        verb: Literal["sign_in", "sign_out", "challenge", "forbid"],
-        properties: AuthenticationProperties | None,
-        principal: Principal = _ANONYMOUS,
-        endpoint: object = None,
-    ) -> None:
-        if self._is_closed:
-            raise ConfigurationError(
-                f"{verb} was called after the response had started", hint="call it before the first byte is sent"
-            )
-        self.touched = True
-        asked = AuthenticationProperties() if properties is None else properties.copy()
-        self._asked = (*self._asked, Asked(verb, asked, principal, endpoint))
 
     # --- reading --------------------------------------------------------------------------------------------
 
@@ -241,11 +163,11 @@ class RequestAuthentication:
         """Read the ticket, once; slide it; ask the application whether it still counts."""
         if self._result is None:
             if self._read is None:
-                self._read = yield from self.authenticator.cookie.read(self.cookies, self._now, self._located)
+                self._read = yield from self.authenticator.cookie.read(self.cookies, self.now, self._located)
             ticket = self._read.ticket
             if ticket is None or not self._is_judged:
                 return self._slid(self._read)
-            judged = validity.judge(ticket, self._now, self.authenticator.options, self.request.native)
+            judged = validity.judge(ticket, self.now, self.options, self.request.native)
             ticket, self._renewal = yield from judged
             self._result = AuthenticateResult(ticket, "No principal." if ticket is None else None)
         return self._result
@@ -253,13 +175,13 @@ class RequestAuthentication:
     def _read_at_once(self) -> AuthenticateResult:
         """`read` where nothing has to be waited for."""
         if self._read is None:
-            self._read = self.authenticator.cookie.read_at_once(self.cookies, self._now, self._located)
+            self._read = self.authenticator.cookie.read_at_once(self.cookies, self.now, self._located)
         return self._slid(self._read)
 
     def _slid(self, found: ReadTicket) -> AuthenticateResult:
         """What was read, where no event decides about it."""
         if found.ticket is not None:
-            self._renewal = validity.slide(found.ticket, self._now, self.authenticator.options)
+            self._renewal = validity.slide(found.ticket, self.now, self.options)
         self._result = AuthenticateResult(found.ticket, found.failure)
         return self._result
 
@@ -276,12 +198,12 @@ class RequestAuthentication:
         if self.failure is not None:
             raise self.failure
         authenticator = self.authenticator
-        changes = any(asked.verb in {"sign_in", "sign_out"} for asked in self._asked)
+        changes = any(asked.verb in _CHANGES for asked in self._asked)
         if self._read is None and changes:  # for its key in the session store
-            self._read = yield from authenticator.cookie.read(self.cookies, self._now, self._located)
+            self._read = yield from authenticator.cookie.read(self.cookies, self.now, self._located)
         key = None if self._read is None else self._read.key
         self._finishing = Finishing(
-            authenticator.options, authenticator.cookie, self.request, self._sessions, self._now, key
+            authenticator.options, authenticator.cookie, self.request, self._sessions, self.now, key
         )
         yield from self._finishing.run(self._asked, self._renewal, status)
 
@@ -293,7 +215,7 @@ class RequestAuthentication:
         lines = None if finishing is None else finishing.lines
         if self._renewal is not None and finishing is None:
             terms = self._renewal.properties
-            left = validity.time_left(terms, self._now, self.authenticator.options)
+            left = validity.time_left(terms, self.now, self.options)
             lines = cookie.seal(self._renewal, self, cookie.settings, terms.cookie_expires, left=left)
         if lines and headers:
             response = [value for name, value in headers if name.lower() == "set-cookie"]

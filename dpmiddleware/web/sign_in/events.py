@@ -94,6 +94,7 @@ class RedirectContext:
     """A redirect that is about to be sent. ``status`` and ``redirect_uri`` may be changed; ``None`` leaves one out.
 
     ``is_api``: a program asks (a script's call, an ``@api`` route), so ``status`` is not a redirect.
+    ``max_age``: the user is signed in, but has to have authenticated not longer ago than this; otherwise ``None``.
     """
 
     request: Any
@@ -102,6 +103,7 @@ class RedirectContext:
     redirect_uri: str | None
     status: int | None
     is_api: bool
+    max_age: timedelta | None = None
 
 
 @checked

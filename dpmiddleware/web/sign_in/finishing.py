@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
 from dpmiddleware.web.sign_in import redirects, validity
@@ -45,10 +45,12 @@ class BoundSession(Protocol):
 class Asked(NamedTuple):
     """One call of a verb by the application."""
 
-    verb: Literal["sign_in", "sign_out", "challenge", "forbid"]
+    verb: Literal["sign_in", "sign_out", "reauthenticate", "challenge", "forbid"]
     properties: AuthenticationProperties
     principal: Principal = Principal()
     endpoint: object = None
+    max_age: timedelta | None = None
+    ticket: Ticket | None = None
 
 
 @dataclass(slots=True)
@@ -82,6 +84,8 @@ class Finishing:
                 yield from self._sign_in(each)
             elif each.verb == "sign_out":
                 yield from self._sign_out(each.properties)
+            elif each.ticket is not None:
+                yield from self._reauthenticate(each.ticket)
         if self.lines is None and renewal is not None:
             yield from self._renew(renewal)
         redirect = self._redirect(asked, status)
@@ -107,6 +111,15 @@ class Finishing:
         signed_in = SignedInContext(native, options.scheme, principal, properties)
         yield from options.events.call("signed_in", signed_in)
         self._aim(properties, options.login_path)
+
+    def _reauthenticate(self, ticket: Ticket) -> Steps[None]:
+        """Write a ticket with a new age under a new key, so that no copy of the old cookie becomes fresh with it."""
+        ticket = validity.reauthenticated(ticket, self.now, self.options)
+        terms, settings = ticket.properties, self.cookie.settings
+        carried, self.key = yield from self.cookie.keep(ticket, self.now, self.key)
+        left = validity.time_left(terms, self.now, self.options)
+        self.lines = self.cookie.seal(carried, self.request, settings, terms.cookie_expires, left=left, is_new=True)
+        self._aim(AuthenticationProperties(), self.options.login_path)
 
     def _sign_out(self, properties: AuthenticationProperties) -> Steps[None]:
         options = self.options
@@ -145,4 +158,6 @@ class Finishing:
     def _away(self, event: str, path: str, asked: Asked) -> Redirect:
         return_url = asked.properties.redirect_uri or self.request.url
         target = self.request.redirect_to(path, self.options.return_url_parameter, return_url)
-        return Redirect(event, target, asked.properties, asked.endpoint)
+        if asked.max_age is not None:
+            target += redirects.AGAIN
+        return Redirect(event, target, asked.properties, asked.endpoint, asked.max_age)

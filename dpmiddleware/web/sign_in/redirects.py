@@ -12,10 +12,14 @@ A program is a script's call (``X-Requested-With: XMLHttpRequest``) or an API: a
 the browser says that it does not go to another page (``Sec-Fetch-Mode`` other than ``navigate``), or one for which
 ``is_api_request`` is true. `allow_cookie_redirect` on the route overrides all but the first. The Accept header is not
 considered.
+
+A user who is signed in, but has to authenticate again, is sent to the login page with the parameter ``prompt=login``,
+which is OpenID Connect's. A program gets the reason in the terms of RFC 9470.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final, NamedTuple
 
 from dpmiddleware.web.answer import Answer, Headers
@@ -25,10 +29,12 @@ from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 from dpmiddleware.web.sign_in.return_urls import WebRequest, location
 from dpmiddleware.web.steps import Call, Steps
 
-__all__ = ["RETURN", "Decision", "Redirect", "answer", "decide"]
+__all__ = ["AGAIN", "RETURN", "Decision", "Redirect", "answer", "decide"]
 
 RETURN: Final = "redirect_to_return_url"
 """The event of going back after signing in or out."""
+AGAIN: Final = "&prompt=login"
+"""What is added to the URL of the login page for a user who has to authenticate again."""
 
 
 class Redirect(NamedTuple):
@@ -38,19 +44,22 @@ class Redirect(NamedTuple):
     target: where to.
     properties: those of the verb that caused it.
     endpoint: the function that serves the request, for its mark.
+    max_age: how long ago the user may have authenticated; ``None``: they are not signed in.
     """
 
     event: str
     target: str
     properties: AuthenticationProperties
     endpoint: object = None
+    max_age: timedelta | None = None
 
 
 class Decision(NamedTuple):
-    """Status and ``Location`` of the response."""
+    """Status, ``Location`` and ``WWW-Authenticate`` of the response."""
 
     status: int
     location: str | None
+    reason: str | None = None
 
 
 def decide(
@@ -62,15 +71,31 @@ def decide(
         is_program = yield from _is_api(request, options, redirect.endpoint)
     wanted = status if is_program else 302
     context = RedirectContext(
-        request.native, options.scheme, redirect.properties, redirect.target, wanted, is_api=is_program
+        request.native,
+        options.scheme,
+        redirect.properties,
+        redirect.target,
+        wanted,
+        is_api=is_program,
+        max_age=redirect.max_age,
     )
     yield from options.events.call(redirect.event, context)
-    return Decision(status if context.status is None else context.status, context.redirect_uri)
+    decided = status if context.status is None else context.status
+    reason = _reason(redirect.max_age) if redirect.max_age is not None and decided == 401 else None
+    return Decision(decided, context.redirect_uri, reason)
+
+
+def _reason(max_age: timedelta) -> str:
+    """Why a user who is signed in gets 401, in the terms of RFC 9470, section 3."""
+    seconds = int(max_age.total_seconds())
+    return f'Cookie error="insufficient_user_authentication", max_age="{seconds}"'
 
 
 def answer(decision: Decision, status: int) -> Answer:
     """The decision as headers. If it changes the response's ``status``, it also removes the body."""
     added: Headers = [] if decision.location is None else [("location", location(decision.location))]
+    if decision.reason is not None:
+        added.append(("www-authenticate", decision.reason))
     dropped = frozenset(name for name, _ in added)
     if decision.status == status:
         return Answer(added, dropped)

@@ -22,6 +22,7 @@ import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from inspect import unwrap
 from typing import Final
 
@@ -68,6 +69,11 @@ class Ticket:
         _set_scheme(self, scheme)
         _set_principal(self, principal)
         _set_properties(self, AuthenticationProperties() if properties is None else properties)
+
+    @property
+    def authenticated_at(self) -> datetime | None:
+        """When the user authenticated (`AuthenticationProperties.authenticated_utc`); ``None`` if that is not said."""
+        return self.properties.authenticated_utc
 
     def serialize(self) -> bytes:
         """Write the ticket in format 5. `ConfigurationError` if it could not be read."""

@@ -17,7 +17,7 @@ from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 from dpmiddleware.web.sign_in.ticket import Ticket
 from dpmiddleware.web.steps import Steps
 
-__all__ = ["SKEW", "begin", "failure", "judge", "limit", "slide", "time_left"]
+__all__ = ["SKEW", "begin", "failure", "judge", "limit", "reauthenticated", "slide", "time_left"]
 
 SKEW: Final = timedelta(minutes=5)
 """How far the clocks of two members may differ, as in the ring."""
@@ -77,6 +77,18 @@ def slide(ticket: Ticket, now: datetime, options: CookieAuthenticationOptions) -
     """The renewed ticket if more than half of its lifetime has passed."""
     times = _times(ticket.properties, now, options)
     return None if times is None or times[1] >= times[0] else _renewed(ticket, now, options)
+
+
+def reauthenticated(ticket: Ticket, now: datetime, options: CookieAuthenticationOptions) -> Ticket:
+    """The ticket of a user who has authenticated again: with a new absolute end, and renewed unless it must not be."""
+    properties, lifetime = ticket.properties.copy(), ticket.properties.lifetime
+    properties.authenticated_utc = now
+    if lifetime is not None and properties.allow_refresh is not False:
+        old_end, end = _absolute_end(ticket.properties, options), _absolute_end(properties, options)
+        is_cut = old_end is not None and lifetime[1] >= old_end  # its own lifetime is not known any more
+        expires = now + (options.expire_time_span if is_cut else lifetime[1] - lifetime[0])
+        properties = properties.renewed(now, expires if end is None else min(expires, end))
+    return Ticket(options.scheme, ticket.principal, properties)
 
 
 def judge(
