@@ -110,17 +110,16 @@ class _Middleware:
             await self.app(scope, receive, response.send)
             if not response.started and part.failure is not None:
                 raise part.failure  # an outage that the application has swallowed
-        except (KeyManagementError, ExceptionGroup) as raised:
+        except (KeyManagementError, FreshSignInRequired, ExceptionGroup) as raised:
             error = ungrouped(raised)
+            if isinstance(error, FreshSignInRequired) and not response.started:
+                await answer_instead(scope, response.send, _UNAUTHORIZED, _SIGN_IN_AGAIN)
+                return
             if response.started or not isinstance(error, KeyManagementError):
                 raise
             if not parts.is_outage(error, scope, self.data_protection):
                 raise
             await answer_instead(scope, send, unavailable(error))
-        except FreshSignInRequired:
-            if response.started:
-                raise
-            await answer_instead(scope, response.send, _UNAUTHORIZED, _SIGN_IN_AGAIN)
 
     def begin(self, scope: Scope, receive: Receive) -> Part:
         """The part of this middleware in a request; puts into the scope what the application looks for."""

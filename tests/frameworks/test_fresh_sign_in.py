@@ -168,3 +168,16 @@ def test_an_error_after_the_first_byte_stays_one(dp: DataProtection) -> None:
 
     with pytest.raises(Exception, match="after the response had started"):
         asyncio.run(ask())
+
+
+def test_a_question_in_a_group_of_tasks_is_answered_as_well(dp: DataProtection) -> None:
+    """A framework that serves a connection in a task group raises its errors in a group."""
+
+    async def grouped(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            scope[AUTHENTICATION_KEY].require_fresh(timedelta(minutes=5))
+        except Exception as error:  # noqa: BLE001 (as a task group does)
+            raise ExceptionGroup("one", [error]) from None
+
+    client = TestClient(asgi.CookieAuthenticationMiddleware(grouped, data_protection=dp), follow_redirects=False)
+    assert client.get("/x").status_code == 302
