@@ -37,8 +37,7 @@ class Session(dict[str, Any]):
 
     __slots__ = ("__dict__", "__weakref__", "_format", "_given", "_source")  # all that an unused session needs
 
-    touched: bool = False
-    """Whether a value was read, changed or asked for."""
+    touched: bool = False  # whether a value was read, changed or asked for
     failure: KeyManagementError | None = None
     renewal_due: bool = False
     """Whether the session is to be written even if it has not changed."""
@@ -261,8 +260,6 @@ class Session(dict[str, Any]):
             if self._stored is not None:
                 self._start_over()
 
-    # --- every method of dict ---------------------------------------------------------------------------------
-
     def __getitem__(self, key: str, /) -> Any:
         if self._source is not None:
             self.mark_accessed()
@@ -293,8 +290,7 @@ def _reading(name: str, *, exposes: bool) -> Callable[..., Any]:
     def call(self: Session, *args: Any) -> Any:
         if self._source is not None:
             self.mark_accessed()
-        if exposes:
-            self._exposed = True
+        self._exposed = self._exposed or exposes
         return method(self, *args)
 
     return call
