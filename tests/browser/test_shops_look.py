@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dpmiddleware import DataProtection
 from example_apps.flask_shop import app as flask_shop
+from example_apps.shared_login.farm import open_farm as open_shared_login
 from tests.browser.looks import SCHEMES, SCREENS, cut_off, hard_to_read, is_dark, profile
 from tests.browser.test_in_chromium import keep_note, sign_in
 
@@ -30,6 +32,25 @@ def test_each_page_of_a_shop_fits_the_screen_and_can_be_read(browser: Any, town:
             assert (path, is_dark(page)) == (path, scheme == "dark")
             assert (path, hard_to_read(page)) == (path, [])
             assert (path, cut_off(page)) == (path, [])
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_shared_sign_in_has_the_colours_of_each_member(browser: Any, tmp_path: Path, screen: str) -> None:
+    with open_shared_login(tmp_path) as url:
+        for scheme in SCHEMES:
+            with browser.new_context(**profile(screen, scheme)) as visitor:
+                page = visitor.new_page()
+                page.goto(f"{url}flask/")
+                assert hard_to_read(page) == []
+                page.fill("#name", "ada")
+                page.fill("#password", "analytical")
+                page.click("main button")
+                page.wait_for_selector("text=Sign out")
+                for path in ("flask/", "starlette/", "starlette/private"):
+                    page.goto(f"{url}{path}")
+                    assert is_dark(page) == (scheme == "dark")
+                    assert hard_to_read(page) == []
+                    assert cut_off(page) == []
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
