@@ -23,6 +23,8 @@ SUITES ?=
 ON_WINDOWS := $(filter Windows_NT,$(OS))
 BIN := $(VENV)/$(if $(ON_WINDOWS),Scripts,bin)
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+# uv where it can be had, otherwise pip
+INSTALL := $(PYTHON) make_environment.py install $(VENV)
 # Azurite, where .ci/run or `make servers` installed it.
 export PATH := $(CURDIR)/.servers/node_modules/.bin:$(PATH)
 
@@ -73,7 +75,7 @@ pictures: $(VENV)/.test
 	DPM_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests/browser/test_pictures.py --write-pictures
 
 package: $(VENV)/.core
-	$(PIP) build
+	$(INSTALL) build
 	$(BIN)/python -m build --outdir dist .
 
 servers: .servers/node_modules/.bin/azurite
@@ -84,28 +86,27 @@ clean:
 	rm -rf .venv* .servers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis dpmiddleware/*/*.so dpmiddleware/*/*/*.so
 
 $(BIN)/python:
-	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=...')"
 	@echo "setting up $(VENV) with $(PYTHON)"
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) make_environment.py create $(VENV)
 
 # What an editable install is made of: a change of these is a new install.
 INSTALLED := pyproject.toml hatch_build.py $(wildcard dpmiddleware/*/*.c dpmiddleware/*/*/*.c)
 
 $(VENV)/.core: $(INSTALLED) | $(BIN)/python
-	$(PIP) --editable .
+	$(INSTALL) --editable .
 	@touch $@
 
 $(VENV)/.test: $(INSTALLED) | $(BIN)/python
 	@echo "installing what the tests use (a minute or two)"
-	$(PIP) --editable '.[test]'
+	$(INSTALL) --editable '.[test]'
 	@touch $@
 
 $(VENV)/.docs: $(INSTALLED) | $(BIN)/python
-	$(PIP) --editable '.[docs]'
+	$(INSTALL) --editable '.[docs]'
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test
-	$(PIP) --editable '.[test,lint]'
+	$(INSTALL) --editable '.[test,lint]'
 	@touch $@
 
 .servers/node_modules/.bin/azurite:
