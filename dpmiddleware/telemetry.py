@@ -27,6 +27,10 @@ keys_not_wrapped                 WARNING  location
 unprotect_refused                WARNING  reason, key_id, ring, where, suppressed (lines since the last one)
 cookie_header_too_long           -        only counted: a request brought more cookies than are looked at
 session_discarded                INFO     reason, suppressed
+signed_in                        INFO     scheme, sign_in (a hash of its id; see `dpmiddleware.web.sign_in.records`)
+signed_out                       INFO     scheme, sign_in
+sign_in_renewed                  DEBUG    reason, scheme, sign_in
+sign_in_ended                    INFO     reason, scheme, sign_in, suppressed
 session_change_lost              WARNING  - (it was changed after the response had started, in Flask or Django)
 key_pruned                       INFO     key_id, location
 key_rewrapped                    INFO     key_id, location
@@ -71,9 +75,9 @@ __all__ = ["LOGGER", "Measured", "count", "counts", "emit", "refused", "text_of"
 LOGGER: Final = logging.getLogger("dpmiddleware")
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _SECONDS_BETWEEN_LINES: Final = 10.0
-_BY_REQUESTS: Final = frozenset({"unavailable", "session_discarded", "cross_origin_refused"})
+_BY_REQUESTS: Final = frozenset({"unavailable", "session_discarded", "cross_origin_refused", "sign_in_ended"})
 """Events that every request can cause, beside refusals."""
-_COUNTED_BY_REASON: Final = frozenset({"cross_origin_refused"})
+_COUNTED_BY_REASON: Final = frozenset({"cross_origin_refused", "sign_in_ended", "sign_in_renewed"})
 """Events with a counter for each reason, all of which are words of this package."""
 
 _REASONS: Final = frozenset({"error", "problem"})

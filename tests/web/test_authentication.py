@@ -365,7 +365,7 @@ def test_a_renewal_passes_on_what_it_does_not_know(visitor: Visitor, clock: Stop
     ticket = auth.result.ticket
     assert ticket is not None
     assert list(ticket.properties.items) == [
-        *("LoginProvider", ".persistent", ".issued", ".dpm_authenticated", ".expires")
+        *("LoginProvider", ".persistent", ".issued", ".dpm_authenticated", ".dpm_sign_in", ".expires")
     ]
     assert ticket.principal == ADA
 

@@ -16,7 +16,7 @@ from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web.answer import Answer, Headers, Part, depends_on_cookies, never_stored
 from dpmiddleware.web.cookies import budget
 from dpmiddleware.web.cookies.text import MAX_HEADER, bounded
-from dpmiddleware.web.sign_in import redirects, validity
+from dpmiddleware.web.sign_in import records, redirects, validity
 from dpmiddleware.web.sign_in.finishing import BoundSession, Finishing
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
 from dpmiddleware.web.sign_in.return_urls import WebRequest
@@ -39,6 +39,7 @@ PRINCIPAL_KEY: Final = "dpmiddleware.principal"
 """Where shells put the user of a request, a `Principal` that is read at first use."""
 _CHANGES: Final = {"sign_in", "sign_out", "reauthenticate"}
 """Verbs that write the cookie."""
+_REJECTED: Final = "No principal."
 
 
 class CookieAuthenticator:
@@ -169,7 +170,10 @@ class RequestAuthentication(Verbs):
                 return self._slid(self._read)
             judged = validity.judge(ticket, self.now, self.options, self.request.native)
             ticket, self._renewal = yield from judged
-            self._result = AuthenticateResult(ticket, "No principal." if ticket is None else None)
+            self._result = AuthenticateResult(ticket)
+            if ticket is None:
+                self._result = AuthenticateResult(failure=_REJECTED)
+                records.ended(_REJECTED, self.options.scheme, self._read.ticket)
         return self._result
 
     def _read_at_once(self) -> AuthenticateResult:
@@ -201,9 +205,10 @@ class RequestAuthentication(Verbs):
         changes = any(asked.verb in _CHANGES for asked in self._asked)
         if self._read is None and changes:  # for its key in the session store
             self._read = yield from authenticator.cookie.read(self.cookies, self.now, self._located)
-        key = None if self._read is None else self._read.key
+        read = self._read or ReadTicket()
+        ticket = read.ticket if self._result is None else self._result.ticket
         self._finishing = Finishing(
-            authenticator.options, authenticator.cookie, self.request, self._sessions, self.now, key
+            authenticator.options, authenticator.cookie, self.request, self._sessions, self.now, read.key, ticket
         )
         yield from self._finishing.run(self._asked, self._renewal, status)
 
@@ -217,6 +222,7 @@ class RequestAuthentication(Verbs):
             terms = self._renewal.properties
             left = validity.time_left(terms, self.now, self.options)
             lines = cookie.seal(self._renewal, self, cookie.settings, terms.cookie_expires, left=left)
+            records.renewed(self._renewal, "sliding")
         if lines and headers:
             response = [value for name, value in headers if name.lower() == "set-cookie"]
             budget.check(self.cookies, [*response, *lines], cookie.settings.max_total, cookie.settings.name)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
-from dpmiddleware.web.sign_in import redirects, validity
+from dpmiddleware.web.sign_in import records, redirects, validity
 from dpmiddleware.web.sign_in.claims import Principal, itself
 from dpmiddleware.web.sign_in.events import SignedInContext, SigningInContext, SigningOutContext
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
@@ -62,6 +62,7 @@ class Finishing:
     sessions: those that are bound to the sign-in.
     now: when the request began; aware.
     key: of the request's ticket in the session store.
+    ticket: the one that counts in the request; ``None``: nobody is signed in.
     target: where to go after signing in or out.
     lines: the Set-Cookie lines; ``None``: the sign-in cookie stays as it is.
     decision: the redirect, if there is one.
@@ -73,6 +74,7 @@ class Finishing:
     sessions: Sequence[BoundSession]
     now: datetime
     key: str | None
+    ticket: Ticket | None
     target: str | None = None
     lines: list[str] | None = None
     decision: Decision | None = None
@@ -108,6 +110,8 @@ class Finishing:
         carried, self.key = yield from self.cookie.keep(ticket, self.now, self.key)
         left = validity.time_left(properties, self.now, options)
         self.lines = self.cookie.seal(carried, self.request, context.cookie, ends, left=left, is_new=True)
+        self.ticket = ticket
+        records.began(ticket)
         signed_in = SignedInContext(native, options.scheme, principal, properties)
         yield from options.events.call("signed_in", signed_in)
         self._aim(properties, options.login_path)
@@ -119,6 +123,8 @@ class Finishing:
         carried, self.key = yield from self.cookie.keep(ticket, self.now, self.key)
         left = validity.time_left(terms, self.now, self.options)
         self.lines = self.cookie.seal(carried, self.request, settings, terms.cookie_expires, left=left, is_new=True)
+        self.ticket = ticket
+        records.renewed(ticket, "reauthenticated")
         self._aim(AuthenticationProperties(), self.options.login_path)
 
     def _sign_out(self, properties: AuthenticationProperties) -> Steps[None]:
@@ -129,6 +135,8 @@ class Finishing:
         yield from options.events.call("signing_out", context)
         self._aim(properties, options.logout_path)
         self.lines = self.cookie.delete(self.request, context.cookie)
+        records.signed_out(self.ticket)
+        self.ticket = None
 
     def _renew(self, renewal: Ticket) -> Steps[None]:
         carried = yield from self.cookie.renew(renewal, self.now, self.key)
@@ -136,6 +144,7 @@ class Finishing:
             terms = renewal.properties
             left = validity.time_left(terms, self.now, self.options)
             self.lines = self.cookie.seal(carried, self.request, self.cookie.settings, terms.cookie_expires, left=left)
+            records.renewed(renewal, "sliding")
 
     def _aim(self, properties: AuthenticationProperties, path: str) -> None:
         """Choose where to go: where the application says; otherwise, at ``path``, the client's return URL."""

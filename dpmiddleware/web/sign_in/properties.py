@@ -8,13 +8,15 @@ Kept as texts by name, as in ASP.NET Core (``AuthenticationProperties``); unknow
     .redirect          where to go after this
     .TokenNames        names joined with ";", each with its .Token.<name>
 
-One name is ours. .NET does not know it, and carries it along:
+Two names are ours. .NET does not know them, and carries them along; no renewal changes them:
 
-    .dpm_authenticated   when the user authenticated, as the other dates; no renewal changes it
+    .dpm_authenticated   when the user authenticated, as the other dates
+    .dpm_sign_in         the id of the sign-in: base64url of 16 random bytes
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Final
@@ -32,6 +34,8 @@ _REDIRECT: Final = ".redirect"
 _NAMES: Final = ".TokenNames"
 _SAVED: Final = ".Token."
 _AUTHENTICATED: Final = ".dpm_authenticated"
+_SIGN_IN: Final = ".dpm_sign_in"
+_ID_BYTES: Final = 16
 _BOOLEANS: Final = {"true": True, "false": False}
 _LONG_PAST: Final = datetime(1, 1, 1, tzinfo=timezone.utc)
 
@@ -93,6 +97,7 @@ class AuthenticationProperties:
         renewed = self.copy()
         if _AUTHENTICATED not in renewed.items and _ISSUED in renewed.items:
             renewed.items[_AUTHENTICATED] = renewed.items[_ISSUED]
+        renewed.identify()
         renewed.items[_ISSUED], renewed.items[_EXPIRES] = http_date(now), http_date(expires)
         return renewed
 
@@ -118,6 +123,20 @@ class AuthenticationProperties:
     @authenticated_utc.setter
     def authenticated_utc(self, moment: datetime | None) -> None:
         self._set(_AUTHENTICATED, None if moment is None else http_date(moment))
+
+    @property
+    def sign_in_id(self) -> str | None:
+        """The id of the sign-in, which all of its tickets have; ``None`` if ASP.NET Core issued the ticket."""
+        return self.items.get(_SIGN_IN)
+
+    @sign_in_id.setter
+    def sign_in_id(self, identifier: str | None) -> None:
+        self._set(_SIGN_IN, identifier)
+
+    def identify(self) -> None:
+        """Give the sign-in an id, unless it has one."""
+        if _SIGN_IN not in self.items:
+            self.items[_SIGN_IN] = secrets.token_urlsafe(_ID_BYTES)
 
     @property
     def says_when_authenticated(self) -> bool:

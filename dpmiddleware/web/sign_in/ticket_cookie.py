@@ -18,7 +18,7 @@ from dpmiddleware.errors import UnprotectError
 from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.web.cookies.protected import ProtectedCookie
 from dpmiddleware.web.cookies.text import Attributes, CookieSettings, find, with_expiry
-from dpmiddleware.web.sign_in import validity
+from dpmiddleware.web.sign_in import records, validity
 from dpmiddleware.web.sign_in.claims import LOCAL_AUTHORITY, Claim, Identity, Principal
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
 from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Ticket
@@ -31,6 +31,7 @@ SESSION_ID_CLAIM: Final = "Microsoft.AspNetCore.Authentication.Cookies-SessionId
 """The type of the claim that names a ticket in the session store; ASP.NET Core's."""
 
 _EARLIEST: Final = datetime.min.replace(tzinfo=timezone.utc)
+_NOT_IN_STORE: Final = "Identity missing in session store"
 _SECOND: Final = timedelta(seconds=1)
 
 
@@ -121,7 +122,8 @@ class TicketCookie:
         value = yield Call(store.get, (entry_name(key),))
         ticket = None if value is None else self._open_entry(key, value)
         if ticket is None:
-            return ReadTicket(failure="Identity missing in session store")
+            records.ended(_NOT_IN_STORE, self._options.scheme)
+            return ReadTicket(failure=_NOT_IN_STORE)
         found = self._in_time(ticket, now, key)
         if found.ticket is None:
             yield from self.forget(key)
@@ -130,6 +132,7 @@ class TicketCookie:
     def _in_time(self, ticket: Ticket, now: datetime, key: str | None) -> ReadTicket:
         failure = validity.failure(ticket.properties, now, self._absolute)
         if failure is not None:
+            records.ended(failure, self._options.scheme, ticket)
             return ReadTicket(failure=failure)
         if ticket.scheme != self._options.scheme:
             ticket = Ticket(self._options.scheme, ticket.principal, ticket.properties)

@@ -41,12 +41,13 @@ def failure(properties: AuthenticationProperties, now: datetime, absolute: timed
 
 
 def begin(properties: AuthenticationProperties, now: datetime, options: CookieAuthenticationOptions) -> None:
-    """Set the dates of a new sign-in that the application has not set itself."""
+    """Set the dates of a new sign-in that the application has not set itself, and its id."""
     issued = properties.issued_utc
     if issued is None:
         issued = properties.issued_utc = now
     if not properties.says_when_authenticated:
         properties.authenticated_utc = min(issued, now)
+    properties.identify()
     if properties.expires_utc is None:
         properties.expires_utc = issued + options.expire_time_span
 
@@ -115,17 +116,19 @@ def judge(
     yield from options.events.call("validate_principal", context)
     if context.principal is None:
         return None, None
-    _keep_authenticated(context.properties, ticket.properties)
+    _keep_sign_in(context.properties, ticket.properties)
     ticket = Ticket(options.scheme, itself(context.principal), context.properties)
     if context.should_renew:
         renewal = _renewed(ticket, now, options) or renewal
     return ticket, renewal
 
 
-def _keep_authenticated(given: AuthenticationProperties, read: AuthenticationProperties) -> None:
-    """Keep when the user authenticated where a handler has put other properties in place of those that were read."""
+def _keep_sign_in(given: AuthenticationProperties, read: AuthenticationProperties) -> None:
+    """Keep when the user authenticated, and the id, where a handler has put other properties in place of those read."""
     if not given.says_when_authenticated and given.authenticated_utc != read.authenticated_utc:
         given.authenticated_utc = read.authenticated_utc
+    if given.sign_in_id is None and read.sign_in_id is not None:
+        given.sign_in_id = read.sign_in_id
 
 
 def _times(
