@@ -57,10 +57,10 @@ def test_a_record_begins_with_the_name_of_its_event(caplog: pytest.LogCaptureFix
 
 def test_every_event_has_a_hint_unless_it_is_mere_information() -> None:
     """What an operator has asked for, such as a revocation, is information too."""
-    levels = dict(re.findall(r"^([a-z_]+) +(INFO|WARNING|ERROR) ", telemetry.__doc__ or "", re.MULTILINE))
+    levels = dict(re.findall(r"^([a-z_]+) +(DEBUG|INFO|WARNING|ERROR) ", telemetry.__doc__ or "", re.MULTILINE))
     assert set(HINTS) == set(documented()) - {"unprotect_refused"}
     without = {event for event, hint in HINTS.items() if hint == NOTHING}
-    assert without == {event for event, level in levels.items() if level == "INFO"} | {"key_revoked"}
+    assert without == {event for event, level in levels.items() if level in {"DEBUG", "INFO"}} | {"key_revoked"}
 
 
 def test_every_reason_of_a_refusal_is_known() -> None:
