@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.live.browser import Browser
-from tests.recipes.visiting import Form, Link, Redirects, Step, hears, shows
+from tests.recipes.visiting import Form, Link, Redirects, Step, hears, in_order, shows
 
 __all__ = ["HERE", "RECIPES", "Recipe"]
 
@@ -23,7 +23,7 @@ Command = tuple[str, ...]
 class Recipe:
     """One application.
 
-    name: the heading on the page; the folder with its files and the file with its pins have it in lower case
+    name: the heading on the page; the folder with its files has it in lower case
     serve: the command that starts it, with ``{port}``. Its program is one of the environment
     create: commands of its project that write the application, before the files of ``folder`` are added
     prepare: commands that are run when the files are in place, and again after the recipe was added
@@ -31,6 +31,7 @@ class Recipe:
     sign_in, signed_in, sign_out: what a user does, and whether the application knows them
     protected: the cookies that the recipe protects
     others: cookies that the application sets and the recipe leaves
+    environment: the file below ``pins`` (without ``.txt``); by default that of the name
     in_tests: the environment of the tests contains all of it
     """
 
@@ -44,6 +45,7 @@ class Recipe:
     prepare: tuple[Command, ...] = ()
     fill: tuple[Command, ...] = ()
     others: frozenset[str] = frozenset()
+    environment: str = ""
     in_tests: bool = False
 
     @property
@@ -54,7 +56,7 @@ class Recipe:
     @property
     def pins(self) -> Path:
         """The exact versions of its environment."""
-        return HERE / "pins" / f"{self.slug}.txt"
+        return HERE / "pins" / f"{self.environment or self.slug}.txt"
 
     @property
     def folder(self) -> Path:
@@ -125,7 +127,7 @@ RECIPES: Final = (
         prepare=_MIGRATE,
         fill=_CREATE_ADA,
         serve=("daphne", "--port", "{port}", "shop.asgi:application"),
-        sign_in=Form("/admin/login/", {"username": "ada", "password": _PASSWORD}),
+        sign_in=in_order(Form("/admin/login/", {"username": "ada", "password": _PASSWORD}), Link("/fill")),
         signed_in=hears("/greeter", "hello ada"),
         sign_out=Form("/admin/", to="/admin/logout/"),
         protected=frozenset({"sessionid"}),
@@ -207,6 +209,15 @@ RECIPES: Final = (
     ),
     Recipe(
         name="Litestar",
+        serve=_uvicorn("shop:app"),
+        sign_in=Form("/login", {"name": "ada"}),
+        signed_in=_ACCOUNT,
+        sign_out=Link("/logout"),
+        protected=frozenset({"session"}),
+    ),
+    Recipe(
+        name="Litestar SessionAuth",
+        environment="litestar",
         serve=_uvicorn("shop:app"),
         sign_in=Form("/login", {"name": "ada"}),
         signed_in=_ACCOUNT,

@@ -20,7 +20,7 @@ def pinned(recipe: Recipe) -> dict[str, str]:
 
 
 def test_every_recipe_of_the_page_is_carried_out() -> None:
-    assert len(RECIPES) == len(FILES) == 16
+    assert len(RECIPES) == len(FILES) == 17
     assert {recipe.name for recipe in RECIPES} == FILES.keys() == VERSIONS.keys() == PROTECTED.keys()
     assert PAGE.read_text("utf-8").count("```python\n") == sum(map(len, FILES.values()))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import copy
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -29,6 +30,8 @@ from tests.upstream.installation import prepare_environment
 
 PROTECTED = "CfDJ8"
 """How every payload begins."""
+CHUNKED = re.compile(r"chunks-(\d)")
+"""The value of a cookie whose payload is in others."""
 
 
 class Application:
@@ -151,10 +154,12 @@ def cookies_after_a_sign_out(browser: Browser, recipe: Recipe) -> list[str]:
 
 
 def names_of(browser: Browser, *, protected: bool) -> set[str]:
-    """The cookies with a payload of ours, or the others."""
-    return {
-        place.name for place, cookie in browser.jar.cookies.items() if cookie.value.startswith(PROTECTED) is protected
-    }
+    """The cookies with a payload of ours, or the others. A long one is in several: ``name``, ``nameC1``, ``nameC2``."""
+    values = {place.name: cookie.value for place, cookie in browser.jar.cookies.items()}
+    for name, number in [(name, CHUNKED.fullmatch(value)) for name, value in values.items()]:
+        if number:
+            values[name] = "".join(values.pop(f"{name}C{each}") for each in range(1, int(number[1]) + 1))
+    return {name for name, value in values.items() if value.startswith(PROTECTED) is protected}
 
 
 def forger_of(browser: Browser) -> Browser:

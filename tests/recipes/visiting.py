@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from tests.live.browser import SECONDS, Answer, Browser
 from tests.servers import LOOPBACK
 
-__all__ = ["Form", "Link", "Redirects", "Step", "hears", "shows"]
+__all__ = ["Form", "Link", "Redirects", "Step", "hears", "in_order", "shows"]
 
 Step = Callable[[Browser], Answer]
 
@@ -76,6 +76,15 @@ class _HiddenFields(HTMLParser):
         given = dict(attrs)
         if tag == "input" and given.get("type") == "hidden" and given.get("name"):
             self.found[given["name"] or ""] = given.get("value") or ""
+
+
+def in_order(*steps: Step) -> Step:
+    """Some steps after each other."""
+
+    def go(browser: Browser) -> Answer:
+        return [step(browser) for step in steps][-1]
+
+    return go
 
 
 def shows(path: str, text: str) -> Callable[[Browser], bool]:

@@ -1,0 +1,9 @@
+from django.http import HttpResponse
+
+
+def fill(request):
+    request.session["cart"] = ["apples and pears"] * 250
+    return HttpResponse("full")
+
+
+urlpatterns += [path("fill", fill)]
