@@ -36,6 +36,8 @@ METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "Q
 ACCEPTED: Final = 101
 CLOSED: Final = 403
 """A websocket that is closed before it was accepted: servers answer 403."""
+ENDS: Final = {"http.response.body", "websocket.http.response.body", "websocket.accept", "websocket.close"}
+"""Messages after which a client of these tests has its answer."""
 MIDDLEWARE: Final = ["dpmiddleware.django.CrossOriginProtectionMiddleware"]
 
 
@@ -132,17 +134,23 @@ def ask_asgi(app: Any) -> Ask:
         waiting = [{"type": "websocket.connect"} if request.websocket else {"type": "http.request", "body": b""}]
         end = {"type": "websocket.disconnect", "code": 1000} if request.websocket else {"type": "http.disconnect"}
 
-        async def receive() -> Any:
-            if waiting:
-                return waiting.pop(0)
-            if not request.websocket:
-                await asyncio.sleep(3600)  # the client is still there; the application's end ends this
-            return end
+        async def serve() -> None:
+            answered = asyncio.Event()
 
-        async def send(message: Any) -> None:
-            messages.append(message)
+            async def receive() -> Any:
+                if waiting:
+                    return waiting.pop(0)
+                await answered.wait()  # the client goes when it has its answer, and some applications wait for that
+                return end
 
-        asyncio.run(app(request.scope(), receive, send))
+            async def send(message: Any) -> None:
+                messages.append(message)
+                if message["type"] in ENDS and not message.get("more_body"):
+                    answered.set()
+
+            await app(request.scope(), receive, send)
+
+        asyncio.run(serve())
         return told_by(messages)
 
     return ask
