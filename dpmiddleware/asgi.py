@@ -287,4 +287,4 @@ def _web_request(scope: Scope, header: bytes, path: str, base: str, native: Any)
     if base and (path == base or path.startswith(f"{base}/")):
         path = path[len(base) :]
     query = bytes(scope.get("query_string", b"")).decode("latin-1")
-    return WebRequest(header, is_https(scope), base, path, query, named, native)
+    return WebRequest(header, is_https(scope), base, path, query, named, native, scope.get("method", ""))

@@ -22,6 +22,7 @@ HINTS: Final = {
     "session_discarded": NOTHING,
     "signed_in": NOTHING,
     "signed_out": NOTHING,
+    "sign_out_by_get": "sign out with a form that POSTs: any page can send a GET request for a user",
     "sign_in_renewed": NOTHING,
     "sign_in_ended": NOTHING,
     "refresh_failed": "check the store and the network; a ring that is loaded stays in use",

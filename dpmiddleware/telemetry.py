@@ -29,6 +29,7 @@ cookie_header_too_long           -        only counted: a request brought more c
 session_discarded                INFO     reason, suppressed
 signed_in                        INFO     scheme, sign_in (a hash of its id; see `dpmiddleware.web.sign_in.records`)
 signed_out                       INFO     scheme, sign_in
+sign_out_by_get                  WARNING  method (once per process)
 sign_in_renewed                  DEBUG    reason, scheme, sign_in
 sign_in_ended                    INFO     reason, scheme, sign_in, suppressed
 session_change_lost              WARNING  - (it was changed after the response had started, in Flask or Django)

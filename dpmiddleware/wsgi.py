@@ -252,4 +252,5 @@ def web_request(environ: WSGIEnvironment, native: object = None) -> WebRequest:
         str(environ.get("QUERY_STRING", "")),
         lambda name: str(environ.get("HTTP_" + name.upper().replace("-", "_"), "")),
         environ if native is None else native,
+        str(environ.get("REQUEST_METHOD", "")),
     )

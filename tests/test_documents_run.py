@@ -88,6 +88,7 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stderr
+    assert "sign_out_by_get" not in result.stderr, "a page teaches what the package warns of"
 
 
 @pytest.mark.parametrize("page", [page for page, found in PYTHON.items() if found], ids=name_of)

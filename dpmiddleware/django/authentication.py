@@ -315,4 +315,5 @@ def _web_request(request: HttpRequest) -> WebRequest:
         str(request.META.get("QUERY_STRING", "")),
         lambda name: str(request.headers.get(name, "")),
         request,
+        request.method or "",
     )

@@ -23,8 +23,10 @@ __all__ = [
     "Answer",
     "Headers",
     "Part",
+    "clears",
     "depends_on_cookies",
     "never_stored",
+    "not_stored",
     "unavailable",
 ]
 
@@ -164,6 +166,16 @@ def depends_on_cookies(headers: Headers, set_cookies: Sequence[str] = ()) -> Ans
 def never_stored(headers: Headers, set_cookies: Sequence[str]) -> Answer:
     """As `depends_on_cookies`, with ASP.NET Core's three headers that keep a sign-in out of every cache."""
     return _answer(headers, set_cookies, _NEVER_STORED)
+
+
+def not_stored(headers: Headers) -> Answer:
+    """As `depends_on_cookies`, with ``no-store`` in place of what the response says about caching."""
+    return _answer(headers, (), () if "no-store" in _words(headers, "cache-control") else (_NO_STORE,))
+
+
+def clears(kinds: Sequence[str]) -> Answer:
+    """For a response after which the browser deletes what it has of the site (Clear-Site-Data)."""
+    return Answer([("clear-site-data", ", ".join(f'"{kind}"' for kind in kinds))], frozenset(("clear-site-data",)))
 
 
 def _answer(headers: Headers, set_cookies: Sequence[str], caching: Sequence[tuple[str, str]]) -> Answer:

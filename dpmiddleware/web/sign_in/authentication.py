@@ -13,7 +13,7 @@ from typing import Final
 
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
-from dpmiddleware.web.answer import Answer, Headers, Part, depends_on_cookies, never_stored
+from dpmiddleware.web.answer import Answer, Headers, Part, clears, depends_on_cookies, never_stored, not_stored
 from dpmiddleware.web.cookies import budget
 from dpmiddleware.web.cookies.text import MAX_HEADER, bounded
 from dpmiddleware.web.sign_in import records, redirects, validity
@@ -226,7 +226,12 @@ class RequestAuthentication(Verbs):
         if lines and headers:
             response = [value for name, value in headers if name.lower() == "set-cookie"]
             budget.check(self.cookies, [*response, *lines], cookie.settings.max_total, cookie.settings.name)
-        answer = depends_on_cookies(headers) if lines is None else never_stored(headers, lines)
+        if lines is not None:
+            answer = never_stored(headers, lines)
+        else:
+            answer = not_stored(headers) if self.options.no_store else depends_on_cookies(headers)
+        if finishing is not None and finishing.is_signed_out and self.options.clear_site_data:
+            answer = answer.then(clears(self.options.clear_site_data))
         if finishing is not None and finishing.decision is not None:
             answer = answer.then(redirects.answer(finishing.decision, status))
         self.touched = False

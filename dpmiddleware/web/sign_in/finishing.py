@@ -66,6 +66,7 @@ class Finishing:
     target: where to go after signing in or out.
     lines: the Set-Cookie lines; ``None``: the sign-in cookie stays as it is.
     decision: the redirect, if there is one.
+    is_signed_out: whether the last that was asked for is a sign-out.
     """
 
     options: CookieAuthenticationOptions
@@ -78,6 +79,7 @@ class Finishing:
     target: str | None = None
     lines: list[str] | None = None
     decision: Decision | None = None
+    is_signed_out: bool = False
 
     def run(self, asked: Sequence[Asked], renewal: Ticket | None, status: int) -> Steps[None]:
         """Do what was asked; otherwise renew the ticket, if that is due. status: that of the response."""
@@ -110,7 +112,7 @@ class Finishing:
         carried, self.key = yield from self.cookie.keep(ticket, self.now, self.key)
         left = validity.time_left(properties, self.now, options)
         self.lines = self.cookie.seal(carried, self.request, context.cookie, ends, left=left, is_new=True)
-        self.ticket = ticket
+        self.ticket, self.is_signed_out = ticket, False
         records.began(ticket)
         signed_in = SignedInContext(native, options.scheme, principal, properties)
         yield from options.events.call("signed_in", signed_in)
@@ -135,7 +137,8 @@ class Finishing:
         yield from options.events.call("signing_out", context)
         self._aim(properties, options.logout_path)
         self.lines = self.cookie.delete(self.request, context.cookie)
-        records.signed_out(self.ticket)
+        self.is_signed_out = True
+        records.signed_out(self.ticket, self.request.method)
         self.ticket = None
 
     def _renew(self, renewal: Ticket) -> Steps[None]:

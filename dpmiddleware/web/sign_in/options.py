@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, TypedDict, TypeVar
@@ -21,6 +21,7 @@ from dpmiddleware.web.sign_in.ticket_store import TicketStore, ticket_store_from
 __all__ = ["CookieAuthenticationOptions", "OptionArguments", "allow_cookie_redirect", "api", "is_api"]
 
 _MARK: Final = "__dpmiddleware_api__"
+_SITE_DATA: Final = ("cache", "storage", "cookies", "executionContexts", "clientHints", "*")
 _KINDS: Final[dict[str, tuple[Any, ...]]] = {
     "return_url_parameter": (str,),
     "claims_issuer": (str, type(None)),
@@ -43,11 +44,14 @@ class OptionArguments(TypedDict, total=False):
     expire_time_span: timedelta
     absolute_time_span: timedelta | None
     sliding_expiration: bool
+    renew_after: timedelta | None
     session_store: TicketStore | str | None
     events: CookieAuthenticationEvents
     is_api_request: Callable[[Any], bool] | None
     claims_issuer: str | None
     require_authenticated_sign_in: bool
+    clear_site_data: Sequence[str]
+    no_store: bool
     clock: Clock | None
 
 
@@ -66,11 +70,15 @@ class CookieAuthenticationOptions:
     absolute_time_span: how long after the user authenticated a sign-in ends, however often its ticket was renewed;
     ``None``: never, as long as it is renewed.
     sliding_expiration: renew a ticket once more than half of its time has passed.
+    renew_after: renew it once it is older than this, instead. The shorter, the more exactly ``expire_time_span`` is the
+    time without a request after which a user is signed out.
     session_store: keeps tickets on the server: an object, ``memory:`` or a Redis URL.
     events: the application's handlers.
     is_api_request: called with the request that events get; true if the client wants a status instead of a redirect.
     claims_issuer: the issuer of the claim that names a ticket in the session store.
     require_authenticated_sign_in: refuse to sign in a principal that has no authentication type.
+    clear_site_data: what a browser deletes of the site after a sign-out: ``cache``, ``storage``, ``cookies`` …
+    no_store: forbid to store a response for which the user was read, in browsers and proxies.
     clock: by default that of the data protection.
     """
 
@@ -83,11 +91,14 @@ class CookieAuthenticationOptions:
     expire_time_span: timedelta = timedelta(days=14)
     absolute_time_span: timedelta | None = timedelta(days=30)
     sliding_expiration: bool = True
+    renew_after: timedelta | None = None
     session_store: TicketStore | str | None = None
     events: CookieAuthenticationEvents = field(default_factory=CookieAuthenticationEvents)
     is_api_request: Callable[[Any], bool] | None = None
     claims_issuer: str | None = None
     require_authenticated_sign_in: bool = True
+    clear_site_data: Sequence[str] = ()
+    no_store: bool = False
     clock: Clock | None = None
 
     def __post_init__(self) -> None:
@@ -107,17 +118,8 @@ class CookieAuthenticationOptions:
                 )
         if not self.return_url_parameter:
             raise ConfigurationError("return_url_parameter is empty", hint='use "next", for example')
-        if self.expire_time_span < timedelta(seconds=1):
-            raise ConfigurationError(
-                f"expire_time_span={self.expire_time_span!r} is less than a second",
-                hint="use timedelta(days=14), for example",
-            )
-        if self.absolute_time_span is not None and self.absolute_time_span < self.expire_time_span:
-            raise ConfigurationError(
-                f"expire_time_span={self.expire_time_span!r} is longer than "
-                f"absolute_time_span={self.absolute_time_span!r}, after which every sign-in ends",
-                hint="raise absolute_time_span, or pass absolute_time_span=None for sign-ins without such an end",
-            )
+        _check_spans(self.expire_time_span, self.absolute_time_span, self.renew_after)
+        object.__setattr__(self, "clear_site_data", _site_data(self.clear_site_data))
         if self.session_store is not None:
             object.__setattr__(self, "session_store", ticket_store_from(self.session_store))
 
@@ -132,6 +134,36 @@ class CookieAuthenticationOptions:
         if isinstance(self.cookie, CookieSettings):
             return self.cookie
         return CookieSettings(self.cookie or f".AspNetCore.{quote(self.scheme, safe='')}")
+
+
+def _check_spans(span: timedelta, absolute: timedelta | None, renew_after: timedelta | None) -> None:
+    """`ConfigurationError` where one of the three times contradicts another."""
+    if span < timedelta(seconds=1):
+        raise ConfigurationError(
+            f"expire_time_span={span!r} is less than a second",
+            hint="use timedelta(days=14), for example",
+        )
+    if absolute is not None and absolute < span:
+        raise ConfigurationError(
+            f"expire_time_span={span!r} is longer than absolute_time_span={absolute!r}, after which every sign-in ends",
+            hint="raise absolute_time_span, or pass absolute_time_span=None for sign-ins without such an end",
+        )
+    if renew_after is not None and not timedelta(0) < renew_after < span:
+        raise ConfigurationError(
+            f"renew_after={renew_after!r} is not between zero and expire_time_span={span!r}",
+            hint="use timedelta(minutes=1), for example, or leave it out: then after half of the time",
+        )
+
+
+def _site_data(given: Sequence[str]) -> tuple[str, ...]:
+    """The option ``clear_site_data``, with the words of the header (W3C Clear Site Data)."""
+    words = (given,) if isinstance(given, str) else tuple(given)
+    unknown = [word for word in words if word not in _SITE_DATA]
+    if unknown:
+        raise ConfigurationError(
+            f"clear_site_data={printable(unknown[0], 40)!r} is unknown", hint=f"use {', '.join(_SITE_DATA)}"
+        )
+    return words
 
 
 def api(endpoint: _Endpoint) -> _Endpoint:

@@ -11,13 +11,16 @@ its rotation would not belong together. The id is not a credential: neither it n
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
+from typing import Final
 
 from dpmiddleware import telemetry
 from dpmiddleware.web.sign_in.ticket import Ticket
 
 __all__ = ["began", "ended", "mark_of", "renewed", "signed_out"]
 
-_REASONS = {
+_SAFE: Final = {"GET", "HEAD"}
+_REASONS: Final = {
     "Ticket expired": "expired",
     "Sign-in ended": "absolute",
     "Authenticated in the future": "future",
@@ -43,10 +46,18 @@ def renewed(ticket: Ticket, reason: str) -> None:
     telemetry.emit("sign_in_renewed", "debug", reason=reason, scheme=ticket.scheme, sign_in=mark_of(ticket))
 
 
-def signed_out(ticket: Ticket | None) -> None:
-    """A user signed out; nothing if nobody was signed in."""
+def signed_out(ticket: Ticket | None, method: str) -> None:
+    """A user signed out; nothing if nobody was signed in. method: of the request; a warning, once, if it is GET."""
     if ticket is not None:
         telemetry.emit("signed_out", "info", scheme=ticket.scheme, sign_in=mark_of(ticket))
+    if method in _SAFE:
+        _warn_of_get(method)
+
+
+@lru_cache
+def _warn_of_get(method: str) -> None:
+    """Once per process: any page, mail or prefetching browser can sign a user out with a link or an image."""
+    telemetry.emit("sign_out_by_get", "warning", "a sign-out in a request that other sites can cause", method=method)
 
 
 def ended(failure: str, scheme: str, ticket: Ticket | None = None) -> None:

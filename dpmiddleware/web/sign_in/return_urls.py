@@ -40,6 +40,7 @@ class WebRequest:
     query: as it was sent, without ``?``.
     header: returns a header by its name in lower case; ``""`` if there is none.
     native: what events get as the request (environ, scope, or the framework's request).
+    method: in capitals; empty for a websocket.
     """
 
     cookies: bytes = b""
@@ -49,6 +50,7 @@ class WebRequest:
     query: str = ""
     header: Callable[[str], str] = lambda _: ""
     native: Any = None
+    method: str = ""
 
     def where(self) -> tuple[str, str]:
         """The Host header and the decoded path."""

@@ -75,9 +75,9 @@ def _absolute_end(properties: AuthenticationProperties, options: CookieAuthentic
 
 
 def slide(ticket: Ticket, now: datetime, options: CookieAuthenticationOptions) -> Ticket | None:
-    """The renewed ticket if more than half of its lifetime has passed."""
+    """The renewed ticket if more than half of its lifetime has passed, or more than ``renew_after``."""
     times = _times(ticket.properties, now, options)
-    return None if times is None or times[1] >= times[0] else _renewed(ticket, now, options)
+    return _renewed(ticket, now, options) if times is not None and _is_due(times, options) else None
 
 
 def reauthenticated(ticket: Ticket, now: datetime, options: CookieAuthenticationOptions) -> Ticket:
@@ -107,7 +107,7 @@ def judge(
     renewal = None
     times = _times(ticket.properties, now, options)
     if times is not None:
-        copy, due = ticket.properties.copy(), times[1] < times[0]
+        copy, due = ticket.properties.copy(), _is_due(times, options)
         sliding = SlidingExpirationContext(native, options.scheme, ticket.principal, copy, *times, should_renew=due)
         yield from options.events.call("check_sliding_expiration", sliding)
         if sliding.should_renew:
@@ -142,11 +142,17 @@ def _times(
     if lifetime is None or properties.allow_refresh is False:
         return None
     times = now - lifetime[0], lifetime[1] - now
-    if times[1] < times[0]:  # where a renewal is due, the end matters
+    if _is_due(times, options):  # then the end matters
         end = _absolute_end(properties, options)
         if end is not None and lifetime[1] >= end:
             return None
     return times
+
+
+def _is_due(times: tuple[timedelta, timedelta], options: CookieAuthenticationOptions) -> bool:
+    """Whether to renew a ticket that was issued so long ago, and is still valid for so long."""
+    elapsed, remaining = times
+    return remaining < elapsed if options.renew_after is None else elapsed > options.renew_after
 
 
 def _renewed(ticket: Ticket, now: datetime, options: CookieAuthenticationOptions) -> Ticket | None:
