@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any, Final, cast
 
@@ -14,6 +15,7 @@ from dpmiddleware.arguments import checked
 from dpmiddleware.asgi import ASGIApp, Receive, Scope, cookie_header, is_https, where
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.flask.extension import finish
 from dpmiddleware.flask.sessions import MAX_TOTAL, FlaskInterface, FlaskSession
 from dpmiddleware.quart.extension import put_around, register
 from dpmiddleware.web.cookies.text import CookieSettings
@@ -23,6 +25,8 @@ from dpmiddleware.web.sessions.migration import OldSessions
 __all__ = ["ProtectedSessions"]
 
 _PART: Final = "dpmiddleware.session_part"
+_ALONE: Final = "dpmiddleware.session_alone"
+"""In the scope of a context that no server, and so no middleware, has made."""
 
 
 @checked
@@ -94,21 +98,29 @@ class _Interface(SessionInterface):
         scope = request.scope
         if _PART not in scope:
             self._middleware.begin(scope, _receive_nothing)
+            scope[_ALONE] = True
         return cast("FlaskSession", scope["session"])
 
-    async def save_session(self, app: quart.Quart, session: SessionMixin, response: object) -> None:
-        """Tell the middleware which session it is, and when it ends. It writes when the response starts."""
+    async def save_session(self, app: quart.Quart, session: SessionMixin, response: Any) -> None:
+        """Tell the middleware which session it is, and when it ends. It writes when the response starts.
+
+        Where there is no middleware, as in ``session_transaction`` of the test client, it is written here.
+        """
         context = quart.request if quart.has_request_context() else quart.websocket
         scope: Any = context.scope
         part: RequestSession = scope[_PART]
         scope["session"] = session
         if session is not part.session:
-            return
+            if _ALONE not in scope:
+                return
+            part.adopt(session)
         if part.session.touched:
             try:
-                part.expires = self.get_expiration_time(app, session)
+                part.expires = self.get_expiration_time(app, cast("FlaskSession", part.session))
             except KeyManagementError as error:
                 part.failure = error
+            if _ALONE in scope and response is not None:
+                await asyncio.to_thread(finish, response, part)
 
 
 async def _receive_nothing() -> Any:

@@ -193,6 +193,33 @@ def test_a_context_without_a_connection_has_an_empty_session(dp: DataProtection)
     assert asyncio.run(look()) == {}
 
 
+@pytest.mark.parametrize("value", [1, LONG], ids=["short", "long"])
+def test_a_session_transaction_of_the_test_client_reads_and_writes(value: object, dp: DataProtection) -> None:
+    async def visits() -> None:
+        client = shop(dp, {**SIGN_IN, "shown": shown}).test_client()
+        await client.get("/in")
+        async with client.session_transaction() as session:
+            session["n"] = value
+        assert await (await client.get("/shown")).get_json() == {"n": value}
+        async with client.session_transaction() as session:
+            assert session.pop("n") == value
+        assert await (await client.get("/shown")).get_json() == {}
+
+    asyncio.run(visits())
+
+
+def test_a_session_that_a_test_puts_in_place_of_the_session_is_written(dp: DataProtection) -> None:
+    async def written() -> str:
+        app = shop(dp)
+        response = quart.Response("")
+        async with app.test_request_context("/"):
+            await app.session_interface.save_session(app, SecureCookieSession({"n": 1}), response)
+        return response.headers["Set-Cookie"].partition(";")[0]
+
+    cookie = asyncio.run(written())
+    assert browser(shop(dp, {"shown": shown})).get("/shown", headers={"cookie": cookie}).json() == {"n": 1}
+
+
 # --- sign-in ----------------------------------------------------------------------------------------------------------
 
 
