@@ -22,6 +22,7 @@
     check_against.py  dpm check --against
     finding.py        one result of a check
     application_cookies.py, django_findings.py  what an application and its settings add to a check
+    server_limits.py  whether servers take the cookies of an application
     key_blob.py       dpm key-blob
     demo.py           dpm demo
 

@@ -1,4 +1,4 @@
-"""What ``dpm check`` says of the cookies of an application: which may be sent without encryption, which break scripts.
+"""What ``dpm check`` says of the cookies of an application: those without Secure, or too large, or read by scripts.
 
 The layers of the application are looked at, not its requests: a cookie that a page sets by itself is not seen.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from dpmiddleware.cli.finding import Finding
+from dpmiddleware.cli.server_limits import findings_of_limits
 from dpmiddleware.web.cookies.application_cookies import CookieProtection
 from dpmiddleware.web.cookies.policy import CookiePolicy
 from dpmiddleware.web.cookies.text import CookieSettings
@@ -36,6 +37,17 @@ def findings_of_cookies(layers: Sequence[Any]) -> Iterator[Finding]:
         wraps = _of(layer, "protection")
         if isinstance(wraps, CookieProtection):
             yield from _sealed_for_scripts(wraps)
+    yield from findings_of_limits(_budgets(layers))
+
+
+def _budgets(layers: Sequence[Any]) -> Iterator[int]:
+    """How many bytes of Cookie header each cookie of ours allows."""
+    for _, settings, _ in settings_found(layers):
+        yield settings.max_total
+    for layer in layers:
+        wraps = _of(layer, "protection")
+        if isinstance(wraps, CookieProtection):
+            yield wraps.max_total
 
 
 def _sealed_for_scripts(wraps: CookieProtection) -> Iterator[Finding]:

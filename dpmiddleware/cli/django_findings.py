@@ -6,13 +6,21 @@ So both say the same. What `dpmiddleware.cli.check` says itself, by looking at t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
+from django.conf import settings
 from django.core.checks import ERROR
+from django.http import HttpResponse
+from django.utils.module_loading import import_string
 
 from dpmiddleware.cli.finding import Finding
-from dpmiddleware.django.apps import check_settings, report_findings
+from dpmiddleware.cli.server_limits import findings_of_limits
+from dpmiddleware.django.apps import ENGINE, check_settings, report_findings
+from dpmiddleware.django.authentication import CookieAuthenticationMiddleware
 from dpmiddleware.django.checks import check_requests
+from dpmiddleware.django.session_cookie import session_cookie
+from dpmiddleware.errors import ConfigurationError
 
 __all__ = ["findings_of_settings"]
 
@@ -29,3 +37,15 @@ def findings_of_settings() -> Iterator[Finding]:
         if number not in SAID_BY_CHECK:
             is_problem = message.level >= ERROR or number in _LOSSES
             yield Finding(number, "problem" if is_problem else "note", message.msg, message.hint or "")
+    with suppress(ConfigurationError):  # has been said above
+        yield from findings_of_limits(list(_budgets()))
+
+
+def _budgets() -> Iterator[int]:
+    """How many bytes of Cookie header the session and the sign-in allow."""
+    if settings.SESSION_ENGINE == ENGINE:
+        yield session_cookie().protected.settings.max_total
+    for path in settings.MIDDLEWARE:
+        kind = import_string(path)
+        if isinstance(kind, type) and issubclass(kind, CookieAuthenticationMiddleware):
+            yield kind(lambda _: HttpResponse()).authenticator.cookie.settings.max_total

@@ -35,9 +35,9 @@ from dpmiddleware.ring_in_memory import RingInMemory
 from dpmiddleware.settings import is_in_environment
 from dpmiddleware.tracebacks import hides_locals
 
-__all__ = ["DataProtectionConfig", "get_data_protection", "report_findings"]
+__all__ = ["ENGINE", "DataProtectionConfig", "get_data_protection", "report_findings"]
 
-_ENGINE: Final = "dpmiddleware.django.sessions"
+ENGINE: Final = "dpmiddleware.django.sessions"
 _MIDDLEWARE: Final = "dpmiddleware.django.sessions.SessionMiddleware"
 _SIGNER: Final = "dpmiddleware.django.signing.ProtectedSigner"
 _ROW_PER_SESSION: Final = ("allauth.usersessions", "qsessions", "user_sessions")
@@ -149,7 +149,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
         _refuse_unknown_settings()
     except ConfigurationError as error:
         return [checks.Error(str(error), hint=error.hint, id="dpmiddleware.E001")]
-    if settings.SESSION_ENGINE != _ENGINE:
+    if settings.SESSION_ENGINE != ENGINE:
         return []
     if "Pickle" in str(settings.SESSION_SERIALIZER):
         return [
@@ -191,7 +191,7 @@ def report_findings(**_: Any) -> list[checks.CheckMessage]:
         protection = get_data_protection().with_parts()
     except ConfigurationError:
         return []  # check_settings reports it
-    uses_engine = settings.SESSION_ENGINE == _ENGINE
+    uses_engine = settings.SESSION_ENGINE == ENGINE
     given = getattr(settings, "DATA_PROTECTION", None)
     findings = (
         (

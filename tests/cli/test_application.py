@@ -11,6 +11,7 @@ import flask
 import pytest
 import quart
 from django.core.handlers.wsgi import WSGIHandler
+from django.test import override_settings
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -21,10 +22,12 @@ from dpmiddleware import quart as our_quart
 from dpmiddleware.cli import main
 from dpmiddleware.cli.application import application_of
 from dpmiddleware.cli.finding import Finding
+from dpmiddleware.cli.server_limits import LIMITS, findings_of_limits
 from dpmiddleware.cli.usage import UsageError
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.starlette import CookieAuthenticationMiddleware, CookieSettings, SessionMiddleware
 from tests.cli.commands import in_project
+from tests.servers import ROOT
 
 ALWAYS = CookieSettings("sid", secure="always")
 NEVER = CookieSettings("sid", secure="never")
@@ -142,6 +145,97 @@ def test_a_sealed_cookie_that_scripts_read_is_found(
     found = findings(app)
     assert [one.level for one in found] == ([] if level is None else [level])
     assert all("csrftoken" in one.text for one in found)
+
+
+# --- server limits ----------------------------------------------------------------------------------------------------
+
+LARGE = CookieSettings("sid", secure="always", max_total=20_000)
+
+
+def limits_found(app: Any) -> list[Finding]:
+    return [one for one in findings(app) if one.code == "server_limit"]
+
+
+@pytest.mark.parametrize("kind", APPLICATIONS)
+def test_a_budget_above_the_defaults_of_servers_is_a_note(kind: str, dp: DataProtection) -> None:
+    (finding,) = limits_found(APPLICATIONS[kind](dp, LARGE))
+    assert finding.level == "note"
+    assert finding.text == (
+        "the cookies may take 20,000 bytes, more than the default limit of gunicorn (8,190), nginx (8,192), "
+        "Apache (8,190), Uvicorn with h11 (16,384), Hypercorn (16,384)"
+    )
+
+
+@pytest.mark.parametrize("kind", ["WSGI", "ASGI"])
+def test_the_budget_of_sealed_cookies_counts(kind: str, dp: DataProtection) -> None:
+    around: Any = {"WSGI": wsgi.CookieProtectionMiddleware, "ASGI": asgi.CookieProtectionMiddleware}[kind]
+    app = around(APPLICATIONS[kind](dp, ALWAYS), data_protection=dp, cookies=["own"], max_total=9000)
+    (finding,) = limits_found(app)
+    assert "the cookies may take 9,000 bytes" in finding.text
+    assert "Hypercorn" not in finding.text
+
+
+def test_the_budgets_of_django_count(dp: DataProtection) -> None:
+    with in_project(dp), override_settings(SESSION_COOKIE_MAX_TOTAL=9000):
+        assert "9,000 bytes" in limits_found(WSGIHandler())[0].text
+    ours = "dpmiddleware.django.CookieAuthenticationMiddleware"
+    options = {"cookie": CookieSettings("auth", max_total=10_000)}
+    with in_project(dp), override_settings(MIDDLEWARE=[ours], DATA_PROTECTION_COOKIE_AUTHENTICATION=options):
+        assert "10,000 bytes" in limits_found(WSGIHandler())[0].text
+    with in_project(dp):
+        assert limits_found(WSGIHandler()) == []
+
+
+ENVIRONMENTS: dict[str, tuple[dict[str, str], int, list[tuple[str, str]]]] = {
+    "nothing is set": ({}, 8000, []),
+    "gunicorn's is too small": (
+        {"GUNICORN_CMD_ARGS": "--limit-request-field_size 4094"},
+        8000,
+        [("problem", "gunicorn")],
+    ),
+    "gunicorn's is large enough": ({"GUNICORN_CMD_ARGS": "-w 4 --limit-request-field_size=32768"}, 8180, []),
+    "the last one counts": (
+        {"GUNICORN_CMD_ARGS": "--limit-request-field_size 32768 --limit-request-field_size 5000"},
+        8000,
+        [("problem", "gunicorn")],
+    ),
+    "0 is the default of gunicorn": ({"GUNICORN_CMD_ARGS": "--limit-request-field_size 0"}, 8000, []),
+    "another option": ({"GUNICORN_CMD_ARGS": "--limit-request-line 100"}, 8000, []),
+    "not a number": ({"GUNICORN_CMD_ARGS": "--limit-request-field_size lots"}, 8000, []),
+    "Uvicorn's is too small": (
+        {"UVICORN_H11_MAX_INCOMPLETE_EVENT_SIZE": "8192"},
+        8000,
+        [("problem", "Uvicorn")],
+    ),
+    "Uvicorn's is large enough": (
+        {"UVICORN_H11_MAX_INCOMPLETE_EVENT_SIZE": "65536"},
+        20_000,
+        [("note", "gunicorn (8,190), nginx (8,192), Apache (8,190), Hypercorn (16,384)")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ENVIRONMENTS)
+def test_a_limit_that_the_environment_sets_counts(case: str) -> None:
+    environment, budget, expected = ENVIRONMENTS[case]
+    found = list(findings_of_limits([100, budget], environment))
+    assert [one.level for one in found] == [level for level, _ in expected]
+    assert all(words in one.text for one, (_, words) in zip(found, expected, strict=True))
+
+
+def test_what_is_said_to_be_enough_is_enough() -> None:
+    (finding,) = findings_of_limits([8000], {"GUNICORN_CMD_ARGS": "--limit-request-field_size 4094"})
+    assert finding.hint == "set --limit-request-field_size 8192 there"
+    assert list(findings_of_limits([8000], {"GUNICORN_CMD_ARGS": finding.hint})) == []
+
+
+def test_the_documentation_has_the_same_limits() -> None:
+    page = (ROOT / "docs/deployment.md").read_text("utf-8").partition("## Limits of servers")[2]
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    for limit in LIMITS:
+        row = next(line for line in rows if line.startswith(f"| {limit.server} |"))
+        assert f"{limit.bytes:,} bytes" in row or f"{limit.bytes // 1024} KB" in row
+        assert limit.setting in row
 
 
 def test_an_application_with_two_rings_is_refused(dp: DataProtection) -> None:

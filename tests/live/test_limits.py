@@ -6,6 +6,7 @@ it is written, and leaves everything as it was.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from dpmiddleware.cli.server_limits import LIMITS, REST_OF_REQUEST
 from tests.live.browser import Answer, Browser, Jar
 from tests.live.serving import Site, gunicorn, hypercorn, nginx, uvicorn
-from tests.servers import wait_for
+from tests.servers import LOOPBACK, wait_for
 
 DEFAULT = 8000
 """Bytes of Cookie header that the default allows."""
@@ -124,6 +126,33 @@ KINDS: dict[str, tuple[dict[str, int], tuple[str, ...]]] = {
     "sealed-beside-both": ({"ticket": 1500, "session": 1500}, ("sealed",)),
 }
 """What is there at first, and what grows."""
+
+
+def status_of(port: int, cookies: int, rest: int = 0, *, whole: bool = True) -> int:
+    """The answer to a request with so many bytes of cookies, and of other headers. whole: whether its end is sent."""
+    lines = [
+        f"GET /me HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Rest: {'x' * rest}",
+        f"Cookie: a={'x' * (cookies - 2)}",
+    ]
+    with socket.create_connection((LOOPBACK, port), timeout=30) as connection:
+        connection.sendall("\r\n".join(lines).encode() + (b"\r\n\r\n" if whole else b""))
+        answer = connection.recv(64)
+    return int(answer.split()[1]) if answer else 0
+
+
+def test_the_limits_that_dpm_check_knows_are_those_of_the_servers(default_shops: dict[str, Shop], server: str) -> None:
+    """What `dpm check` says to be below a limit is taken, and what is above it is refused.
+
+    h11 refuses what is above it unless the whole request arrives at once, so there the end is not sent.
+    """
+    [limit] = [each for each in LIMITS if each.server.lower().startswith(server)]
+    port, is_h11 = default_shops[server].front.port, limit.beside == REST_OF_REQUEST
+    most = limit.bytes - limit.beside
+    assert limit.takes(most, limit.bytes)
+    assert not limit.takes(most + 1, limit.bytes)
+    most -= 2 if server == "nginx" else 0  # behind it is gunicorn
+    assert status_of(port, most, REST_OF_REQUEST - 100 if is_h11 else 0) == 200
+    assert status_of(port, limit.bytes + 1, whole=not is_h11) in {0, 400, 431}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -167,6 +167,11 @@ class CookieProtection:
         self.data_protection = data_protection
         self._cookie: Callable[[str], ProtectedCookie] = lru_cache(_KEPT_COOKIES)(self._make_cookie)
 
+    @property
+    def max_total(self) -> int:
+        """Bytes of Cookie header that a browser may send after a sealed cookie was written."""
+        return self._settings.max_total
+
     def covers(self, name: str) -> bool:
         """Whether a cookie with this name is sealed."""
         return self._chosen.match(name)
