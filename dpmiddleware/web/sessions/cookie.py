@@ -65,6 +65,8 @@ class RequestSession:
     """When the browser is to delete the cookie, if its settings do not say so; aware."""
     max_age: int | None = None
     """Seconds, to be written beside ``expires``: they do not depend on the browser's clock."""
+    settled: tuple[object, str | None] | None = None
+    """What `SessionCookie.settle` has done: for which state of the session, and what it returned."""
 
     @property
     def failure(self) -> KeyManagementError | None:
@@ -116,8 +118,12 @@ class RequestSession:
             return one_call(takeover.read_ahead, self.session, self.header)
         return cookie.protected.waits(cookie.ring, self.header, self.located)
 
-    def work(self, status: int) -> None:
-        """Nothing: sealing a session needs no other wait than that for the ring."""
+    def work(self, status: int) -> Steps[object] | None:
+        """Wait for the server that has the old sessions, if it has to be told what became of this one."""
+        takeover = self.cookie.takeover
+        if takeover is None or not takeover.asks_server or self.session.failure is not None:
+            return None
+        return one_call(self.cookie.settle, self) if self.cookie.is_settling_due(self.session) else None
 
     def answer(self, status: int, headers: Headers) -> Answer:
         """The session's cookie. `CookieTooLargeError` if the session does not fit into it."""
@@ -232,9 +238,8 @@ class SessionCookie:
         """
         session = request.session
         data = session.changed()
-        is_empty = not dict.__len__(session) and not (self._keeps_empty and session.known_id)
-        if self.takeover is not None:
-            self.takeover.forget(session, is_over=is_empty)
+        is_empty = self._is_empty(session)
+        old = self.settle(request) if self.takeover is not None else None
         if data is None and not (is_empty or session.renewal_due):
             return []
         stored = session.stored
@@ -242,8 +247,8 @@ class SessionCookie:
         if is_empty:
             had_one = stored is not None or session.is_refused
             return self.protected.delete(request.header, attributes, request.where) if had_one else []
-        if self.takeover is not None and self.takeover.is_writing:
-            line = self.takeover.line(session, attributes)
+        if self.takeover is not None and old is not None:
+            line = self.takeover.line(old, attributes)
             lines = self.protected.cleaned(
                 request.header, attributes, Cleanup(request.where, session.has_started_over), [line]
             )
@@ -261,6 +266,30 @@ class SessionCookie:
             always=session.has_started_over,
             response=response,
         )
+
+    def is_settling_due(self, session: Session) -> bool:
+        """Whether a session was ended, renewed or, while the old form is written, changed: a server may have to know."""
+        is_over = self._is_empty(session) and session.stored is not None
+        is_writing = self.takeover is not None and self.takeover.is_writing
+        return session.former_id is not None or is_over or (is_writing and session.changed() is not None)
+
+    def settle(self, request: RequestSession) -> str | None:
+        """Delete the old session of an ended or renewed one, and write a changed one in the old form, if that is due.
+
+        Returns the value of the cookie in the old form; ``None``: it is not written in that form. What is done already
+        is not done again, unless the session has changed since. May wait for the server that has the old sessions.
+        """
+        session, takeover = request.session, self.takeover
+        data, is_empty = session.changed(), self._is_empty(session)
+        state = (data, is_empty, session.former_id)
+        if takeover is not None and (request.settled is None or request.settled[0] != state):
+            takeover.forget(session, is_over=is_empty)
+            is_written = takeover.is_writing and not is_empty and (data is not None or session.renewal_due)
+            request.settled = (state, takeover.written(session) if is_written else None)
+        return None if request.settled is None else request.settled[1]
+
+    def _is_empty(self, session: Session) -> bool:
+        return not dict.__len__(session) and not (self._keeps_empty and session.known_id)
 
     def _read(self, plain: bytes) -> StoredSession:
         """Unpack a session that has not ended. `MalformedPayloadError`, `ExpiredPayloadError`."""

@@ -68,14 +68,14 @@ class Takeover:
         issued, ends = milliseconds(old.issued), None if old.ends is None else milliseconds(old.ends)
         return StoredSession(issued, issued, self._format.dumps(mapping) if stays else b"", mapping, ends, old=True)
 
-    def line(self, session: Session, attributes: Attributes) -> str:
-        """The cookie as the old framework writes it, for members of the farm that read only that.
-
-        `CookieTooLargeError` if it is too long: the old format has no chunks.
-        """
+    def written(self, session: Session) -> str:
+        """Write a session in the old form, for members of the farm that read only that; returns the cookie's value."""
         stored = session.stored
         is_new = stored is None or not stored.old or session.has_started_over
-        value = self._migration.dumps({**session.reserved(), **session.copy()}, self._clock.now(), is_new=is_new)
+        return self._migration.dumps({**session.reserved(), **session.copy()}, self._clock.now(), is_new=is_new)
+
+    def line(self, value: str, attributes: Attributes) -> str:
+        """The cookie as the old framework writes it. `CookieTooLargeError` if it is too long: there are no chunks."""
         if len(self._name) + len(value) > _LONGEST_COOKIE:
             raise CookieTooLargeError(
                 f"cookie {self._name!r} would take {len(value)} bytes in its old format, which has no chunks",
