@@ -268,7 +268,7 @@ class SessionCookie:
         )
 
     def is_settling_due(self, session: Session) -> bool:
-        """Whether a session was ended, renewed or, while the old form is written, changed: a server may have to know."""
+        """Whether a session was ended, renewed or, while the old form is written, changed: a server has to know it."""
         is_over = self._is_empty(session) and session.stored is not None
         is_writing = self.takeover is not None and self.takeover.is_writing
         return session.former_id is not None or is_over or (is_writing and session.changed() is not None)
