@@ -13,7 +13,8 @@ from dpmiddleware.cross_origin.guard import REFUSAL, CrossOriginGuard, CrossOrig
 
 __all__ = ["CrossOriginProtectionMiddleware", "verdict_on"]
 
-_LOOKED_AT: Final = {name: name.decode("ascii") for name in (b"sec-fetch-site", b"origin", b"referer", b"cookie")}
+_DECISIVE: Final = {b"host": "host", b"sec-fetch-site": "sec-fetch-site", b"origin": "origin"}
+_LOOKED_AT: Final = {**_DECISIVE, b"referer": "referer", b"cookie": "cookie"}
 _POLICY_VIOLATION: Final = (1008, "not a page of this site")
 """Code and reason of a websocket that is closed; servers answer 403."""
 
@@ -34,8 +35,8 @@ class CrossOriginProtectionMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         kind = scope["type"]
-        if kind == "websocket" or (kind == "http" and scope["method"] not in SAFE_METHODS):
-            verdict = verdict_on(self.guard, scope, lambda: self.is_exempt(scope))
+        if (kind == "http" and scope["method"] not in SAFE_METHODS) or kind == "websocket":
+            verdict = verdict_on(self.guard, scope, self.is_exempt)
             if not verdict.allowed:
                 await self._refuse(scope, receive, send, verdict)
                 return
@@ -60,26 +61,36 @@ class CrossOriginProtectionMiddleware:
         await answer_instead(scope, send, REFUSAL, _POLICY_VIOLATION)
 
 
-def verdict_on(guard: CrossOriginGuard, scope: Scope, is_exempt: Callable[[], bool]) -> Verdict:
+def verdict_on(guard: CrossOriginGuard, scope: Scope, is_exempt: Callable[[Scope], bool]) -> Verdict:
     """The verdict of a guard on a connection. is_exempt: whether its route has a mark; called before a refusal."""
     headers: dict[str, str] = {}
-    host = b""
+    lines = 0
     for name, value in scope["headers"]:
-        if name in _LOOKED_AT:
-            known = _LOOKED_AT[name]
-            text = value.decode("latin-1")
-            headers[known] = f"{headers[known]}, {text}" if known in headers else text
-        elif name == b"host":
-            host = value
+        if name in _DECISIVE:
+            headers[_DECISIVE[name]] = value.decode("latin-1")
+            lines += 1
+    if lines > len(headers) or not headers.get("origin"):
+        headers = _all_headers(scope)  # not what a browser sends
     return guard.judge(
         scope.get("method", "GET"),
         scope.get("scheme", "http"),
-        host.decode("latin-1"),
+        headers.get("host", ""),
         headers,
-        lambda: _path_of(scope),
+        scope,
+        _path_of,
         is_exempt,
-        websocket=scope["type"] == "websocket",
+        scope["type"] == "websocket",
     )
+
+
+def _all_headers(scope: Scope) -> dict[str, str]:
+    """The headers that are looked at; lines of the same name are joined."""
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        if name in _LOOKED_AT:
+            known, text = _LOOKED_AT[name], value.decode("latin-1")
+            headers[known] = f"{headers[known]}, {text}" if known in headers else text
+    return headers
 
 
 def _path_of(scope: Scope) -> str:

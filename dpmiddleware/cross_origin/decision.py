@@ -89,6 +89,7 @@ class CrossOriginRules:
     strict: bool | None = None
     own: frozenset[str] = field(init=False, repr=False)
     trusted: frozenset[str] = field(init=False, repr=False)
+    has_exempt_paths: bool = field(init=False, repr=False)
     _paths: frozenset[str] = field(init=False, repr=False)
     _folders: tuple[str, ...] = field(init=False, repr=False)
     _is_strict: bool = field(init=False, repr=False)
@@ -105,17 +106,13 @@ class CrossOriginRules:
         own = frozenset(configured(each, "origins") for each in self.origins)
         self._set("own", own)
         self._set("trusted", frozenset(configured(each, "trusted_origins") for each in self.trusted_origins))
+        self._set("has_exempt_paths", bool(exempt))
         self._set("_paths", frozenset(exempt))
         self._set("_folders", tuple(each for each in exempt if each.endswith("/")))
         self._set("_is_strict", bool(own) if self.strict is None else self.strict)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
-
-    @property
-    def has_exempt_paths(self) -> bool:
-        """Whether a path can make a difference."""
-        return bool(self._paths)
 
     def exempts(self, path: str) -> bool:
         """Whether a path is exempt. One that could be read in two ways never is."""
@@ -131,7 +128,7 @@ class CrossOriginRules:
     def contradicted(self, origin: str, scheme: str, host: str) -> Verdict:
         """For ``same-origin`` and an Origin: they agree, or not."""
         found = normal(origin)
-        if self.owns(found, scheme, host) or found in self.trusted:
+        if origin in {"", "null"} or self.owns(found, scheme, host) or found in self.trusted:
             return _SAME_ORIGIN
         return _DISAGREE[not self._is_strict]
 
@@ -175,11 +172,11 @@ def decide(  # noqa: PLR0911, PLR0917 (a list of steps, over the facts about a r
     if rules.has_exempt_paths and rules.exempts(path):
         return EXEMPT
     site, origin = headers.get("sec-fetch-site", ""), headers.get("origin", "")
+    if site == "same-origin" and origin == f"{scheme}://{host}" and not rules.own:
+        return _SAME_ORIGIN  # what pages send, without a closer look
     if "," in site or "," in origin:
         return _SEVERAL
     if site == "same-origin":
-        if not origin or origin == "null" or (not rules.own and origin == f"{scheme}://{host}"):
-            return _SAME_ORIGIN
         return rules.contradicted(origin, scheme, host)
     found = normal(origin)
     if site == "none" and (not origin or rules.owns(found, scheme, host)):

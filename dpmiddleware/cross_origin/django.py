@@ -68,9 +68,10 @@ class CrossOriginProtectionMiddleware(MiddlewareMixin):
             request.scheme or "http",
             _host(meta),
             browser_headers(meta),
-            lambda: _path_of(request),
-            lambda: self._is_exempt(request),
-            websocket=is_websocket(meta),
+            request,
+            _path_of,
+            self._is_exempt,
+            is_websocket(meta),
         )
 
     def _is_exempt(self, request: HttpRequest) -> bool:

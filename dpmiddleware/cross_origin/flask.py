@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import flask
 
@@ -13,6 +12,9 @@ from dpmiddleware.cross_origin.guard import REFUSAL, CrossOriginGuard, CrossOrig
 from dpmiddleware.cross_origin.wsgi import browser_headers, is_safe, is_websocket, path_of
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.naming import CROSS_ORIGIN
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 __all__ = ["CrossOriginProtection", "is_exempt_view", "register"]
 
@@ -40,7 +42,13 @@ class CrossOriginProtection:
     def init_app(self, app: flask.Flask) -> None:
         """Protect ``app``."""
         guard = register(app, self._options)
-        app.before_request_funcs.setdefault(None, []).insert(0, partial(_check, guard))
+
+        def check() -> Any:
+            request: flask.Request = flask.request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 (documented so)
+            environ = request.environ
+            return None if is_safe(environ) else _check(guard, environ)
+
+        app.before_request_funcs.setdefault(None, []).insert(0, check)
 
 
 def register(app: Any, options: CrossOriginOptions) -> CrossOriginGuard:
@@ -55,20 +63,18 @@ def register(app: Any, options: CrossOriginOptions) -> CrossOriginGuard:
     return guard
 
 
-def _check(guard: CrossOriginGuard) -> Any:
+def _check(guard: CrossOriginGuard, environ: WSGIEnvironment) -> Any:
     """Before the view: a refusal, or ``None``."""
-    environ = flask.request.environ
-    if is_safe(environ):
-        return None
     websocket = is_websocket(environ)
     verdict = guard.judge(
         environ["REQUEST_METHOD"],
         environ["wsgi.url_scheme"],
         environ.get("HTTP_HOST", ""),
         browser_headers(environ),
-        lambda: path_of(environ),
-        lambda: is_exempt_view(flask.current_app, flask.request.endpoint),
-        websocket=websocket,
+        environ,
+        path_of,
+        _is_exempt,
+        websocket,
     )
     if verdict.allowed:
         return None
@@ -77,6 +83,11 @@ def _check(guard: CrossOriginGuard) -> Any:
         if instead is not None:
             return instead
     return flask.Response(REFUSAL.body, REFUSAL.status, list(REFUSAL.titled))
+
+
+def _is_exempt(environ: object) -> bool:  # noqa: ARG001 (see `CrossOriginGuard.judge`)
+    """Whether the view of the current request has the mark."""
+    return is_exempt_view(flask.current_app, flask.request.endpoint)
 
 
 def is_exempt_view(app: Any, endpoint: str | None) -> bool:

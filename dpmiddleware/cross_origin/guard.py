@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Literal, TypedDict, Unpack
+from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from dpmiddleware import telemetry
 from dpmiddleware.arguments import checked
@@ -24,6 +24,7 @@ __all__ = [
     "unambiguous",
 ]
 
+_Request = TypeVar("_Request")
 _BODY: Final = b"This request was refused, because it does not come from a page of this site.\n"
 REFUSAL: Final = Answer(
     [
@@ -94,22 +95,25 @@ class CrossOriginGuard:
         scheme: str,
         host: str,
         headers: Mapping[str, str],
-        path: Callable[[], str],
-        is_exempt: Callable[[], bool],
-        *,
-        websocket: bool = False,
+        request: _Request,
+        path_of: Callable[[_Request], str],
+        is_exempt: Callable[[_Request], bool],
+        websocket: bool,
     ) -> Verdict:
-        """The verdict to obey: where only reports are wanted, all are allowed. Arguments: see `decide`.
+        """The verdict to obey: where only reports are wanted, all are allowed. Other arguments: see `decide`.
 
-        path: the decoded path. is_exempt: whether the route has a mark. Both are called only where they decide.
+        request: as the framework has it.
+        path_of: the decoded path of a request. is_exempt: whether its route has a mark. Both are called only where they
+        decide.
         """
-        checked_path = path() if self.rules.has_exempt_paths else ""
-        verdict = decide(method, scheme, host, headers, checked_path, websocket, rules=self.rules)
+        rules = self.rules
+        path = path_of(request) if rules.has_exempt_paths else ""
+        verdict = decide(method, scheme, host, headers, path, websocket, rules=rules)
         if verdict.allowed:
             if verdict.reason == "headers_disagree" and not self._has_told:
                 self._tell_of_disagreement(host, headers)
             return verdict
-        if is_exempt():
+        if is_exempt(request):
             return EXEMPT
         telemetry.emit(
             "cross_origin_refused",
@@ -119,7 +123,7 @@ class CrossOriginGuard:
             method=printable(method, 20),
             site=_shown(headers, "sec-fetch-site"),
             origin=_shown(headers, "origin"),
-            path=path(),
+            path=path_of(request),
         )
         return verdict._replace(allowed=True) if self._report_only else verdict
 

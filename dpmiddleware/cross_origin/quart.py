@@ -48,9 +48,15 @@ class CrossOriginProtection:
         app.before_websocket_funcs.setdefault(None, []).insert(0, check_websocket)
 
 
+def _is_exempt(scope: object) -> bool:  # noqa: ARG001 (see `CrossOriginGuard.judge`)
+    """Whether the view of the current request or websocket has the mark."""
+    request: Any = quart.request if quart.has_request_context() else quart.websocket
+    return is_exempt_view(quart.current_app, request.endpoint)
+
+
 async def _check(guard: CrossOriginGuard, request: Any) -> Any:
     """Before the view: a refusal, or ``None``."""
-    verdict = verdict_on(guard, request.scope, lambda: is_exempt_view(quart.current_app, request.endpoint))
+    verdict = verdict_on(guard, request.scope, _is_exempt)
     if verdict.allowed:
         return None
     if guard.on_refused is not None and request.scope["type"] == "http":

@@ -38,9 +38,10 @@ class CrossOriginProtectionMiddleware:
             environ["wsgi.url_scheme"],
             environ.get("HTTP_HOST", ""),
             browser_headers(environ),
-            lambda: path_of(environ),
-            lambda: False,
-            websocket=is_websocket(environ),
+            environ,
+            path_of,
+            _has_no_mark,
+            is_websocket(environ),
         )
         if verdict.allowed:
             return self.app(environ, start_response)
@@ -53,6 +54,11 @@ class CrossOriginProtectionMiddleware:
             answered: Iterable[bytes] = instead(environ, start_response)
             return answered
         return answer_instead(start_response, REFUSAL)
+
+
+def _has_no_mark(environ: WSGIEnvironment) -> bool:  # noqa: ARG001 (see `CrossOriginGuard.judge`)
+    """Plain WSGI has no routes."""
+    return False
 
 
 def is_safe(environ: Mapping[str, Any]) -> bool:
@@ -68,12 +74,10 @@ def is_websocket(environ: Mapping[str, Any]) -> bool:
 def browser_headers(environ: Mapping[str, Any]) -> dict[str, str]:
     """The headers that are looked at. A server joins lines of the same name, and what they make is refused."""
     get = environ.get
-    return {
-        "sec-fetch-site": get("HTTP_SEC_FETCH_SITE", ""),
-        "origin": get("HTTP_ORIGIN", ""),
-        "referer": get("HTTP_REFERER", ""),
-        "cookie": get("HTTP_COOKIE", ""),
-    }
+    headers = {"sec-fetch-site": get("HTTP_SEC_FETCH_SITE", ""), "origin": get("HTTP_ORIGIN", "")}
+    if not headers["origin"]:  # not what a browser sends
+        headers |= {"referer": get("HTTP_REFERER", ""), "cookie": get("HTTP_COOKIE", "")}
+    return headers
 
 
 def path_of(environ: WSGIEnvironment) -> str:
