@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from dpmiddleware.at_rest.rsa_keys import MIN_RSA_BITS
+from dpmiddleware.at_rest.rsa_keys import GOOD_RSA_BITS, MIN_RSA_BITS
 from dpmiddleware.at_rest.x509 import X509KeyWrapper
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding, KeyWrapper
@@ -28,11 +29,12 @@ __all__ = ["Weakness", "weak_files", "weaknesses"]
 
 @dataclass(frozen=True, slots=True)
 class Weakness:
-    """One finding. code: for machines. text: the problem. hint: what to do."""
+    """One finding. code: for machines. text: the problem. hint: what to do. level: whether it has to be done now."""
 
     code: str
     text: str
     hint: str
+    level: Literal["problem", "note"] = "problem"
 
 
 def weaknesses(wrapper: KeyWrapper, *, ring: str, now: datetime, wraps: bool = True) -> Iterator[Weakness]:
@@ -46,7 +48,7 @@ def weaknesses(wrapper: KeyWrapper, *, ring: str, now: datetime, wraps: bool = T
     if isinstance(wrapper, X509KeyWrapper):
         yield from _of_certificates(wrapper, now, wraps=wraps)
     yield from weak_files(getattr(wrapper, "private_files", ()))
-    if wraps:
+    if wraps and not (isinstance(wrapper, X509KeyWrapper) and _is_refused(wrapper)):
         yield from _tried_out(wrapper, ring)
 
 
@@ -77,9 +79,22 @@ def _of_certificates(wrapper: X509KeyWrapper, now: datetime, *, wraps: bool) -> 
         if wraps and number == 0 and certificate.not_valid_after_utc < now:
             text = f"the certificate {subject} that wraps new keys expired {certificate.not_valid_after_utc:%Y-%m-%d}"
             yield Weakness("certificate_expired", text, "wrap with a new one: dpm keys rewrap; keep the old to unwrap")
-        if isinstance(public, rsa.RSAPublicKey) and public.key_size < MIN_RSA_BITS:
-            text = f"the certificate {subject} has an RSA key of {public.key_size} bits"
-            yield Weakness("certificate_weak", text, f"wrap with one of {MIN_RSA_BITS} bits or more: dpm keys rewrap")
+        bits = public.key_size if isinstance(public, rsa.RSAPublicKey) else GOOD_RSA_BITS
+        text = f"the certificate {subject} has an RSA key of {bits} bits"
+        hint = f"wrap with one of {GOOD_RSA_BITS} bits or more: dpm keys rewrap"
+        if bits < MIN_RSA_BITS:
+            yield Weakness("certificate_weak", text, hint)
+        elif bits < GOOD_RSA_BITS:
+            yield Weakness("certificate_short", f"{text}: enough until 2030", hint, "note")
+
+
+def _is_refused(wrapper: X509KeyWrapper) -> bool:
+    """Whether the certificate that wraps has been found too short, and refuses to."""
+    try:
+        public = wrapper.certificates[0].public_key()
+    except ConfigurationError:
+        return False
+    return isinstance(public, rsa.RSAPublicKey) and public.key_size < MIN_RSA_BITS
 
 
 def _tried_out(wrapper: KeyWrapper, ring: str) -> Iterator[Weakness]:

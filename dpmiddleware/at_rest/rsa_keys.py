@@ -9,9 +9,12 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 from dpmiddleware.errors import KeyUnwrapError
 
-__all__ = ["MIN_RSA_BITS", "OAEP", "PKCS1", "RsaPrivateKey", "decrypt"]
+__all__ = ["GOOD_RSA_BITS", "MIN_RSA_BITS", "OAEP", "PKCS1", "RsaPrivateKey", "decrypt"]
 
 MIN_RSA_BITS: Final = 2048
+"""Shorter keys wrap nothing. They still unwrap."""
+GOOD_RSA_BITS: Final = 3072
+"""128 bits of security (NIST SP 800-57), as everything else here has; 2,048 are 112 bits, approved until 2030."""
 PKCS1: Final = padding.PKCS1v15()
 OAEP: Final = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303
 """OAEP with SHA-1, as both XML Encryption's ``rsa-oaep-mgf1p`` and CryptoAPI's ``CRYPT_OAEP`` define it.

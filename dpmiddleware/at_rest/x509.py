@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from dpmiddleware.at_rest.certificates import CertificateKey, holds_private_key, load_certificates
 from dpmiddleware.at_rest.elements import master_key_in
-from dpmiddleware.at_rest.rsa_keys import RsaPrivateKey
+from dpmiddleware.at_rest.rsa_keys import GOOD_RSA_BITS, MIN_RSA_BITS, RsaPrivateKey
 from dpmiddleware.at_rest.xml_encryption import EncryptedData
 from dpmiddleware.crypto.public_keys import public_der
 from dpmiddleware.crypto.secret import Unpicklable
@@ -29,6 +29,7 @@ from dpmiddleware.dotnet_types import BUILD, DATA_PROTECTION, type_in
 from dpmiddleware.errors import ConfigurationError, KeyUnwrapError
 from dpmiddleware.keys.interfaces import Binding
 from dpmiddleware.keys.xml import dump
+from dpmiddleware.printable import printable
 from dpmiddleware.secret_sources import read_password, shown_path
 from dpmiddleware.tracebacks import HidesLocals
 from dpmiddleware.urls import ConfigurationURL
@@ -44,20 +45,21 @@ class X509KeyWrapper(Unpicklable, HidesLocals):
     paths: PEM (certificates and private keys, several of each, in any order) or PKCS#12. A certificate and its private
     key may be in two files.
     password: of the private keys.
-    oaep: encrypt session keys with OAEP, which .NET can also read, instead of PKCS#1 v1.5, which .NET writes.
+    oaep: encrypt session keys with OAEP. ``False``: with PKCS#1 v1.5, as .NET does; it is no longer approved for that
+    (NIST SP 800-131A). .NET reads both, and so does this class, whatever is set.
     """
 
     decryptor_types = frozenset({_TYPE})
     """.NET's ``EncryptedXmlDecryptor``."""
 
-    def __init__(self, *paths: str | Path, password: bytes | None = None, oaep: bool = False) -> None:
+    def __init__(self, *paths: str | Path, password: bytes | None = None, oaep: bool = True) -> None:
         self._load: Callable[[], list[CertificateKey]] = lambda: load_certificates(*paths, password=password)
         self._oaep = oaep
         self._keys: tuple[CertificateKey, ...] = ()
         self._paths = tuple(map(Path, paths))
 
     @classmethod
-    def of(cls, keys: Iterable[CertificateKey], *, oaep: bool = False) -> X509KeyWrapper:
+    def of(cls, keys: Iterable[CertificateKey], *, oaep: bool = True) -> X509KeyWrapper:
         """Use certificates that are already loaded."""
         wrapper = cls(oaep=oaep)
         given = tuple(keys)
@@ -68,12 +70,12 @@ class X509KeyWrapper(Unpicklable, HidesLocals):
     def from_url(cls, url: str) -> X509KeyWrapper:
         """Open ``x509:///keys.pem``, ``x509:///tls.crt?key=/tls.key`` or ``x509:///keys.pfx``.
 
-        ``password=env:NAME`` or a file: of the private keys.
+        ``password=env:NAME`` or a file: of the private keys. ``oaep=false``: see the class.
         """
-        parts = ConfigurationURL.parse(url, "key", "password")
+        parts = ConfigurationURL.parse(url, "key", "password", "oaep")
         paths = [parts.file(), *(Path(value) for name, value in parts.options.items() if name == "key")]
         reference = parts.options.get("password")
-        wrapper = cls(*paths)
+        wrapper = cls(*paths, oaep=_is_true(parts.options.get("oaep", "true")))
 
         def load() -> list[CertificateKey]:
             password = read_password(reference, "certificate's password") if reference else None
@@ -93,10 +95,16 @@ class X509KeyWrapper(Unpicklable, HidesLocals):
         return tuple(key.certificate for key in self._loaded())
 
     def wrap(self, secret: ET.Element, binding: Binding) -> tuple[str, ET.Element]:
-        """Encrypt to the first certificate. `ConfigurationError` if it cannot be read."""
+        """Encrypt to the first certificate. `ConfigurationError` if it cannot be read, or its key is too short."""
         chosen = self._loaded()[0]
         public = chosen.certificate.public_key()
         assert isinstance(public, rsa.RSAPublicKey)  # noqa: S101 (`checked` accepts no other)
+        if public.key_size < MIN_RSA_BITS:
+            subject = printable(chosen.certificate.subject.rfc4514_string())
+            raise ConfigurationError(
+                f"the certificate {subject} has an RSA key of {public.key_size} bits, which wraps no keys",
+                hint=f"wrap with one of {GOOD_RSA_BITS} bits, and keep the old one after it, to unwrap",
+            )
         return _TYPE + BUILD, EncryptedData.encrypt(dump(secret), chosen.der, public, oaep=self._oaep).to_element()
 
     def unwrap(self, encrypted: ET.Element, binding: Binding) -> ET.Element:
@@ -137,6 +145,13 @@ class X509KeyWrapper(Unpicklable, HidesLocals):
 
     def __repr__(self) -> str:
         return f"<X509KeyWrapper {', '.join(map(shown_path, self._paths))}>"
+
+
+def _is_true(text: str) -> bool:
+    """The option ``oaep`` of a URL."""
+    if text not in {"true", "false"}:
+        raise ConfigurationError(f"oaep={printable(text, 20)!r} is neither true nor false", hint="use ?oaep=true")
+    return text == "true"
 
 
 def _public_key_of(certificate: bytes) -> bytes:

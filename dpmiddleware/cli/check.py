@@ -203,7 +203,7 @@ def _at_rest(dp: DataProtection, view: RingView) -> Iterator[Finding]:
     for number, wrapper in enumerate(dp.manager.wrappers):
         wraps = dp.manager.auto_create_keys and number == 0
         for weak in weaknesses(wrapper, ring=dp.ring, now=view.now.to_datetime(), wraps=wraps):
-            yield Finding(weak.code, "problem", weak.text, weak.hint)
+            yield Finding(weak.code, weak.level, weak.text, weak.hint)
     ours = sorted(t for w in dp.manager.wrappers[:1] for t in w.decryptor_types if t.startswith("dpmiddleware."))
     if ours:
         text = f".NET members of this farm cannot read keys wrapped as {ours[0]}"

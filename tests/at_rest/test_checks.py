@@ -46,13 +46,13 @@ def certificate(bits: int, days: int) -> CertificateKey:
 
 def test_a_good_one_has_none(tmp_path: Path) -> None:
     path = tmp_path / "keys.pem"
-    path.write_bytes((VECTORS / "certificates" / "first.pem").read_bytes())
+    path.write_bytes((VECTORS / "certificates" / "second.pem").read_bytes())
     path.chmod(0o600)
     assert codes(X509KeyWrapper(path)) == []
 
 
 def test_an_expired_certificate_that_wraps_is_found_and_an_old_one_is_not() -> None:
-    old, new = certificate(2048, -1), certificate(2048, 1)
+    old, new = certificate(3072, -1), certificate(3072, 1)
     assert codes(X509KeyWrapper.of([old])) == ["certificate_expired"]
     assert codes(X509KeyWrapper.of([new, old])) == []
     assert codes(X509KeyWrapper.of([old]), wraps=False) == []
@@ -66,12 +66,23 @@ def test_a_short_rsa_key_is_found_and_shown_escaped() -> None:
     assert "\x1b" not in found.text
 
 
+def test_a_key_that_is_enough_for_now_only_is_a_note() -> None:
+    (found,) = weaknesses(X509KeyWrapper.of([certificate(2048, 1)]), ring="shop", now=NOW)
+    assert (found.code, found.level) == ("certificate_short", "note")
+    assert "2048 bits: enough until 2030" in found.text
+
+
+def test_a_short_key_that_only_unwraps_does_not_keep_the_one_that_wraps_from_being_tried_out() -> None:
+    blind = CertificateKey(certificate(3072, 1).certificate)
+    assert codes(X509KeyWrapper.of([blind, certificate(1024, 1)])) == ["certificate_weak", "wrapper_unusable"]
+
+
 def test_a_certificate_that_is_not_there_is_found() -> None:
     assert codes(X509KeyWrapper("/no/such.pem")) == ["certificate_unreadable", "wrapper_unusable"]
 
 
 def test_a_certificate_that_cannot_unwrap_is_found_where_keys_are_made() -> None:
-    wrapper = X509KeyWrapper.of([CertificateKey(certificate(2048, 1).certificate)])
+    wrapper = X509KeyWrapper.of([CertificateKey(certificate(3072, 1).certificate)])
     assert codes(wrapper) == ["wrapper_unusable"]
     assert codes(wrapper, wraps=False) == []
 

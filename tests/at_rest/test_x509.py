@@ -124,10 +124,11 @@ def test_iso_10126_padding_is_read(case: dict[str, str]) -> None:
 
 
 def test_what_is_written_has_the_form_of_what_dotnet_wrote() -> None:
-    """The same elements, attributes and namespaces; except for texts."""
+    """The same elements, attributes and namespaces; except for texts. With PKCS#1 v1.5, which .NET writes."""
     theirs = parse(RINGS[0]["documents"][0].encode()).find(f".//{ENCRYPTED_SECRET}")
     assert theirs is not None
-    decryptor_type, ours = of_vectors("first").wrap(master_key(), BINDING)
+    wrapper = X509KeyWrapper(CERTIFICATES / "first.pem", oaep=False)
+    decryptor_type, ours = wrapper.wrap(master_key(), BINDING)
     assert decryptor_type == theirs.get("decryptorType")
     shape = [(element.tag, dict(element.attrib)) for element in theirs[0].iter()]
     assert [(element.tag, dict(element.attrib)) for element in reread(ours).iter()] == shape
@@ -503,6 +504,41 @@ def test_a_url_names_a_certificate_and_its_key(
     assert unwrapped(wrapper, _wrapped(wrapper)) == MASTER_KEY
     assert wrapper.private_files == (tmp_path / "tls.key",), "the certificate is public"
     assert repr(wrapper) == f"<X509KeyWrapper {tmp_path / 'tls.crt'}, {tmp_path / 'tls.key'}>"
+
+
+METHODS = {"": "rsa-oaep-mgf1p", "?oaep=true": "rsa-oaep-mgf1p", "?oaep=false": "rsa-1_5"}
+
+
+@pytest.mark.parametrize("query", METHODS)
+def test_a_url_says_how_session_keys_are_encrypted_and_either_way_is_read(query: str) -> None:
+    path = CERTIFICATES / "first.pem"
+    wrapper = X509KeyWrapper.from_url(f"{url_of('x509', path)}{query}")
+    encrypted = _wrapped(wrapper)
+    methods = [
+        str(element.get("Algorithm")).rpartition("#")[2] for element in encrypted.iter(f"{XENC}EncryptionMethod")
+    ]
+    assert methods == ["aes256-cbc", METHODS[query]]
+    for other in (True, False):
+        assert unwrapped(X509KeyWrapper(path, oaep=other), encrypted) == MASTER_KEY
+
+
+def test_a_url_that_says_neither_is_an_error() -> None:
+    with pytest.raises(ConfigurationError, match="oaep='yes' is neither true nor false") as caught:
+        X509KeyWrapper.from_url("x509:///keys.pem?oaep=yes")
+    assert "?oaep=true" in caught.value.hint
+
+
+@pytest.mark.parametrize(("bits", "wraps"), [(1024, False), (2040, False), (2048, True)])
+def test_a_short_key_wraps_nothing_and_still_unwraps(bits: int, wraps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrapper = X509KeyWrapper.of([certificate_key(bits)])
+    if not wraps:
+        with pytest.raises(ConfigurationError, match=f"RSA key of {bits} bits, which wraps no keys") as caught:
+            _wrapped(wrapper)
+        assert "3072 bits" in caught.value.hint
+        monkeypatch.setattr("dpmiddleware.at_rest.x509.MIN_RSA_BITS", 1024)  # as the versions before did
+    encrypted = _wrapped(wrapper)
+    monkeypatch.undo()
+    assert unwrapped(wrapper, encrypted) == MASTER_KEY
 
 
 USELESS: dict[str, tuple[list[bytes], str]] = {

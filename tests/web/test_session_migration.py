@@ -11,7 +11,7 @@ import pytest
 
 from dpmiddleware import telemetry
 from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.errors import CookieTooLargeError
+from dpmiddleware.errors import ConfigurationError, CookieTooLargeError
 from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sessions.cookie import SessionCookie
 from dpmiddleware.web.sessions.migration import DjangoSessions, FlaskSessions, SignedSessions, StarletteSessions
@@ -155,3 +155,23 @@ def test_a_session_too_long_for_the_old_format_is_refused_when_it_is_written(goi
     with pytest.raises(CookieTooLargeError, match="old format") as caught:
         going_back(lambda session: session.update(text=text))
     assert caught.value.hint
+
+
+def test_a_machine_without_sha1_is_an_error_at_start_and_not_a_silent_sign_out(
+    monkeypatch: pytest.MonkeyPatch, clock: StoppedClock
+) -> None:
+    """Flask's cookies were all refused there as if they were not JSON."""
+
+    def unsupported(*_: object, **__: object) -> None:
+        raise ValueError("[digital envelope routines] unsupported")
+
+    monkeypatch.setattr("hashlib.sha1", unsupported)
+    until = clock.now() + DAY
+    for kind in (FlaskSessions, StarletteSessions):
+        with pytest.raises(ConfigurationError, match=f"no SHA-1, with which {kind.framework.title()} signs") as caught:
+            kind(SECRET, until=until)
+        assert "sign in again" in caught.value.hint
+    DjangoSessions(SECRET, until=until)
+    monkeypatch.delattr("hashlib.sha1")  # as in a Python that was built without it
+    with pytest.raises(ConfigurationError, match="no SHA-1"):
+        FlaskSessions(SECRET, until=until)

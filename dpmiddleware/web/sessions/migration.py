@@ -55,6 +55,9 @@ class SignedSessions(OldSessions):
     now: the current time, for tests.
     """
 
+    _needs_sha1: ClassVar = True
+    """Whether its cookies are signed with HMAC-SHA1, which a machine in FIPS mode may not have."""
+
     def __init__(
         self,
         secret_key: str | bytes,
@@ -66,6 +69,8 @@ class SignedSessions(OldSessions):
         now: datetime | None = None,
     ) -> None:
         self._secrets = _checked_secrets(secret_key, fallbacks)
+        if self._needs_sha1:
+            _try_sha1(self.framework)
         super().__init__(until=until, max_age=max_age, writes_old=writes_old, now=now)
 
     def _loads(self, value: str, now: datetime) -> OldSession:
@@ -144,6 +149,7 @@ class DjangoSessions(SignedSessions):
     """
 
     framework = "django"
+    _needs_sha1 = False
     _salt: ClassVar[str] = "django.contrib.sessions.backends.signed_cookies"
 
     def __init__(
@@ -220,6 +226,17 @@ class _SignerAt(TimestampSigner):
 
     def get_timestamp(self) -> int:
         return super().get_timestamp() if self._now is None else int(self._now.timestamp())
+
+
+def _try_sha1(framework: str) -> None:
+    """`ConfigurationError` if every old cookie would be refused here, which would sign all users out."""
+    try:
+        hashlib.sha1(b"tried out").digest()  # noqa: S324 (theirs, and as they call it)
+    except (ValueError, AttributeError):
+        raise ConfigurationError(
+            f"this machine has no SHA-1, with which {framework.title()} signs its sessions",
+            hint="migrate on one that has it, or leave out migration=: then users sign in again",
+        ) from None
 
 
 def _checked_secrets(secret_key: str | bytes, fallbacks: Sequence[str | bytes]) -> list[bytes]:
