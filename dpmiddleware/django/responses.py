@@ -34,8 +34,7 @@ current_session: ContextVar[RequestSession | None] = ContextVar("dpmiddleware_dj
 class _Written(Morsel[str]):
     """A cookie with a given Set-Cookie text, which Django writes as it is. whole: see `_Marker`."""
 
-    def __init__(self, line: str, whole: str = "") -> None:
-        super().__init__()
+    def __init__(self, line: str, whole: str = "") -> None:  # not the library's: it fills in what `_attributes` has
         cookie, _, attributes = line.partition("; ")
         name, _, value = cookie.partition("=")
         self.set(name, _Marker(value, whole) if whole else value, value)
