@@ -325,3 +325,26 @@ def test_after_a_redirect_a_script_that_reloads_repeats_nothing(page: Any, stree
         page.evaluate("location.reload()")
     assert len(street.answered("/do/redirected")) == 1
     assert page.title() == "page"
+
+
+# --- the shops --------------------------------------------------------------------------------------------------------
+
+
+def elsewhere(environ: Any, start_response: Any) -> list[bytes]:
+    """A page of another site."""
+    start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
+    return [PAGE.encode()]
+
+
+@pytest.mark.parametrize("framework", ["django", "flask", "starlette"])
+def test_the_shops_take_forms_of_their_own_pages_only(page: Any, town: Any, framework: str) -> None:
+    shop = town.shop(framework)
+    page.goto(town.site(elsewhere, "elsewhere.test"))
+    with page.expect_navigation() as refused:
+        page.evaluate(WAYS["form"], f"{shop}basket/add")
+    assert refused.value.status == 403
+    assert page.inner_text("body").strip() == (REFUSAL.body or b"").decode().strip()
+    page.goto(shop)
+    with page.expect_navigation() as accepted:
+        page.click("article:first-child button")
+    assert accepted.value.ok

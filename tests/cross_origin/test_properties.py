@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dpmiddleware.cross_origin import CrossOriginRules, decide
 from dpmiddleware.cross_origin.decision import SAFE_METHODS
-from dpmiddleware.cross_origin.origins import configured, is_own, normal
+from dpmiddleware.cross_origin.origins import configured, is_own, normal, of_url
 from dpmiddleware.errors import ConfigurationError
 
 LABELS: Final = st.sampled_from(
@@ -63,7 +63,7 @@ def reference(text: str) -> tuple[str, str, int] | None:
     return scheme, host, int(port) if colon else DEFAULT_PORT[scheme]
 
 
-@given(TEXTS, st.sampled_from(["http", "https"]), AUTHORITIES)
+@given(TEXTS, st.sampled_from(["http", "https", ""]), AUTHORITIES)
 def test_an_origin_is_own_only_if_host_and_port_are_those_of_the_request(text: str, scheme: str, host: str) -> None:
     origin = reference(text)
     own = origin is not None and reference(f"{origin[0]}://{host}") == origin
@@ -122,6 +122,32 @@ def test_a_setting_is_an_origin_in_normal_form_or_an_error(text: str) -> None:
         with pytest.raises(ConfigurationError) as caught:
             configured(text, "trusted_origins")
         assert caught.value.hint
+
+
+URLS: Final = {
+    "https://app.example/a?b#c": "https://app.example",
+    "https://APP.example:443": "https://app.example",
+    "http://[::1]:8000/": "http://[::1]:8000",
+    "https://app.example?next=https://evil.example/": "https://app.example",
+    "https://app.example#https://evil.example/": "https://app.example",
+    "https://app.example@evil.example/": "",
+    "https:///app.example": "",
+    "about:blank": "",
+    "": "",
+}
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_the_origin_of_a_referer(url: str) -> None:
+    assert of_url(url) == URLS[url]
+
+
+def test_with_configured_origins_a_host_that_was_bound_to_this_address_is_not_own() -> None:
+    """DNS rebinding: the page and the request agree in everything, but neither is of this application."""
+    rebound = {"sec-fetch-site": "same-origin", "origin": "https://rebound.attacker.example"}
+    facts = ("POST", "https", "rebound.attacker.example", rebound)
+    assert decide(*facts).allowed
+    assert not decide(*facts, rules=CrossOriginRules(origins=["https://app.example"])).allowed
 
 
 ODD_PATHS: Final = ["/hooks/../admin", "/hooks//x", "//hooks/", "/hooks/%2e%2e/admin", "/hooks/..\\admin", "/hooks/;x"]
