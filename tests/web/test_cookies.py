@@ -182,3 +182,35 @@ def test_what_no_browser_would_take_is_refused_at_construction(settings: dict[st
 )
 def test_what_browsers_take_is_accepted(settings: dict[str, Any]) -> None:
     assert CookieSettings(**{"name": "c", **settings}).name
+
+
+# --- strict cookies -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [("sid", "__Host-sid"), ("__Host-sid", "__Host-sid"), ("__Host-Http-sid", "__Host-Http-sid")],
+    ids=["a name", "with the prefix", "with the longer prefix"],
+)
+def test_a_strict_cookie_is_bound_to_its_host_and_to_https(given: str, name: str) -> None:
+    cookie = CookieSettings.strict(given)
+    assert cookie == CookieSettings(name, path="/", domain=None, secure="always", http_only=True, same_site="lax")
+    for https in (True, False):
+        assert cookie.attributes(https=https) == ("path=/", "secure", "samesite=lax", "httponly")
+
+
+def test_a_strict_cookie_may_be_kept_from_links_of_other_sites_and_for_some_time() -> None:
+    cookie = CookieSettings.strict("sid", same_site="strict", max_age=timedelta(hours=1), max_total=4000)
+    assert cookie.attributes(https=True) == ("max-age=3600", "path=/", "secure", "samesite=strict", "httponly")
+    assert cookie.max_total == 4000
+
+
+@pytest.mark.parametrize("name", ["__host-sid", "__Secure-sid", "__Http-sid"])
+def test_a_name_with_another_prefix_gets_the_right_one(name: str) -> None:
+    """Browsers compare prefixes without case, and servers with it."""
+    assert CookieSettings.strict(name).name == f"__Host-{name}"
+
+
+def test_a_name_that_is_no_token_stays_an_error() -> None:
+    with pytest.raises(ConfigurationError, match="not a token"):
+        CookieSettings.strict("a b")

@@ -50,6 +50,7 @@ SameSite = Literal["strict", "lax", "none"]
 Attributes = tuple[str, ...]
 """The attributes of one Set-Cookie, in their written form: ``("path=/", "httponly")``."""
 
+_HOST: Final = "__Host-"
 _NAME: Final = re.compile(HTTP_TOKEN)
 _ATTRIBUTE_VALUE: Final = re.compile(r"[ -:<-~]*")
 _MAX_COOKIE: Final = 4096
@@ -192,6 +193,24 @@ class CookieSettings:
         for wrong, problem, hint in _impossible(self):
             if wrong:
                 raise ConfigurationError(f"cookie {printable(self.name, 80)!r}: {problem}", hint=hint)
+
+    @classmethod
+    def strict(
+        cls,
+        name: str,
+        *,
+        same_site: Literal["strict", "lax"] = "lax",
+        max_age: timedelta | None = None,
+        max_total: int = 8000,
+    ) -> CookieSettings:
+        """Make the settings of a cookie that no other host, no http page and no script can write or read.
+
+        name: gets the prefix ``__Host-``, unless it has it. ``__Host-Http-`` also keeps scripts from writing it, in the
+        browsers that know it; the others take it for ``__Host-``.
+        same_site, max_age, max_total: see the class.
+        """
+        prefixed = name if name.startswith(_HOST) else _HOST + name
+        return cls(prefixed, secure="always", same_site=same_site, max_age=max_age, max_total=max_total)
 
     def attributes(self, *, https: bool, expires: datetime | None = None) -> Attributes:
         """Build the attributes of a Set-Cookie. ``https``: whether the request used HTTPS. ``expires``: aware."""
