@@ -197,6 +197,28 @@ def test_of_a_cluster_the_server_that_has_the_list_is_asked(kind: str, redis_clu
         assert found_by(repository) == {EVICTS, LOST}
 
 
+@pytest.mark.parametrize("kind", CLUSTER_CLIENTS)
+def test_other_servers_of_a_cluster_do_not_count(kind: str, start: Callable[..., Server]) -> None:
+    """One server has the slot of the list, and snapshots; the other one has all other slots, and is a cache."""
+    cache, lasting = (
+        start("--cluster-enabled", "yes", "--cluster-port", str(free_port()), *options)
+        for options in ((), ("--save", "3600 1"))
+    )
+    raws = _raw(cache), _raw(lasting)
+    slot = raws[0].execute_command("CLUSTER KEYSLOT", DEFAULT_KEY)
+    raws[0].execute_command("CLUSTER ADDSLOTSRANGE", 0, slot - 1, slot + 1, 16383)
+    raws[1].execute_command("CLUSTER ADDSLOTS", slot)
+    port, bus = (raws[1].config_get(name)[name] for name in ("port", "cluster-port"))
+    raws[0].execute_command("CLUSTER MEET", LOOPBACK, port, bus)
+    wait_for("the cluster", lambda: all(raw.cluster("info")["cluster_state"] == "ok" for raw in raws))
+    repository = RedisKeyRepository(client=CLUSTER_CLIENTS[kind](cache.address))
+    with as_a_cache(raws[0]):
+        assert found_by(repository) == {("redis_snapshots_only", "note")}
+    raws[0].config_set("save", "3600 1")
+    raws[1].config_set("save", "")
+    assert found_by(repository) == {LOST}
+
+
 def test_the_primary_that_a_sentinel_names_is_asked(redis_sentinel_server: Server, own_redis: Server) -> None:
     host, _, port = redis_sentinel_server.address.rpartition(":")
     make: Any = redis.sentinel.Sentinel  # it has no types
