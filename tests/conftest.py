@@ -145,6 +145,12 @@ def own_redis(pytestconfig: pytest.Config) -> Iterator[Server]:
 
 
 @pytest.fixture
+def lasting_redis(pytestconfig: pytest.Config) -> Iterator[Server]:
+    """One that keeps its data, as `dpm check` and `dpm init` want it."""
+    yield from need(pytestconfig, "redis (own)", lambda: servers.own_redis("--appendonly", "yes"))
+
+
+@pytest.fixture
 def own_postgres(pytestconfig: pytest.Config) -> Iterator[Server]:
     yield from need(pytestconfig, "postgresql (own)", servers.own_postgres)
 

@@ -82,9 +82,9 @@ def test_a_unit_sets_what_the_environment_file_sets() -> None:
     assert unit(file).variables["DPM_APPLICATION"] == "50% of Ada's “shop”"
 
 
-def test_the_units_run(own_redis: Server, home: Path) -> None:
+def test_the_units_run(lasting_redis: Server, home: Path) -> None:
     """The first key is there: `dpm init` created it."""
-    folder = init("systemd", repository=f"{own_redis.address}/0")
+    folder = init("systemd", repository=f"{lasting_redis.address}/0")
     keys = unit(folder / "systemd" / "shop-keys.service").settle(home / "credentials-of-job")
     assert set(keys.handed) == {"keys.pem", "signer.pem"}
     for number, said in enumerate(("no key is due", "has expired")):
@@ -192,8 +192,8 @@ def test_the_job_reaches_the_store_and_the_key_service_only(repository: str, wra
     assert ports == PORTS[repository, wrapper]
 
 
-def test_the_pods_run(own_redis: Server, home: Path) -> None:
-    folder, store = init("kubernetes", repository=CLUSTER), f"{own_redis.address}/0"
+def test_the_pods_run(lasting_redis: Server, home: Path) -> None:
+    folder, store = init("kubernetes", repository=CLUSTER), f"{lasting_redis.address}/0"
     first = container(folder, "first-key", home / "secret-of-first").settle(home / "of-first", store)
     assert first.run().returncode in {0, 1}
     assert len(ring_of(first).manager.read().keys) == 1
@@ -228,8 +228,8 @@ COMMANDS = block("sh", "dpm init /etc/shop").splitlines()
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_the_commands_of_the_page_work(line: str, own_redis: Server, home: Path) -> None:
-    line = line.replace("/etc/shop", str(home / "shop")).replace("redis://localhost:6379", own_redis.address)
+def test_the_commands_of_the_page_work(line: str, lasting_redis: Server, home: Path) -> None:
+    line = line.replace("/etc/shop", str(home / "shop")).replace("redis://localhost:6379", lasting_redis.address)
     assert line.startswith("dpm ")
     assert main(line.split()[1:]) == 0
 

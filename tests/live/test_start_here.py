@@ -16,8 +16,6 @@ from typing import IO
 
 import pytest
 
-from tests import servers
-from tests.conftest import need
 from tests.servers import Server, free_port
 from tests.test_documents_run import ROOT, Block, blocks, pattern_of
 
@@ -93,12 +91,6 @@ def shell(tmp_path: Path, port: int) -> Iterator[Shell]:
     opened = Shell(tmp_path, port)
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def lasting_redis(pytestconfig: pytest.Config) -> Iterator[Server]:
-    """The Redis of the tutorial."""
-    yield from need(pytestconfig, "redis (own)", lambda: servers.own_redis("--appendonly", "yes"))
 
 
 @pytest.mark.timeout(420)
