@@ -28,7 +28,7 @@ from dpmiddleware.cross_origin.origins import configured, is_own, normal, of_url
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable
 
-__all__ = ["EXEMPT", "SAFE_METHODS", "CrossOriginRules", "Verdict", "decide"]
+__all__ = ["EXEMPT", "SAFE_METHODS", "SAME_ORIGIN", "CrossOriginRules", "Verdict", "decide"]
 
 SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "QUERY"))
 """Methods that change nothing, exactly as they are written here (RFC 9110, RFC 10008)."""
@@ -48,7 +48,8 @@ EXEMPT: Final = Verdict(allowed=True, reason="exempt")
 """That of an exempt path or route."""
 _SAFE: Final = Verdict(allowed=True, reason="safe_method")
 _SEVERAL: Final = Verdict(allowed=False, reason="several_values")
-_SAME_ORIGIN: Final = Verdict(allowed=True, reason="same_origin")
+SAME_ORIGIN: Final = Verdict(allowed=True, reason="same_origin")
+"""That of nearly all requests."""
 _DISAGREE: Final = {allowed: Verdict(allowed=allowed, reason="headers_disagree") for allowed in (True, False)}
 _BY_USER: Final = Verdict(allowed=True, reason="by_user")
 _TRUSTED: Final = Verdict(allowed=True, reason="trusted_origin")
@@ -129,7 +130,7 @@ class CrossOriginRules:
         """For ``same-origin`` and an Origin: they agree, or not."""
         found = normal(origin)
         if origin in {"", "null"} or self.owns(found, scheme, host) or found in self.trusted:
-            return _SAME_ORIGIN
+            return SAME_ORIGIN
         return _DISAGREE[not self._is_strict]
 
 
@@ -173,7 +174,7 @@ def decide(  # noqa: PLR0911, PLR0917 (a list of steps, over the facts about a r
         return EXEMPT
     site, origin = headers.get("sec-fetch-site", ""), headers.get("origin", "")
     if site == "same-origin" and origin == f"{scheme}://{host}" and not rules.own:
-        return _SAME_ORIGIN  # what pages send, without a closer look
+        return SAME_ORIGIN  # what pages send, without a closer look
     if "," in site or "," in origin:
         return _SEVERAL
     if site == "same-origin":

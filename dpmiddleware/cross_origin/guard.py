@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from dpmiddleware import telemetry
 from dpmiddleware.arguments import checked
-from dpmiddleware.cross_origin.decision import EXEMPT, CrossOriginRules, Verdict, decide
+from dpmiddleware.cross_origin.decision import EXEMPT, SAME_ORIGIN, CrossOriginRules, Verdict, decide
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.names import refuse_unknown
 from dpmiddleware.naming import CROSS_ORIGIN, Naming, written_as
@@ -109,6 +109,8 @@ class CrossOriginGuard:
         rules = self.rules
         path = path_of(request) if rules.has_exempt_paths else ""
         verdict = decide(method, scheme, host, headers, path, websocket, rules=rules)
+        if verdict is SAME_ORIGIN:
+            return verdict
         if verdict.allowed:
             if verdict.reason == "headers_disagree" and not self._has_told:
                 self._tell_of_disagreement(host, headers)
