@@ -48,7 +48,7 @@ def session_of(mapping: dict[str, Any]) -> Session:
     """Return a session that a cookie held, with this content; Starlette's class takes the mapping itself."""
     now = milliseconds(datetime.now(timezone.utc))
     kept = {"_dpm_id": "its id", **mapping}
-    return Session(lambda: StoredSession(now, now, JSON.dumps(kept), dict(kept)))
+    return Session(lambda _: StoredSession(now, now, JSON.dumps(kept), dict(kept)))
 
 
 for _name, _ours in (("SessionMiddleware", OurSessions), ("Session", session_of)):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.upstream import run
 from tests.upstream.differences import UNEXPLAINED, compare, judge, listed, updated
-from tests.upstream.installation import UnavailableError
+from tests.upstream.installation import ROOT, UnavailableError
 from tests.upstream.suites import HERE, SUITES, Suite
 
 DOCUMENTS = sorted({suite.list for suite in SUITES})
@@ -201,3 +204,16 @@ def test_only_the_suites_that_are_named_run(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_unknown_suite_is_refused() -> None:
     with pytest.raises(SystemExit, match="unknown suite: flask-logon; the suites are starlette, flask, "):
         run.main(["flask-logon"])
+
+
+def test_a_session_that_suites_get_from_a_plugin_has_its_content() -> None:
+    """In a process of its own: the plugin replaces Starlette's classes."""
+    program = "from ours_in_starlette import session_of; print(dict(session_of({'cart': 3})))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, [HERE, ROOT]))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "{'cart': 3}\n", done.stderr
