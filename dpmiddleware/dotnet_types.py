@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["BUILD", "DATA_PROTECTION", "plain_type_name", "type_in"]
@@ -16,6 +17,7 @@ def type_in(assembly: str, name: str) -> str:
     return f"{assembly}.{name}, {assembly}"
 
 
+@lru_cache(maxsize=16)
 def plain_type_name(name: str) -> str:
     """A .NET type name in the form in which names are compared: ``type, assembly``, nothing else.
 

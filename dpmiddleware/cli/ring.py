@@ -23,6 +23,7 @@ from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.instants import Instant
 from dpmiddleware.keys.document import may_be_revocation
 from dpmiddleware.keys.key import Key, Revocation
+from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.policy import POLICY_SETTINGS, no_limit
 from dpmiddleware.keys.reading import Reading, SetAside
 from dpmiddleware.keys.rotation import resolve
@@ -139,9 +140,13 @@ class RingView:
         dp: DataProtection,
         needs: Needs = Needs.ANYTHING,
         progress: Callable[[int, int], None] = lambda _done, _all: None,
+        read: Callable[[KeyManager, Callable[[int, int], None]], Reading] = KeyManager.read,
     ) -> RingView:
-        """Read the store. Nothing is changed. `NoRingError` if the store does not have what the verb needs."""
-        reading, now = dp.manager.read(progress), dp.manager.now()
+        """Read the store. Nothing is changed. `NoRingError` if the store does not have what the verb needs.
+
+        read: `glance` where it is enough.
+        """
+        reading, now = read(dp.manager, progress), dp.manager.now()
         require(dp, reading, needs)
         default = resolve(now, reading.keys, dp.manager.policy_in(reading)).default
         return cls(reading, now, None if default is None else default.id)
@@ -184,6 +189,8 @@ class RingView:
     def describe(self, key: Key) -> str:
         """The state of a key, for people."""
         state = key.state(self.now).value
+        if key.untried and key.revocation is None:
+            return f"{state}, not tried"
         return f"{state}, default" if key.id == self.default else state
 
     def as_json(self, key: Key) -> dict[str, object]:
@@ -198,6 +205,7 @@ class RingView:
             "algorithm": key.algorithm,
             "wrapped": key.wrapped,
             "problem": key.problem,
+            "tried": not key.untried,
             "revoked": None if key.revocation is None else _revocation_as_json(key.revocation),
         }
 

@@ -15,10 +15,11 @@ SHORT: Final = 8
 
 def short_ids(keys: Iterable[UUID]) -> Mapping[UUID, str]:
     """The short form of each id. In their order, an id has most in common with its neighbours."""
-    ids = sorted(str(key_id) for key_id in keys)
+    by_text = {str(key_id): key_id for key_id in keys}
+    ids = sorted(by_text)
     common = [_in_common(*pair) for pair in pairwise(["", *ids, ""])]
     lengths = (max(SHORT, before + 1, after + 1) for before, after in pairwise(common))
-    return {UUID(one): one[:length] for one, length in zip(ids, lengths, strict=True)}
+    return {by_text[one]: one[:length] for one, length in zip(ids, lengths, strict=True)}
 
 
 def _in_common(one: str, other: str) -> int:

@@ -136,7 +136,10 @@ def _text_of(element: ET.Element) -> str:
 
 _GUID_D: Final = re.compile("-".join(f"[0-9a-fA-F]{{{digits}}}" for digits in (8, 4, 4, 4, 12)))
 """The usual form. The patterns of the others are compiled when one is met: that takes milliseconds."""
-_GUID: Final = r"(?i)(?P<open>[{(]?)([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})(?P<close>[)}]?)|[0-9a-f]{32}"
+_GUID: Final = (
+    r"(?i)(?P<open>[{(]?)([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})(?P<close>[)}]?)"
+    "|[0-9a-f]{32}"
+)
 _GUID_X: Final = (
     r"(?i)\{0x([0-9a-f]{1,8}),0x([0-9a-f]{1,4}),0x([0-9a-f]{1,4}),\{" + ",".join([r"0x([0-9a-f]{1,2})"] * 8) + r"\}\}"
 )

@@ -104,8 +104,11 @@ class KeyRepository(Protocol):
 
     def commit(
         self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
-    ) -> None:
+    ) -> str | None:
         """Add and remove documents in one step, if the store still has the version ``expected``.
+
+        Returns the version of the store with exactly this change, so that nobody has to read it again to know it; or
+        ``None``, if it is not known.
 
         `VersionConflict` if it has changed; nothing is written then. Documents to remove come from a `read` of the same
         store. A document added under the name of a removed one replaces it. A name that is taken otherwise is refused.

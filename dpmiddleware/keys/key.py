@@ -47,7 +47,8 @@ class Revocation:
 class Key:
     """One key. If ``encryptor`` is ``None``, ``problem`` says why the key cannot be used, and ``hint`` what to do.
 
-    A key may have both: this process has unwrapped it before, and it can no longer be unwrapped.
+    Without either, the key is `untried`. A key may have both: this process has unwrapped it before, and it can no
+    longer be unwrapped.
     """
 
     id: UUID
@@ -70,11 +71,19 @@ class Key:
         """The name of the algorithm; "" if the key is not usable."""
         return "" if self.encryptor is None else self.encryptor.suite.name
 
+    @property
+    def untried(self) -> bool:
+        """Whether nobody has tried to unwrap it, so that it is not known whether it can be."""
+        return self.encryptor is None and not self.problem
+
     def state(self, now: Instant) -> KeyState:
-        """What the key can be used for at ``now``. Clock skew is ignored here; see `rotation.resolve`."""
+        """What the key can be used for at ``now``; an `untried` key, if it can be unwrapped.
+
+        Clock skew is ignored here; see `rotation.resolve`.
+        """
         if self.revocation is not None:
             return KeyState.REVOKED
-        if self.encryptor is None:
+        if self.problem and self.encryptor is None:
             return KeyState.UNUSABLE
         if self.expiration_date <= now:
             return KeyState.EXPIRED

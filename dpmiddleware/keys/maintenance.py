@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -23,7 +23,7 @@ from dpmiddleware.keys.key import Key, Revocation
 from dpmiddleware.keys.manager import KeyManager
 from dpmiddleware.keys.portions import Portions
 from dpmiddleware.keys.reading import Reading, SetAside
-from dpmiddleware.keys.ring_policy import RingPolicy
+from dpmiddleware.keys.ring_policy import RingPolicy, newest
 from dpmiddleware.keys.rotation import resolve, rotation_due
 from dpmiddleware.keys.wrapping import replace_wrapping
 from dpmiddleware.telemetry import emit
@@ -94,49 +94,74 @@ def rotate_if_due(manager: KeyManager) -> Rotated:
 
 @hides_locals
 def copy(
-    source: KeyManager, target: KeyManager, *, progress: Callable[[int, int], None] = lambda _done, _all: None
+    source: KeyManager,
+    target: KeyManager,
+    *,
+    reading: Reading | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Copied:
     """Copy every key and revocation of ``source`` that ``target`` does not have, and its policy if it has none.
 
+    reading: a survey of the source, if there is one already.
     progress: called after each commit with the number of documents copied so far, and that of all to copy.
 
     Both may be in use: what is added to the source in the meantime is copied too. Documents that are not used in the
     source are not copied. A large ring is copied in portions, each in one commit; after an interruption, call it again.
     """
     copied = 0
-    portions = Portions(_FIRST_COPIED)
+    portions, place = Portions(_FIRST_COPIED), _Target(target)
     while True:
-        reading, before = source.survey(), copied
+        reading, before = reading or source.survey(), copied
         left = 1
         while left:
             with portions.timed():
-                added, left = target.retried(partial(_copy_once, reading, target, portions.size))
+                added, left = target.retried(partial(place.add, reading, portions.size))
             copied += added
             if added:
                 progress(copied, copied + left)
         if copied == before or source.repository.version() == reading.version:
             return Copied(copied, max(0, len(reading.documents) - copied), reading.set_aside)
+        reading = None
 
 
-def _copy_once(reading: Reading, target: KeyManager, most: int) -> tuple[int, int]:
-    """Add some of what the target does not have; how many were added, and how many are left."""
-    there = target.survey()
+class _Target:
+    """Where a copy goes. What it has is read once, and then known from one commit to the next, if the store says so."""
+
+    def __init__(self, manager: KeyManager) -> None:
+        self._manager = manager
+        self._known: Reading | None = None
+
+    def add(self, reading: Reading, most: int) -> tuple[int, int]:
+        """Add some of what the target does not have; how many were added, and how many are left."""
+        there, self._known = self._known or self._manager.survey(), None
+        missing = _missing(reading, there)
+        if missing and there.signed and not reading.signed:
+            raise ConfigurationError(
+                "the target ring is signed, but the source is not: nothing was written",
+                hint="sign the source first, with `dpm keys sign`",
+            )
+        portion = sorted(missing, key=_order)[:most]
+        if portion:
+            add = there.with_free_names(_named(*one) for one in portion)
+            version = self._manager.repository.commit(add=add, expected=there.version)
+            if version is not None:
+                added = [(stored, item) for stored, (_, item) in zip(add, portion, strict=True)]
+                policy = there.policy or newest(item for _, item in portion if isinstance(item, RingPolicy))
+                documents = (*there.documents, *added)
+                signed = there.signed or reading.signed
+                self._known = replace(there, version=version, documents=documents, signed=signed, policy=policy)
+        return len(portion), len(missing) - len(portion)
+
+
+def _missing(reading: Reading, there: Reading) -> list[tuple[StoredDocument, _Item]]:
+    """What a ring has and another one does not: one document for each thing that is said."""
     had = {_identity(item) for _, item in there.documents}
     missing: dict[_Identity, tuple[StoredDocument, _Item]] = {}
     for stored, item in reading.documents:
         is_other_policy = isinstance(item, RingPolicy) and (there.policy is not None or item != reading.policy)
         if not is_other_policy and _identity(item) not in had:
             missing.setdefault(_identity(item), (stored, item))
-    if missing and there.signed and not reading.signed:
-        raise ConfigurationError(
-            "the target ring is signed, but the source is not: nothing was written",
-            hint="sign the source first, with `dpm keys sign`",
-        )
-    portion = sorted(missing.values(), key=_order)[:most]
-    if portion:
-        add = there.with_free_names(_named(*one) for one in portion)
-        target.repository.commit(add=add, expected=there.version)
-    return len(portion), len(missing) - len(portion)
+    return list(missing.values())
 
 
 def _order(one: tuple[StoredDocument, _Item]) -> int:

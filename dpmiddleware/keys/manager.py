@@ -23,7 +23,7 @@ from dpmiddleware.keys.interfaces import DocumentSigner, DocumentVerifier, KeyRe
 from dpmiddleware.keys.key import Revocation, RevokedAll
 from dpmiddleware.keys.loading import plan_for, ring_of
 from dpmiddleware.keys.policy import POLICY_SETTINGS, RotationPolicy
-from dpmiddleware.keys.reader import KeyReader
+from dpmiddleware.keys.reader import Choice, KeyReader
 from dpmiddleware.keys.reading import Reading
 from dpmiddleware.keys.ring import KeyRing
 from dpmiddleware.keys.rotation import NewKey, Plan, plan, replacement, replacement_of_all
@@ -98,9 +98,11 @@ class KeyManager(HidesLocals):
         """All that this process has read so far, even if no ring could be made of a reading."""
         return self._reader.revocations
 
-    def read(self, progress: Callable[[int, int], None] = lambda _done, _all: None) -> Reading:
+    def read(
+        self, progress: Callable[[int, int], None] = lambda _done, _all: None, opens: Choice | None = None
+    ) -> Reading:
         """The key walk; see `KeyReader.read`."""
-        return self._reader.read(progress)
+        return self._reader.read(progress, opens)
 
     def survey(self, progress: Callable[[int, int], None] = lambda _done, _all: None) -> Reading:
         """The key walk without its last step: documents are verified, but no key is unwrapped, so none is usable.

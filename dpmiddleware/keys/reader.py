@@ -41,8 +41,10 @@ from dpmiddleware.printable import printable
 from dpmiddleware.telemetry import emit
 from dpmiddleware.tracebacks import HidesLocals
 
-__all__ = ["KeyReader"]
+__all__ = ["Choice", "KeyReader"]
 
+Choice = Callable[[Sequence[Key]], set[UUID]]
+"""Of the keys of a ring, none of them unwrapped, the ids of those to unwrap."""
 _Item = Key | Revocation | RingPolicy
 _TWO_KEYS: Final = "two different keys have this id"
 _MAX_LINES: Final = 20
@@ -100,25 +102,31 @@ class KeyReader(HidesLocals):
         """All that were read so far; they apply until the process ends."""
         return tuple(self._revocations)
 
-    def read(self, progress: Callable[[int, int], None] = lambda _done, _all: None) -> Reading:
+    def read(
+        self, progress: Callable[[int, int], None] = lambda _done, _all: None, opens: Choice | None = None
+    ) -> Reading:
         """The key walk. `RepositoryError` if the store cannot be read; a document that cannot be used is set aside.
 
         progress: called for each document with the number of documents walked so far, and that of all.
+        opens: which keys are unwrapped; by default all. The others are `Key.untried`.
 
         A revocation applies until the process ends. A key that cannot be unwrapped is kept, unusable.
         """
         with self._one_at_a_time:  # after a newer snapshot, an older one would look like a loss of keys
-            return self._walk(self._repository.read(), progress)
+            return self._walk(self._repository.read(), progress, opens)
 
-    def _walk(self, snapshot: Snapshot, progress: Callable[[int, int], None]) -> Reading:
+    def _walk(self, snapshot: Snapshot, progress: Callable[[int, int], None], opens: Choice | None = None) -> Reading:
         size = sum(len(stored.data) for stored in snapshot.documents)
         check_size(len(snapshot.documents), size, self._repository.location)
-        documents, refusals, signed = self._admit_all(snapshot.documents, progress)
+        unwraps = self._unwraps and opens is None
+        documents, refusals, signed = self._admit_all(snapshot.documents, progress, unwraps=unwraps)
+        if opens is not None:
+            documents = self._open(documents, opens([item for _, item in documents if isinstance(item, Key)]))
         aside = [refusal.aside for refusal in refusals]
         present = {item: stored for stored, item in documents if isinstance(item, Revocation)}
         self._revocations |= present
         found = _one_of_each(item for _, item in documents if isinstance(item, Key))
-        for key in [key for key in found.values() if not key.usable and self._unwraps]:
+        for key in [key for key in found.values() if key.problem and not key.usable]:
             found[key.id] = self._still_open(key)
         keys = apply_revocations(self._with_lost(found), tuple(self._revocations))
         lost = tuple(key for key in keys[len(found) :] if key.revocation is None)
@@ -142,7 +150,7 @@ class KeyReader(HidesLocals):
         )
 
     def _admit_all(
-        self, stored: Sequence[StoredDocument], progress: Callable[[int, int], None]
+        self, stored: Sequence[StoredDocument], progress: Callable[[int, int], None], *, unwraps: bool
     ) -> tuple[list[tuple[StoredDocument, _Item]], list[_Refusal], bool]:
         """The documents in use, those set aside, and whether any in use is signed."""
         admitted: dict[bytes, tuple[_Item, bool]] = {}
@@ -152,9 +160,9 @@ class KeyReader(HidesLocals):
         aside: list[_Refusal] = []
         for number, one in enumerate(stored):
             progress(number, len(stored))
-            digest = hashlib.sha256(one.data + one.problem.encode()).digest()
+            digest = hashlib.sha256(one.data + one.problem.encode() if one.problem else one.data).digest()
             known = self._refused.get((digest, one.name))
-            outcome = self._admitted.get(digest) or known or self._admit(one)
+            outcome = self._admitted.get(digest) or known or self._admit(one, unwraps=unwraps)
             if isinstance(outcome, SetAside):
                 outcome = _Refusal.of(outcome)
             if isinstance(outcome, _Refusal):
@@ -169,7 +177,18 @@ class KeyReader(HidesLocals):
         self._admitted, self._refused = admitted, refused
         return documents, aside, any_signed
 
-    def _admit(self, stored: StoredDocument) -> tuple[_Item, bool] | SetAside:
+    def _open(
+        self, documents: Sequence[tuple[StoredDocument, _Item]], chosen: set[UUID]
+    ) -> list[tuple[StoredDocument, _Item]]:
+        """The documents, with the chosen keys unwrapped. They are read once more: 10,000 trees would be too large."""
+        opened: list[tuple[StoredDocument, _Item]] = []
+        for stored, item in documents:
+            again = isinstance(item, Key) and item.untried and item.id in chosen
+            outcome = self._admit(stored, unwraps=True) if again else None
+            opened.append((stored, outcome[0] if isinstance(outcome, tuple) else item))
+        return opened
+
+    def _admit(self, stored: StoredDocument, *, unwraps: bool) -> tuple[_Item, bool] | SetAside:
         """One document: load, verify, unwrap; and whether it is signed.
 
         It is verified before it is unwrapped: what an attacker plants never reaches a private key or a key service.
@@ -190,12 +209,12 @@ class KeyReader(HidesLocals):
         wrapped = is_wrapped(document)
         if not wrapped and not self._allow_plain:
             return SetAside(stored, "the key is not wrapped, but only wrapped keys are accepted", Reason.NOT_WRAPPED)
-        return self._unwrap(document, wrapped=wrapped), signed
+        return self._unwrap(document, wrapped=wrapped, unwraps=unwraps), signed
 
-    def _unwrap(self, document: KeyDocument, *, wrapped: bool) -> Key:
+    def _unwrap(self, document: KeyDocument, *, wrapped: bool, unwraps: bool) -> Key:
         problem, hint, encryptor = "", "", None
         try:
-            if self._unwraps:
+            if unwraps or (self._unwraps and not wrapped):
                 suite, secret = unwrap(document, self._wrappers, self._ring)
                 encryptor = AuthenticatedEncryptor(secret, suite)
         except (KeyUnwrapError, MalformedDocumentError, UnsupportedAlgorithmError) as error:

@@ -71,7 +71,7 @@ WHITE_SPACE: Final = " \t\r\n"
 WIDE_ENCODINGS: Final = ("utf-16", "utf16", "utf-32", "utf32", "ucs", "iso-10646", "unicode")
 """Of more than one byte per character: a document in one of them does not begin with the bytes ``<?xml``."""
 _DECLARATION: Final = re.compile(rb'(?:\xef\xbb\xbf)?(?:<\?xml version="1\.0" encoding="utf-8"\?>)?')
-_NEITHER_TAG_NOR_COMMENT: Final = re.compile(rb"<(?:\?|!(?!--))")
+_NO_COMMENT: Final = re.compile(rb"<!(?!--)")
 
 
 class _BoundedBuilder(ET.TreeBuilder):
@@ -151,10 +151,12 @@ def _is_plainly_bounded(data: bytes) -> bool:
     tags, equals = data.count(b"<", start), data.count(b"=", start)
     if tags >= 2 * MAX_DEPTH or equals > MAX_ATTRIBUTES or b"\0" in data or b"'" in data:
         return False
-    namespaces = (part.split(b'"', 2)[1:2] for part in data.split(b"xmlns")[1:])
-    longest = max((len(namespace) for found in namespaces for namespace in found), default=0)
+    namespaces = [part.split(b'"', 2)[1:2] for part in data.split(b"xmlns")[1:]]
+    longest = max([len(namespace) for found in namespaces for namespace in found], default=0)
     fits = longest <= _MAX_NAMESPACE and (tags + equals) * longest <= MAX_SIZE
-    return fits and _NEITHER_TAG_NOR_COMMENT.search(data, start) is None
+    if not fits or data.find(b"<?", start) >= 0:
+        return False
+    return data.find(b"<!", start) < 0 or _NO_COMMENT.search(data, start) is None
 
 
 def dump(root: ET.Element) -> bytes:

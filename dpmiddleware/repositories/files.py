@@ -160,12 +160,12 @@ class FileKeyRepository(Repository):
 
     def commit(
         self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
-    ) -> None:
+    ) -> str | None:
         """See `KeyRepository`, and the module's docstring. A name that .NET would not accept becomes a random one."""
         if self.version() != expected:
             raise self._conflict()
         if not add and not remove:
-            return
+            return expected
         named = [(f"{safe_name(document)}.xml", document) for document in add]
         with self._translated("write to"):
             make_folder(self.folder)
@@ -174,12 +174,25 @@ class FileKeyRepository(Repository):
                 if digest(entry.mark for entry in entries) != expected:
                     raise self._conflict()
                 files = _identities(entries)
+                removed = {self._file_name(document) for document in remove}
                 self._sweep()
                 try:
-                    self._apply(named, {self._file_name(document) for document in remove}, files, held)
+                    self._apply(named, removed, files, held)
                 except FileNotFoundError:  # a process that took the lock over has deleted the temporary files
                     self._check(held())
                     raise
+                return self._version_after(files, dict(named), removed) if held() else None
+
+    def _version_after(
+        self, files: list[tuple[str, int, int]], added: dict[str, StoredDocument], removed: set[str]
+    ) -> str | None:
+        """The version, if the folder has what it had before, and what this commit has changed; otherwise ``None``."""
+        entries = list(list_documents(self.folder))
+        ours = {entry.name: entry.status.st_size for entry in entries if entry.name in added}
+        others = _identities(entry for entry in entries if entry.name not in added)
+        kept = [file for file in files if file[0] not in removed and file[0] not in added]
+        is_as_written = ours == {name: len(document.data) for name, document in added.items()}
+        return digest(entry.mark for entry in entries) if is_as_written and others == kept else None
 
     def _check(self, unchanged: bool) -> None:
         if not unchanged:

@@ -155,7 +155,9 @@ def read_document(entry: Entry) -> bytes:
         if not stat.S_ISREG(status.st_mode) or (entry.is_link and not os.path.samestat(status, entry.target or status)):
             raise MovedError
         data = os.read(descriptor, MAX_SIZE + 1)
-        while len(data) <= MAX_SIZE and (more := os.read(descriptor, MAX_SIZE + 1 - len(data))):
+        while len(data) not in {status.st_size, MAX_SIZE + 1} and (
+            more := os.read(descriptor, MAX_SIZE + 1 - len(data))
+        ):  # what a file gets while it is read changes the folder's list
             data += more
         return data
     finally:

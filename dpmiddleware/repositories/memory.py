@@ -58,13 +58,14 @@ class MemoryKeyRepository(Repository):
 
     def commit(
         self, *, add: Sequence[StoredDocument] = (), remove: Sequence[StoredDocument] = (), expected: str
-    ) -> None:
+    ) -> str:
         """See `KeyRepository`. `VersionConflict` after another commit, `RepositoryError` for a name that is taken."""
         with _lock:
             if self._version() != expected:
                 raise self._conflict()
             self._place(add, frozenset(document.locator for document in remove))
             self._commits += 1
+            return self._version()
 
     def _version(self) -> str:
         return f"{self._identity}-{self._commits}"

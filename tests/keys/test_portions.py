@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dpmiddleware.keys.interfaces import StoredDocument
+from dpmiddleware.keys.interfaces import Snapshot, StoredDocument
 from dpmiddleware.keys.maintenance import copy, rewrap
 from dpmiddleware.keys.portions import Portions
 from dpmiddleware.repositories.files import FileKeyRepository
@@ -56,6 +57,58 @@ def test_a_copy_takes_a_commit_each_time_the_ring_doubles(
     assert copy(manager(source), manager(target)).copied == number + number // 10
     assert target.commits == commits
     assert target.reads == commits, "one reading before each commit"
+
+
+class StoreThatCounts(MemoryKeyRepository):
+    """Counts readings. tells: whether a commit returns the version after it."""
+
+    def __init__(self, *, tells: bool) -> None:
+        super().__init__()
+        self.reads = 0
+        self._tells = tells
+
+    def read(self) -> Snapshot:
+        self.reads += 1
+        return super().read()
+
+    def commit(self, **change: Any) -> Any:
+        version = super().commit(**change)
+        return version if self._tells else None
+
+
+@pytest.mark.parametrize(("tells", "reads"), [(True, 1), (False, 4)], ids=["told", "not told"])
+def test_a_target_that_tells_its_version_is_read_once(tells: bool, reads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dpmiddleware.keys.maintenance.Portions", lambda _first: always_fast(8))
+    source, target = MemoryKeyRepository([]), StoreThatCounts(tells=tells)
+    put(source, *documents(100))
+    assert copy(manager(source), manager(target)).copied == 110
+    assert target.reads == reads
+    assert len(target.read().documents) == 110
+
+
+def test_a_target_that_another_process_changes_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dpmiddleware.keys.maintenance.Portions", lambda _first: always_fast(8))
+    source, target = MemoryKeyRepository([]), StoreThatCounts(tells=True)
+    stored = documents(100)
+    put(source, *stored)
+    late = [stored[0], stored[1]]  # of those that come last, written by another copy
+
+    def another(_done: int, _all: int) -> None:
+        while late:
+            put(target, late.pop())
+
+    assert copy(manager(source), manager(target), progress=another).copied == 108
+    assert sorted(one.data for one in target.read().documents) == sorted(one.data for one in stored)
+
+
+def test_a_survey_of_the_source_is_not_made_twice() -> None:
+    source = StoreThatCounts(tells=True)
+    put(source, *documents(10))
+    managing = manager(source)
+    source.reads = 0
+    reading = managing.survey()
+    assert copy(managing, manager(MemoryKeyRepository([])), reading=reading).copied == 11
+    assert source.reads == 1
 
 
 def always_fast(first: int) -> Portions:

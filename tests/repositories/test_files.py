@@ -721,3 +721,30 @@ def test_a_replacement_is_renamed_over_the_file(folder: Path, repository: FileKe
     repository.commit(add=[new], remove=[stored(repository, old.data)], expected=repository.version())
     assert names(folder) == [f"{old.name}.xml"]
     assert contents(repository) == [new.data]
+
+
+def test_a_commit_tells_the_version_after_it(repository: FileKeyRepository) -> None:
+    version = repository.commit(add=[document(), document()], expected=repository.version())
+    assert version == repository.version() == repository.read().version
+    old, kept = repository.read().documents
+    new = StoredDocument(old.name, b"<key>wrapped again</key>")
+    again = repository.commit(add=[new], remove=[old], expected=version or "")
+    assert again == repository.version()
+    assert repository.commit(remove=[kept], expected=again or "") == repository.version()
+
+
+@pytest.mark.parametrize("late", ["another file", "another text"])
+def test_a_commit_that_another_program_interferes_with_tells_no_version(
+    late: str, folder: Path, repository: FileKeyRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """.NET takes no lock."""
+    old, new = document(), document()
+    commit(repository, old)
+
+    def sync_folder(path: Path) -> None:
+        name = "key-of-another.xml" if late == "another file" else f"{new.name}.xml"
+        path.joinpath(name).write_bytes(b"<key/>")
+
+    expected = repository.version()
+    monkeypatch.setattr(files, "sync_folder", sync_folder)
+    assert repository.commit(add=[new], expected=expected) is None

@@ -68,12 +68,21 @@ def add_to(verbs: Verbs) -> None:
 def _copy(arguments: argparse.Namespace, console: Console) -> int:
     source, target = open_ring(arguments), open_ring(arguments, repository=arguments.to)
     refuse_memory(target)
-    require(source, source.manager.survey(console.reading), arguments.needs)
-    return _copied(source, target, console, "copied", "to")
+    reading = source.manager.survey(console.reading)
+    require(source, reading, arguments.needs)
+    return _copied(source, target, console, "copied", "to", reading=reading)
 
 
-def _copied(source: DataProtection, target: DataProtection, console: Console, verb: str, preposition: str) -> int:
-    """Copy and report. Exit status: 1 if a document was left out, else 0."""
+def _copied(
+    source: DataProtection,
+    target: DataProtection,
+    console: Console,
+    verb: str,
+    preposition: str,
+    *,
+    reading: Reading | None = None,
+) -> int:
+    """Copy and report. Exit status: 1 if a document was left out, else 0. reading: of the source, if there is one."""
     require(target, target.manager.survey(), Needs.ROOM)
     location = target.repository.location
 
@@ -83,7 +92,7 @@ def _copied(source: DataProtection, target: DataProtection, console: Console, ve
         console.progress.at(copied, everything, f"documents {verb}")
 
     with console.progress.whole_steps():
-        done = maintenance.copy(source.manager, target.manager, progress=progress)
+        done = maintenance.copy(source.manager, target.manager, reading=reading, progress=progress)
     there = f"{counted(done.there, 'document')} {'was' if done.there == 1 else 'were'} already there"
     line = f"{verb} {counted(done.copied, 'document')} {preposition} {location}; {there}"
     names = [aside.name for aside in done.left_out]

@@ -10,7 +10,9 @@ from dpmiddleware.cli.parsers import Verbs
 from dpmiddleware.cli.presence import Needs, no_ring
 from dpmiddleware.cli.ring import RingView, open_ring
 from dpmiddleware.data_protection import DataProtection
+from dpmiddleware.keys.glance import MOST, glance
 from dpmiddleware.keys.key import Key
+from dpmiddleware.keys.manager import KeyManager
 
 __all__ = ["add_to"]
 
@@ -27,13 +29,15 @@ def add_to(verbs: Verbs) -> None:
         long=True,
     )
     listed.add_argument("--wide", action="store_true", help="show whole ids, all dates and the algorithm")
+    text = f"unwrap every key; of a large ring, only {MOST} are, the newest, to see whether they can be"
+    listed.add_argument("--all", action="store_true", help=text)
     show = verbs.add("show", _show, "show one key", examples=["dpm keys show 4d5e1c0a"], notes=False)
     show.add_argument("key", metavar="KEY", help="id of the key, or the beginning of it")
 
 
 def _list(arguments: argparse.Namespace, console: Console) -> int:
     dp = open_ring(arguments)
-    view = RingView.of(dp, arguments.needs, console.reading)
+    view = RingView.of(dp, arguments.needs, console.reading, KeyManager.read if arguments.all else glance)
     if console.as_json:
         console.result(_as_json(dp, view), ())
     else:
@@ -47,6 +51,13 @@ def _as_text(view: RingView, console: Console, *, wide: bool) -> list[str]:
     lines = [f"{view.reading.location}: {counted(len(view.keys), 'key')}"]
     if view.keys:
         lines += ["", *(_wide(view) if wide else _narrow(view))]
+    untried = [key for key in view.keys if key.untried and key.revocation is None]
+    if untried:
+        text = "not tried, because the ring is large: they may not unwrap; `dpm keys list --all` tries them all"
+        lines += [
+            "",
+            *console.escaped([f"{counted(len(untried), 'key')} {'was' if len(untried) == 1 else 'were'} {text}"]),
+        ]
     broken = [key for key in view.keys if key.problem]
     problems = [(str(key.id) if wide else view.short(key.id), key.problem) for key in broken]
     problems += [(a.name, f"{'refused' if a.refused else 'set aside'}: {a.problem}") for a in view.not_used]

@@ -71,6 +71,13 @@ class RepositoryContract:
         repository.commit(add=news, remove=snapshot.documents, expected=snapshot.version)
         assert contents(repository) == sorted(new.data for new in news)
 
+    def test_a_commit_returns_the_version_after_it_or_nothing(self, repository: KeyRepository) -> None:
+        version = repository.commit(add=[document()], expected=repository.version())
+        assert version in {None, repository.version()}
+        removed = repository.read().documents
+        version = repository.commit(add=[document()], remove=removed, expected=repository.version())
+        assert version in {None, repository.version()}
+
     def test_a_document_added_under_the_name_of_one_removed_replaces_it(self, repository: KeyRepository) -> None:
         old, other = document(), document()
         commit(repository, old, other)
