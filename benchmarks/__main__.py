@@ -10,7 +10,7 @@ import platform
 import sys
 from collections.abc import Iterator
 
-from benchmarks import cross_origin, frameworks, middleware, payloads, peer, rings
+from benchmarks import cross_origin, frameworks, middleware, payloads, peer, rings, verbs
 from benchmarks.harness import Case, compare
 from dpmiddleware.compiled import describe
 
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
             f" {result.ours_us:7.1f} {result.theirs_us:8.1f}",
             flush=True,
         )
-    for part in (cross_origin, rings, peer):
+from benchmarks import cross_origin, frameworks, middleware, payloads, peer, rings, verbs
         if not words or any(word in part.__name__ for word in words):
             text, held = part.report()
             print(text, flush=True)
