@@ -185,14 +185,17 @@ def decide(  # noqa: PLR0911, PLR0917 (a list of steps, over the facts about a r
     if found in rules.trusted:
         return _TRUSTED
     if site:
-        return (
-            _NEIGHBOUR
-            if site == "same-site" and rules.same_site == "allow"
-            else _REFUSED_SITES.get(site, _UNKNOWN_SITE)
-        )
+        return _of_another_site(site, rules)
     if origin:
         return _OWN_ORIGIN if rules.owns(found, scheme, host) else _FOREIGN_ORIGIN
     return _without_origin(scheme, host, headers, rules)
+
+
+def _of_another_site(site: str, rules: CrossOriginRules) -> Verdict:
+    """The step 6."""
+    if site == "same-site" and rules.same_site == "allow":
+        return _NEIGHBOUR
+    return _REFUSED_SITES.get(site, _UNKNOWN_SITE)
 
 
 def _without_origin(scheme: str, host: str, headers: Mapping[str, str], rules: CrossOriginRules) -> Verdict:

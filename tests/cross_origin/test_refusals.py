@@ -111,6 +111,26 @@ def test_exempt_paths_and_trusted_origins_are_let_through(shell: str) -> None:
     assert ask(FROM_ELSEWHERE).status == 403
 
 
+@each_shell
+def test_siblings_are_let_through_only_where_they_are_trusted_as_a_whole(shell: str) -> None:
+    sibling = Request(headers=[("Sec-Fetch-Site", "same-site"), ("Origin", "https://blog.app.example")])
+    assert SHELLS[shell]()(sibling).status == 403
+    ask = SHELLS[shell](same_site="allow")
+    assert ask(sibling).status == 200
+    assert ask(FROM_ELSEWHERE).status == 403
+
+
+@each_shell
+def test_programs_pass_unless_headers_are_required(shell: str) -> None:
+    program, with_cookie = Request(), Request(headers=[("Cookie", "session=a")])
+    old_browser = Request(headers=[("Referer", "https://attacker.example/x"), ("Cookie", "session=a")])
+    statuses = {
+        required: [SHELLS[shell](require_headers=required)(each).status for each in (program, with_cookie, old_browser)]
+        for required in (False, "cookies", True)
+    }
+    assert statuses == {False: [200, 200, 403], "cookies": [200, 403, 403], True: [403, 403, 403]}
+
+
 @pytest.mark.parametrize("shell", WITH_ROUTES)
 def test_a_route_with_the_mark_is_exempt_and_its_neighbours_are_not(shell: str) -> None:
     ask = SHELLS[shell]()
