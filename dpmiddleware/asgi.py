@@ -223,6 +223,8 @@ class CookieAuthenticationMiddleware(_Middleware):
     def __init__(self, app: ASGIApp, *, data_protection: DataProtection, **options: Unpack[OptionArguments]) -> None:
         super().__init__(app, data_protection)
         self.authenticator = CookieAuthenticator(data_protection, CookieAuthenticationOptions(**options))
+        if self.authenticator.binding is not None:
+            self.app, self._application = self._bound, app
 
     def begin(self, scope: Scope, receive: Receive) -> RequestAuthentication:
         """Put the authentication into the scope; the ticket is read when the application looks at the user."""
@@ -234,6 +236,19 @@ class CookieAuthenticationMiddleware(_Middleware):
         scope[AUTHENTICATION_KEY] = authentication
         self.place(scope, authentication)
         return authentication
+
+    async def _bound(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a browser whose sign-in is bound to it; otherwise call the application."""
+        steps = answer = None
+        if scope["type"] == "http":
+            authentication: RequestAuthentication = scope[AUTHENTICATION_KEY]
+            steps = authentication.instead(scope["path"], scope["method"])
+        if steps is not None:
+            answer = await drive(steps)
+        if answer is not None:
+            await answer_instead(scope, send, answer)
+        else:
+            await self._application(scope, receive, send)
 
     def place(self, scope: Scope, authentication: RequestAuthentication) -> None:
         """Put the user where the application finds it."""

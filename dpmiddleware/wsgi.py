@@ -36,6 +36,7 @@ from dpmiddleware.web.sign_in.authentication import (
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, OptionArguments
 from dpmiddleware.web.sign_in.return_urls import WebRequest
 from dpmiddleware.web.sign_in.verbs import FreshSignInRequired, age_of
+from dpmiddleware.web.steps import drive
 from dpmiddleware.wsgi_exchange import (
     ExcInfo,
     Write,
@@ -197,6 +198,8 @@ class CookieAuthenticationMiddleware(_Middleware[RequestAuthentication]):
     ) -> None:
         super().__init__(app, data_protection)
         self.authenticator = CookieAuthenticator(data_protection, CookieAuthenticationOptions(**options))
+        if self.authenticator.binding is not None:
+            self.app, self._application = self._bound, app
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -212,6 +215,13 @@ class CookieAuthenticationMiddleware(_Middleware[RequestAuthentication]):
         """See the class."""
         environ[AUTHENTICATION_KEY] = part
         environ[PRINCIPAL_KEY] = LocalProxy(lambda: part.principal)
+
+    def _bound(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a browser whose sign-in is bound to it; otherwise call the application."""
+        authentication: RequestAuthentication = environ[AUTHENTICATION_KEY]
+        steps = authentication.instead(environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"])
+        answer = None if steps is None else drive(steps)
+        return self._application(environ, start_response) if answer is None else answer_instead(start_response, answer)
 
 
 @checked

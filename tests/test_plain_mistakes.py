@@ -53,7 +53,7 @@ NOT_CALLED = {
     "made by this package, for applications to look at": (
         *("AuthenticateResult", "Credentials", "DataProtector", "FlaskSession", "PrincipalUser", "User"),
         *("RedirectContext", "SignedInContext", "SigningInContext", "SigningOutContext", "SlidingExpirationContext"),
-        "ValidatePrincipalContext",
+        *("ValidatePrincipalContext", "DeviceContext"),
     ),
     "constants and interfaces": ("Algorithm", "ClaimTypes", "ClaimValueTypes", "TicketStore"),
     "for other shells, which call them in each request": ("cookie_header", "is_https", "web_request", "where"),
@@ -65,7 +65,7 @@ NOT_CALLED = {
     "of a part of a request, which shells call": (
         *("RequestAuthentication.ahead", "RequestAuthentication.answer", "RequestAuthentication.work"),
         *("RequestAuthentication.attach", "RequestAuthentication.detach", "RequestAuthentication.has"),
-        "RequestAuthentication.read",
+        *("RequestAuthentication.instead", "RequestAuthentication.read"),
     ),
     "of a ring, which protectors call": ("DataProtection.wait", "DataProtection.wait_is_due"),
 }
@@ -129,6 +129,7 @@ GOOD: dict[str, Callable[[], Any]] = {
     "endpoint": lambda: lambda request: request,
     "f": io.StringIO,
     "get_response": lambda: _application,
+    "level": lambda: "report",
     "max_age": lambda: timedelta(hours=1),
     "name": lambda: "sid",
     "obj": lambda: {"a": 1},

@@ -32,7 +32,7 @@ from werkzeug.local import LocalProxy
 
 from dpmiddleware.arguments import checked, explain
 from dpmiddleware.django.apps import get_data_protection
-from dpmiddleware.django.responses import answer_outage, cookie_header, finish
+from dpmiddleware.django.responses import answer_outage, cookie_header, finish, response_of
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.names import refuse_unknown
 from dpmiddleware.web import parts
@@ -173,8 +173,8 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
             )
         self.authenticator = CookieAuthenticator(get_data_protection(), CookieAuthenticationOptions(**options))
 
-    def process_request(self, request: HttpRequest) -> None:
-        """Put the user into the request."""
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        """Put the user into the request; answer a browser whose sign-in is bound to it."""
         authentication = self.authenticator.begin(_web_request(request))
         request.META[AUTHENTICATION_KEY] = authentication
         parts.join(request.META, authentication)
@@ -186,6 +186,9 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
                 drive(authentication.read())  # in a thread here; an async view would read on the event loop
             except KeyManagementError as error:
                 authentication.failure = error
+        steps = authentication.instead(request.path_info, request.method or "")
+        answer = None if steps is None else drive(steps)
+        return None if answer is None else response_of(answer)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer 503 if a view met an outage; challenge a user if it asked for a fresh sign-in."""

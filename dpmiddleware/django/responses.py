@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from functools import lru_cache
-from http.cookies import Morsel
+from http.cookies import Morsel, SimpleCookie
 from typing import Self, TypeVar
 
 from django.core.signals import request_finished
@@ -20,7 +20,16 @@ from dpmiddleware.web.answer import LOOKED_AT, TITLED, Answer, Part, unavailable
 from dpmiddleware.web.cookies import chunks
 from dpmiddleware.web.sessions.cookie import RequestSession
 
-__all__ = ["SESSION_KEY", "answer_outage", "cookie_header", "current_session", "finish", "outage", "where"]
+__all__ = [
+    "SESSION_KEY",
+    "answer_outage",
+    "cookie_header",
+    "current_session",
+    "finish",
+    "outage",
+    "response_of",
+    "where",
+]
 
 _R = TypeVar("_R", bound=HttpResponseBase)
 
@@ -105,7 +114,8 @@ def finish(response: _R, part: Part) -> _R | HttpResponse:
         return outage(error)
     if answer.body is not None:
         changed = HttpResponse(answer.body)
-        changed.cookies, changed.headers = response.cookies, headers
+        changed.cookies = SimpleCookie() if answer.drops("set-cookie") else response.cookies
+        changed.headers = headers
     if answer.status is not None:
         changed.status_code = answer.status
     if answer.dropped or answer.body is not None:
@@ -119,6 +129,18 @@ def finish(response: _R, part: Part) -> _R | HttpResponse:
         else:
             headers[TITLED[name]] = value
     return changed
+
+
+def response_of(answer: Answer) -> HttpResponse:
+    """An answer as a response of its own."""
+    response = HttpResponse(answer.body, status=answer.status)
+    del response.headers["Content-Type"]
+    for name, value in answer.added:
+        if name == "set-cookie":
+            _set_cookie(response, value, answer)
+        else:
+            response.headers[TITLED[name]] = value
+    return response
 
 
 def _set_cookie(response: HttpResponseBase, line: str, answer: Answer) -> None:

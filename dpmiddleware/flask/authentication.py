@@ -13,7 +13,7 @@ from werkzeug.local import LocalProxy
 from dpmiddleware.arguments import checked
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import ConfigurationError
-from dpmiddleware.flask.extension import finish, register
+from dpmiddleware.flask.extension import become, finish, register
 from dpmiddleware.web import parts
 from dpmiddleware.web.sign_in.authentication import (
     AUTHENTICATION_KEY,
@@ -24,6 +24,7 @@ from dpmiddleware.web.sign_in.claims import Principal
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions, OptionArguments
 from dpmiddleware.web.sign_in.properties import AuthenticationProperties
 from dpmiddleware.web.sign_in.verbs import AuthenticateResult, age_of
+from dpmiddleware.web.steps import drive
 from dpmiddleware.wsgi import web_request
 
 __all__ = [
@@ -72,7 +73,9 @@ class CookieAuthentication:
     def init_app(self, app: flask.Flask) -> None:
         """Let ``app`` sign users in. Call it before other extensions that change responses."""
         data_protection = register(app, self._data_protection)
-        app.extensions[AUTHENTICATOR] = CookieAuthenticator(data_protection, self._options)
+        authenticator = app.extensions[AUTHENTICATOR] = CookieAuthenticator(data_protection, self._options)
+        if authenticator.binding is not None:
+            app.before_request_funcs.setdefault(None, []).insert(0, _answer_browser)
         app.after_request(finish_sign_in)
 
 
@@ -178,6 +181,17 @@ def finish_sign_in(response: flask.Response) -> flask.Response:
         authentication = _current()
     if authentication is not None and (part := parts.together(authentication)).touched:
         finish(response, part)
+    return response
+
+
+def _answer_browser() -> flask.Response | None:
+    """What a browser is told whose sign-in is bound to it, before any other function of the application runs."""
+    steps = _current().instead(flask.request.path, flask.request.method)
+    answer = None if steps is None else drive(steps)
+    if answer is None:
+        return None
+    response = flask.Response()
+    become(response, answer)
     return response
 
 

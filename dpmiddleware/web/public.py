@@ -1,11 +1,13 @@
 """What users of every framework type: each framework's package hands on all of these names."""
 
 from dpmiddleware.web.cookies.text import CookieSettings
+from dpmiddleware.web.device_bound.options import DeviceBound
 from dpmiddleware.web.sessions.migration import DjangoSessions, FlaskSessions, StarletteSessions
 from dpmiddleware.web.sessions.server_sessions import ServerSessions
 from dpmiddleware.web.sign_in.claims import Claim, ClaimTypes, ClaimValueTypes, Identity, Principal
 from dpmiddleware.web.sign_in.events import (
     CookieAuthenticationEvents,
+    DeviceContext,
     RedirectContext,
     SignedInContext,
     SigningInContext,
@@ -28,6 +30,8 @@ __all__ = [
     "CookieAuthenticationEvents",
     "CookieAuthenticationOptions",
     "CookieSettings",
+    "DeviceBound",
+    "DeviceContext",
     "DjangoSessions",
     "FlaskSessions",
     "FreshSignInRequired",

@@ -958,6 +958,8 @@ def test_a_key_in_the_cookie_that_is_not_known_is_never_used(kept: Visitor, stor
 
 
 class FakeSession:
+    is_frozen = False
+
     def __init__(self) -> None:
         self.calls: list[tuple[str, str | None]] = []
         self.owner: Callable[[], str | None] = lambda: None

@@ -35,10 +35,6 @@ def test_a_settings_file_gives_seconds() -> None:
     assert options == DeviceBound("require", short_lived=timedelta(minutes=15), exclude=["/media"])
 
 
-def test_without_an_option_nothing_is_bound() -> None:
-    assert device_bound_from(None) is None
-
-
 LEVELS = {"serve": (False, False), "report": (True, False), "require": (True, True)}
 
 

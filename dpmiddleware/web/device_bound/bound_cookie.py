@@ -7,7 +7,8 @@
 The browser refreshes it when it has ended, or when its attributes are not those that the server has announced: then
 with every request. So both texts are made from one value here. It always has ``max-age``: without, it would never end.
 
-Its companion ``….Again`` marks, for ten seconds, a browser that was asked to come again with a proof.
+Its companion ``….Again`` marks, for ten seconds, a browser that was asked to come again with a proof; ``….Offered`` one
+that was offered a session without signing in.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class BoundCookie:
         now: Callable[[], datetime],
     ) -> None:
         self._options, self._now, self._ring = options, now, data_protection.ring
-        self.name, self.mark = companion_name(ticket.name, "Bound"), companion_name(ticket.name, "Again")
+        self.name, self.mark, self.offered = (
+            companion_name(ticket.name, kind) for kind in ("Bound", "Again", "Offered")
+        )
         settings = replace(ticket, name=self.name, secure="always", max_age=None)
         protector = data_protection.create_protector(*purposes.device_bound(scheme))
         self._protector = TimeLimitedDataProtector(protector, now)
@@ -120,9 +123,14 @@ class BoundCookie:
         """The Set-Cookie line that marks a browser which is asked to come again."""
         return render(self.mark, "1", (f"max-age={_MARKED}", *self._attributes))
 
+    def marked_as_offered(self, lifetime: timedelta) -> str:
+        """The Set-Cookie line that marks a browser which was offered a session, until it could be offered another."""
+        return render(self.offered, "1", (f"max-age={int(lifetime.total_seconds())}", *self._attributes))
+
     def unmarked(self, header: bytes) -> list[str]:
-        """The Set-Cookie line that takes the mark away, if the request has it."""
-        return [render(self.mark, "", expired(self._attributes))] if self.is_marked(header) else []
+        """The Set-Cookie lines that take both marks away, if the request has them."""
+        marks = [mark for mark in (self.mark, self.offered) if find(header, mark, 1)]
+        return [render(mark, "", expired(self._attributes)) for mark in marks]
 
 
 def companion_name(ticket: str, kind: str) -> str:

@@ -23,9 +23,11 @@ from dpmiddleware import purposes
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import UnprotectError
 from dpmiddleware.protection import base64url
+from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
 from dpmiddleware.web.sign_in.claim_types import ClaimTypes
 from dpmiddleware.web.sign_in.claims import Claim, Principal
+from dpmiddleware.web.steps import Ring, Steps, key_waits
 
 __all__ = ["Challenges", "claim_uid"]
 
@@ -61,6 +63,14 @@ class Challenges:
     def is_of_refresh(self, challenge: str, principal: Principal, identifier: str) -> bool:
         """Whether `of_refresh` has made this for the same user and session, and it is still good."""
         return self._holds(self._refresh, challenge, _text(claim_uid(principal)) + _text(identifier))
+
+    @staticmethod
+    def wait(ring: Ring, challenge: str) -> Steps[None]:
+        """Wait until a challenge can be opened at once."""
+        key_id = peek_key_id(challenge)
+        steps = None if key_id is None else key_waits(ring, [key_id])
+        if steps is not None:
+            yield from steps
 
     def _made(self, protector: TimeLimitedDataProtector, body: bytes) -> str:
         return base64url.encode(protector.protect(body, expires=self._now() + self._lifetime))

@@ -144,9 +144,9 @@ def _impossible(options: DeviceBound) -> Iterator[tuple[bool, str, str]]:
     )
 
 
-def device_bound_from(given: DeviceBound | str | Mapping[str, Any] | None) -> DeviceBound | None:
-    """The options given as such, as a level, or as a mapping in a settings file; ``None`` for none."""
-    if given is None or isinstance(given, DeviceBound):
+def device_bound_from(given: DeviceBound | str | Mapping[str, Any]) -> DeviceBound:
+    """The options given as such, as a level, or as a mapping in a settings file."""
+    if isinstance(given, DeviceBound):
         return given
     if isinstance(given, str):
         return DeviceBound(given)  # type: ignore[arg-type]  # an unknown text has an error of its own

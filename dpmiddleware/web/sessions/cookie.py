@@ -237,6 +237,8 @@ class SessionCookie:
         response: the Set-Cookie lines that the response has already.
         """
         session = request.session
+        if session.is_frozen:
+            return []
         data = session.changed()
         is_empty = self._is_empty(session)
         old = self.settle(request) if self.takeover is not None else None

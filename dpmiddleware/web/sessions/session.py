@@ -49,6 +49,7 @@ class Session(dict[str, Any]):
     """`created` in milliseconds since 1970 UTC; ``None`` before the session has been read."""
     kept: bool | None = None
     """Whether `known_id` is the id; ``None``: if the request contained the session."""
+    is_frozen: bool = False  # leave the session that the browser has as it is, unless the user signs in or out later
     is_refused: bool = False
     """Whether the request contained a session that no ring could ever open: its cookie is to be deleted."""
     _stored: StoredSession | None = None
@@ -152,7 +153,7 @@ class Session(dict[str, Any]):
             dict.pop(self, key, None)
         self.former_id = self.former_id or self._id
         self._id = self.created_ms = None
-        self._forced = self.has_started_over = True
+        self._forced, self.has_started_over, self.is_frozen = True, True, False
 
     def empty(self) -> None:
         """Remove everything, including the subject. Call it when a user signs out. The cookie is deleted."""
@@ -164,7 +165,7 @@ class Session(dict[str, Any]):
         dict.clear(self)
         self.former_id = self.former_id or self._id
         self._id = self._subject = self.created_ms = self._ends = None
-        self.has_started_over, self.kept = True, False
+        self.has_started_over, self.kept, self.is_frozen = True, False, False
 
     def loaded(self, stored: StoredSession) -> None:
         """Called once, when the stored session has been read. A subclass may `end` it."""

@@ -16,6 +16,8 @@ from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web.answer import Answer, Headers, Part, clears, depends_on_cookies, never_stored, not_stored
 from dpmiddleware.web.cookies import budget
 from dpmiddleware.web.cookies.text import MAX_HEADER, bounded
+from dpmiddleware.web.device_bound.request import RequestDevice
+from dpmiddleware.web.device_bound.service import DeviceBinding
 from dpmiddleware.web.sign_in import records, redirects, validity
 from dpmiddleware.web.sign_in.finishing import BoundSession, Finishing
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
@@ -51,6 +53,10 @@ class CookieAuthenticator:
         self.cookie = TicketCookie(data_protection, self.options)
         self.has_store = self.options.store is not None
         self.now = (self.options.clock or data_protection.clock).now
+        bound = self.options.binding
+        self.binding = (
+            None if bound is None else DeviceBinding(data_protection, bound, self.options, self.cookie, self.now)
+        )
         self.companions: tuple[Callable[[RequestAuthentication], Part], ...] = ()
         """Make further parts of each request, which go with its sign-in; register them here."""
 
@@ -73,6 +79,8 @@ class RequestAuthentication(Verbs):
     _result: AuthenticateResult | None = None
     _renewal: Ticket | None = None
     _finishing: Finishing | None = None
+    device: RequestDevice | None = None
+    """Device binding in this request, if the application has it."""
 
     def __init__(
         self, authenticator: CookieAuthenticator, cookies: bytes, https: bool, describe: Callable[[], WebRequest]
@@ -87,6 +95,8 @@ class RequestAuthentication(Verbs):
         self._located = authenticator.cookie.locate(cookies)
         self._is_judged = authenticator.options.events.judges
         self._may_wait = self._is_judged or authenticator.has_store  # for a store or an event
+        if authenticator.binding is not None:
+            self.device = RequestDevice(authenticator.binding, self)
         companions = authenticator.companions
         self.companions = tuple(make(self) for make in companions) if companions else ()
 
@@ -133,6 +143,8 @@ class RequestAuthentication(Verbs):
         """Bind a session of this request to its user. There are several if applications are mounted in each other."""
         self._sessions = (*self._sessions, session)
         session.bind(lambda: self.subject)
+        if self.device is not None and self.device.keeps_sessions:
+            session.is_frozen = True
 
     def has(self, session: BoundSession) -> bool:
         """Whether this session is bound to the user."""
@@ -142,7 +154,40 @@ class RequestAuthentication(Verbs):
         """Leave this session to another sign-in, which binds it."""
         self._sessions = tuple(bound for bound in self._sessions if bound is not session)
 
+    @property
+    def is_device_bound(self) -> bool:
+        """Whether the cookie's sign-in is bound to a browser that has confirmed it; see ``device_bound``."""
+        _ = self.result
+        return self.device is not None and self.device.is_bound
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the sign-in is bound, and this request comes from the browser that has the key."""
+        _ = self.result
+        return self.device is not None and self.device.is_proven
+
     # --- reading --------------------------------------------------------------------------------------------
+
+    def instead(self, path: str, method: str) -> Steps[Answer | None] | None:
+        """What to answer in place of the application, where sign-ins are bound; ``None``: nothing.
+
+        path: of the request, perhaps with that of the mount. method: of the request; ``""`` for a websocket.
+        """
+        device = self.device
+        if device is None:
+            return None
+        if device.must_decide_first(method):
+            return self._repeated(device, device.instead(path, method))
+        return device.instead(path, method)
+
+    def _repeated(self, device: RequestDevice, own: Steps[Answer | None] | None) -> Steps[Answer | None]:
+        if own is not None:
+            return (yield from own)
+        try:
+            yield from self.read()
+        except KeyManagementError as error:
+            self.failure = error
+        return device.repeated()
 
     @property
     def must_read_ahead(self) -> bool:
@@ -152,10 +197,12 @@ class RequestAuthentication(Verbs):
     def ahead(self) -> Steps[object] | None:
         """Wait for the keys that the cookie names; read the ticket if that may wait for a store or an event."""
         cookie = self.authenticator.cookie
-        steps = cookie.waits(self.authenticator.ring, self.cookies, self._located)
+        steps: Steps[object] | None = cookie.waits(self.authenticator.ring, self.cookies, self._located)
+        if self.device is not None:
+            steps = self.device.ahead(steps)
         return self._read_ahead(steps) if self._may_wait and self.must_read_ahead else steps
 
-    def _read_ahead(self, steps: Steps[None] | None) -> Steps[object]:
+    def _read_ahead(self, steps: Steps[object] | None) -> Steps[object]:
         if steps is not None:
             yield from steps
         return (yield from self.read())
@@ -165,6 +212,9 @@ class RequestAuthentication(Verbs):
         if self._result is None:
             if self._read is None:
                 self._read = yield from self.authenticator.cookie.read(self.cookies, self.now, self._located)
+                if self.device is not None:
+                    self._read = self._proven(self.device, self._read)
+                    yield from self.device.reported(self.options.events)
             ticket = self._read.ticket
             if ticket is None or not self._is_judged:
                 return self._slid(self._read)
@@ -180,7 +230,17 @@ class RequestAuthentication(Verbs):
         """`read` where nothing has to be waited for."""
         if self._read is None:
             self._read = self.authenticator.cookie.read_at_once(self.cookies, self.now, self._located)
+            if self.device is not None:
+                self._read = self._proven(self.device, self._read)
         return self._slid(self._read)
+
+    def _proven(self, device: RequestDevice, found: ReadTicket) -> ReadTicket:
+        """What was read, if no proof is missing."""
+        found = device.judged(found)
+        if device.keeps_sessions:
+            for session in self._sessions:
+                session.is_frozen = True
+        return found
 
     def _slid(self, found: ReadTicket) -> AuthenticateResult:
         """What was read, where no event decides about it."""
@@ -205,10 +265,19 @@ class RequestAuthentication(Verbs):
         changes = any(asked.verb in _CHANGES for asked in self._asked)
         if self._read is None and changes:  # for its key in the session store
             self._read = yield from authenticator.cookie.read(self.cookies, self.now, self._located)
+            if self.device is not None:
+                self._read = self.device.judged(self._read)
         read = self._read or ReadTicket()
         ticket = read.ticket if self._result is None else self._result.ticket
         self._finishing = Finishing(
-            authenticator.options, authenticator.cookie, self.request, self._sessions, self.now, read.key, ticket
+            authenticator.options,
+            authenticator.cookie,
+            self.request,
+            self._sessions,
+            self.now,
+            read.key,
+            ticket,
+            self.device,
         )
         yield from self._finishing.run(self._asked, self._renewal, status)
 
@@ -234,6 +303,8 @@ class RequestAuthentication(Verbs):
             answer = answer.then(clears(self.options.clear_site_data))
         if finishing is not None and finishing.decision is not None:
             answer = answer.then(redirects.answer(finishing.decision, status))
+        if self.device is not None:
+            answer = self.device.finished(answer, headers, is_changed=lines is not None)
         self.touched = False
         self.close()
         return answer

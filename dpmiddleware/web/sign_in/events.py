@@ -19,6 +19,7 @@ from dpmiddleware.web.steps import Call, Steps
 
 __all__ = [
     "CookieAuthenticationEvents",
+    "DeviceContext",
     "RedirectContext",
     "SignedInContext",
     "SigningInContext",
@@ -106,6 +107,16 @@ class RedirectContext:
     max_age: timedelta | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceContext:
+    """A device-bound sign-in: a browser registered or used its key, or a request did not prove it (``reason``)."""
+
+    request: Any
+    scheme: str
+    principal: Principal
+    reason: str = ""
+
+
 @checked
 class CookieAuthenticationEvents:
     """The events; each does nothing until a function is given for it or its method is overridden.
@@ -124,6 +135,9 @@ class CookieAuthenticationEvents:
         redirect_to_login: Callable[[RedirectContext], Any] | None = None,
         redirect_to_access_denied: Callable[[RedirectContext], Any] | None = None,
         redirect_to_return_url: Callable[[RedirectContext], Any] | None = None,
+        device_registered: Callable[[DeviceContext], Any] | None = None,
+        device_refreshed: Callable[[DeviceContext], Any] | None = None,
+        device_unproven: Callable[[DeviceContext], Any] | None = None,
     ) -> None:
         given = {name: handler for name, handler in locals().items() if name not in {"self", "__class__"} and handler}
         for name, handler in given.items():
@@ -146,7 +160,8 @@ class CookieAuthenticationEvents:
         """Whether the application decides which tickets count."""
         if not self.__dict__ and type(self) is CookieAuthenticationEvents:  # the usual case, decided quickly
             return False
-        return bool(self.handler("validate_principal") or self.handler("check_sliding_expiration"))
+        names = ("validate_principal", "check_sliding_expiration", "device_unproven")
+        return any(self.handler(name) for name in names)
 
     def signing_in(self, context: SigningInContext) -> Any:
         """Before the ticket is created."""
@@ -171,3 +186,12 @@ class CookieAuthenticationEvents:
 
     def redirect_to_return_url(self, context: RedirectContext) -> Any:
         """After signing in or out, if there is a page to go to."""
+
+    def device_registered(self, context: DeviceContext) -> Any:
+        """A browser has registered its key for a sign-in."""
+
+    def device_refreshed(self, context: DeviceContext) -> Any:
+        """A browser has proven that it has its key."""
+
+    def device_unproven(self, context: DeviceContext) -> Any:
+        """With each request that has a bound ticket, but no proof."""

@@ -27,7 +27,12 @@ __all__ = ["Asked", "BoundSession", "Finishing"]
 
 
 class BoundSession(Protocol):
-    """The session that goes with a sign-in; `dpmiddleware.web.sessions.session.Session` is one."""
+    """The session that goes with a sign-in; `dpmiddleware.web.sessions.session.Session` is one.
+
+    is_frozen: set to leave the session that the browser has as it is, unless the user signs in or out after this.
+    """
+
+    is_frozen: bool
 
     def bind(self, owner: Callable[[], str | None]) -> None:
         """Show the user of this request, whose subject ``owner`` returns, no other user's session."""
@@ -39,6 +44,18 @@ class BoundSession(Protocol):
 
     def empty(self) -> None:
         """The user signed out."""
+        ...
+
+
+class DeviceInSignIn(Protocol):
+    """Device binding in a request; `dpmiddleware.web.device_bound.request.RequestDevice` is it."""
+
+    def signing_in(self, principal: Principal, properties: AuthenticationProperties) -> None:
+        """A ticket for ``principal`` with these properties is about to be created."""
+        ...
+
+    def signed_out(self) -> list[str]:
+        """The user signed out: Set-Cookie lines that delete further cookies."""
         ...
 
 
@@ -63,6 +80,7 @@ class Finishing:
     now: when the request began; aware.
     key: of the request's ticket in the session store.
     ticket: the one that counts in the request; ``None``: nobody is signed in.
+    device: device binding in the request, if the application has it.
     target: where to go after signing in or out.
     lines: the Set-Cookie lines; ``None``: the sign-in cookie stays as it is.
     decision: the redirect, if there is one.
@@ -76,6 +94,7 @@ class Finishing:
     now: datetime
     key: str | None
     ticket: Ticket | None
+    device: DeviceInSignIn | None = None
     target: str | None = None
     lines: list[str] | None = None
     decision: Decision | None = None
@@ -107,6 +126,8 @@ class Finishing:
             for session in self.sessions:
                 session.renew(principal.subject)
         properties = context.properties
+        if self.device is not None:
+            self.device.signing_in(principal, properties)
         ends = validity.limit(properties, self.now, options)
         ticket = Ticket(options.scheme, principal, properties)
         carried, self.key = yield from self.cookie.keep(ticket, self.now, self.key)
@@ -137,16 +158,15 @@ class Finishing:
         yield from options.events.call("signing_out", context)
         self._aim(properties, options.logout_path)
         self.lines = self.cookie.delete(self.request, context.cookie)
+        if self.device is not None:
+            self.lines += self.device.signed_out()
         self.is_signed_out = True
         records.signed_out(self.ticket, self.request.method)
         self.ticket = None
 
     def _renew(self, renewal: Ticket) -> Steps[None]:
-        carried = yield from self.cookie.renew(renewal, self.now, self.key)
-        if carried is not None:  # it is still in the session store
-            terms = renewal.properties
-            left = validity.time_left(terms, self.now, self.options)
-            self.lines = self.cookie.seal(carried, self.request, self.cookie.settings, terms.cookie_expires, left=left)
+        self.lines = yield from self.cookie.rewrite(renewal, self.request, self.now, self.key)
+        if self.lines is not None:  # it is still in the session store
             records.renewed(renewal, "sliding")
 
     def _aim(self, properties: AuthenticationProperties, path: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, TypedDict, TypeVar
@@ -14,6 +14,7 @@ from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.marks import mark
 from dpmiddleware.printable import printable
 from dpmiddleware.web.cookies.text import CookieSettings
+from dpmiddleware.web.device_bound.options import DeviceBound, device_bound_from
 from dpmiddleware.web.sign_in.events import CookieAuthenticationEvents
 from dpmiddleware.web.sign_in.return_urls import is_local
 from dpmiddleware.web.sign_in.ticket_store import TicketStore, ticket_store_from
@@ -53,6 +54,7 @@ class OptionArguments(TypedDict, total=False):
     clear_site_data: Sequence[str]
     no_store: bool
     clock: Clock | None
+    device_bound: DeviceBound | str | Mapping[str, Any] | None
 
 
 @checked
@@ -80,6 +82,8 @@ class CookieAuthenticationOptions:
     clear_site_data: what a browser deletes of the site after a sign-out: ``cache``, ``storage``, ``cookies`` …
     no_store: forbid to store a response for which the user was read, in browsers and proxies.
     clock: by default that of the data protection.
+    device_bound: binds sign-ins to the browser that signed in (experimental): a level (``serve``, ``report`` or
+    ``require``), a `DeviceBound`, or a mapping of its fields; ``None``: sign-ins are not bound.
     """
 
     scheme: str = "Cookies"
@@ -100,6 +104,7 @@ class CookieAuthenticationOptions:
     clear_site_data: Sequence[str] = ()
     no_store: bool = False
     clock: Clock | None = None
+    device_bound: DeviceBound | str | Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for name, kinds in _KINDS.items():
@@ -122,6 +127,19 @@ class CookieAuthenticationOptions:
         object.__setattr__(self, "clear_site_data", _site_data(self.clear_site_data))
         if self.session_store is not None:
             object.__setattr__(self, "session_store", ticket_store_from(self.session_store))
+        object.__setattr__(self, "device_bound", self._bound())
+
+    def _bound(self) -> DeviceBound | None:
+        if self.device_bound is None:
+            return None
+        bound = device_bound_from(self.device_bound)
+        bound.refuse_for(self.cookie_settings, self.expire_time_span)
+        return bound
+
+    @property
+    def binding(self) -> DeviceBound | None:
+        """The option ``device_bound`` as an object."""
+        return self.device_bound if isinstance(self.device_bound, DeviceBound) else None
 
     @property
     def store(self) -> TicketStore | None:

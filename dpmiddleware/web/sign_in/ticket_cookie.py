@@ -174,6 +174,19 @@ class TicketCookie:
         there = yield Call(store.replace, (name, value, _lifetime(ticket.properties, now)))
         return self._reference(key, ticket.scheme, ticket.properties) if there else None
 
+    def rewrite(self, ticket: Ticket, request: CookieSource, now: datetime, key: str | None) -> Steps[list[str] | None]:
+        """`renew` and `seal` as one; ``None`` if the ticket was removed meanwhile."""
+        carried = yield from self.renew(ticket, now, key)
+        if carried is None:
+            return None
+        left = validity.time_left(ticket.properties, now, self._options)
+        return self.seal(carried, request, self.settings, ticket.properties.cookie_expires, left=left)
+
+    def is_in_doubt(self, header: bytes) -> bool:
+        """Whether a key that the cookie names is not known or not usable here, so that another process may read it."""
+        keys = [self._data_protection.provider.find(key_id) for key_id in self._cookie.key_ids(header)]
+        return any(key is None or (key.encryptor is None and key.revocation is None) for key in keys)
+
     def seal(
         self,
         ticket: Ticket,
