@@ -88,6 +88,16 @@ class AuthenticationProperties:
         return None if issued is None or expires is None else (issued, read_http_date(expires) or _LONG_PAST)
 
     @property
+    def bounds(self) -> tuple[datetime | None, datetime | None]:
+        """`authenticated_utc` and `expires_utc`, read in one step, because each request needs both."""
+        items = self.items
+        said, expires = items.get(_AUTHENTICATED), items.get(_EXPIRES)
+        return (
+            read_http_date(items.get(_ISSUED)) if said is None else read_http_date(said) or _LONG_PAST,
+            None if expires is None else read_http_date(expires) or _LONG_PAST,
+        )
+
+    @property
     def cookie_expires(self) -> str | None:
         """When the browser forgets the cookie, as HTTP writes dates; ``None``: when it is closed."""
         return self.items.get(_EXPIRES) if _PERSISTENT in self.items else None
@@ -116,9 +126,7 @@ class AuthenticationProperties:
 
         ``None`` if neither is said. A date that cannot be read is long past.
         """
-        if _AUTHENTICATED in self.items:
-            return read_http_date(self.items[_AUTHENTICATED]) or _LONG_PAST
-        return read_http_date(self.items.get(_ISSUED))
+        return self.bounds[0]
 
     @authenticated_utc.setter
     def authenticated_utc(self, moment: datetime | None) -> None:
@@ -146,7 +154,7 @@ class AuthenticationProperties:
     @property
     def expires_utc(self) -> datetime | None:
         """When the ticket ends; ``None`` for never. A date that cannot be read is long past (.NET: never)."""
-        return None if _EXPIRES not in self.items else read_http_date(self.items[_EXPIRES]) or _LONG_PAST
+        return self.bounds[1]
 
     @expires_utc.setter
     def expires_utc(self, moment: datetime | None) -> None:

@@ -30,7 +30,7 @@ def failure(properties: AuthenticationProperties, now: datetime, absolute: timed
     now: when the request began; aware.
     absolute: the option ``absolute_time_span``.
     """
-    authenticated, expires = properties.authenticated_utc, properties.expires_utc
+    authenticated, expires = properties.bounds
     if authenticated is not None:
         age = now - authenticated
         if absolute is not None and age > absolute:
@@ -76,8 +76,10 @@ def _absolute_end(properties: AuthenticationProperties, options: CookieAuthentic
 
 def slide(ticket: Ticket, now: datetime, options: CookieAuthenticationOptions) -> Ticket | None:
     """The renewed ticket if more than half of its lifetime has passed, or more than ``renew_after``."""
-    times = _times(ticket.properties, now, options)
-    return _renewed(ticket, now, options) if times is not None and _is_due(times, options) else None
+    lifetime = ticket.properties.lifetime if options.sliding_expiration else None
+    if lifetime is None or not _is_due(now - lifetime[0], lifetime[1] - now, options):  # so it is in most requests
+        return None
+    return None if _times(ticket.properties, now, options) is None else _renewed(ticket, now, options)
 
 
 def reauthenticated(ticket: Ticket, now: datetime, options: CookieAuthenticationOptions) -> Ticket:
@@ -107,7 +109,7 @@ def judge(
     renewal = None
     times = _times(ticket.properties, now, options)
     if times is not None:
-        copy, due = ticket.properties.copy(), _is_due(times, options)
+        copy, due = ticket.properties.copy(), _is_due(*times, options)
         sliding = SlidingExpirationContext(native, options.scheme, ticket.principal, copy, *times, should_renew=due)
         yield from options.events.call("check_sliding_expiration", sliding)
         if sliding.should_renew:
@@ -142,16 +144,15 @@ def _times(
     if lifetime is None or properties.allow_refresh is False:
         return None
     times = now - lifetime[0], lifetime[1] - now
-    if _is_due(times, options):  # then the end matters
+    if _is_due(*times, options):  # then the end matters
         end = _absolute_end(properties, options)
         if end is not None and lifetime[1] >= end:
             return None
     return times
 
 
-def _is_due(times: tuple[timedelta, timedelta], options: CookieAuthenticationOptions) -> bool:
+def _is_due(elapsed: timedelta, remaining: timedelta, options: CookieAuthenticationOptions) -> bool:
     """Whether to renew a ticket that was issued so long ago, and is still valid for so long."""
-    elapsed, remaining = times
     return remaining < elapsed if options.renew_after is None else elapsed > options.renew_after
 
 
