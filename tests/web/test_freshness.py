@@ -170,6 +170,18 @@ def test_a_ticket_that_must_not_be_renewed_becomes_fresh_and_ends_when_it_would(
     assert ticket_of(visitor, dp).properties.expires_utc == NOON + timedelta(hours=2)
 
 
+def test_a_ticket_with_a_long_life_of_its_own_ends_at_the_new_absolute_end(
+    dp: DataProtection, clock: StoppedClock
+) -> None:
+    days = timedelta(days=1)
+    visitor = visitor_with(dp)
+    terms = AuthenticationProperties(issued_utc=NOON - 20 * days, authenticated_utc=NOON, expires_utc=NOON + 29 * days)
+    give(visitor, dp, terms)
+    clock.advance(days=1)
+    visitor.visit(confirm)
+    assert ticket_of(visitor, dp).properties.expires_utc == clock.moment + MONTH
+
+
 def test_a_copied_cookie_does_not_become_fresh_with_the_users(dp: DataProtection, clock: StoppedClock) -> None:
     visitor = visitor_with(dp)
     visitor.visit(sign_in())
