@@ -66,17 +66,24 @@ class TimeLimitedDataProtector:
 
     def unprotect(self, data: _T) -> _T:
         """Return the protected data. `ExpiredPayloadError` if it has expired; else as `DataProtector.unprotect`."""
-        return self.unprotect_with_expiry(data)[0]
+        if isinstance(data, str):
+            return from_utf8(self._opened(base64url.decode(data))[0])
+        return self._opened(data)[0]
 
     def unprotect_with_expiry(self, data: _T) -> tuple[_T, datetime | None]:
         """Return the protected data and when it will expire (aware, UTC); ``None`` if never."""
         if isinstance(data, str):
             opened = self.unprotect_with_expiry(base64url.decode(data))
             return from_utf8(opened[0]), opened[1]
+        plain, ticks = self._opened(data)
+        return plain, None if ticks == _NEVER else Instant(ticks).to_datetime()
+
+    def _opened(self, data: bytes) -> tuple[bytes, int]:
+        """The protected data, and the ticks of its end."""
         plain = self._protector.unprotect(data)
         ticks = int.from_bytes(plain[:8], "big")
         if len(plain) < 8 or ticks > _NEVER:
             raise MalformedPayloadError("the payload has no valid time limit")
         if ticks_of(self._now()) > ticks:
             raise ExpiredPayloadError(f"the payload expired at {Instant(ticks)}", expired_at=str(Instant(ticks)))
-        return plain[8:], None if ticks == _NEVER else Instant(ticks).to_datetime()
+        return plain[8:], ticks

@@ -161,6 +161,32 @@ def test_every_kind_of_request_waits(tab: Tab, open_site: Open, shell: str) -> N
     assert all(site.bound in each.headers["cookie"] for each in waited)
 
 
+WORKER = b"""
+self.addEventListener("install", () => self.skipWaiting());
+self.addEventListener("activate", event => event.waitUntil(clients.claim()));
+self.addEventListener("fetch", event => {
+  if (event.request.url.includes("/through")) event.respondWith(fetch("/who"));
+});
+"""
+
+
+def worker(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/javascript"), ("Content-Length", str(len(WORKER)))])
+    return [WORKER]
+
+
+def test_a_request_of_a_service_worker_waits(tab: Tab, open_site: Open) -> None:
+    """[5]"""
+    site = open_site()
+    tab.sign_in(site)
+    site.broken["/worker.js"] = worker
+    tab.js("navigator.serviceWorker.register('/worker.js').then(() => 0)")
+    assert until(lambda: tab.js("!!navigator.serviceWorker.controller"), tab)
+    tab.forget(site)
+    assert tab.js("fetch('/through').then(r => r.json())") == "ada"
+    assert site.bound in site.seen("/who")[-1].headers["cookie"]
+
+
 def test_a_private_window_is_bound_apart_from_others(bound_browser: Any, tab: Tab, open_site: Open) -> None:
     """[6]"""
     site = open_site()
