@@ -5,6 +5,7 @@ A start in a fraction of a second is a matter of what is not imported, so module
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from dpmiddleware.cli.main import command_line
+from dpmiddleware.cli.main import command_line, main
 from dpmiddleware.cli.verbs import ABOUT
 
 SLOW: Final = frozenset(
@@ -94,3 +95,10 @@ def test_the_help_text_of_dpm_is_the_same_with_the_parsers_of_all_verbs() -> Non
 def test_a_word_of_the_command_line_brings_the_parsers_of_its_verb(name: str) -> None:
     _, verbs = command_line(words=["--app", "shop:dp", name])
     assert {verb.prog.split()[1] for verb in verbs.all} == {name}
+
+
+def test_after_a_command_the_garbage_collector_looks_at_everything_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """A command may run inside of an application, or of tests."""
+    assert main(["inspect", "chunks-1"]) == 1
+    assert "number of chunks" in capsys.readouterr().err
+    assert gc.get_freeze_count() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import shlex
@@ -52,9 +53,11 @@ def main(
     handler = _Notes(console, logging.WARNING if arguments.notes else logging.CRITICAL + 1)
     LOGGER.addHandler(handler)
     repeats.forget()  # a command writes its reasons in full, whatever this process did before
+    gc.freeze()  # what was imported stays: it need not be looked through while a large ring is read
     try:
         return _run(arguments, console)
     finally:
+        gc.unfreeze()
         LOGGER.removeHandler(handler)
 
 
