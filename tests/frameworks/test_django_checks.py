@@ -144,6 +144,11 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("E004", with_options(return_url_parameter=7)),
     ("E004", with_options(login_path="https://login.example/")),
     ("E004", with_options(expire_time_span=None)),
+    ("E004", with_options(expire_time_span=90 * 86_400)),  # the absolute end would cut it
+    ("E004", with_options(absolute_time_span="a month")),
+    ("E004", with_options(renew_after=15 * 86_400)),
+    ("E004", with_options(clear_site_data=["cach"])),
+    ("E004", with_options(no_store="always")),
     ("E004", with_options(cookie={"name": "sid"})),
     ("E004", with_options(session_store="no-such-store://x")),
     ("E004", with_options(clock=datetime)),
@@ -153,6 +158,8 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
 ]
 RIGHT: list[dict[str, Any]] = [
     {},
+    with_options(expire_time_span=3600, absolute_time_span=12 * 3600, renew_after=60, no_store=True),
+    with_options(expire_time_span=90 * 86_400, absolute_time_span=None, clear_site_data=("cache", "storage")),
     {"SESSION_COOKIE_SAMESITE": "None", "SESSION_COOKIE_SECURE": True},
     {"SESSION_COOKIE_SAMESITE": "Strict"},
     {"SESSION_COOKIE_SAMESITE": False},
