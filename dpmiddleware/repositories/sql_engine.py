@@ -13,7 +13,7 @@ from dpmiddleware.secret_sources import password_text
 from dpmiddleware.urls import check_password, take_options
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import URL, Engine
 
 __all__ = ["CONNECT", "engine_of", "has_no_file", "is_collision", "parameters_of", "reason", "says_no_table"]
 
@@ -47,6 +47,11 @@ def has_no_file(engine: Engine) -> bool:
     return Path(name).absolute().parent.is_dir() and not Path(name).exists()
 
 
+def _is_in_memory(url: URL) -> bool:
+    """Whether SQLite keeps this database in memory (sqlite.org/inmemorydb.html): ``mode=memory`` is for URIs."""
+    return url.database in {None, ""} or ":memory:" in str(url.database) or url.query.get("mode") == "memory"
+
+
 def engine_of(url: str) -> Engine:
     """Return an engine with a small pool and short timeouts. `ConfigurationError` for a bad URL or a missing driver."""
     import sqlalchemy
@@ -57,7 +62,7 @@ def engine_of(url: str) -> Engine:
     try:
         parsed = sqlalchemy.make_url(plain)
         dialect = parsed.get_dialect()()
-        if dialect.name == "sqlite" and parsed.database in {None, "", ":memory:"}:
+        if dialect.name == "sqlite" and _is_in_memory(parsed):
             raise ConfigurationError(
                 "SQLite in memory has a separate database per thread", hint="write memory:, or name a file"
             )

@@ -169,6 +169,8 @@ REFUSED = {
     "--application shop --repository store --kubernetes": (2, "does not name a server", "redis://redis:6379/0"),
     "--application shop --repository redis://h/0 --compose": (2, "a Redis of its own", "leave out"),
     "--application shop --repository store --systemd --key-wrapper secret:env:X": (2, "creates key material", "x509:"),
+    "--application shop --repository sqlite:////srv/k.db --systemd": (2, "could not write", "the path of a folder"),
+    "--application shop --repository file:///srv/keys --systemd": (2, "could not write", "the path of a folder"),
 }
 
 
@@ -212,3 +214,24 @@ def test_a_problem_that_the_check_finds_is_its_exit_status(home: Path, capsys: p
     assert main(["init", "conf", *BASIC, "--key-wrapper", "plain:"]) == 1
     assert "[keys_not_wrapped]" in capsys.readouterr().out
     assert (home / "conf" / "web.env").exists()
+
+
+LINE_BREAKS = ("\n", "\r", "\x85", "\u2028", "\u2029", "\x7f", "\x1b", "\udca0")
+
+
+@pytest.mark.parametrize("option", ["--application", "--repository", "--key-wrapper"])
+@pytest.mark.parametrize("character", LINE_BREAKS, ids=ascii)
+def test_a_line_break_of_any_kind_began_another_line_of_a_file(
+    option: str, character: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"--application": "shop", "--repository": "store", "--key-wrapper": "secret:"}
+    given[option] += f"{character}x"
+    assert main(["init", "conf", *(word for pair in given.items() for word in pair)]) == 2
+    assert f"{option} has a line break" in capsys.readouterr().err
+    assert contents(home) == []
+
+
+def test_an_application_with_the_name_of_our_own_mark_kept_its_name(home: Path) -> None:
+    words = ["--application", "PLACE-OF-KEY-MATERIAL", "--repository", "store", "--key-wrapper", "secret:"]
+    assert main(["init", "conf", *words]) == 0
+    assert variables(home / "conf" / "job.env")["DPM_APPLICATION"] == "PLACE-OF-KEY-MATERIAL"

@@ -272,3 +272,14 @@ def test_a_key_beside_wrapped_ones_is_not_wrapped_only_if_that_was_said(
     assert contents(place.folder) == before
     assert main([*command, "--key-wrapper", "plain:"]) == 0
     assert len(contents(place.folder)) > len(before)
+
+
+def test_verify_found_no_problem_in_a_signed_ring_of_which_members_use_no_key(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signer, store = f"ed25519://{home}/signer.pem", str(home / "plain")
+    assert main(["keys", "create", "--repository", store, "--key-wrapper", "plain:", "--signer", signer]) == 0
+    verify = ["keys", "verify", "--repository", store, "--trusted-signer", f"{home}/signer.pub"]
+    assert main([*verify, "--signatures-only"]) == 0
+    assert main(verify) == 1
+    assert "the key is not wrapped" in capsys.readouterr().out

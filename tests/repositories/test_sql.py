@@ -338,6 +338,8 @@ def test_a_password_from_a_variable(own_postgres: Server, monkeypatch: pytest.Mo
     [
         pytest.param("sqlite://", id="SQLite in memory"),
         pytest.param("sqlite:///:memory:", id="SQLite in memory, by name"),
+        pytest.param("sqlite:///file::memory:?uri=true", id="SQLite in memory, by URI"),
+        pytest.param("sqlite:///file:keys?mode=memory&cache=shared&uri=true", id="SQLite in memory, by mode"),
         pytest.param("oracle+cx_oracle://host/db", id="a driver that is not installed"),
         pytest.param("postgresql+psycopg://host:port/db", id="a port that is none"),
         pytest.param("sqlite+aiosqlite:///keys.db", id="an asyncio driver"),

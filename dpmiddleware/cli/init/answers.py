@@ -113,7 +113,8 @@ def _absolute(repository: str) -> str:
 
 def _refuse(answers: Answers) -> None:
     """`UsageError` for answers that cannot work."""
-    if not answers.name or re.search(r"[\x00-\x1f]", answers.application):
+    _refuse_unprintable(answers)
+    if not answers.name:
         raise UsageError(
             f"--application {printable(answers.application)!r} has no letter or digit", hint="use a name such as shop"
         )
@@ -136,6 +137,16 @@ def _refuse(answers: Answers) -> None:
         raise UsageError(str(error), hint=error.hint) from error
 
 
+def _refuse_unprintable(answers: Answers) -> None:
+    """A line break would begin another line of a file; YAML knows more kinds of them than systemd or a shell."""
+    given = {"--application": answers.application, "--repository": answers.repository, "--key-wrapper": answers.wrapper}
+    for option, text in {**given, "FOLDER": str(answers.folder)}.items():
+        if not text.isprintable():
+            raise UsageError(
+                f"{option} has a line break or another character that cannot be printed", hint=f"correct {option}"
+            )
+
+
 def _refuse_for_platform(answers: Answers) -> None:
     if answers.repository.startswith("memory:"):
         raise UsageError("keys in memory are lost when this command ends", hint="use --repository to name the store")
@@ -145,6 +156,9 @@ def _refuse_for_platform(answers: Answers) -> None:
     if answers.platform == "systemd" and re.search(r"\s", answers.repository):
         text = f"the store {without_password(answers.repository)} has white space, which separates paths in a unit"
         raise UsageError(text, hint="choose another folder for the store")
+    if answers.platform == "systemd" and answers.repository.startswith(("sqlite", "file:")):
+        text = f"the unit of the job could not write to {without_password(answers.repository)}: it names no folder"
+        raise UsageError(text, hint="use --repository with the path of a folder, or with a server")
     if answers.platform == "compose" and answers.repository != COMPOSE_STORE:
         text = "the Compose file runs a Redis of its own, which is the store"
         raise UsageError(text, hint="leave out --repository")

@@ -66,7 +66,9 @@ def values_of(answers: Answers, kind: str) -> dict[str, str | None]:
         "key_wrapper": wrapper,
         "signer": f"ed25519://{_MARK}/signer.pem" if answers.signed else None,
     }
-    written = {name: None if text is None else escape(text).replace(_MARK, place) for name, text in settings.items()}
+    written = {name: None if text is None else escape(text) for name, text in settings.items()}
+    for name in ("signer", *(("key_wrapper",) if file else ())):  # no other setting is ours: it may contain the mark
+        written[name] = (written[name] or "").replace(_MARK, place) or None
     trusted = f"{_MARK}/signer.pub" if answers.signed else None
     where = str(secrets) if kind == "env" else place
     written["trusted_signers"] = None if trusted is None else escape(trusted).replace(_MARK, where)

@@ -103,12 +103,19 @@ def _verify(arguments: argparse.Namespace, console: Console) -> int:
     if not number:
         raise no_ring(dp)
     if not arguments.signatures_only:
-        problems += [(str(key.id), key.problem) for key in manager.read().keys if key.problem and not key.revocation]
+        problems += _unusable(manager, {name for name, _ in problems})
     lines = [f"{manager.repository.location}: {counted(number, 'document')}, {counted(len(problems), 'problem')}"]
     lines += entries("DOCUMENT OR KEY", problems, console.written) if problems else []
     data = {"documents": number, "problems": [{"document": name, "problem": why} for name, why in problems]}
     console.result(data, lines)
     return 1 if problems else 0
+
+
+def _unusable(manager: KeyManager, told: set[str]) -> list[tuple[str, str]]:
+    """Documents that members set aside although they are signed, and keys that cannot be unwrapped. told: names."""
+    reading = manager.read()
+    found = [(aside.name, aside.problem) for aside in reading.set_aside if aside.name not in told]
+    return found + [(str(key.id), key.problem) for key in reading.keys if key.problem and not key.revocation]
 
 
 def _signatures(manager: KeyManager) -> tuple[list[tuple[str, str]], int]:
