@@ -6,13 +6,14 @@ Today a part is the session (`RequestSession`), the sign-in (`RequestAuthenticat
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import Any, Final, TypeVar
 
 from dpmiddleware.data_protection import DataProtection
-from dpmiddleware.errors import KeyManagementError
+from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.keys import waiting
 from dpmiddleware.web.answer import LOOKED_AT, UNCHANGED, Answer, Headers, Part
+from dpmiddleware.web.device_bound.request import RequestDevice
 from dpmiddleware.web.sessions.cookie import RequestSession
 from dpmiddleware.web.sign_in.authentication import CookieAuthenticator, RequestAuthentication
 from dpmiddleware.web.steps import Steps, drive
@@ -54,12 +55,24 @@ def join(request: MutableMapping[str, Any], part: Part, *, binds: bool = True) -
         waiting.begin(request)
         request[PARTS_KEY] = (part, *companions) if companions else (part,)
     else:
+        if isinstance(part, RequestAuthentication) and part.device is not None:
+            _refuse_shared_endpoints(part, part.device, of(request))
         request[PARTS_KEY] = (*request[PARTS_KEY], part, *companions)
         session, authentication = last(request, RequestSession), last(request, RequestAuthentication)
         is_new = part is session or part is authentication
         if binds and is_new and session is not None and authentication is not None:
             _bind(request, session, authentication)
     return _Together(part, *companions) if companions else part
+
+
+def _refuse_shared_endpoints(part: RequestAuthentication, device: RequestDevice, others: Sequence[Part]) -> None:
+    """Two sign-ins with the same endpoints would end each other's sessions in browsers."""
+    devices = [other.device for other in others if isinstance(other, RequestAuthentication) and other is not part]
+    if any(other is not None and other.endpoints == device.endpoints for other in devices):
+        raise ConfigurationError(
+            f"two sign-ins have the endpoint {device.endpoints[0]!r} for device binding",
+            hint="give one of them a path of its own: device_bound=DeviceBound('require', path='/keys')",
+        )
 
 
 def _bind(request: MutableMapping[str, Any], session: RequestSession, authentication: RequestAuthentication) -> None:

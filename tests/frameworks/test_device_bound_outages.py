@@ -521,6 +521,24 @@ def test_the_option_is_refused_in_every_shell_where_it_cannot_work(dp: DataProte
         Browser(site(dp, shell, "serve", cookie=CookieSettings("auth", secure="never"))).get("/public")
 
 
+@pytest.mark.parametrize("shell", ["wsgi", "asgi"])
+def test_two_sign_ins_of_one_application_need_two_paths(dp: DataProtection, shell: str) -> None:
+    """[54] Each would end the sessions of the other."""
+    inner = {"scheme": "Admin", "cookie": "admin", "device_bound": "require"}
+    module: Any = wsgi if shell == "wsgi" else asgi
+
+    def both(device_bound: Any) -> Any:
+        app = SHELLS[shell](dp, Pages(), inner)
+        return exchange_with(module.CookieAuthenticationMiddleware(app, data_protection=dp, device_bound=device_bound))
+
+    with pytest.raises(ConfigurationError, match="two sign-ins have the endpoint") as caught:
+        both("require")("GET", "/who", {}, b"")
+    assert "a path of its own" in caught.value.hint
+    browser = Browser(both(DeviceBound("require", path="/outer/keys")))
+    assert browser.register(browser.get("/login")["secure-session-registration"]).status == 200
+    assert browser.refresh().status == 200
+
+
 def test_a_word_a_mapping_and_an_object_are_the_same_option() -> None:
     given: list[Any] = ["report", {"level": "report"}, DeviceBound("report")]
     assert {CookieAuthenticationOptions(device_bound=each).binding for each in given} == {DeviceBound("report")}

@@ -76,6 +76,12 @@ class RequestDevice:
         """Whether it is bound, and the browser has proven its key."""
         return self.is_bound and self.lack is None
 
+    @property
+    def endpoints(self) -> tuple[str, str]:
+        """Where the browser's own requests go, with the path of the mount."""
+        base = self._visit.request.path_base
+        return base + self.service.registration, base + self.service.refresh
+
     # --- before the application ------------------------------------------------------------------------------
 
     def instead(self, path: str, method: str) -> Steps[Answer | None] | None:
