@@ -26,11 +26,25 @@ class CrossOriginProtectionMiddleware(asgi.CrossOriginProtectionMiddleware):
 
     def is_exempt(self, scope: Scope) -> bool:
         """Whether the function of the route has the mark. Only looked for before a refusal."""
-        return is_exempt(_endpoint(getattr(scope.get("app"), "routes", ()), scope))
+        return is_exempt(_endpoint(_routes_within(self.app, scope), scope))
 
     def native(self, scope: Scope, receive: Receive) -> HTTPConnection:
         """The request of ``on_refused``."""
         return Request(scope, receive)
+
+
+def _routes_within(app: Any, scope: Scope) -> Iterable[Any]:
+    """The routes of the application that is protected, found through the middleware between it and this one.
+
+    ``scope["app"]`` may be another application, in which this one is mounted. Its routes have nothing to say here, so
+    they count only if the way is hidden (middleware without ``app``) and nothing was mounted on it (``endpoint``).
+    """
+    while not hasattr(app, "routes") and hasattr(app, "app"):
+        app = app.app
+    outer = scope.get("app")
+    if not hasattr(app, "routes") and scope.get("endpoint", outer) is outer:
+        app = outer
+    return getattr(app, "routes", ())
 
 
 def _endpoint(routes: Iterable[Any], scope: Scope) -> object:
