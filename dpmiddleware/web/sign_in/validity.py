@@ -7,7 +7,7 @@ application that reads, so a member that does not know of it (.NET) cannot prolo
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from dpmiddleware.web.sign_in.claims import itself
@@ -22,6 +22,7 @@ __all__ = ["SKEW", "begin", "failure", "judge", "limit", "reauthenticated", "sli
 SKEW: Final = timedelta(minutes=5)
 """How far the clocks of two members may differ, as in the ring."""
 _AHEAD: Final = -SKEW
+_LAST: Final = datetime.max.replace(tzinfo=timezone.utc)
 
 
 def failure(properties: AuthenticationProperties, now: datetime, absolute: timedelta | None) -> str | None:
@@ -49,12 +50,12 @@ def begin(properties: AuthenticationProperties, now: datetime, options: CookieAu
         properties.authenticated_utc = min(issued, now)
     properties.identify()
     if properties.expires_utc is None:
-        properties.expires_utc = issued + options.expire_time_span
+        properties.expires_utc = _later(issued, options.expire_time_span)
 
 
 def limit(properties: AuthenticationProperties, now: datetime, options: CookieAuthenticationOptions) -> datetime | None:
     """Let a new sign-in end at its absolute end at the latest. Returns when the browser deletes its cookie."""
-    ends = properties.expires_utc or (properties.issued_utc or now) + options.expire_time_span
+    ends = properties.expires_utc or _later(properties.issued_utc or now, options.expire_time_span)
     end = _absolute_end(properties, options)
     if end is not None:
         properties.expires_utc, ends = min(properties.expires_utc or end, end), min(ends, end)
@@ -71,7 +72,12 @@ def time_left(
 
 def _absolute_end(properties: AuthenticationProperties, options: CookieAuthenticationOptions) -> datetime | None:
     authenticated, span = properties.authenticated_utc, options.absolute_time_span
-    return None if authenticated is None or span is None else authenticated + span
+    return None if authenticated is None or span is None else _later(authenticated, span)
+
+
+def _later(moment: datetime, span: timedelta) -> datetime:
+    """``span`` after ``moment``; where no date is that late, the last one. .NET writes 9999-12-31 for "never"."""
+    return moment + span if span < _LAST - moment else _LAST
 
 
 def slide(ticket: Ticket, now: datetime, options: CookieAuthenticationOptions) -> Ticket | None:
@@ -89,7 +95,7 @@ def reauthenticated(ticket: Ticket, now: datetime, options: CookieAuthentication
     if lifetime is not None and properties.allow_refresh is not False:
         old_end, end = _absolute_end(ticket.properties, options), _absolute_end(properties, options)
         is_cut = old_end is not None and lifetime[1] >= old_end  # its own lifetime is not known any more
-        expires = now + (options.expire_time_span if is_cut else lifetime[1] - lifetime[0])
+        expires = _later(now, options.expire_time_span if is_cut else lifetime[1] - lifetime[0])
         properties = properties.renewed(now, expires if end is None else min(expires, end))
     return Ticket(options.scheme, ticket.principal, properties)
 
@@ -164,6 +170,6 @@ def _renewed(ticket: Ticket, now: datetime, options: CookieAuthenticationOptions
     lifetime = ticket.properties.lifetime
     if lifetime is None:
         return None
-    expires, end = now + (lifetime[1] - lifetime[0]), _absolute_end(ticket.properties, options)
+    expires, end = _later(now, lifetime[1] - lifetime[0]), _absolute_end(ticket.properties, options)
     renewed = ticket.properties.renewed(now, expires if end is None else min(expires, end))
     return Ticket(options.scheme, ticket.principal, renewed)
