@@ -71,3 +71,17 @@ def test_a_span_that_means_never_signs_users_in(
     clock.advance(days=10)
     assert user(visitor) == "ada"
     assert ticket_of(visitor, dp).properties.expires_utc is not None
+
+
+@pytest.mark.parametrize("absolute", [None, timedelta(days=30)])
+def test_a_ticket_that_was_issued_after_its_end_is_no_server_error(
+    clock: StoppedClock, dp: DataProtection, absolute: timedelta | None
+) -> None:
+    options: dict[str, Any] = {"absolute_time_span": absolute}
+    wrong = AuthenticationProperties(issued_utc=LAST, expires_utc=NOON + 9 * MINUTE, authenticated_utc=NOON)
+    visitor = visitor_with(dp, events=CookieAuthenticationEvents(validate_principal=renew), **options)
+    give(visitor, dp, wrong)
+    visitor.visit(look)
+    assert ticket_of(visitor, dp).properties == wrong, "there is no lifetime that it could have again"
+    visitor.visit(lambda authentication: authentication.reauthenticate())
+    assert ticket_of(visitor, dp).properties.expires_utc == NOON + timedelta(days=14)

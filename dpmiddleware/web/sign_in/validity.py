@@ -95,6 +95,7 @@ def reauthenticated(ticket: Ticket, now: datetime, options: CookieAuthentication
     if lifetime is not None and properties.allow_refresh is not False:
         old_end, end = _absolute_end(ticket.properties, options), _absolute_end(properties, options)
         is_cut = old_end is not None and lifetime[1] >= old_end  # its own lifetime is not known any more
+        is_cut = is_cut or lifetime[1] < lifetime[0]
         expires = _later(now, options.expire_time_span if is_cut else lifetime[1] - lifetime[0])
         properties = properties.renewed(now, expires if end is None else min(expires, end))
     return Ticket(options.scheme, ticket.principal, properties)
@@ -165,10 +166,10 @@ def _is_due(elapsed: timedelta, remaining: timedelta, options: CookieAuthenticat
 def _renewed(ticket: Ticket, now: datetime, options: CookieAuthenticationOptions) -> Ticket | None:
     """The ticket with its own lifetime again, from now on, but not beyond its absolute end.
 
-    A ticket without dates is not renewed.
+    A ticket without dates, or with dates in the wrong order, is not renewed.
     """
     lifetime = ticket.properties.lifetime
-    if lifetime is None:
+    if lifetime is None or lifetime[1] < lifetime[0]:
         return None
     expires, end = _later(now, lifetime[1] - lifetime[0]), _absolute_end(ticket.properties, options)
     renewed = ticket.properties.renewed(now, expires if end is None else min(expires, end))
