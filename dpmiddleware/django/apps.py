@@ -18,12 +18,14 @@ import difflib
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
 from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
 
 from dpmiddleware import under_test
 from dpmiddleware.data_protection import DataProtection
@@ -185,6 +187,17 @@ def _is_unwrapped(given: object, protection: DataProtection) -> bool:
     return "key_wrapper" not in {str(name).lower() for name in names}
 
 
+def _has_middleware() -> bool:
+    """Whether our session middleware is there: under any of its names, or as a subclass."""
+    ours = import_string(_MIDDLEWARE)  # not at import: that module imports this one
+    for path in settings.MIDDLEWARE:
+        with suppress(ImportError):  # Django names it when it starts
+            kind = import_string(path)
+            if isinstance(kind, type) and issubclass(kind, ours):
+                return True
+    return False
+
+
 def report_findings(**_: Any) -> list[checks.CheckMessage]:
     """Settings that are unfit for production. Found by ``check --deploy``."""
     try:
@@ -207,7 +220,7 @@ def report_findings(**_: Any) -> list[checks.CheckMessage]:
             "set a key_wrapper in DATA_PROTECTION",
         ),
         (
-            uses_engine and _MIDDLEWARE not in settings.MIDDLEWARE,
+            uses_engine and not _has_middleware(),
             "W003",
             "sessions are protected, but Django's own middleware writes them: long sessions are lost",
             f"put {_MIDDLEWARE} in place of Django's middleware",

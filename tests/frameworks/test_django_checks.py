@@ -20,7 +20,8 @@ from django.test import Client, override_settings
 from django.urls import path
 
 from dpmiddleware.django import Principal, challenge, sign_in
-from dpmiddleware.django.sessions import SessionStore
+from dpmiddleware.django.apps import report_findings
+from dpmiddleware.django.sessions import SessionMiddleware, SessionStore
 from dpmiddleware.web.sessions.migration import DjangoSessions
 from tests.clients import StoppedClock
 
@@ -245,6 +246,25 @@ def test_a_setting_that_works_in_requests_passes_the_check(changed: dict[str, An
     with override_settings(**changed):
         assert found() == {}
         assert failures() == []
+
+
+class OfTheShop(SessionMiddleware):
+    """A middleware that an application derives from ours."""
+
+
+MIDDLEWARE = {
+    "dpmiddleware.django.sessions.SessionMiddleware": False,
+    "dpmiddleware.django.SessionMiddleware": False,
+    f"{__name__}.OfTheShop": False,
+    "django.contrib.sessions.middleware.SessionMiddleware": True,
+    "shop.there_is_none.SessionMiddleware": True,
+}
+
+
+@pytest.mark.parametrize(("path", "is_missed"), MIDDLEWARE.items())
+def test_the_middleware_of_sessions_is_missed_only_where_it_is_missing(path: str, is_missed: bool) -> None:
+    with override_settings(MIDDLEWARE=[path]):
+        assert ("dpmiddleware.W003" in {message.id for message in report_findings()}) is is_missed
 
 
 def test_hints_name_the_settings_of_django() -> None:
