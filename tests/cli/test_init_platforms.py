@@ -234,11 +234,11 @@ def test_the_commands_of_the_page_work(line: str, lasting_redis: Server, home: P
     assert main(line.split()[1:]) == 0
 
 
-def test_an_operator_uses_the_settings_of_the_job_as_the_page_says(home: Path) -> None:
+@pytest.mark.parametrize("file", ["/etc/shop/job.env", "configuration/web.env"])
+def test_a_terminal_takes_the_settings_as_the_page_says(file: str, home: Path) -> None:
     folder = init("systemd", repository="store")
-    lines = block("sh", ". /etc/shop/job.env").replace("/etc/shop", str(folder))
-    service = Service([["sh", "-ec", lines]], {}, {}, "").settle(home / "operator")
-    assert "active, default" in service.run().stdout
+    lines = block("sh", f". {file}").replace(file.rpartition("/")[0], str(folder))
+    assert "active, default" in Service([["sh", "-ec", lines]], {}, {}, "").settle(home / "terminal").run().stdout
 
 
 @pytest.mark.parametrize("command", ["gunicorn --config", "uvicorn asgi:app"])
@@ -257,8 +257,7 @@ def test_a_page_gets_its_cookie_through_the_nginx_of_the_page(home: Path) -> Non
 
     def command(port: int, where: Path) -> list[str]:
         server = block("nginx", "location / {").replace("127.0.0.1:8000", f"127.0.0.1:{site.port}")
-        text = NGINX.format(port=port, folder=where, server=server)
-        (where / "nginx.conf").write_text(text)
+        (where / "nginx.conf").write_text(NGINX.format(port=port, folder=where, server=server))
         return [program("nginx"), "-p", str(where), "-c", str(where / "nginx.conf"), "-e", "stderr"]
 
     with serving(web) as site, start("nginx", command) as front:
