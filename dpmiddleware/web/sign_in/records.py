@@ -36,6 +36,18 @@ def mark_of(ticket: Ticket | None) -> str:
     return "" if not identifier else hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+class _Mark:
+    """`mark_of` a ticket; computed only where the record is written."""
+
+    __slots__ = ("_ticket",)
+
+    def __init__(self, ticket: Ticket) -> None:
+        self._ticket = ticket
+
+    def __str__(self) -> str:
+        return mark_of(self._ticket)
+
+
 def began(ticket: Ticket) -> None:
     """A user signed in."""
     telemetry.emit("signed_in", "info", scheme=ticket.scheme, sign_in=mark_of(ticket))
@@ -43,7 +55,7 @@ def began(ticket: Ticket) -> None:
 
 def renewed(ticket: Ticket, reason: str) -> None:
     """A ticket was written again: ``sliding``, or ``reauthenticated``."""
-    telemetry.emit("sign_in_renewed", "debug", reason=reason, scheme=ticket.scheme, sign_in=mark_of(ticket))
+    telemetry.emit("sign_in_renewed", "debug", reason=reason, scheme=ticket.scheme, sign_in=_Mark(ticket))
 
 
 def signed_out(ticket: Ticket | None, method: str) -> None:
