@@ -167,3 +167,17 @@ def test_only_pieces_inside_a_lane_need_no_rung() -> None:
 def test_the_table_names_no_module_twice() -> None:
     names = [name for rung in RUNGS for name in rung]
     assert len(names) == len(set(names))
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_file_has_fewer_than_320_lines_and_its_functions_fewer_than_45(name: str) -> None:
+    source = MODULES[name].read_text("utf-8")
+    assert len(source.splitlines()) < 320, "one idea per file: what is the second one?"
+    functions = [
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    long = [node.name for node in functions if (node.end_lineno or 0) - node.lineno >= 44]
+    assert not long, "divide it where a part of it can be named"

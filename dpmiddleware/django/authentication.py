@@ -14,25 +14,22 @@ ticket. `sign_in` and `sign_out` replace ``request.user`` at once, as Django's `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, Final, TypeVar, cast
 
-from django.apps import apps
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import rotate_token
 from django.utils.deprecation import MiddlewareMixin
-from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
-from werkzeug.local import LocalProxy
 
 from dpmiddleware.arguments import checked, explain
 from dpmiddleware.django.apps import get_data_protection
 from dpmiddleware.django.responses import answer_outage, cookie_header, finish, response_of
+from dpmiddleware.django.users import PrincipalUser, UserOfRequest
 from dpmiddleware.errors import ConfigurationError, KeyManagementError
 from dpmiddleware.names import refuse_unknown
 from dpmiddleware.web import parts
@@ -66,94 +63,7 @@ __all__ = [
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 _USER: Final = "dpmiddleware.user"
-"""Where ``request.META`` has the `_UserOfRequest`."""
-
-
-class PrincipalUser:
-    """The user that a ticket names, for whom there is no account: signed in, without permissions.
-
-    ``principal``: who it is, with all claims.
-    """
-
-    is_active = True
-    is_staff = is_superuser = False
-    pk = id = None
-
-    def __init__(self, principal: Principal) -> None:
-        self.principal = principal
-
-    @property
-    def is_authenticated(self) -> bool:
-        """Whether somebody is signed in."""
-        return self.principal.is_authenticated
-
-    @property
-    def is_anonymous(self) -> bool:
-        """The opposite."""
-        return not self.is_authenticated
-
-    @property
-    def username(self) -> str:
-        """The name, or nothing."""
-        return self.principal.name or ""
-
-    def get_username(self) -> str:
-        """The name, or nothing."""
-        return self.username
-
-    def has_perm(self, perm: str, obj: object = None) -> bool:
-        """No: permissions belong to accounts."""
-        return False
-
-    def has_perms(self, perm_list: Any, obj: object = None) -> bool:
-        """No: permissions belong to accounts."""
-        return False
-
-    def has_module_perms(self, app_label: str) -> bool:
-        """No: permissions belong to accounts."""
-        return False
-
-    def __str__(self) -> str:
-        return self.username
-
-
-@dataclass(slots=True)
-class _UserOfRequest:
-    """The user of one request, as its attributes show them.
-
-    user_of: the option ``user``.
-    authentication: says who it is.
-    before: the user that other middleware found, if there is any; who it is without a ticket.
-    """
-
-    user_of: Callable[[Principal], Any]
-    authentication: RequestAuthentication
-    before: Any
-
-    def show_in(self, request: HttpRequest) -> None:
-        """Set ``principal``, ``user`` and ``auser``. They are read at first use."""
-        from asgiref.sync import sync_to_async  # Django's own dependency
-
-        user: Any = SimpleLazyObject(self._found)
-        request.principal = LocalProxy(lambda: self.authentication.principal)  # type: ignore[attr-defined]  # ours
-        request.user = user
-        request.auser = sync_to_async(lambda: _resolved(user))
-
-    def _found(self) -> Any:
-        principal = self.authentication.principal
-        user = self.user_of(principal) if principal.is_authenticated else None
-        if user is not None:
-            return user
-        return PrincipalUser(Principal()) if self.before is None else self.before
-
-    def leave(self) -> None:
-        """Nobody is signed in any more, whatever other middleware found."""
-        if apps.is_installed("django.contrib.auth"):
-            from django.contrib.auth.models import AnonymousUser  # fails where the application is not installed
-
-            self.before = AnonymousUser()
-        else:
-            self.before = None
+"""Where ``request.META`` has the `UserOfRequest`."""
 
 
 class CookieAuthenticationMiddleware(MiddlewareMixin):
@@ -178,7 +88,7 @@ class CookieAuthenticationMiddleware(MiddlewareMixin):
         authentication = self.authenticator.begin(_web_request(request))
         request.META[AUTHENTICATION_KEY] = authentication
         parts.join(request.META, authentication)
-        user = _UserOfRequest(self._user_of, authentication, getattr(request, "user", None))
+        user = UserOfRequest(self._user_of, authentication, getattr(request, "user", None))
         request.META[_USER] = user
         user.show_in(request)
         if self.async_mode and authentication.must_read_ahead:
@@ -301,11 +211,6 @@ def _authentication(request: HttpRequest) -> RequestAuthentication:
 
 def _endpoint(request: HttpRequest) -> object:
     return None if request.resolver_match is None else request.resolver_match.func
-
-
-def _resolved(user: Any) -> Any:
-    _ = user.is_authenticated
-    return user
 
 
 def _web_request(request: HttpRequest) -> WebRequest:

@@ -27,8 +27,7 @@ _IMMUTABLE: Final = frozenset((str, int, float, bool, bytes, type(None)))
 class Session(dict[str, Any]):
     """A dictionary that is filled at its first use. All methods of `dict` do what they do there.
 
-    A change after the response has started is a `ConfigurationError`, since it could not be stored. In Flask and Django
-    it is an event.
+    A change after the response has started cannot be stored: `ConfigurationError`; in Flask and Django, an event.
 
     source: returns the stored session, or ``None`` for a new one. Called at most once, with the session and ``given``.
     value_format: how the session becomes bytes.
