@@ -18,7 +18,7 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.printable import printable, without_password
 
-__all__ = ["ConfigurationURL", "check_password", "take_options"]
+__all__ = ["ConfigurationURL", "check_password", "check_redis", "take_options"]
 
 _AFTER_AUTHORITY: Final = re.compile("[/?#]")
 _DRIVE: Final = re.compile(r"/[A-Za-z]:[/\\]")
@@ -74,6 +74,20 @@ def check_password(url: str) -> None:
         raise ConfigurationError(
             f"{without_password(url)} cannot be understood: its password contains / ? # or @, or its host is missing",
             hint="write %2F for /, %3F for ?, %23 for #, %40 for @; or give the password apart: ?password=env:NAME",
+        )
+
+
+def check_redis(url: str) -> None:
+    """`ConfigurationError` for a URL of Redis whose path is not the number of a database.
+
+    redis-py passes over such a path, and uses database 0; after a third slash, ``redis:///host/0``, of this machine.
+    """
+    scheme, _, rest = url.partition("?")[0].partition("://")
+    path = rest.partition("/")[2].replace("/", "")
+    if scheme.lower() != "unix" and path and not path.isdecimal():
+        raise ConfigurationError(
+            f"{without_password(url)} cannot be understood: its path is not the number of a database",
+            hint="write redis://host:6379/0, with two slashes before the host",
         )
 
 

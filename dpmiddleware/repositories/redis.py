@@ -28,7 +28,7 @@ from dpmiddleware.repositories.markup import bare
 from dpmiddleware.repositories.redis_settings import STATE, RedisState, findings_of, read_info
 from dpmiddleware.repositories.url_parameters import bad_value, named_arguments, unknown_parameter
 from dpmiddleware.secret_sources import password_text
-from dpmiddleware.urls import check_password, take_options
+from dpmiddleware.urls import check_password, check_redis, take_options
 
 __all__ = ["DEFAULT_KEY", "RedisKeyRepository"]
 
@@ -197,6 +197,7 @@ def _client(url: str, password: str | None) -> Any:
     from redis.retry import Retry
 
     check_password(url)
+    check_redis(url)
     options: dict[str, Any] = {
         "socket_connect_timeout": _SECONDS,
         "socket_timeout": _SECONDS,

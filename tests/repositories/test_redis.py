@@ -20,6 +20,7 @@ from dpmiddleware.repositories.redis import RedisKeyRepository
 from dpmiddleware.testing.contracts.remote_repository import RemoteRepositoryContract
 from dpmiddleware.testing.contracts.repository import RepositoryContract
 from dpmiddleware.testing.contracts.store import PASSWORD, Store, commit, contents, document, refusal
+from dpmiddleware.web.sign_in.ticket_store import RedisTicketStore
 from tests.servers import LOOPBACK, Server, wait_for
 
 MakeRepository = Callable[[Server, str], KeyRepository]
@@ -323,3 +324,24 @@ def test_without_redis_py_the_error_names_the_extra(monkeypatch: pytest.MonkeyPa
     with pytest.raises(MissingExtraError) as caught:
         RedisKeyRepository.from_url("redis://localhost/0")
     assert "dpmiddleware[redis]" in caught.value.hint
+
+
+@pytest.mark.parametrize("make", [RedisKeyRepository, RedisTicketStore])
+@pytest.mark.parametrize(
+    "url", ["redis:///u:secret@127.0.0.1:9/0", "redis:///127.0.0.1:9/0", "redis://127.0.0.1:9/shop", "rediss://h:9/0/x"]
+)
+def test_a_url_whose_path_is_not_a_number_does_not_mean_database_0_of_this_machine(
+    make: Callable[[str], object], url: str
+) -> None:
+    """redis-py passes over such a path. A mistyped URL made its key in the wrong Redis."""
+    with pytest.raises(ConfigurationError, match="its path is not the number of a database") as caught:
+        make(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://h:9", "redis://h:9/", "redis://h:9/3", "redis:///3", "unix:///run/redis.sock"]
+)
+def test_a_number_no_path_and_a_socket_are_understood(url: str) -> None:
+    RedisKeyRepository(url)
+    RedisTicketStore(url)

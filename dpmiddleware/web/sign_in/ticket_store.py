@@ -23,7 +23,7 @@ from dpmiddleware.errors import ConfigurationError, RepositoryError
 from dpmiddleware.extras import import_extra
 from dpmiddleware.forks import after_fork
 from dpmiddleware.printable import without_password
-from dpmiddleware.urls import take_options
+from dpmiddleware.urls import check_redis, take_options
 
 __all__ = ["MemoryTicketStore", "RedisTicketStore", "TicketStore", "entry_name", "new_key", "ticket_store_from"]
 
@@ -129,6 +129,7 @@ class RedisTicketStore:
         plain, options = take_options(url, "key")
         self._prefix = options.get("key", _PREFIX)
         self.location = without_password(plain)
+        check_redis(plain)
         try:
             self._redis = redis.Redis.from_url(plain, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT)
         except (ValueError, redis.RedisError) as error:
