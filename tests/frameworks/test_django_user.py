@@ -28,7 +28,8 @@ from dpmiddleware.django.sessions import SessionStore
 from dpmiddleware.web.sign_in.claims import Principal
 from tests.clients import StoppedClock
 
-pytestmark = pytest.mark.filterwarnings("error")
+# errors, but for connections that other tests left to the garbage collector, which may run here
+pytestmark = pytest.mark.filterwarnings("error", "default::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="module", autouse=True)
