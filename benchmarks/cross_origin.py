@@ -7,7 +7,7 @@ where a request is complete. The headers are those of Chromium.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import flask
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from benchmarks.asgi_request import serve
 from benchmarks.harness import best_of
 from dpmiddleware import asgi, wsgi
 from dpmiddleware.flask import CrossOriginProtection
@@ -67,14 +68,6 @@ def _on_wsgi(app: Any, method: str) -> Call:
     return run
 
 
-async def _receive() -> Any:
-    return {"type": "http.request", "body": b"", "more_body": False}
-
-
-async def _send(_: Any) -> None:
-    return
-
-
 def _on_asgi(app: Any, method: str) -> Call:
     def run() -> None:
         scope = {
@@ -86,12 +79,7 @@ def _on_asgi(app: Any, method: str) -> Call:
             "scheme": "https",
             "headers": list(_RAW),
         }
-        coroutine: Coroutine[Any, Any, None] = app(scope, _receive, _send)
-        try:
-            coroutine.send(None)
-        except StopIteration:
-            return
-        raise AssertionError("the request waited for something")
+        serve(app, scope)
 
     return run
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from itsdangerous import TimestampSigner
 from starlette.middleware.sessions import SessionMiddleware as StarletteSessions
 from starlette.requests import Request
 
+from benchmarks.asgi_request import serve
 from benchmarks.harness import Case
 from benchmarks.payloads import SECRET, SESSION
 from dpmiddleware import DataProtection
@@ -32,28 +32,12 @@ def _application(touch: Callable[[Request], object]) -> ASGIApp:
     return app
 
 
-async def _receive() -> Message:
-    return {"type": "http.request", "body": b"", "more_body": False}
-
-
-async def _discard(_: Message) -> None:
-    return
-
-
-def _stepped(app: ASGIApp, cookie: str, send: Send = _discard) -> Callable[[], object]:
-    """One request, from start to end without an event loop."""
+def _stepped(app: ASGIApp, cookie: str, *send: Send) -> Callable[[], object]:
+    """One request. send: gets the response; by default, nobody does."""
     raw = [(b"host", b"shop.example"), (b"accept", b"*/*"), (b"cookie", f"a=1; theme=dark; {cookie}; z=9".encode())]
-
-    def run() -> None:
-        scope: Scope = {"type": "http", "method": "GET", "path": "/", "scheme": "https", "headers": list(raw)}
-        coroutine: Coroutine[Any, Any, None] = app(scope, _receive, send)  # type: ignore[assignment]  # an Awaitable by type
-        try:
-            coroutine.send(None)
-        except StopIteration:
-            return
-        raise AssertionError("the request waited for something")
-
-    return run
+    return lambda: serve(
+        app, {"type": "http", "method": "GET", "path": "/", "scheme": "https", "headers": list(raw)}, *send
+    )
 
 
 def _read(request: Request) -> object:
