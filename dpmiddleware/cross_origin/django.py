@@ -25,7 +25,7 @@ from django.utils.deprecation import MiddlewareMixin
 from django.utils.module_loading import import_string
 
 from dpmiddleware.cross_origin.decision import CrossOriginRules, Verdict
-from dpmiddleware.cross_origin.exemption import is_exempt
+from dpmiddleware.cross_origin.exemption import is_exempt_view
 from dpmiddleware.cross_origin.guard import REFUSAL, CrossOriginGuard, from_setting, guard_of, unambiguous
 from dpmiddleware.cross_origin.wsgi import browser_headers, is_safe, is_websocket, raw_path
 from dpmiddleware.errors import ConfigurationError
@@ -82,7 +82,7 @@ class CrossOriginProtectionMiddleware(MiddlewareMixin):
             return False
         if self._respects_csrf_exempt and getattr(view, "csrf_exempt", False) is True:
             return True
-        return is_exempt(view) or is_exempt(getattr(view, "view_class", None))
+        return is_exempt_view(view)
 
     def _refused(self, request: HttpRequest, verdict: Verdict) -> Any:
         from asgiref.sync import async_to_sync  # Django's own dependency

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 import flask
 
 from dpmiddleware.arguments import checked
-from dpmiddleware.cross_origin.exemption import is_exempt
+from dpmiddleware.cross_origin.exemption import is_exempt_view
 from dpmiddleware.cross_origin.guard import REFUSAL, CrossOriginGuard, CrossOriginOptions, check_rules, guard_of
-from dpmiddleware.cross_origin.wsgi import browser_headers, is_safe, is_websocket, path_of
+from dpmiddleware.cross_origin.wsgi import is_safe, is_websocket, verdict_on
 from dpmiddleware.errors import ConfigurationError
 from dpmiddleware.naming import CROSS_ORIGIN
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["CrossOriginProtection", "is_exempt_view", "register"]
+__all__ = ["CrossOriginProtection", "is_exempt_endpoint", "register"]
 
 _EXTENSION: Final = "dpmiddleware.cross_origin"
 """The key of an application's `CrossOriginGuard` in ``app.extensions``."""
@@ -65,20 +65,10 @@ def register(app: Any, options: CrossOriginOptions) -> CrossOriginGuard:
 
 def _check(guard: CrossOriginGuard, environ: WSGIEnvironment) -> Any:
     """Before the view: a refusal, or ``None``."""
-    websocket = is_websocket(environ)
-    verdict = guard.judge(
-        environ["REQUEST_METHOD"],
-        environ["wsgi.url_scheme"],
-        environ.get("HTTP_HOST", ""),
-        browser_headers(environ),
-        environ,
-        path_of,
-        _is_exempt,
-        websocket,
-    )
+    verdict = verdict_on(guard, environ, _is_exempt)
     if verdict.allowed:
         return None
-    if guard.on_refused is not None and not websocket:
+    if guard.on_refused is not None and not is_websocket(environ):
         instead = flask.current_app.ensure_sync(guard.on_refused)(flask.request, verdict)
         if instead is not None:
             return instead
@@ -87,10 +77,9 @@ def _check(guard: CrossOriginGuard, environ: WSGIEnvironment) -> Any:
 
 def _is_exempt(environ: object) -> bool:  # noqa: ARG001 (see `CrossOriginGuard.judge`)
     """Whether the view of the current request has the mark."""
-    return is_exempt_view(flask.current_app, flask.request.endpoint)
+    return is_exempt_endpoint(flask.current_app, flask.request.endpoint)
 
 
-def is_exempt_view(app: Any, endpoint: str | None) -> bool:
+def is_exempt_endpoint(app: Any, endpoint: str | None) -> bool:
     """Whether the view (or its class) at an endpoint of Flask or Quart has the mark."""
-    view = app.view_functions.get(endpoint or "")
-    return is_exempt(view) or is_exempt(getattr(view, "view_class", None))
+    return is_exempt_view(app.view_functions.get(endpoint or ""))

@@ -10,7 +10,7 @@ import quart
 from dpmiddleware.arguments import checked
 from dpmiddleware.cross_origin.asgi import verdict_on
 from dpmiddleware.cross_origin.decision import SAFE_METHODS
-from dpmiddleware.cross_origin.flask import is_exempt_view, register
+from dpmiddleware.cross_origin.flask import is_exempt_endpoint, register
 from dpmiddleware.cross_origin.guard import REFUSAL, CrossOriginGuard, CrossOriginOptions, check_rules
 
 __all__ = ["CrossOriginProtection"]
@@ -51,7 +51,7 @@ class CrossOriginProtection:
 def _is_exempt(scope: object) -> bool:  # noqa: ARG001 (see `CrossOriginGuard.judge`)
     """Whether the view of the current request or websocket has the mark."""
     request: Any = quart.request if quart.has_request_context() else quart.websocket
-    return is_exempt_view(quart.current_app, request.endpoint)
+    return is_exempt_endpoint(quart.current_app, request.endpoint)
 
 
 async def _check(guard: CrossOriginGuard, request: Any) -> Any:

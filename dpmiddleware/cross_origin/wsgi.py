@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from dpmiddleware.arguments import checked
@@ -13,7 +13,7 @@ from dpmiddleware.wsgi_exchange import answer_instead, where
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["CrossOriginProtectionMiddleware", "browser_headers", "is_safe", "is_websocket", "path_of", "raw_path"]
+__all__ = ["CrossOriginProtectionMiddleware", "browser_headers", "is_safe", "is_websocket", "raw_path", "verdict_on"]
 
 
 @checked
@@ -33,16 +33,7 @@ class CrossOriginProtectionMiddleware:
         """Serve one request."""
         if is_safe(environ):
             return self.app(environ, start_response)
-        verdict = self.guard.judge(
-            environ["REQUEST_METHOD"],
-            environ["wsgi.url_scheme"],
-            environ.get("HTTP_HOST", ""),
-            browser_headers(environ),
-            environ,
-            path_of,
-            _has_no_mark,
-            is_websocket(environ),
-        )
+        verdict = verdict_on(self.guard, environ, _has_no_mark)
         if verdict.allowed:
             return self.app(environ, start_response)
         return self._refuse(environ, start_response, verdict)
@@ -54,6 +45,22 @@ class CrossOriginProtectionMiddleware:
             answered: Iterable[bytes] = instead(environ, start_response)
             return answered
         return answer_instead(start_response, REFUSAL)
+
+
+def verdict_on(
+    guard: CrossOriginGuard, environ: WSGIEnvironment, is_exempt: Callable[[WSGIEnvironment], bool]
+) -> Verdict:
+    """The verdict of a guard on a request. is_exempt: whether its route has a mark; called before a refusal."""
+    return guard.judge(
+        environ["REQUEST_METHOD"],
+        environ["wsgi.url_scheme"],
+        environ.get("HTTP_HOST", ""),
+        browser_headers(environ),
+        environ,
+        _path_of,
+        is_exempt,
+        is_websocket(environ),
+    )
 
 
 def _has_no_mark(environ: WSGIEnvironment) -> bool:  # noqa: ARG001 (see `CrossOriginGuard.judge`)
@@ -80,7 +87,7 @@ def browser_headers(environ: Mapping[str, Any]) -> dict[str, str]:
     return headers
 
 
-def path_of(environ: WSGIEnvironment) -> str:
+def _path_of(environ: WSGIEnvironment) -> str:
     """The path that exempt ones are compared with."""
     return unambiguous(raw_path(environ), where(environ)[1])
 

@@ -157,14 +157,14 @@ def require(
     endpoint: the function whose mark (`api`) decides between redirect and status.
     max_age: how long ago the user may have authenticated; who did so earlier is challenged, too.
     """
-    principal = current_principal(request)
-    if not principal.is_authenticated:
-        _authentication(request).challenge(endpoint=endpoint)
+    authentication = _authentication(request)
+    if not authentication.admit(endpoint=endpoint):
         raise HTTPException(401)
+    principal = authentication.principal
     if roles and not any(principal.is_in_role(role) for role in roles):
-        _authentication(request).forbid(endpoint=endpoint)
+        authentication.forbid(endpoint=endpoint)
         raise HTTPException(403)
-    if max_age is not None and not _authentication(request).admit(max_age, endpoint=endpoint):
+    if max_age is not None and not authentication.admit(max_age, endpoint=endpoint):
         raise HTTPException(401, _AGAIN)
     return principal
 

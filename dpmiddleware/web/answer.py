@@ -17,6 +17,7 @@ from dpmiddleware.web.steps import Steps
 __all__ = [
     "FIXED",
     "LOOKED_AT",
+    "RETRY_AFTER",
     "TITLED",
     "UNCHANGED",
     "VARIES",
@@ -33,12 +34,14 @@ __all__ = [
 Headers = list[tuple[str, str]]
 """The headers of a response as (name in any case, value)."""
 
+RETRY_AFTER: Final = ("retry-after", "5")
+"""In an outage: seconds, a little longer than the pause after a failed load."""
 _OUTAGE_BODY: Final = b"Service Unavailable\n"
 _OUTAGE_HEADERS: Final[Headers] = [
     ("content-type", "text/plain; charset=utf-8"),
     ("content-length", str(len(_OUTAGE_BODY))),
     ("cache-control", "no-store"),
-    ("retry-after", "5"),  # seconds; a little longer than the pause after a failed load
+    RETRY_AFTER,
 ]
 _VARY: Final = ("vary", "Cookie")
 _NO_STORE: Final = ("cache-control", "no-store")

@@ -26,7 +26,15 @@ from dpmiddleware.protection import base64url
 from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
 from dpmiddleware.web.cookies.places import Where
 from dpmiddleware.web.cookies.protected import ProtectedCookie
-from dpmiddleware.web.cookies.text import MAX_PER_NAME, Attributes, CookieSettings, expired, find, render
+from dpmiddleware.web.cookies.text import (
+    MAX_PER_NAME,
+    Attributes,
+    CookieSettings,
+    attributes,
+    expired,
+    find,
+    render,
+)
 from dpmiddleware.web.device_bound.options import DeviceBound
 from dpmiddleware.web.steps import Ring, Steps
 
@@ -36,8 +44,7 @@ Lack = Literal["none", "expired", "unreadable", "other_session"]
 """What is wrong with the bound cookie of a request that is not proven."""
 FIRST_LIFE: Final = timedelta(seconds=60)
 """Of the first one. Chromium refreshes it beside the next request, and that confirms the binding."""
-_MARKED: Final = 10
-"""Seconds."""
+_MARKED: Final = timedelta(seconds=10)
 _UNSUPPORTED: Final = "__host-http-"
 """A prefix that Chromium 156 does not permit for a bound cookie."""
 
@@ -80,6 +87,10 @@ class BoundCookie:
         """Whether a Cookie header says that this browser was asked to come again a moment ago."""
         return bool(find(header, self.mark, 1))
 
+    def is_marked_as_offered(self, header: bytes) -> bool:
+        """Whether a Cookie header says that this browser was offered a session a moment ago."""
+        return bool(find(header, self.offered, 1))
+
     def waits(self, ring: Ring, header: bytes) -> Steps[None] | None:
         """See `ProtectedCookie.waits`."""
         return self._cookie.waits(ring, header, None)
@@ -111,9 +122,8 @@ class BoundCookie:
         is_first: whether the session has just been registered.
         """
         life = min(self._options.short_lived, FIRST_LIFE) if is_first else self._options.short_lived
-        attributes = (f"max-age={int(life.total_seconds())}", *self._attributes)
         ends = self._now() + life + self._options.grace
-        return self._cookie.seal(identifier.encode(), header, attributes, expires=ends)
+        return self._cookie.seal(identifier.encode(), header, self._lasting(life), expires=ends)
 
     def delete(self, header: bytes, where: Where) -> list[str]:
         """The Set-Cookie lines that delete the cookie, wherever it may be."""
@@ -121,11 +131,14 @@ class BoundCookie:
 
     def marked(self) -> str:
         """The Set-Cookie line that marks a browser which is asked to come again."""
-        return render(self.mark, "1", (f"max-age={_MARKED}", *self._attributes))
+        return render(self.mark, "1", self._lasting(_MARKED))
 
     def marked_as_offered(self, lifetime: timedelta) -> str:
         """The Set-Cookie line that marks a browser which was offered a session, until it could be offered another."""
-        return render(self.offered, "1", (f"max-age={int(lifetime.total_seconds())}", *self._attributes))
+        return render(self.offered, "1", self._lasting(lifetime))
+
+    def _lasting(self, life: timedelta) -> Attributes:
+        return (*attributes(max_age=life), *self._attributes)
 
     def unmarked(self, header: bytes) -> list[str]:
         """The Set-Cookie lines that take both marks away, if the request has them."""

@@ -17,7 +17,6 @@ import hashlib
 import hmac
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Final
 
 from dpmiddleware import purposes
 from dpmiddleware.data_protection import DataProtection
@@ -25,13 +24,10 @@ from dpmiddleware.errors import UnprotectError
 from dpmiddleware.protection import base64url
 from dpmiddleware.protection.payload import peek_key_id
 from dpmiddleware.protection.time_limited import TimeLimitedDataProtector
-from dpmiddleware.web.sign_in.claim_types import ClaimTypes
-from dpmiddleware.web.sign_in.claims import Claim, Principal
+from dpmiddleware.web.sign_in.claims import Claim, Principal, identifying_claim
 from dpmiddleware.web.steps import Ring, Steps, key_waits
 
 __all__ = ["Challenges", "claim_uid"]
-
-_WHO: Final = ("sub", ClaimTypes.NAME_IDENTIFIER, ClaimTypes.UPN)
 
 
 class Challenges:
@@ -92,10 +88,9 @@ def claim_uid(principal: Principal) -> str:
     """
     known = [identity for identity in principal.identities if identity.is_authenticated]
     for identity in known:
-        for kind in _WHO:
-            for claim in identity.claims:
-                if claim.type == kind and claim.value:
-                    return base64url.encode(_texts([claim]))
+        claim = identifying_claim(identity)
+        if claim is not None:
+            return base64url.encode(_texts([claim]))
     claims = [claim for identity in known for claim in identity.claims]
     if not claims:
         return ""

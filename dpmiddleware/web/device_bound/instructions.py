@@ -10,16 +10,24 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import quote
 
-from dpmiddleware.web.answer import Answer, Headers
+from dpmiddleware.web.answer import RETRY_AFTER, Answer, Headers
 from dpmiddleware.web.device_bound.options import DeviceBound
+from dpmiddleware.web.sign_in.return_urls import quoted_path
 
-__all__ = ["REFRESH", "REGISTRATION", "challenge_header", "ended", "instructions", "offer_header", "refusal"]
+__all__ = [
+    "NOT_NOW",
+    "REFRESH",
+    "REGISTRATION",
+    "challenge_header",
+    "ended",
+    "instructions",
+    "offer_header",
+    "refusal",
+]
 
 REGISTRATION: Final = "/registration"
 REFRESH: Final = "/refresh"
-_SAFE: Final = "/:@!$&'()*+,;=~"
 _PLAIN: Final[Headers] = [("cache-control", "no-store"), ("x-content-type-options", "nosniff")]
 
 
@@ -72,6 +80,10 @@ def refusal(status: int, *headers: tuple[str, str]) -> Answer:
     return Answer([*headers, ("content-length", "0"), *_PLAIN], status=status, body=b"")
 
 
+NOT_NOW: Final = refusal(503, RETRY_AFTER)
+"""The answer while the key of the ticket is not known here."""
+
+
 def _json(said: dict[str, Any], headers: Sequence[tuple[str, str]] = ()) -> Answer:
     body = json.dumps(said, separators=(",", ":")).encode()
     described = [("content-type", "application/json"), ("content-length", str(len(body)))]
@@ -79,4 +91,4 @@ def _json(said: dict[str, Any], headers: Sequence[tuple[str, str]] = ()) -> Answ
 
 
 def _path(path_base: str, path: str) -> str:
-    return quote(path_base, safe=_SAFE, errors="surrogatepass") + path
+    return quoted_path(path_base) + path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, get_args
@@ -64,9 +64,7 @@ class DeviceBound:
     since: datetime | None = None
 
     def __post_init__(self) -> None:
-        for wrong, problem, hint in _impossible(self):
-            if wrong:
-                raise ConfigurationError(f"device_bound: {problem}", hint=hint)
+        _refuse(_impossible(self))
 
     @property
     def offers(self) -> bool:
@@ -80,7 +78,7 @@ class DeviceBound:
 
     def refuse_for(self, cookie: CookieSettings, expire_time_span: timedelta) -> None:
         """Raise a `ConfigurationError` if sign-ins with this cookie cannot be bound."""
-        for wrong, problem, hint in (
+        impossible = (
             (
                 cookie.secure == "never",
                 "the cookie is never Secure, and browsers bind only over https",
@@ -98,9 +96,14 @@ class DeviceBound:
                 f"short_lived={self.short_lived} is not shorter than expire_time_span={expire_time_span}",
                 "set short_lived=timedelta(minutes=10), or a longer expire_time_span",
             ),
-        ):
-            if wrong:
-                raise ConfigurationError(f"device_bound: {problem}", hint=hint)
+        )
+        _refuse(impossible)
+
+
+def _refuse(impossible: Iterable[tuple[bool, str, str]]) -> None:
+    for wrong, problem, hint in impossible:
+        if wrong:
+            raise ConfigurationError(f"device_bound: {problem}", hint=hint)
 
 
 def _impossible(options: DeviceBound) -> Iterator[tuple[bool, str, str]]:

@@ -20,7 +20,7 @@ import hmac
 from dpmiddleware import telemetry
 from dpmiddleware.web.answer import Answer
 from dpmiddleware.web.device_bound.binding import Binding
-from dpmiddleware.web.device_bound.instructions import challenge_header, ended, refusal
+from dpmiddleware.web.device_bound.instructions import NOT_NOW, challenge_header, ended, refusal
 from dpmiddleware.web.device_bound.proof import bare, parse
 from dpmiddleware.web.device_bound.service import RESPONSE, DeviceBinding, Visit
 from dpmiddleware.web.sign_in.claims import Principal
@@ -41,7 +41,7 @@ def refresh(service: DeviceBinding, visit: Visit) -> Steps[Answer]:
         return refusal(400)
     found = yield from service.read(visit)
     if found.ticket is None and service.ticket.is_in_doubt(visit.cookies):
-        return refusal(503, ("retry-after", "5"))
+        return NOT_NOW
     binding = None if found.ticket is None else service.binding(found.ticket)
     if found.ticket is None or binding is None or not _equal(binding.identifier, identifier):
         telemetry.count("device_ended")

@@ -18,7 +18,7 @@ from dpmiddleware.errors import CookieTooLargeError
 from dpmiddleware.web.answer import Answer
 from dpmiddleware.web.cookies import budget
 from dpmiddleware.web.device_bound.binding import Binding
-from dpmiddleware.web.device_bound.instructions import refusal
+from dpmiddleware.web.device_bound.instructions import NOT_NOW, refusal
 from dpmiddleware.web.device_bound.proof import DeviceKey, Proof, parse
 from dpmiddleware.web.device_bound.service import RESPONSE, DeviceBinding, Visit
 from dpmiddleware.web.sign_in.events import DeviceContext
@@ -39,7 +39,7 @@ def register(service: DeviceBinding, visit: Visit) -> Steps[Answer]:
         return _refused(400, "malformed")
     found = yield from service.read(visit)
     if found.ticket is None and service.ticket.is_in_doubt(visit.cookies):
-        return refusal(503, ("retry-after", "5"))
+        return NOT_NOW
     yield from service.challenges.wait(service.ring, proof.challenge)
     reason = _objection(service, visit, found, proof)
     if reason is not None:

@@ -18,7 +18,6 @@ from typing import Final
 from dpmiddleware import telemetry
 from dpmiddleware.errors import KeyManagementError
 from dpmiddleware.web.answer import Answer, Headers, never_stored, unavailable
-from dpmiddleware.web.cookies.text import find
 from dpmiddleware.web.device_bound import come_again
 from dpmiddleware.web.device_bound.binding import Binding
 from dpmiddleware.web.device_bound.bound_cookie import Lack
@@ -182,7 +181,7 @@ class RequestDevice:
         is_due = service.bound.offer == "always" and self.ticket is not None and self.binding is None
         if is_changed or not is_due or self.ticket is None or self._is_shared(headers):
             return answer
-        if find(self._visit.cookies, service.cookie.offered, 1):
+        if service.cookie.is_marked_as_offered(self._visit.cookies):
             return answer
         offered = self._offered(answer, self.ticket.principal)
         if offered is answer:

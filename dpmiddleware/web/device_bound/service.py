@@ -13,11 +13,11 @@ from dpmiddleware.web.device_bound.bound_cookie import BoundCookie
 from dpmiddleware.web.device_bound.challenge import Challenges
 from dpmiddleware.web.device_bound.instructions import REFRESH, REGISTRATION, instructions
 from dpmiddleware.web.device_bound.options import DeviceBound
-from dpmiddleware.web.sign_in import validity
+from dpmiddleware.web.sign_in import records, validity
 from dpmiddleware.web.sign_in.options import CookieAuthenticationOptions
 from dpmiddleware.web.sign_in.return_urls import WebRequest
 from dpmiddleware.web.sign_in.ticket import Ticket
-from dpmiddleware.web.sign_in.ticket_cookie import ReadTicket, TicketCookie
+from dpmiddleware.web.sign_in.ticket_cookie import CookieSource, ReadTicket, TicketCookie
 from dpmiddleware.web.steps import Call, Steps
 
 __all__ = ["DeviceBinding", "Visit"]
@@ -26,20 +26,14 @@ RESPONSE: Final = "secure-session-response"
 """The header with a proof, in lower case."""
 
 
-class Visit(Protocol):
+class Visit(CookieSource, Protocol):
     """One request; `dpmiddleware.web.sign_in.authentication.RequestAuthentication` is one."""
 
-    cookies: bytes
-    https: bool
     now: datetime
 
     @property
     def request(self) -> WebRequest:
         """All of it."""
-        ...
-
-    def where(self) -> tuple[str, str]:
-        """The Host header and the decoded path."""
         ...
 
 
@@ -79,7 +73,7 @@ class DeviceBinding:
         if found.ticket is not None and self.options.events.judges:
             judged, _ = yield from validity.judge(found.ticket, visit.now, self.options, visit.request.native)
             if judged is None:
-                return ReadTicket(failure="No principal.")
+                return ReadTicket(failure=records.REJECTED)
         return found
 
     def rewritten(self, visit: Visit, found: ReadTicket, binding: Binding) -> Steps[list[str] | None]:

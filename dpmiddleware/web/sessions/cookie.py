@@ -123,7 +123,9 @@ class RequestSession:
         takeover = self.cookie.takeover
         if takeover is None or not takeover.asks_server or self.session.failure is not None:
             return None
-        return one_call(self.cookie.settle, self) if self.cookie.is_settling_due(self.session) else None
+        if not self.cookie.is_settling_due(self.session):
+            return None
+        return one_call(self.cookie.settle, self, takeover, self.session.changed())
 
     def answer(self, status: int, headers: Headers) -> Answer:
         """The session's cookie. `CookieTooLargeError` if the session does not fit into it."""
@@ -241,7 +243,7 @@ class SessionCookie:
             return []
         data = session.changed()
         is_empty = self._is_empty(session)
-        old = self.settle(request) if self.takeover is not None else None
+        old = None if self.takeover is None else self.settle(request, self.takeover, data)
         if data is None and not (is_empty or session.renewal_due):
             return []
         stored = session.stored
@@ -275,20 +277,21 @@ class SessionCookie:
         is_writing = self.takeover is not None and self.takeover.is_writing
         return session.former_id is not None or is_over or (is_writing and session.changed() is not None)
 
-    def settle(self, request: RequestSession) -> str | None:
+    def settle(self, request: RequestSession, takeover: Takeover, data: bytes | None) -> str | None:
         """Delete the old session of an ended or renewed one, and write a changed one in the old form, if that is due.
 
         Returns the value of the cookie in the old form; ``None``: it is not written in that form. What is done already
         is not done again, unless the session has changed since. May wait for the server that has the old sessions.
+
+        data: the result of `Session.changed`.
         """
-        session, takeover = request.session, self.takeover
-        data, is_empty = session.changed(), self._is_empty(session)
+        session, is_empty = request.session, self._is_empty(request.session)
         state = (data, is_empty, session.former_id)
-        if takeover is not None and (request.settled is None or request.settled[0] != state):
+        if request.settled is None or request.settled[0] != state:
             takeover.forget(session, is_over=is_empty)
             is_written = takeover.is_writing and not is_empty and (data is not None or session.renewal_due)
             request.settled = (state, takeover.written(session) if is_written else None)
-        return None if request.settled is None else request.settled[1]
+        return request.settled[1]
 
     def _is_empty(self, session: Session) -> bool:
         return not dict.__len__(session) and not (self._keeps_empty and session.known_id)

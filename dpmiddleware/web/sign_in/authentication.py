@@ -39,9 +39,6 @@ AUTHENTICATION_KEY: Final = "dpmiddleware.authentication"
 """Where shells put a request's `RequestAuthentication` (environ, scope)."""
 PRINCIPAL_KEY: Final = "dpmiddleware.principal"
 """Where shells put the user of a request, a `Principal` that is read at first use."""
-_CHANGES: Final = {"sign_in", "sign_out", "reauthenticate"}
-"""Verbs that write the cookie."""
-_REJECTED: Final = "No principal."
 
 
 class CookieAuthenticator:
@@ -222,8 +219,8 @@ class RequestAuthentication(Verbs):
             ticket, self._renewal = yield from judged
             self._result = AuthenticateResult(ticket)
             if ticket is None:
-                self._result = AuthenticateResult(failure=_REJECTED)
-                records.ended(_REJECTED, self.options.scheme, self._read.ticket)
+                self._result = AuthenticateResult(failure=records.REJECTED)
+                records.ended(records.REJECTED, self.options.scheme, self._read.ticket)
         return self._result
 
     def _read_at_once(self) -> AuthenticateResult:
@@ -262,8 +259,7 @@ class RequestAuthentication(Verbs):
         if self.failure is not None:
             raise self.failure
         authenticator = self.authenticator
-        changes = any(asked.verb in _CHANGES for asked in self._asked)
-        if self._read is None and changes:  # for its key in the session store
+        if self._read is None and self._changed is not None:  # for its key in the session store
             self._read = yield from authenticator.cookie.read(self.cookies, self.now, self._located)
             if self.device is not None:
                 self._read = self.device.judged(self._read)
@@ -288,9 +284,7 @@ class RequestAuthentication(Verbs):
         finishing, cookie = self._finishing, self.authenticator.cookie
         lines = None if finishing is None else finishing.lines
         if self._renewal is not None and finishing is None:
-            terms = self._renewal.properties
-            left = validity.time_left(terms, self.now, self.options)
-            lines = cookie.seal(self._renewal, self, cookie.settings, terms.cookie_expires, left=left)
+            lines = drive(cookie.rewrite(self._renewal, self, self.now, None))  # no store: nothing to wait for
             records.renewed(self._renewal, "sliding")
         if lines and headers:
             response = [value for name, value in headers if name.lower() == "set-cookie"]

@@ -18,7 +18,17 @@ from dpmiddleware.errors import WrongTypeError
 from dpmiddleware.protection.payload import varint
 from dpmiddleware.web.sign_in.claim_types import ClaimTypes, ClaimValueTypes
 
-__all__ = ["LOCAL_AUTHORITY", "Claim", "ClaimTypes", "ClaimValueTypes", "Identity", "Principal", "itself", "setters"]
+__all__ = [
+    "LOCAL_AUTHORITY",
+    "Claim",
+    "ClaimTypes",
+    "ClaimValueTypes",
+    "Identity",
+    "Principal",
+    "identifying_claim",
+    "itself",
+    "setters",
+]
 
 LOCAL_AUTHORITY: Final = "LOCAL AUTHORITY"
 """The issuer of a claim if none is given."""
@@ -202,11 +212,22 @@ class Principal:
         """
         known = [identity for identity in self.identities if identity.is_authenticated]
         for identity in known:
-            for kind in (*_WHO, identity.name_claim_type):
-                for claim in identity.claims:
-                    if claim.type == kind and claim.value:
-                        return _digest([claim])
+            claim = identifying_claim(identity, identity.name_claim_type)
+            if claim is not None:
+                return _digest([claim])
         return _digest(sorted((c for i in known for c in i.claims), key=_fields)) if known else None
+
+
+def identifying_claim(identity: Identity, *more: str) -> Claim | None:
+    """The claim that identifies the user: the first ``sub``, ``NameIdentifier`` or ``Upn`` that is not empty.
+
+    more: further types, which are tried last.
+    """
+    for kind in (*_WHO, *more):
+        for claim in identity.claims:
+            if claim.type == kind and claim.value:
+                return claim
+    return None
 
 
 def setters(cls: type[Any]) -> list[Callable[[Any, Any], None]]:

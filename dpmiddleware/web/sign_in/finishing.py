@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
+from dpmiddleware.web.cookies.text import CookieSettings
 from dpmiddleware.web.sign_in import records, redirects, validity
 from dpmiddleware.web.sign_in.claims import Principal, itself
 from dpmiddleware.web.sign_in.events import SignedInContext, SigningInContext, SigningOutContext
@@ -130,10 +131,8 @@ class Finishing:
             self.device.signing_in(principal, properties)
         ends = validity.limit(properties, self.now, options)
         ticket = Ticket(options.scheme, principal, properties)
-        carried, self.key = yield from self.cookie.keep(ticket, self.now, self.key)
-        left = validity.time_left(properties, self.now, options)
-        self.lines = self.cookie.seal(carried, self.request, context.cookie, ends, left=left, is_new=True)
-        self.ticket, self.is_signed_out = ticket, False
+        yield from self._write(ticket, context.cookie, ends)
+        self.is_signed_out = False
         records.began(ticket)
         signed_in = SignedInContext(native, options.scheme, principal, properties)
         yield from options.events.call("signed_in", signed_in)
@@ -142,13 +141,16 @@ class Finishing:
     def _reauthenticate(self, ticket: Ticket) -> Steps[None]:
         """Write a ticket with a new age under a new key, so that no copy of the old cookie becomes fresh with it."""
         ticket = validity.reauthenticated(ticket, self.now, self.options)
-        terms, settings = ticket.properties, self.cookie.settings
-        carried, self.key = yield from self.cookie.keep(ticket, self.now, self.key)
-        left = validity.time_left(terms, self.now, self.options)
-        self.lines = self.cookie.seal(carried, self.request, settings, terms.cookie_expires, left=left, is_new=True)
-        self.ticket = ticket
+        yield from self._write(ticket, self.cookie.settings, ticket.properties.cookie_expires)
         records.renewed(ticket, "reauthenticated")
         self._aim(AuthenticationProperties(), self.options.login_path)
+
+    def _write(self, ticket: Ticket, settings: CookieSettings, expires: datetime | str | None) -> Steps[None]:
+        """Write a ticket under a new key."""
+        carried, self.key = yield from self.cookie.keep(ticket, self.now, self.key)
+        left = validity.time_left(ticket.properties, self.now, self.options)
+        self.lines = self.cookie.seal(carried, self.request, settings, expires, left=left, is_new=True)
+        self.ticket = ticket
 
     def _sign_out(self, properties: AuthenticationProperties) -> Steps[None]:
         options = self.options

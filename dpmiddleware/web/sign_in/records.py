@@ -17,15 +17,18 @@ from typing import Final
 from dpmiddleware import telemetry
 from dpmiddleware.web.sign_in.ticket import Ticket
 
-__all__ = ["began", "ended", "mark_of", "renewed", "signed_out"]
+__all__ = ["NOT_IN_STORE", "REJECTED", "began", "ended", "mark_of", "renewed", "signed_out"]
 
 _SAFE: Final = {"GET", "HEAD"}
+NOT_IN_STORE: Final = "Identity missing in session store"
+REJECTED: Final = "No principal."
+"""Failures of `AuthenticateResult`, in ASP.NET Core's words."""
 _REASONS: Final = {
     "Ticket expired": "expired",
     "Sign-in ended": "absolute",
     "Authenticated in the future": "future",
-    "Identity missing in session store": "not_in_store",
-    "No principal.": "rejected",
+    NOT_IN_STORE: "not_in_store",
+    REJECTED: "rejected",
 }
 """The words for the failures of `AuthenticateResult` in logs and counters. Other failures are not an end."""
 

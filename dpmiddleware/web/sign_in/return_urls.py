@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, quote
 
 from dpmiddleware.arguments import checked
 
-__all__ = ["AJAX", "WebRequest", "is_local", "location"]
+__all__ = ["AJAX", "WebRequest", "is_local", "location", "quoted_path"]
 
 AJAX: Final = "XMLHttpRequest"
 _REQUESTED_WITH: Final = "x-requested-with"
@@ -69,7 +69,7 @@ class WebRequest:
     @property
     def url(self) -> str:
         """Path and query, percent-encoded, as a return URL names them."""
-        path = quote(self.path_base + self.path, safe=_PATH, errors="surrogatepass")
+        path = quoted_path(self.path_base + self.path)
         query = quote(self.query, safe=_URI, errors="surrogatepass")
         return f"{path}?{query}" if query else path
 
@@ -88,8 +88,13 @@ class WebRequest:
 
     def redirect_to(self, path: str, parameter: str, return_url: str) -> str:
         """A path of the application, with the return URL in its query."""
-        target = quote(self.path_base + path, safe=_PATH, errors="surrogatepass")
+        target = quoted_path(self.path_base + path)
         return f"/{target.lstrip('/')}?{quote(parameter, safe='')}={quote(return_url, safe='', errors='surrogatepass')}"
+
+
+def quoted_path(path: str) -> str:
+    """A decoded path, percent-encoded."""
+    return quote(path, safe=_PATH, errors="surrogatepass")
 
 
 @checked

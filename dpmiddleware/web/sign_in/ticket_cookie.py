@@ -31,7 +31,6 @@ SESSION_ID_CLAIM: Final = "Microsoft.AspNetCore.Authentication.Cookies-SessionId
 """The type of the claim that names a ticket in the session store; ASP.NET Core's."""
 
 _EARLIEST: Final = datetime.min.replace(tzinfo=timezone.utc)
-_NOT_IN_STORE: Final = "Identity missing in session store"
 _SECOND: Final = timedelta(seconds=1)
 
 
@@ -122,8 +121,8 @@ class TicketCookie:
         value = yield Call(store.get, (entry_name(key),))
         ticket = None if value is None else self._open_entry(key, value)
         if ticket is None:
-            records.ended(_NOT_IN_STORE, self._options.scheme)
-            return ReadTicket(failure=_NOT_IN_STORE)
+            records.ended(records.NOT_IN_STORE, self._options.scheme)
+            return ReadTicket(failure=records.NOT_IN_STORE)
         found = self._in_time(ticket, now, key)
         if found.ticket is None:
             yield from self.forget(key)

@@ -93,11 +93,11 @@ def reauthenticated(ticket: Ticket, now: datetime, options: CookieAuthentication
     properties, lifetime = ticket.properties.copy(), ticket.properties.lifetime
     properties.authenticated_utc = now
     if lifetime is not None and properties.allow_refresh is not False:
-        old_end, end = _absolute_end(ticket.properties, options), _absolute_end(properties, options)
+        old_end = _absolute_end(ticket.properties, options)
         is_cut = old_end is not None and lifetime[1] >= old_end  # its own lifetime is not known any more
         is_cut = is_cut or lifetime[1] < lifetime[0]
-        expires = _later(now, options.expire_time_span if is_cut else lifetime[1] - lifetime[0])
-        properties = properties.renewed(now, expires if end is None else min(expires, end))
+        span = options.expire_time_span if is_cut else lifetime[1] - lifetime[0]
+        properties = _prolonged(properties, span, now, options)
     return Ticket(options.scheme, ticket.principal, properties)
 
 
@@ -171,6 +171,13 @@ def _renewed(ticket: Ticket, now: datetime, options: CookieAuthenticationOptions
     lifetime = ticket.properties.lifetime
     if lifetime is None or lifetime[1] < lifetime[0]:
         return None
-    expires, end = _later(now, lifetime[1] - lifetime[0]), _absolute_end(ticket.properties, options)
-    renewed = ticket.properties.renewed(now, expires if end is None else min(expires, end))
+    renewed = _prolonged(ticket.properties, lifetime[1] - lifetime[0], now, options)
     return Ticket(options.scheme, ticket.principal, renewed)
+
+
+def _prolonged(
+    properties: AuthenticationProperties, span: timedelta, now: datetime, options: CookieAuthenticationOptions
+) -> AuthenticationProperties:
+    """The same, issued now and valid for ``span``, but not beyond the absolute end."""
+    expires, end = _later(now, span), _absolute_end(properties, options)
+    return properties.renewed(now, expires if end is None else min(expires, end))
