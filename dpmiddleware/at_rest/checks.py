@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from dpmiddleware.at_rest.rsa_keys import GOOD_RSA_BITS, MIN_RSA_BITS
@@ -75,11 +76,10 @@ def _of_certificates(wrapper: X509KeyWrapper, now: datetime, *, wraps: bool) -> 
         return
     for number, certificate in enumerate(certificates):
         subject = printable(certificate.subject.rfc4514_string())
-        public = certificate.public_key()
         if wraps and number == 0 and certificate.not_valid_after_utc < now:
             text = f"the certificate {subject} that wraps new keys expired {certificate.not_valid_after_utc:%Y-%m-%d}"
             yield Weakness("certificate_expired", text, "wrap with a new one: dpm keys rewrap; keep the old to unwrap")
-        bits = public.key_size if isinstance(public, rsa.RSAPublicKey) else GOOD_RSA_BITS
+        bits = _bits(certificate)
         text = f"the certificate {subject} has an RSA key of {bits} bits"
         hint = f"wrap with one of {GOOD_RSA_BITS} bits or more: dpm keys rewrap"
         if bits < MIN_RSA_BITS:
@@ -91,10 +91,15 @@ def _of_certificates(wrapper: X509KeyWrapper, now: datetime, *, wraps: bool) -> 
 def _is_refused(wrapper: X509KeyWrapper) -> bool:
     """Whether the certificate that wraps has been found too short, and refuses to."""
     try:
-        public = wrapper.certificates[0].public_key()
+        return _bits(wrapper.certificates[0]) < MIN_RSA_BITS
     except ConfigurationError:
         return False
-    return isinstance(public, rsa.RSAPublicKey) and public.key_size < MIN_RSA_BITS
+
+
+def _bits(certificate: x509.Certificate) -> int:
+    public = certificate.public_key()
+    assert isinstance(public, rsa.RSAPublicKey)  # noqa: S101 (the wrapper accepts no other)
+    return public.key_size
 
 
 def _tried_out(wrapper: KeyWrapper, ring: str) -> Iterator[Weakness]:

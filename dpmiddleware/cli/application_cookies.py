@@ -33,21 +33,11 @@ def findings_of_cookies(layers: Sequence[Any]) -> Iterator[Finding]:
         elif settings.secure == "same_as_request":
             text = f"{name} is Secure only if the application sees the request as HTTPS"
             yield Finding("cookie_secure_as_request", "note", text, f"{cure}; or let the proxy forward the scheme")
-    for layer in layers:
-        wraps = _of(layer, "protection")
-        if isinstance(wraps, CookieProtection):
-            yield from _sealed_for_scripts(wraps)
-    yield from findings_of_limits(_budgets(layers))
-
-
-def _budgets(layers: Sequence[Any]) -> Iterator[int]:
-    """How many bytes of Cookie header each cookie of ours allows."""
-    for _, settings, _ in settings_found(layers):
-        yield settings.max_total
-    for layer in layers:
-        wraps = _of(layer, "protection")
-        if isinstance(wraps, CookieProtection):
-            yield wraps.max_total
+    sealing = [wraps for layer in layers if isinstance(wraps := _of(layer, "protection"), CookieProtection)]
+    for wraps in sealing:
+        yield from _sealed_for_scripts(wraps)
+    budgets = [*(settings.max_total for _, settings in found), *(wraps.max_total for wraps in sealing)]
+    yield from findings_of_limits(budgets)
 
 
 def _sealed_for_scripts(wraps: CookieProtection) -> Iterator[Finding]:

@@ -12,11 +12,10 @@ from typing import Final
 from django.conf import settings
 from django.core.checks import ERROR
 from django.http import HttpResponse
-from django.utils.module_loading import import_string
 
 from dpmiddleware.cli.finding import Finding
 from dpmiddleware.cli.server_limits import findings_of_limits
-from dpmiddleware.django.apps import ENGINE, check_settings, report_findings
+from dpmiddleware.django.apps import ENGINE, check_settings, middleware_of, report_findings
 from dpmiddleware.django.authentication import CookieAuthenticationMiddleware
 from dpmiddleware.django.checks import check_requests
 from dpmiddleware.django.session_cookie import session_cookie
@@ -45,7 +44,5 @@ def _budgets() -> Iterator[int]:
     """How many bytes of Cookie header the session and the sign-in allow."""
     if settings.SESSION_ENGINE == ENGINE:
         yield session_cookie().protected.settings.max_total
-    for path in settings.MIDDLEWARE:
-        kind = import_string(path)
-        if isinstance(kind, type) and issubclass(kind, CookieAuthenticationMiddleware):
-            yield kind(lambda _: HttpResponse()).authenticator.cookie.settings.max_total
+    for kind in middleware_of(CookieAuthenticationMiddleware):
+        yield kind(lambda _: HttpResponse()).authenticator.cookie.settings.max_total

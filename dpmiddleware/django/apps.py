@@ -17,7 +17,7 @@ from __future__ import annotations
 import difflib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -37,7 +37,7 @@ from dpmiddleware.ring_in_memory import RingInMemory
 from dpmiddleware.settings import is_in_environment
 from dpmiddleware.tracebacks import hides_locals
 
-__all__ = ["ENGINE", "DataProtectionConfig", "get_data_protection", "report_findings"]
+__all__ = ["ENGINE", "DataProtectionConfig", "get_data_protection", "middleware_of", "report_findings"]
 
 ENGINE: Final = "dpmiddleware.django.sessions"
 _MIDDLEWARE: Final = "dpmiddleware.django.sessions.SessionMiddleware"
@@ -187,15 +187,14 @@ def _is_unwrapped(given: object, protection: DataProtection) -> bool:
     return "key_wrapper" not in {str(name).lower() for name in names}
 
 
-def _has_middleware() -> bool:
-    """Whether our session middleware is there: under any of its names, or as a subclass."""
-    ours = import_string(_MIDDLEWARE)  # not at import: that module imports this one
+def middleware_of(wanted: type) -> Iterator[Any]:
+    """The project's middleware of this class: under any of its names, or as a subclass."""
     for path in settings.MIDDLEWARE:
+        kind: object = None
         with suppress(ImportError):  # Django names it when it starts
             kind = import_string(path)
-            if isinstance(kind, type) and issubclass(kind, ours):
-                return True
-    return False
+        if isinstance(kind, type) and issubclass(kind, wanted):
+            yield kind
 
 
 def report_findings(**_: Any) -> list[checks.CheckMessage]:
@@ -220,7 +219,7 @@ def report_findings(**_: Any) -> list[checks.CheckMessage]:
             "set a key_wrapper in DATA_PROTECTION",
         ),
         (
-            uses_engine and not _has_middleware(),
+            uses_engine and not any(middleware_of(import_string(_MIDDLEWARE))),  # that module imports this one
             "W003",
             "sessions are protected, but Django's own middleware writes them: long sessions are lost",
             f"put {_MIDDLEWARE} in place of Django's middleware",

@@ -163,5 +163,4 @@ def answer_outage(request: HttpRequest, exception: Exception) -> HttpResponse | 
 
 def outage(error: KeyManagementError) -> HttpResponse:
     """503: an outage signs nobody out."""
-    answer = unavailable(error)
-    return HttpResponse(answer.body, status=answer.status, headers=dict(answer.titled))
+    return response_of(unavailable(error))

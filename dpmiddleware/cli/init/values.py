@@ -59,19 +59,19 @@ def values_of(answers: Answers, kind: str) -> dict[str, str | None]:
     secrets = answers.folder / "secrets"
     escape, place = ESCAPES[kind], _PLACES.get(kind, quote(str(secrets)))
     file = file_of_wrapper(answers)
-    wrapper = answers.wrapper if file is None else f"{answers.wrapper}//{_MARK}/{file}"
-    settings = {
-        "application": answers.application,
-        "repository": answers.repository,
-        "key_wrapper": wrapper,
-        "signer": f"ed25519://{_MARK}/signer.pem" if answers.signed else None,
-    }
-    written = {name: None if text is None else escape(text) for name, text in settings.items()}
-    for name in ("signer", *(("key_wrapper",) if file else ())):  # no other setting is ours: it may contain the mark
-        written[name] = (written[name] or "").replace(_MARK, place) or None
-    trusted = f"{_MARK}/signer.pub" if answers.signed else None
     where = str(secrets) if kind == "env" else place
-    written["trusted_signers"] = None if trusted is None else escape(trusted).replace(_MARK, where)
+
+    def ours(text: str, folder: str) -> str:
+        """Escaped, with the place of our files. No other setting is ours: it may contain the mark."""
+        return escape(text).replace(_MARK, folder)
+
+    written: dict[str, str | None] = {
+        "application": escape(answers.application),
+        "repository": escape(answers.repository),
+        "key_wrapper": ours(f"{answers.wrapper}//{_MARK}/{file}", place) if file else escape(answers.wrapper),
+        "signer": ours(f"ed25519://{_MARK}/signer.pem", place) if answers.signed else None,
+        "trusted_signers": ours(f"{_MARK}/signer.pub", where) if answers.signed else None,
+    }
     return written | _plain(answers, file) | _paths(answers, _in_unit if kind == "systemd" else str)
 
 
