@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from dpmiddleware import telemetry
 from dpmiddleware.crypto.encryptors import Algorithm
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.errors import KeyUnwrapError, RepositoryError
@@ -42,6 +43,7 @@ __all__ = [
     "manager",
     "provider",
     "put",
+    "reset_telemetry",
     "revocation_document",
     "ring_of",
     "take_away",
@@ -276,3 +278,9 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
             return
         pause.wait(0.01)
     pytest.fail(f"still not after {seconds} s")
+
+
+def reset_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing has been counted or logged yet."""
+    monkeypatch.setattr(telemetry, "_counts", type(telemetry._counts)())
+    monkeypatch.setattr(telemetry, "_last_line", {})

@@ -22,6 +22,7 @@ from tests.fakes import (
     events,
     key_document,
     put,
+    reset_telemetry,
     revocation_document,
     ring_of,
     take_away,
@@ -33,8 +34,7 @@ PACKAGE = Path(dpmiddleware.__file__).parent
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing has been counted or logged yet."""
-    monkeypatch.setattr(telemetry, "_counts", type(telemetry._counts)())
-    monkeypatch.setattr(telemetry, "_last_line", {})
+    reset_telemetry(monkeypatch)
 
 
 @pytest.fixture

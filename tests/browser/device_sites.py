@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.web.device_bound.options import DeviceBound
 from example_apps.plants.serving import Certificate, serve_asgi, serve_wsgi
+from tests.browser.conftest import ARGUMENTS
 from tests.frameworks.device_sites import REFRESH, SHELLS, TICKET, Pages
 
 __all__ = ["Seen", "Site", "Tab", "arguments", "features", "short", "until"]
@@ -42,8 +43,7 @@ def arguments(certificate: Certificate, *enabled: str) -> list[str]:
     der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     pin = base64.b64encode(hashlib.sha256(der).digest()).decode()
     return [
-        *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-        *("--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP *.test 127.0.0.1"),
+        *ARGUMENTS,
         f"--ignore-certificate-errors-spki-list={pin}",
         *([f"--enable-features={','.join(enabled)}"] if enabled else []),
     ]

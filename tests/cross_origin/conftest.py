@@ -7,7 +7,7 @@ import os
 import django
 import pytest
 
-from dpmiddleware import telemetry
+from tests.fakes import reset_telemetry
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,5 +19,4 @@ def _django() -> None:
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing has been counted or logged yet."""
-    monkeypatch.setattr(telemetry, "_counts", type(telemetry._counts)())
-    monkeypatch.setattr(telemetry, "_last_line", {})
+    reset_telemetry(monkeypatch)

@@ -18,7 +18,6 @@ from urllib.parse import parse_qs
 import django
 import flask
 import quart
-from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
@@ -166,7 +165,7 @@ def _django_view(request: HttpRequest) -> HttpResponse:
 urlpatterns = [re_path(r"^[a-z].*$", _django_view)]
 
 
-def _django(dp: DataProtection, options: dict[str, Any], handler: type[Any]) -> tuple[Any, Any]:
+def on_django(dp: DataProtection, pages: Pages, options: dict[str, Any]) -> Any:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.frameworks.django_site.settings")
     django.setup()
     settings = override_settings(
@@ -182,11 +181,7 @@ def _django(dp: DataProtection, options: dict[str, Any], handler: type[Any]) -> 
         ALLOWED_HOSTS=["*"],
     )
     with settings:
-        return settings, handler()
-
-
-def on_django(dp: DataProtection, pages: Pages, options: dict[str, Any]) -> Any:
-    settings, handler = _django(dp, options, WSGIHandler)
+        handler: Any = WSGIHandler()
 
     def app(environ: Any, start_response: Any) -> Any:
         environ["pages"] = pages
@@ -237,7 +232,7 @@ Exchange = Callable[[str, str, dict[str, str], bytes], Reply]
 
 def exchange_with(app: Any, base: str = "https://shop.test") -> Exchange:
     """Sends one request to an application, without a jar of its own."""
-    is_asgi = isinstance(app, asgi.CookieAuthenticationMiddleware | Starlette | quart.Quart | ASGIHandler)
+    is_asgi = isinstance(app, asgi.CookieAuthenticationMiddleware | Starlette | quart.Quart)
 
     def over_asgi(method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
         served: Any = app

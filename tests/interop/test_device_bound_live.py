@@ -9,6 +9,7 @@ import pytest
 
 from dpmiddleware.data_protection import DataProtection
 from dpmiddleware.protection import base64url
+from dpmiddleware.protection.protector import DataProtector
 from dpmiddleware.purposes import authentication_cookie
 from dpmiddleware.web.device_bound.binding import Binding
 from dpmiddleware.web.device_bound.proof import DeviceKey
@@ -20,12 +21,16 @@ __all__ = ["browser", "there"]  # fixtures
 TICKET = ".AspNetCore.Cookies"
 
 
+@pytest.fixture
+def protector(there: tuple[str, Path]) -> DataProtector:
+    dp = DataProtection("shop", repository=there[1], key_wrapper="plain:", auto_create_keys=False)
+    return dp.create_protector(*authentication_cookie("Cookies"))
+
+
 def test_aspnet_core_renews_a_bound_ticket_and_keeps_its_items_in_order(
-    browser: Browser, there: tuple[str, Path]
+    browser: Browser, protector: DataProtector
 ) -> None:
     """[55]"""
-    dp = DataProtection("shop", repository=there[1], key_wrapper="plain:", auto_create_keys=False)
-    protector = dp.create_protector(*authentication_cookie("Cookies"))
 
     def ticket() -> Ticket:
         return Ticket.deserialize(protector.unprotect(base64url.decode(browser.jar[TICKET])))
@@ -49,10 +54,8 @@ def test_aspnet_core_renews_a_bound_ticket_and_keeps_its_items_in_order(
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256"])
-def test_a_bound_ticket_signs_in_there(browser: Browser, there: tuple[str, Path], algorithm: str) -> None:
+def test_a_bound_ticket_signs_in_there(browser: Browser, protector: DataProtector, algorithm: str) -> None:
     """Who shares a sign-in with .NET 10 shares it without the binding: the documentation says so."""
-    dp = DataProtection("shop", repository=there[1], key_wrapper="plain:", auto_create_keys=False)
-    protector = dp.create_protector(*authentication_cookie("Cookies"))
     browser.here("/login?name=ada")
     bound = Ticket.deserialize(protector.unprotect(base64url.decode(browser.jar[TICKET])))
     key = DeviceKey.of(Device(algorithm).jwk)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -44,12 +43,10 @@ class Project:
         with self._settings.open("a", encoding="utf-8") as settings:
             settings.write(f"\n{lines}")
 
-    @contextmanager
-    def served(self) -> Generator[Site]:
+    def served(self) -> AbstractContextManager[Site]:
         """The project in a server."""
         options = ("--pythonpath", str(self._folder))
-        with serving.gunicorn("shop.wsgi:application", *options, DJANGO_SETTINGS_MODULE="shop.settings") as site:
-            yield site
+        return serving.gunicorn("shop.wsgi:application", *options, DJANGO_SETTINGS_MODULE="shop.settings")
 
 
 def lines_for_today() -> str:

@@ -17,7 +17,7 @@ from dpmiddleware.web.sign_in.events import CookieAuthenticationEvents
 from dpmiddleware.web.sign_in.records import mark_of
 from dpmiddleware.web.sign_in.ticket import AuthenticationProperties, Claim, Principal
 from dpmiddleware.web.sign_in.ticket_store import MemoryTicketStore
-from tests.fakes import NOON, StoppedClock
+from tests.fakes import NOON, StoppedClock, reset_telemetry
 from tests.web.browser import Visitor
 from tests.web.test_absolute_end import MONTH, SECOND, give, renew_as_aspnet_core, ticket_of, visitor_with
 from tests.web.test_authentication import look, sign_out
@@ -39,8 +39,7 @@ def dp(clock: StoppedClock) -> DataProtection:
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    monkeypatch.setattr(telemetry, "_counts", type(telemetry._counts)())
-    monkeypatch.setattr(telemetry, "_last_line", {})
+    reset_telemetry(monkeypatch)
     with caplog.at_level(logging.DEBUG, "dpmiddleware"):
         yield
 
